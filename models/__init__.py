@@ -1,0 +1,1 @@
+"""What training and service share. Imports neither of them."""

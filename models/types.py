@@ -1,0 +1,47 @@
+"""Nouns and shapes that both sides share.
+
+Shape legend, used as a suffix wherever a tensor's layout is not obvious (``codes_NS``):
+
+====== =====================================================================
+N      items in the catalogue
+B      histories in a batch
+T      items in a history, oldest first, padded on the right
+M      modalities of a semantic ID (text, image, behaviour)
+L      levels of the residual codebook
+K      codes in one level; the code K itself is *null*: "this modality is missing"
+S      slots of a semantic ID, S = M * L, modality-major
+Q      size of a quantized vector
+D      width of the sequence model, and size of item and user vectors
+H      attention heads
+P      modality pairs whose similarity reweights attention
+====== =====================================================================
+"""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+CodeArray = NDArray[np.uint16]
+FloatArray = NDArray[np.float32]
+IndexArray = NDArray[np.int32]
+
+
+class Modality(StrEnum):
+    """A view of an item; the members' order is the order of slots in a semantic ID."""
+
+    TEXT = "text"
+    IMAGE = "image"
+    BEHAVIOUR = "behaviour"
+
+
+class ItemCodes(NamedTuple):
+    """What the sequence model needs to know of one item.
+
+    ``item_index`` is the row in the catalogue, or the catalogue's size for an item that has codes
+    but no row of its own (its z_ID is null). ``codes`` has shape (S,).
+    """
+
+    item_index: int
+    codes: CodeArray
