@@ -80,8 +80,8 @@ class Block(nn.Module):
         x_BTD = x_BTD + self.dropout(attended_BTD) * self.attention_gate(x_BTD).sigmoid()
         gate_BTF, up_BTF = self.feed_in(self.feed_norm(x_BTD)).chunk(2, dim=-1)
         fed_BTD: Tensor = self.feed_out(self.dropout(F.silu(gate_BTF) * up_BTF))
-        x_BTD = x_BTD + self.dropout(fed_BTD) * self.feed_gate(x_BTD).sigmoid()
-        return x_BTD
+        out_BTD: Tensor = x_BTD + self.dropout(fed_BTD) * self.feed_gate(x_BTD).sigmoid()
+        return out_BTD
 
 
 def _distances(x_BTD: Tensor) -> Tensor:

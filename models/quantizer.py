@@ -149,7 +149,7 @@ def nearest(x_BQ: Tensor, codebook_KQ: Tensor) -> Tensor:
 
 
 def kmeans(x_NQ: Tensor, centres: int, generator: torch.Generator, steps: int) -> Tensor:
-    """Lloyd's algorithm from random points, (centres, Q); an empty centre moves to a random point."""
+    """Lloyd's algorithm from random points, (centres, Q); an empty centre is moved at random."""
     start = torch.randperm(len(x_NQ), generator=generator)
     centres_KQ = x_NQ[start[torch.arange(centres) % len(x_NQ)]].clone()
     for _ in range(steps):

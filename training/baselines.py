@@ -1,0 +1,86 @@
+"""Baselines that every table shows: popularity, item-kNN and recency-decayed item-kNN.
+
+A sub-second kNN is astonishingly strong on sparse shop logs; a model that loses to it should
+not go live.
+"""
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from models.types import FloatArray
+from training.data.batches import Windows
+from training.data.histories import EvaluationSet, Histories
+from training.evaluate import metrics, rank
+
+DECAYS = (0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+class Popularity:
+    """Every history gets the same scores: how often each item was used in training."""
+
+    def __init__(self, histories: Histories, catalogue_size: int) -> None:
+        self.count_N = np.bincount(histories.items, minlength=catalogue_size).astype(np.float32)
+
+    def score(self, items: NDArray[np.int32], windows: Windows) -> FloatArray:
+        """Scores (B, N)."""
+        return np.tile(self.count_N, (len(windows.start), 1))
+
+
+class ItemKnn:
+    """Cosine similarity of items' TF-IDF weighted user vectors, summed over the history.
+
+    ``decay``: the weight of an item falls by this factor with every step back; 1 forgets nothing.
+    """
+
+    def __init__(self, similarity_NN: sp.csr_array, decay: float = 1.0) -> None:
+        self.similarity_NN = similarity_NN
+        self.decay = decay
+
+    def score(self, items: NDArray[np.int32], windows: Windows) -> FloatArray:
+        """Scores (B, N)."""
+        rows = np.repeat(np.arange(len(windows.start)), windows.length)
+        place = np.arange(len(rows)) - np.repeat(
+            np.cumsum(windows.length) - windows.length, windows.length
+        )
+        back = np.repeat(windows.length, windows.length) - 1 - place
+        history_items = items[np.repeat(windows.start, windows.length) + place]
+        weights = self.decay ** back.astype(np.float32)
+        shape = (len(windows.start), self.similarity_NN.shape[0])
+        history_BN = sp.csr_array((weights, (rows, history_items)), shape=shape)
+        scores_BN: FloatArray = (history_BN @ self.similarity_NN).toarray().astype(np.float32)
+        return scores_BN
+
+
+def item_similarity(histories: Histories, catalogue_size: int) -> sp.csr_array:
+    """(N, N) cosines between items' TF-IDF user vectors, without the diagonal.
+
+    A user is a document, an item a word: users with long histories say less about each item.
+    """
+    users = np.repeat(np.arange(len(histories)), np.diff(histories.offsets))
+    shape = (catalogue_size, len(histories))
+    ones = np.ones(len(users), np.float32)
+    uses_NU = sp.csr_array((ones, (histories.items, users)), shape=shape)
+    uses_NU.data[:] = 1.0
+    items_of_user = np.asarray(uses_NU.sum(axis=0)).ravel()
+    idf_U = np.log(catalogue_size / np.maximum(items_of_user, 1)) + 1
+    weighted_NU = sp.csr_array(uses_NU @ sp.diags_array(idf_U))
+    norm_N = np.sqrt(np.asarray(weighted_NU.power(2).sum(axis=1)).ravel())
+    unit_NU = sp.csr_array(sp.diags_array(1 / np.maximum(norm_N, 1e-12)) @ weighted_NU)
+    similarity_NN = sp.csr_array(unit_NU @ unit_NU.T)
+    similarity_NN.setdiag(0)
+    similarity_NN.eliminate_zeros()
+    return similarity_NN.astype(np.float32)
+
+
+def choose_decay(
+    similarity_NN: sp.csr_array, validation: EvaluationSet, filter_seen: bool
+) -> float:
+    """The decay of DECAYS with the best NDCG@10 on validation."""
+    size = similarity_NN.shape[0]
+
+    def ndcg(decay: float) -> float:
+        ranking = rank(ItemKnn(similarity_NN, decay), validation, size, filter_seen, top=10)
+        return metrics(ranking, size, (10,))["ndcg@10"]
+
+    return max(DECAYS, key=ndcg)

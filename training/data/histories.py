@@ -1,0 +1,73 @@
+"""UserHistories as two flat arrays, and the held-out items they are evaluated on."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Part(IntEnum):
+    """Which part of the split an interaction belongs to; within a user, parts never go back."""
+
+    TRAIN = 0
+    VALIDATION = 1
+    TEST = 2
+
+
+@dataclass(frozen=True)
+class Histories:
+    """All users' interactions, user after user, each oldest first.
+
+    offsets: (users + 1,), where each user starts; items, parts: (interactions,).
+    """
+
+    offsets: NDArray[np.int64]
+    items: NDArray[np.int32]
+    parts: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, user: int) -> NDArray[np.int32]:
+        return self.items[self.offsets[user] : self.offsets[user + 1]]
+
+    def up_to(self, part: Part) -> Self:
+        """Only what is not later than ``part``; users keep their index."""
+        kept = self.parts <= part
+        before = np.concatenate([[0], np.cumsum(kept)])
+        return type(self)(before[self.offsets], self.items[kept], self.parts[kept])
+
+
+class EvaluationSet(NamedTuple):
+    """One held-out item a user: history ``items[start : start + length]``, then ``target``."""
+
+    items: NDArray[np.int32]
+    user: NDArray[np.int64]
+    start: NDArray[np.int64]
+    length: NDArray[np.int64]
+    target: NDArray[np.int32]
+
+    def sample(self, most: int, seed: int) -> "EvaluationSet":
+        """At most ``most`` users, chosen by ``seed``."""
+        if len(self.user) <= most:
+            return self
+        kept = np.sort(np.random.default_rng(seed).permutation(len(self.user))[:most])
+        return EvaluationSet(
+            self.items, self.user[kept], self.start[kept], self.length[kept], self.target[kept]
+        )
+
+
+def targets(histories: Histories, part: Part) -> EvaluationSet:
+    """Each user's first interaction of ``part`` is held out; all before it is the history.
+
+    Users without one, or with nothing before it, are left out.
+    """
+    user_of = np.repeat(np.arange(len(histories)), np.diff(histories.offsets))
+    at = np.flatnonzero(histories.parts == part)
+    first = at[np.unique(user_of[at], return_index=True)[1]]
+    first = first[first > histories.offsets[user_of[first]]]
+    user = user_of[first]
+    start = histories.offsets[user]
+    return EvaluationSet(histories.items, user, start, first - start, histories.items[first])

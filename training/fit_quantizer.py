@@ -1,0 +1,258 @@
+"""Stage quantize: vectors and training histories -> codebook and SemanticIdTable."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+from models.config import CodeSpace
+from models.quantizer import Quantized, Quantizer
+from models.semantic_id import Resolution, resolve_collisions
+from models.types import CodeArray, FloatArray, Modality
+from training.config import QuantizeConfig
+from training.data.histories import Histories
+from training.losses import info_nce
+
+_CONTEXT = 5  # items of history that sequence-to-item contrast looks back on
+_LAST_RESEED = 0.8  # share of the epochs after which dead codes are left alone, to settle
+
+
+@dataclass(frozen=True)
+class View:
+    """One modality of all items: vectors (N, X), standardised, and which items have it."""
+
+    vectors_NX: Tensor
+    present_N: Tensor
+
+    @classmethod
+    def standardise(cls, vectors_NX: FloatArray, present_N: NDArray[np.bool_]) -> "View":
+        """Zero mean and unit variance over the items that are there; the others stay zero."""
+        there = vectors_NX[present_N]
+        scale = there.std(axis=0).mean() + 1e-6  # one scale: relative variances carry meaning
+        standard_NX = np.where(present_N[:, None], (vectors_NX - there.mean(axis=0)) / scale, 0)
+        return cls(torch.from_numpy(standard_NX.astype(np.float32)), torch.from_numpy(present_N))
+
+
+class QuantizerModule(L.LightningModule):
+    """Trains a Quantizer: CLUB's likelihood step, then one step of everything else."""
+
+    def __init__(
+        self,
+        quantizer: Quantizer,
+        views: Mapping[Modality, View],
+        histories: Histories,
+        config: QuantizeConfig,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.quantizer = quantizer
+        self.views = views
+        self.config = config
+        self.generator = torch.Generator().manual_seed(seed)
+        self.seen_N = torch.zeros(quantizer.id_residual.num_embeddings, dtype=torch.bool)
+        self.seen_N[torch.from_numpy(histories.items).long()] = True
+        self.contexts_ET, self.next_E = transitions(histories, _CONTEXT)
+
+    def configure_optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+        """One optimiser for the estimators of mutual information, one for the rest."""
+        rate = self.config.learning_rate
+        # An empty list of estimators (no content at all) is an error to Adam: give it a group.
+        estimators = self.quantizer.estimator_parameters() or [torch.nn.Parameter(torch.zeros(1))]
+        return (
+            torch.optim.Adam(estimators, rate),
+            torch.optim.Adam(self.quantizer.encoder_parameters(), rate),
+        )
+
+    def on_fit_start(self) -> None:
+        """Start the codebook from k-means over all modalities at once."""
+        self.quantizer.codebook.start_from_kmeans(self.all_bound(), self.generator)
+
+    def training_step(self, items_B: Tensor, batch_index: int) -> None:
+        """One likelihood step of CLUB, then one step of encoders, codebook and decoders."""
+        estimator, encoder = self.optimizers()  # type: ignore[attr-defined]
+        if self.quantizer.clubs and self.config.mutual_information > 0:
+            estimator.zero_grad()
+            self.manual_backward(self.estimator_loss(items_B))
+            estimator.step()
+        losses = self.encoder_losses(items_B)
+        encoder.zero_grad()
+        self.manual_backward(sum(losses.values(), torch.zeros(())))
+        torch.nn.utils.clip_grad_norm_(self.quantizer.encoder_parameters(), 5.0)
+        encoder.step()
+        self.log_dict({f"quantize/{name}": loss.detach() for name, loss in losses.items()})
+
+    def on_train_epoch_end(self) -> None:
+        """Give dead codes a new start, except near the end."""
+        if self.current_epoch < _LAST_RESEED * self.config.epochs:
+            self.quantizer.codebook.reseed_dead_codes(self.all_bound(), self.generator)
+
+    def estimator_loss(self, items_B: Tensor) -> Tensor:
+        """How badly the estimators predict one branch from the other, branches detached."""
+        loss = torch.zeros(())
+        for modality, club in self.quantizer.clubs.items():
+            x_BX = self._present(Modality(modality), items_B)
+            with torch.no_grad():
+                specific_BQ, bound_BQ = self.quantizer.branches(Modality(modality), x_BX)
+            loss = loss + club.negative_log_likelihood(specific_BQ, bound_BQ)  # type: ignore[operator]
+        return loss
+
+    def encoder_losses(self, items_B: Tensor) -> dict[str, Tensor]:
+        """Every weighted term of the loss, by name."""
+        config, losses = self.config, dict.fromkeys(_TERMS, torch.zeros(()))
+        quantized: dict[Modality, tuple[Tensor, Tensor]] = {}
+        for modality, view in self.views.items():
+            there_B = items_B[view.present_N[items_B]]
+            if len(there_B) < 2:  # too few for any contrast or variance
+                continue
+            x_BX = view.vectors_NX[there_B]
+            specific_BQ, bound_BQ = self.quantizer.branches(modality, x_BX)
+            result: Quantized = self.quantizer.codebook(bound_BQ, config.commitment)
+            quantized[modality] = there_B, result.vectors_BQ
+            decoded_BX = self.quantizer.decode(modality, specific_BQ, result.vectors_BQ)
+            losses["reconstruction"] = losses["reconstruction"] + F.mse_loss(decoded_BX, x_BX)
+            losses["codebook"] = losses["codebook"] + result.loss
+            if modality in self.quantizer.clubs:
+                club = self.quantizer.clubs[modality]
+                bound = club.bound(specific_BQ, bound_BQ)  # type: ignore[operator]
+                losses["club"] = losses["club"] + config.mutual_information * bound
+        losses["contrast"] = config.contrast * self._contrast(quantized)
+        losses["sequence"] = config.sequence_contrast * self._sequence_contrast(len(items_B) // 4)
+        return losses
+
+    def _contrast(self, quantized: Mapping[Modality, tuple[Tensor, Tensor]]) -> Tensor:
+        """Contrastive codebook loss: the modalities of one item, pairwise, against the batch."""
+        total, views = torch.zeros(()), list(quantized.values())
+        for at, (first_B, first_BQ) in enumerate(views):
+            for second_B, second_BQ in views[at + 1 :]:
+                both_B = first_B[torch.isin(first_B, second_B)]
+                if len(both_B) > 1:
+                    rows = torch.isin(first_B, both_B), torch.isin(second_B, both_B)
+                    total = total + info_nce(
+                        first_BQ[rows[0]], second_BQ[rows[1]], both_B, self.config.temperature
+                    )
+        return total
+
+    def _sequence_contrast(self, transitions_drawn: int) -> Tensor:
+        """Sequence-to-item contrast: a decayed sum of the history against the next item."""
+        if self.config.sequence_contrast == 0 or len(self.next_E) < 2:
+            return torch.zeros(())
+        drawn = torch.randint(
+            len(self.next_E), (max(transitions_drawn, 2),), generator=self.generator
+        )
+        contexts_BT, next_B = self.contexts_ET[drawn], self.next_E[drawn]
+        items_J, place = (
+            torch.cat([contexts_BT.flatten(), next_B]).clamp_min(0).unique(return_inverse=True)
+        )
+        vectors_JQ = self.item_vectors(items_J)
+        context_BTQ = vectors_JQ[place[: contexts_BT.numel()]].unflatten(0, contexts_BT.shape)
+        decay_T = 0.7 ** torch.arange(_CONTEXT - 1, -1, -1.0)
+        weights_BT = decay_T * (contexts_BT >= 0)
+        sequence_BQ = (context_BTQ * weights_BT[..., None]).sum(1)
+        return info_nce(
+            sequence_BQ, vectors_JQ[place[contexts_BT.numel() :]], next_B, self.config.temperature
+        )
+
+    def item_vectors(self, items_B: Tensor) -> Tensor:
+        """Quantized vectors of all modalities that are there, and z_ID, summed: (B, Q)."""
+        seen_B = self.seen_N[items_B]
+        total_BQ = self.quantizer.id_residual(items_B) * seen_B[:, None]
+        for modality, view in self.views.items():
+            bound_BQ = self.quantizer.branches(modality, view.vectors_NX[items_B]).bound_BQ
+            vectors_BQ = self.quantizer.codebook(bound_BQ).vectors_BQ
+            total_BQ = total_BQ + vectors_BQ * view.present_N[items_B, None]
+        summed_BQ: Tensor = total_BQ
+        return summed_BQ
+
+    @torch.no_grad()
+    def all_bound(self) -> Tensor:
+        """h^B of every present modality of every item, stacked: what the codebook quantizes."""
+        return torch.cat(
+            [
+                self.quantizer.branches(modality, view.vectors_NX[view.present_N]).bound_BQ
+                for modality, view in self.views.items()
+            ]
+        )
+
+    def _present(self, modality: Modality, items_B: Tensor) -> Tensor:
+        view = self.views[modality]
+        return view.vectors_NX[items_B[view.present_N[items_B]]]
+
+
+_TERMS = ("reconstruction", "codebook", "club", "contrast", "sequence")
+
+
+def fit_quantizer(
+    quantizer: Quantizer,
+    views: Mapping[Modality, View],
+    histories: Histories,
+    config: QuantizeConfig,
+    seed: int,
+    **trainer: Any,
+) -> QuantizerModule:
+    """Train in place. ``histories`` must hold training positions only."""
+    module = QuantizerModule(quantizer, views, histories, config, seed)
+    items = DataLoader(
+        torch.arange(len(module.seen_N)),  # type: ignore[arg-type]
+        batch_size=config.batch_size,
+        shuffle=True,
+        generator=torch.Generator().manual_seed(seed),
+    )
+    L.Trainer(max_epochs=config.epochs, accelerator="cpu", **trainer).fit(module, items)
+    return module
+
+
+@torch.no_grad()
+def assign_codes(
+    quantizer: Quantizer, views: Mapping[Modality, View]
+) -> tuple[CodeArray, FloatArray]:
+    """Codes (N, S), null where a modality is missing, and last residuals (N, M, Q)."""
+    space = quantizer.space
+    items = len(next(iter(views.values())).present_N)
+    shape = (items, len(space.modalities), space.levels)
+    codes_NML = torch.full(shape, space.null_code, dtype=torch.int64)
+    residual_NMQ = torch.zeros(items, len(space.modalities), space.vector_size)
+    for m, modality in enumerate(space.modalities):
+        view = views[modality]
+        bound_BQ = quantizer.branches(modality, view.vectors_NX[view.present_N]).bound_BQ
+        result = quantizer.codebook(bound_BQ)
+        codes_NML[view.present_N, m] = result.codes_BL
+        residual_NMQ[view.present_N, m] = result.residual_BQ
+    codes_NS = codes_NML.flatten(1).numpy().astype(np.uint16)
+    return codes_NS, residual_NMQ.numpy()
+
+
+def build_table(quantizer: Quantizer, views: Mapping[Modality, View]) -> Resolution:
+    """The SemanticIdTable of all items, unique."""
+    codes_NS, residual_NMQ = assign_codes(quantizer, views)
+    last_KQ = quantizer.codebook.codewords_LKQ[-1].detach().numpy()
+    return resolve_collisions(quantizer.space, codes_NS, residual_NMQ, last_KQ)
+
+
+def code_space(views: Mapping[Modality, View], config: QuantizeConfig) -> CodeSpace:
+    """The space for these views; fewer codes where there are fewer vectors than codes."""
+    vectors = sum(int(view.present_N.sum()) for view in views.values())
+    return CodeSpace(
+        modalities=tuple(modality for modality in Modality if modality in views),
+        levels=config.levels,
+        codebook_size=max(2, min(config.codebook_size, vectors)),
+        vector_size=config.vector_size,
+    )
+
+
+def transitions(histories: Histories, context: int) -> tuple[Tensor, Tensor]:
+    """Every (history, next item): contexts (E, context), oldest first, -1 padded on the left."""
+    length = np.diff(histories.offsets)
+    place = np.arange(len(histories.items)) - np.repeat(histories.offsets[:-1], length)
+    targets = np.flatnonzero(place > 0)
+    steps_T = np.arange(context, 0, -1)
+    reach_ET = place[targets, None] >= steps_T
+    contexts_ET = np.where(reach_ET, histories.items[targets[:, None] - steps_T], -1)
+    return torch.from_numpy(contexts_ET).long(), torch.from_numpy(histories.items[targets]).long()
