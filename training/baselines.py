@@ -62,7 +62,7 @@ def item_similarity(histories: Histories, catalogue_size: int) -> sp.csr_array:
     ones = np.ones(len(users), np.float32)
     uses_NU = sp.csr_array((ones, (histories.items, users)), shape=shape)
     uses_NU.data[:] = 1.0
-    items_of_user = np.asarray(uses_NU.sum(axis=0)).ravel()
+    items_of_user: FloatArray = np.asarray(uses_NU.sum(axis=0)).ravel()
     idf_U = np.log(catalogue_size / np.maximum(items_of_user, 1)) + 1
     weighted_NU = sp.csr_array(uses_NU @ sp.diags_array(idf_U))
     norm_N = np.sqrt(np.asarray(weighted_NU.power(2).sum(axis=1)).ravel())

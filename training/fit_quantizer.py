@@ -21,6 +21,7 @@ from training.data.histories import Histories
 from training.losses import info_nce
 
 _CONTEXT = 5  # items of history that sequence-to-item contrast looks back on
+_DECAY = 0.7  # what one step further back is worth to it
 _LAST_RESEED = 0.8  # share of the epochs after which dead codes are left alone, to settle
 
 
@@ -60,6 +61,7 @@ class QuantizerModule(L.LightningModule):
         self.seen_N = torch.zeros(quantizer.id_residual.num_embeddings, dtype=torch.bool)
         self.seen_N[torch.from_numpy(histories.items).long()] = True
         self.contexts_ET, self.next_E = transitions(histories, _CONTEXT)
+        self.decay_T = _DECAY ** torch.arange(_CONTEXT - 1, -1, -1.0)
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
         """One optimiser for the estimators of mutual information, one for the rest."""
@@ -148,17 +150,12 @@ class QuantizerModule(L.LightningModule):
             len(self.next_E), (max(transitions_drawn, 2),), generator=self.generator
         )
         contexts_BT, next_B = self.contexts_ET[drawn], self.next_E[drawn]
-        items_J, place = (
-            torch.cat([contexts_BT.flatten(), next_B]).clamp_min(0).unique(return_inverse=True)
-        )
-        vectors_JQ = self.item_vectors(items_J)
-        context_BTQ = vectors_JQ[place[: contexts_BT.numel()]].unflatten(0, contexts_BT.shape)
-        decay_T = 0.7 ** torch.arange(_CONTEXT - 1, -1, -1.0)
-        weights_BT = decay_T * (contexts_BT >= 0)
-        sequence_BQ = (context_BTQ * weights_BT[..., None]).sum(1)
-        return info_nce(
-            sequence_BQ, vectors_JQ[place[contexts_BT.numel() :]], next_B, self.config.temperature
-        )
+        rows_BU = torch.cat([contexts_BT.clamp_min(0), next_B[:, None]], dim=1)
+        items_J, place_BU = rows_BU.unique(return_inverse=True)  # type: ignore[no-untyped-call]
+        vectors_BUQ = self.item_vectors(items_J)[place_BU]
+        weights_BT = self.decay_T * (contexts_BT >= 0)
+        sequence_BQ = (vectors_BUQ[:, :-1] * weights_BT[..., None]).sum(1)
+        return info_nce(sequence_BQ, vectors_BUQ[:, -1], next_B, self.config.temperature)
 
     def item_vectors(self, items_B: Tensor) -> Tensor:
         """Quantized vectors of all modalities that are there, and z_ID, summed: (B, Q)."""
@@ -199,13 +196,19 @@ def fit_quantizer(
 ) -> QuantizerModule:
     """Train in place. ``histories`` must hold training positions only."""
     module = QuantizerModule(quantizer, views, histories, config, seed)
-    items = DataLoader(
+    items: DataLoader[Tensor] = DataLoader(
         torch.arange(len(module.seen_N)),  # type: ignore[arg-type]
         batch_size=config.batch_size,
         shuffle=True,
         generator=torch.Generator().manual_seed(seed),
     )
-    L.Trainer(max_epochs=config.epochs, accelerator="cpu", **trainer).fit(module, items)
+    L.Trainer(
+        max_epochs=config.epochs,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        **trainer,
+    ).fit(module, items)
     return module
 
 

@@ -154,7 +154,7 @@ def fit_sequence(
     module = SequenceModule(model, table, config, validation, filter_seen)
     windows = training_windows(histories, config.max_history)
     sampler = LengthBuckets(windows.length, config.batch_tokens, seed)
-    batches = DataLoader(
+    batches: DataLoader[Batch] = DataLoader(
         range(len(windows.start)),  # type: ignore[arg-type]
         batch_sampler=sampler,
         collate_fn=lambda rows: gather(

@@ -25,7 +25,7 @@ from training.data.dataset import PreparedDataset
 from training.data.histories import Histories, Part, targets
 from training.data.prepare import prepare
 from training.encoders.encode import encode_items, load_embeddings
-from training.evaluate import SequenceRanker, metrics, rank
+from training.evaluate import Ranker, SequenceRanker, metrics, rank
 from training.fit_quantizer import View, build_table, code_space, fit_quantizer
 from training.fit_sequence import Fitted, fit_sequence, new_model
 from training.health import code_health
@@ -65,7 +65,7 @@ def _quantize(config: RunConfig, directory: Path) -> str:
     _seed(config)
     sizes = {modality: view.vectors_NX.shape[1] for modality, view in views.items()}
     quantizer = Quantizer(space, sizes, data.card.items, config.quantize.hidden_size)
-    options = trainer_options(directory, "quantize")
+    options = trainer_options(directory)
     module = fit_quantizer(quantizer, views, training, config.quantize, config.seed, **options)
     resolution = build_table(quantizer.eval(), views)
     health = code_health(module, resolution)
@@ -117,7 +117,7 @@ def _train(
         config.seed,
         directory,
         config.evaluate.filter_seen,
-        **trainer_options(directory, directory.name),
+        **trainer_options(directory),
     )
     save_torch(_contiguous(fitted.model), directory / bundle.FILES.WEIGHTS)
     _write_json(
@@ -139,7 +139,7 @@ def _evaluate(config: RunConfig, directory: Path) -> str:
     )
     similarity = baselines.item_similarity(training, size)
     decay = baselines.choose_decay(similarity, validation, seen)
-    rankers = {
+    rankers: dict[str, Ranker] = {
         "popularity": baselines.Popularity(training, size),
         "item-knn": baselines.ItemKnn(similarity),
         "item-knn-decayed": baselines.ItemKnn(similarity, decay),

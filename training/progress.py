@@ -1,17 +1,25 @@
-"""Progress on a terminal, quiet lines elsewhere."""
+"""Progress on a terminal; quiet elsewhere."""
 
+import logging
+import warnings
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch.callbacks import RichProgressBar
 from rich.console import Console
 
 console = Console(stderr=True)
 
 
-def trainer_options(directory: Path, title: str) -> dict[str, Any]:
-    """Lightning options every stage shares: a bar on a terminal, no chatter, our own folder."""
+def trainer_options(directory: Path) -> dict[str, Any]:
+    """Lightning options that every stage shares: one bar, no chatter, files in our own folder."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # A loader of small index batches needs no worker processes, whatever Lightning suggests.
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     return {
         "default_root_dir": directory,
         "enable_model_summary": False,
-        "enable_progress_bar": False,
+        "callbacks": [RichProgressBar(leave=False)] if console.is_terminal else [],
+        "enable_progress_bar": console.is_terminal,
     }

@@ -100,19 +100,19 @@ class Pipeline:
 
 
 def _section(config: RunConfig, path: str) -> object:
-    value: object = config.model_dump(mode="json")
+    value: object = config.model_dump(mode="python")
     for part in path.split("."):
         value = value[part] if isinstance(value, dict) else value
-    return _without_base(value, config.output.parent)
+    return _portable(value)
 
 
-def _without_base(value: object, base: Path) -> object:
-    """Paths count by the content of their files, not by where a checkout happens to lie."""
+def _portable(value: object) -> object:
+    """Paths count by name (and by their files' content), not by where a checkout happens to lie."""
     if isinstance(value, dict):
-        return {key: _without_base(inner, base) for key, inner in value.items()}
-    if isinstance(value, str) and value.startswith("/"):
-        return Path(value).name
-    return value
+        return {key: _portable(inner) for key, inner in value.items()}
+    if isinstance(value, tuple):
+        return [_portable(inner) for inner in value]
+    return value.name if isinstance(value, Path) else value
 
 
 def _file_hash(path: Path) -> str:
