@@ -1,0 +1,94 @@
+import pytest
+import torch
+
+from models.config import CodeSpace, Reweighting, SequenceConfig
+from models.sequence import SequenceModel
+from models.types import Modality
+
+SPACE = CodeSpace(modalities=tuple(Modality), levels=2, codebook_size=16, vector_size=8)
+ITEMS = 30
+
+
+def model(reweighting: Reweighting = "additive") -> SequenceModel:
+    torch.manual_seed(0)
+    config = SequenceConfig(
+        code_space=SPACE,
+        catalogue_size=ITEMS,
+        max_history=12,
+        width=16,
+        blocks=2,
+        heads=2,
+        reweighting=reweighting,
+        buckets=6,
+    )
+    made = SequenceModel(config)
+    made.seen.fill_(1)
+    made.buckets.set_codebook(torch.randn(2, 16, 8))
+    made.buckets.set_quantile_edges(torch.randint(16, (8, 12, SPACE.slots)))
+    return made.eval()
+
+
+def inputs(batch: int = 5, length: int = 9) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(2)
+    codes_BTS = torch.randint(16, (batch, length, SPACE.slots), generator=generator)
+    items_BT = torch.randint(ITEMS, (batch, length), generator=generator)
+    return codes_BTS, items_BT, torch.randint(1, length + 1, (batch,), generator=generator)
+
+
+@pytest.mark.parametrize("form", ["additive", "multiplicative"])
+def test_training_starts_from_the_plain_backbone(form: Reweighting) -> None:
+    """Zero-initialised: the same weights without reweighting give the same user vectors."""
+    plain, reweighted = model("off"), model(form)
+    reweighted.load_state_dict(plain.state_dict(), strict=False)
+    assert torch.equal(plain(*inputs()), reweighted(*inputs()))
+
+
+@pytest.mark.parametrize("form", ["additive", "multiplicative"])
+def test_similarity_buckets_change_attention(form: Reweighting) -> None:
+    reweighted = model(form)
+    before = reweighted(*inputs())
+    for name, parameter in reweighted.named_parameters():
+        if name.endswith("bucket_bias"):
+            torch.nn.init.normal_(parameter)
+    assert not torch.allclose(before, reweighted(*inputs()), atol=1e-3)
+
+
+def test_padding_and_neighbours_in_the_batch_change_nothing() -> None:
+    made, (codes_BTS, items_BT, length_B) = model(), inputs()
+    together = made(codes_BTS, items_BT, length_B)
+    for row, length in enumerate(length_B.tolist()):
+        alone = made(
+            codes_BTS[row : row + 1, :length], items_BT[row : row + 1, :length], length_B[row, None]
+        )
+        torch.testing.assert_close(together[row : row + 1], alone, atol=1e-5, rtol=0)
+
+
+def test_the_future_is_not_seen() -> None:
+    made, (codes_BTS, items_BT, _) = model(), inputs()
+    hidden_BTD = made.encode(made.represent(codes_BTS, items_BT), codes_BTS)
+    changed = codes_BTS.clone()
+    changed[:, 5:] = 3
+    other_BTD = made.encode(made.represent(changed, items_BT), changed)
+    assert torch.equal(hidden_BTD[:, :5], other_BTD[:, :5])
+    assert not torch.allclose(hidden_BTD[:, 5:], other_BTD[:, 5:])
+
+
+def test_order_matters() -> None:
+    made, (codes_BTS, items_BT, _) = model(), inputs()
+    made.blocks[0].attention.distance_bias.data.normal_()  # type: ignore[union-attr, operator]
+    full_B = torch.full((5,), 9)
+    flipped = torch.cat([codes_BTS[:, :8].flip(1), codes_BTS[:, 8:]], 1)
+    flipped_items = torch.cat([items_BT[:, :8].flip(1), items_BT[:, 8:]], 1)
+    assert not torch.allclose(
+        made(codes_BTS, items_BT, full_B), made(flipped, flipped_items, full_B), atol=1e-4
+    )
+
+
+def test_an_item_that_training_never_saw_has_no_id_residual() -> None:
+    made, codes_1S = model(), torch.ones(1, SPACE.slots, dtype=torch.int64)
+    made.seen[7] = 0
+    unseen = made.represent(codes_1S, torch.tensor([7]))
+    outside = made.represent(codes_1S, torch.tensor([ITEMS]))
+    made.seen[ITEMS] = 0
+    assert torch.equal(unseen, made.represent(codes_1S, torch.tensor([ITEMS])))
+    assert not torch.equal(unseen, outside)
