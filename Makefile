@@ -1,0 +1,41 @@
+# Two commands: `make demo` and `make test`. Each makes its own environment in .venv.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DATA := artifacts/ml-100k
+BUNDLE := artifacts/demo/export
+
+.PHONY: demo serve test lint clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo   train on MovieLens-100k, start the service, ask it for recommendations"
+	@echo "make serve  serve the demo's bundle on http://127.0.0.1:8000"
+	@echo "make test   lint, types and all tests"
+	@echo "make clean  remove the environment and everything that was trained"
+
+demo: $(VENV)/installed $(DATA)
+	$(BIN)/bbqrec-train run configs/demo.toml
+	$(BIN)/python scripts/demo.py $(BUNDLE)
+
+serve: $(VENV)/installed
+	$(BIN)/bbqrec-serve $(BUNDLE)
+
+test: lint
+	$(BIN)/pytest
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+$(VENV)/installed: pyproject.toml constraints.txt scripts/install.sh
+	PYTHON=$(PYTHON) scripts/install.sh $(VENV) train,serve,cpu,dev
+	@touch $@
+
+$(DATA): | $(VENV)/installed
+	$(BIN)/bbqrec-train demo-data $@
+
+clean:
+	rm -rf $(VENV) artifacts

@@ -1,0 +1,152 @@
+"""Seconds of a training epoch: ours against RecTools' SASRec, at equal size, in one run.
+
+    python -m benchmarks.epoch_time [SEQUENCES]
+
+The peer pins an older NumPy, so it lives in an environment of its own, which is made on the first
+run under ``artifacts/peers/rectools``. Both sides: same training sequences, width 64, 1 block,
+1 head, history 50, 256 negatives, same number of threads, first epoch dropped as warm-up. Ours
+runs whole, similarity buckets included, and again with them off: the peer has no such part.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import lightning as L
+import numpy as np
+import torch
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from models.config import CodeSpace, Reweighting, SequenceConfig
+from models.semantic_id import SemanticIdTable
+from models.types import Modality
+from training.config import FitConfig
+from training.data.histories import Histories
+from training.fit_sequence import fit_sequence, new_model
+from training.progress import trainer_options
+
+ROOT = Path(__file__).parents[1]
+PEER = ROOT / "artifacts" / "peers" / "rectools"
+DEFAULT = ROOT / "../shared/data/amazon_beauty/sequences.txt"
+WIDTH, BLOCKS, HEADS, HISTORY, NEGATIVES = 64, 1, 1, 50, 256
+
+
+class EpochTimes(L.Callback):
+    """Collects the seconds of every training epoch."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self.started = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self.seconds.append(time.perf_counter() - self.started)
+
+
+def ours(path: Path, epochs: int, reweighting: Reweighting, scratch: Path) -> list[float]:
+    """Seconds an epoch of our trainer on the training part of the same file."""
+    histories, catalogue_size = training_part(path)
+    space = CodeSpace(
+        modalities=(Modality.TEXT, Modality.BEHAVIOUR), levels=4, codebook_size=256, vector_size=64
+    )
+    random = np.random.default_rng(0)
+    codes_NS = random.integers(0, 256, (catalogue_size, space.slots)).astype(np.uint16)
+    table = SemanticIdTable(space, codes_NS, np.arange(catalogue_size).astype(np.uint16))
+    config = FitConfig(
+        width=WIDTH,
+        blocks=BLOCKS,
+        heads=HEADS,
+        max_history=HISTORY,
+        negatives=NEGATIVES,
+        reweighting=reweighting,
+        batch_tokens=2048,
+    )
+    architecture = SequenceConfig(
+        code_space=space,
+        catalogue_size=catalogue_size,
+        max_history=HISTORY,
+        width=WIDTH,
+        blocks=BLOCKS,
+        heads=HEADS,
+        reweighting=reweighting,
+    )
+    model = new_model(architecture, table, torch.randn(4, 256, 64), histories)
+    times = EpochTimes()
+    options = {**trainer_options(scratch), "enable_progress_bar": False, "callbacks": [times]}
+    directory = scratch / f"{reweighting}-{time.time_ns()}"
+    fit_sequence(
+        model, table, histories, None, config, epochs, seed=0, directory=directory, **options
+    )
+    return times.seconds[1:]
+
+
+def training_part(path: Path) -> tuple[Histories, int]:
+    """All but the last two items of each ``user item item ...`` line."""
+    rows = [line.split()[1:-2] for line in path.read_text().splitlines()]
+    lengths = [len(row) for row in rows]
+    items, index = np.unique(np.concatenate(rows), return_inverse=True)
+    parts = np.zeros(len(index), np.uint8)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    return Histories(offsets, index.astype(np.int32), parts), len(items)
+
+
+def theirs(path: Path, epochs: int, threads: int) -> list[float]:
+    """Seconds an epoch of RecTools, from its own environment."""
+    if not (PEER / "installed").exists():
+        subprocess.run([sys.executable, "-m", "venv", PEER], check=True)
+        build = f"torch=={torch.__version__}"  # the very build that our side runs on
+        pip: list[str | Path] = [PEER / "bin/python", "-m", "pip", "install", "--quiet"]
+        index = ["--extra-index-url", "https://download.pytorch.org/whl/cpu", "--retries", "1"]
+        subprocess.run([*pip, *index, build], check=True)
+        subprocess.run([*pip, build, "rectools[torch]==0.19.0"], check=True)
+        (PEER / "installed").touch()
+    sizes = map(str, (WIDTH, BLOCKS, HEADS, HISTORY, NEGATIVES, epochs, threads))
+    command: list[str | Path] = [
+        PEER / "bin/python",
+        ROOT / "benchmarks/peer_rectools.py",
+        path,
+        *sizes,
+    ]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    return [float(json.loads(line)["seconds"]) for line in lines][1:]
+
+
+def main(
+    path: Annotated[Path, typer.Argument(help="`user item item ...` lines")] = DEFAULT,
+    epochs: Annotated[int, typer.Option(min=2)] = 3,
+    threads: int = 2,
+) -> None:
+    """Time both, print one table, and write docs/benchmarks/epoch_time.json."""
+    torch.set_num_threads(threads)
+    scratch = ROOT / "artifacts" / "benchmarks" / "epoch_time"
+    rows = {
+        "bbqrec": ours(path, epochs, "additive", scratch),
+        "bbqrec, no reweighting": ours(path, epochs, "off", scratch),
+        "RecTools 0.19 SASRec": theirs(path, epochs, threads),
+    }
+    medians = {name: float(np.median(seconds)) for name, seconds in rows.items()}
+    peer = medians["RecTools 0.19 SASRec"]
+    table = Table(title=f"Seconds an epoch, {path.parent.name}, {threads} threads, median")
+    for name in ("trainer", "seconds", "times faster than the peer"):
+        table.add_column(name, justify="left" if name == "trainer" else "right")
+    for name, seconds in medians.items():
+        table.add_row(name, f"{seconds:.1f}", f"{peer / seconds:.1f}")
+    Console().print(table)
+    report = ROOT / "docs" / "benchmarks" / "epoch_time.json"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    fields = [
+        {"trainer": name, "seconds": round(seconds, 2), "ratio": round(peer / seconds, 1)}
+        for name, seconds in medians.items()
+    ]
+    report.write_text(json.dumps(fields, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    typer.run(main)
