@@ -176,7 +176,7 @@ def fit_sequence(
         accelerator=config.accelerator,
         devices=1,
         precision=config.precision,
-        logger=CSVLogger(directory, name="", version=""),
+        logger=CSVLogger(directory, name="curves"),  # a resumed run adds a version_N
         callbacks=[keep, *stop, *callbacks],
         log_every_n_steps=1,
         gradient_clip_val=5.0,

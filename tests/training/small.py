@@ -1,0 +1,49 @@
+"""A small world with a known truth: groups of items, users who stay in one, telling content."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.types import Modality
+from training.behaviour import behaviour_embeddings
+from training.data.histories import Histories, Part
+from training.fit_quantizer import View
+
+GROUPS, PER_GROUP = 6, 12
+ITEMS = GROUPS * PER_GROUP
+
+
+class World(NamedTuple):
+    histories: Histories
+    group_N: NDArray[np.int64]
+    views: dict[Modality, View]
+
+
+def histories(seed: int = 0, users: int = 240) -> Histories:
+    """Each user walks through the items of one group, mostly in the order of their index."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for user in range(users):
+        start, length = random.integers(PER_GROUP), random.integers(5, 10)
+        rows.append((user % GROUPS) * PER_GROUP + (start + np.arange(length)) % PER_GROUP)
+    lengths = np.array([len(row) for row in rows])
+    parts = np.concatenate([[0] * (n - 2) + [1, 2] for n in lengths]).astype(np.uint8)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    return Histories(offsets, np.concatenate(rows).astype(np.int32), parts)
+
+
+def world(seed: int = 0, flow: Histories | None = None) -> World:
+    """Text shows the group under much noise of its own; pictures too, but a third are missing."""
+    flow = flow or histories(seed)
+    random = np.random.default_rng(seed + 1)
+    group_N = np.arange(ITEMS) // PER_GROUP
+    views = {}
+    for modality, missing in ((Modality.TEXT, 0.0), (Modality.IMAGE, 0.33)):
+        centres = random.normal(size=(GROUPS, 20))
+        noise = random.normal(size=(ITEMS, 20))
+        vectors = (centres[group_N] + noise).astype(np.float32)
+        views[modality] = View.standardise(vectors, random.random(ITEMS) >= missing)
+    training = flow.up_to(Part.TRAIN)
+    views[Modality.BEHAVIOUR] = View.standardise(*behaviour_embeddings(training, ITEMS, 16, seed))
+    return World(flow, group_N, views)

@@ -1,0 +1,128 @@
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+
+from models.config import CodeSpace, Reweighting, SequenceConfig
+from models.semantic_id import SemanticIdTable
+from models.sequence import SequenceModel
+from models.types import Modality
+from tests.training.small import ITEMS, histories
+from training.baselines import Popularity
+from training.config import FitConfig
+from training.data.histories import EvaluationSet, Histories, Part, targets
+from training.evaluate import SequenceRanker, metrics, rank
+from training.fit_sequence import Fitted, SequenceModule, fit_sequence, new_model
+from training.progress import trainer_options
+
+CONFIG = FitConfig(
+    width=16,
+    blocks=1,
+    heads=1,
+    max_history=8,
+    dropout=0.1,
+    batch_tokens=256,
+    learning_rate=0.01,
+    epochs=12,
+    patience=12,
+)
+SPACE = CodeSpace(modalities=(Modality.TEXT,), levels=2, codebook_size=16, vector_size=8)
+
+
+def table() -> SemanticIdTable:
+    random = np.random.default_rng(0)
+    codes_NS = random.integers(0, 16, (ITEMS, SPACE.slots)).astype(np.uint16)
+    return SemanticIdTable(SPACE, codes_NS, np.arange(ITEMS).astype(np.uint16))
+
+
+def fresh(flow: Histories, reweighting: Reweighting = "additive") -> SequenceModel:
+    L.seed_everything(0, verbose=False)
+    config = SequenceConfig(
+        code_space=SPACE,
+        catalogue_size=ITEMS,
+        max_history=8,
+        width=16,
+        blocks=1,
+        heads=1,
+        dropout=0.1,
+        reweighting=reweighting,
+        buckets=8,
+    )
+    return new_model(config, table(), torch.randn(2, 16, 8), flow)
+
+
+def fit(directory: Path, epochs: int = 12, validation: EvaluationSet | None = None) -> Fitted:
+    training = histories().up_to(Part.TRAIN)
+    return fit_sequence(
+        fresh(training),
+        table(),
+        training,
+        validation,
+        CONFIG,
+        epochs,
+        seed=0,
+        directory=directory,
+        **trainer_options(directory),
+    )
+
+
+def test_it_learns_what_comes_next(tmp_path: Path) -> None:
+    """The next item of the small world is nearly certain: ranking must find it."""
+    flow = histories()
+    fitted = fit(tmp_path, validation=targets(flow, Part.VALIDATION))
+    test = targets(flow, Part.TEST)
+
+    def ndcg(ranker: SequenceRanker | Popularity) -> float:
+        return metrics(rank(ranker, test, ITEMS, True, 10), ITEMS, (10,))["ndcg@10"]
+
+    assert ndcg(SequenceRanker(fitted.model, table().codes_NS)) > 0.8
+    assert ndcg(Popularity(flow.up_to(Part.TRAIN), ITEMS)) < 0.2
+    assert fitted.validation_ndcg is not None
+    assert fitted.validation_ndcg > 0.8
+
+
+def test_a_run_that_was_cut_short_goes_on_from_its_last_epoch(tmp_path: Path) -> None:
+    fit(tmp_path, epochs=3)
+    started = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert started["epoch"] == 2
+    fit(tmp_path, epochs=5)
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["epoch"] == 4
+    resumed = (tmp_path / "curves/version_1/metrics.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in resumed] == ["epoch", "3", "4"]
+
+
+def module(negatives: int) -> SequenceModule:
+    training = histories().up_to(Part.TRAIN)
+    config = CONFIG.model_copy(update={"negatives": negatives, "id_dropout": 0.0})
+    return SequenceModule(fresh(training), table(), config, None, True)
+
+
+def test_sampled_softmax_estimates_the_full_one() -> None:
+    """With log-q correction the sampled loss is near the full loss, not near that of 50 items."""
+    user_JD, next_J = torch.randn(200, 16), torch.randint(ITEMS, (200,))
+    full = float(module(ITEMS).softmax_loss(user_JD, next_J).detach())
+    sampled = [float(module(50).softmax_loss(user_JD, next_J).detach()) for _ in range(5)]
+    assert full == pytest.approx(np.log(ITEMS), abs=0.2)
+    assert np.mean(sampled) == pytest.approx(full, abs=0.1)
+
+
+def test_padding_never_reaches_the_loss() -> None:
+    """A short history scores the same in a batch of its own as beside a longer one."""
+    from training.data.batches import Batch
+
+    one = module(ITEMS).eval()
+    one.log = lambda *args, **kwargs: None  # type: ignore[method-assign]
+    short, long = torch.tensor([[1, 2, 3]]), torch.tensor([[5, 6, 7, 8, 9, 10]])
+    padded = torch.cat([short, torch.zeros(1, 3, dtype=torch.int64)], 1)
+    together = one.training_step(Batch(torch.cat([padded, long]), torch.tensor([3, 6])), 0)
+    first = one.training_step(Batch(short, torch.tensor([3])), 0)
+    second = one.training_step(Batch(long, torch.tensor([6])), 0)
+    torch.testing.assert_close(together, (2 * first + 5 * second) / 7)
+
+
+def test_only_items_of_the_training_part_have_an_id_residual() -> None:
+    training = histories().up_to(Part.TRAIN)
+    seen = fresh(training).seen.flatten().nonzero().flatten().tolist()
+    assert seen == np.unique(training.items).tolist()
