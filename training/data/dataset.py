@@ -1,0 +1,117 @@
+"""What the prepare stage leaves behind, and how the later stages open it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import polars as pl
+from pydantic import Field
+
+from models.config import Frozen
+from training.data.histories import Histories, Part
+from training.errors import UserError
+
+INTERACTIONS, ITEMS, USERS = "interactions.parquet", "items.parquet", "users.parquet"
+REJECTS, CARD = "rejects.jsonl", "dataset.json"
+
+
+class SourceCard(Frozen):
+    """What was read from the user's file or folder."""
+
+    source: str = Field(description="its name; folders above it are nobody else's business")
+    format: str
+    rows: int = Field(ge=0, description="rows found, good and bad")
+    rejected: dict[str, int] = Field(description="bad rows by reason; each is in the rejects file")
+
+
+class RemovedCard(Frozen):
+    """Good interactions that the configuration asked to leave out, in this order."""
+
+    min_rating: int = Field(0, ge=0)
+    deduplicate: int = Field(0, ge=0)
+    k_core: int = Field(0, ge=0)
+    max_history: int = Field(0, ge=0)
+
+
+class SplitCard(Frozen):
+    """How interactions were split; it travels inside the bundle."""
+
+    kind: Literal["leave_one_out", "temporal"]
+    seed: int
+    ties: Literal["file", "shuffle"]
+    timed: bool = Field(description="False: the log has no times, its order counts")
+    validation_from: int | None = Field(None, description="temporal: first time of it, unix s")
+    test_from: int | None = Field(None, description="temporal: first time of it, unix s")
+    interactions: dict[str, int] = Field(description="by part: train, validation, test")
+    evaluated_users: dict[str, int] = Field(
+        description="by part: users with something held out and a history before it"
+    )
+
+
+class ContentCard(Frozen):
+    """Items that have each kind of content, out of all."""
+
+    title: int = Field(0, ge=0)
+    text: int = Field(0, ge=0)
+    image: int = Field(0, ge=0)
+
+
+class DatasetCard(Frozen):
+    """``dataset.json``: every row of the input is in one of these counts."""
+
+    users: int = Field(ge=0)
+    items: int = Field(ge=0, description="size of the catalogue; item_index is below it")
+    interactions: int = Field(ge=0)
+    interactions_source: SourceCard
+    items_source: SourceCard | None
+    removed: RemovedCard
+    items_left_out: int = Field(0, ge=0, description="catalogue items no kept interaction names")
+    items_unseen: int = Field(0, ge=0, description="such items kept, as items.keep_unseen asked")
+    items_undescribed: int = Field(0, ge=0, description="items of the log missing in the catalogue")
+    content: ContentCard
+    split: SplitCard
+
+
+@dataclass(frozen=True)
+class PreparedDataset:
+    """The prepared data in memory.
+
+    items: one row an item_index, in order: item_index, item_id, title, text, image_path,
+    image_bytes; nulls where there is no content.
+    """
+
+    directory: Path
+    card: DatasetCard
+    histories: Histories
+    items: pl.DataFrame
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """Open the folder that ``prepare`` wrote."""
+        try:
+            card = DatasetCard.model_validate_json((directory / CARD).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UserError(f"{directory} holds no prepared data: run `prepare` first") from error
+        log = pl.read_parquet(
+            directory / INTERACTIONS, columns=["user_index", "item_index", "part"]
+        )
+        return cls(
+            directory=directory,
+            card=card,
+            histories=histories_of(log, card.users),
+            items=pl.read_parquet(directory / ITEMS),
+        )
+
+
+def histories_of(log: pl.DataFrame, users: int) -> Histories:
+    """Histories of a log that is sorted by user_index, then order."""
+    counts = np.bincount(log["user_index"].to_numpy(), minlength=users)
+    return Histories(
+        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        items=log["item_index"].cast(pl.Int32).to_numpy(),
+        parts=log["part"].to_numpy(),
+    )
+
+
+__all__ = ["DatasetCard", "Histories", "Part", "PreparedDataset", "SplitCard", "histories_of"]
