@@ -1,0 +1,72 @@
+"""The composition root: everything is wired here and nowhere else."""
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from models import bundle
+from service.batcher import Batcher
+from service.code_cache import make_cache
+from service.envelope import Envelope
+from service.metrics import Metrics
+from service.problems import add_handlers
+from service.recommender import Recommender
+from service.retriever import FlatRetriever
+from service.routes import router
+from service.scorer import make_scorer
+from service.settings import Settings
+from service.state import State
+
+log = logging.getLogger("bbqrec")
+Load = Callable[[Settings, Metrics], Recommender]
+
+
+def load_recommender(settings: Settings, metrics: Metrics) -> Recommender:
+    """Read the bundle and build what serves it.
+
+    Raises BundleError or ProviderError, each a clear sentence.
+    """
+    found = bundle.read(settings.bundle)
+    scorer = make_scorer(found, settings.provider, settings.threads)
+    retriever = FlatRetriever(found.item_vectors_ND, settings.threads)
+    batcher = Batcher(scorer, retriever, metrics, settings.max_batch)
+    metrics.describe(scorer.provider, found.digest, found.manifest.name)
+    cache = make_cache(found, settings, metrics)
+    return Recommender(found, cache, batcher, metrics, scorer.provider)
+
+
+def create_app(
+    settings: Settings, load: Load = load_recommender, metrics: Metrics | None = None
+) -> FastAPI:
+    """The application. ``load`` is replaced in tests by one that fakes our own interfaces."""
+    metrics = metrics or Metrics()
+    state = State(settings, metrics)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        recommender = load(settings, metrics)
+        await recommender.start()
+        state.recommender = recommender
+        log.info(
+            "serving %s (%s, %d items) on %s",
+            recommender.bundle.manifest.name,
+            recommender.bundle.digest[:12],
+            len(recommender.bundle.catalogue),
+            recommender.provider,
+        )
+        yield
+        state.draining = True
+        await recommender.close()
+
+    app = FastAPI(
+        title="bbqrec",
+        description="Next-item recommendations from behaviour-bound semantic IDs.",
+        lifespan=lifespan,
+    )
+    app.state.service = state
+    app.include_router(router)
+    app.add_middleware(Envelope, metrics=metrics, max_body_bytes=settings.max_body_bytes)
+    add_handlers(app)
+    return app

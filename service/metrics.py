@@ -1,0 +1,73 @@
+"""Every Prometheus metric of the service, in a registry of its own.
+
+No user or item is a label. Label values are known beforehand and start at zero, so that a dashboard
+shows that nothing happened as 0, not as "no data".
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+SECONDS = tuple(
+    milliseconds / 1000
+    for milliseconds in (0.5, 1, 2, 3, 5, 7.5, 10, 15, 25, 50, 100, 250, 500, 1000, 2500)
+)
+BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
+BACKENDS = ("process", "redis")
+
+
+class Metrics:
+    """One attribute a metric; each part of the service writes to its own."""
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.request = self._seconds("request", "Whole requests.", "route", "status")
+        self.queue = self._seconds("queue", "From submission to the start of its batch.")
+        self.encode = self._seconds("encode", "Histories to user vectors, a batch.")
+        self.search = self._seconds("search", "User vectors to the best items, a batch.")
+        self.cache = self._seconds("cache", "Item codes of one history.", "backend")
+        self.batch_size = Histogram(
+            "bbqrec_batch_size", "Histories a batch.", buckets=BATCHES, registry=self.registry
+        )
+        self.requests = self._counter("requests", "Requests answered.", "route", "status")
+        self.fallbacks = self._counter("fallbacks", "Answers that are not personal.", "reason")
+        self.unknown_items = self._counter("unknown_items", "Ids that nothing is known of.")
+        self.cache_errors = self._counter("cache_errors", "Failed calls to Redis.")
+        self.cache_lookups = self._counter(
+            "cache_lookups", "Ids looked up for their codes.", "backend", "result"
+        )
+        self._provider = self._info("provider", "What computes user vectors.", "provider")
+        self._model = self._info("model", "The bundle being served.", "digest", "name")
+        self._start_at_zero()
+
+    def describe(self, provider: str, digest: str, name: str) -> None:
+        """Name the active provider and bundle."""
+        for info in (self._provider, self._model):
+            info.clear()
+        self._provider.labels(provider).set(1)
+        self._model.labels(digest, name).set(1)
+
+    def exposition(self) -> bytes:
+        """What ``/metrics`` answers."""
+        return generate_latest(self.registry)
+
+    def _start_at_zero(self) -> None:
+        self.request.labels("/recommend", "200")
+        self.requests.labels("/recommend", "200")
+        self.fallbacks.labels("popular")
+        for backend in BACKENDS:
+            self.cache.labels(backend)
+            for result in ("hit", "miss"):
+                self.cache_lookups.labels(backend, result)
+
+    def _seconds(self, name: str, what: str, *labels: str) -> Histogram:
+        return Histogram(
+            f"bbqrec_{name}_seconds", what, labels, buckets=SECONDS, registry=self.registry
+        )
+
+    def _counter(self, name: str, what: str, *labels: str) -> Counter:
+        return Counter(f"bbqrec_{name}_total", what, labels, registry=self.registry)
+
+    def _info(self, name: str, what: str, *labels: str) -> Gauge:
+        return Gauge(f"bbqrec_{name}_info", what, labels, registry=self.registry)

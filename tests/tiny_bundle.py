@@ -1,0 +1,59 @@
+"""A small real bundle: random weights, really exported."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from models.bundle import CatalogueItem
+from models.config import CodeSpace, SequenceConfig
+from models.semantic_id import SemanticIdTable
+from models.sequence import SequenceModel
+from models.types import Modality
+from training.data.histories import EvaluationSet, Histories, Part, targets
+from training.export import Parity, export_bundle
+
+ITEMS, MAX_HISTORY = 60, 12
+SPACE = CodeSpace(
+    modalities=(Modality.TEXT, Modality.BEHAVIOUR), levels=2, codebook_size=16, vector_size=8
+)
+
+
+def write_tiny_bundle(directory: Path) -> Parity:
+    """Item n is called ``item-n`` and was used n times; item 7's text is missing."""
+    torch.manual_seed(0)
+    random = np.random.default_rng(0)
+    codes_NS = random.integers(0, 16, (ITEMS, SPACE.slots)).astype(np.uint16)
+    codes_NS[7, : SPACE.levels] = SPACE.null_code
+    table = SemanticIdTable(SPACE, codes_NS, np.arange(ITEMS).astype(np.uint16))
+    config = SequenceConfig(
+        code_space=SPACE,
+        catalogue_size=ITEMS,
+        max_history=MAX_HISTORY,
+        width=16,
+        blocks=2,
+        heads=2,
+        buckets=8,
+    )
+    model = SequenceModel(config)
+    for parameter in model.parameters():
+        if parameter.dim() > 1:
+            torch.nn.init.normal_(parameter, std=0.3)
+    model.seen.fill_(1)
+    model.seen[5] = 0
+    model.buckets.set_codebook(torch.randn(2, 16, 8))
+    model.buckets.set_quantile_edges(torch.from_numpy(codes_NS.astype(np.int64))[None])
+    catalogue = tuple(
+        CatalogueItem(item_id=f"item-{n}", title=f"Title {n}" if n else None, popularity=n)
+        for n in range(ITEMS)
+    )
+    fields = {"name": "tiny", "split": {"kind": "none"}, "metrics": {"ndcg@10": 0.1}, "health": {}}
+    return export_bundle(directory, model, table, catalogue, _held_out(random), fields)
+
+
+def _held_out(random: np.random.Generator) -> EvaluationSet:
+    lengths = random.integers(3, 20, 40)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    items = random.integers(0, ITEMS, offsets[-1]).astype(np.int32)
+    parts = np.concatenate([[0] * (n - 2) + [1, 2] for n in lengths]).astype(np.uint8)
+    return targets(Histories(offsets, items, parts), Part.TEST)
