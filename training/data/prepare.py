@@ -1,0 +1,167 @@
+"""The prepare stage: from the user's files to indexed, filtered, split interactions."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from training.config import FilterConfig, RunConfig, SplitConfig
+from training.data import dataset, split
+from training.data.dataset import ContentCard, DatasetCard, RemovedCard, SourceCard, SplitCard
+from training.data.histories import Part, targets
+from training.data.index import Indexed, Interactions, close_gaps, encode, item_table, with_unseen
+from training.data.items import CONTENT, Catalogue, read_items
+from training.data.read import Log, read_interactions
+from training.data.rejects import Rejects, SourceRejects
+from training.errors import UserError
+
+
+def prepare(config: RunConfig, directory: Path) -> DatasetCard:
+    """Read, validate, filter, index, split and write; the same input gives the same files.
+
+    Raises UserError when the files cannot be used, or too many of their rows.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(dir=directory, prefix="scratch-") as scratch,
+        Rejects(directory / dataset.REJECTS) as rejects,
+    ):
+        log, log_card = _read_log(config, rejects.source("interactions"), Path(scratch))
+        catalogue, items_card = _read_items(config, rejects.source("items"), Path(scratch))
+        rejects.close()  # whole on disk before anything else can go wrong
+        indexed, removed = _filtered(config, log)
+        described = catalogue.frame.select("item_id").collect().to_series()
+        bought = len(indexed.item_ids)
+        if config.items and config.items.keep_unseen:
+            indexed = with_unseen(indexed, described)
+        item_table(indexed.item_ids, catalogue.frame).sink_parquet(directory / dataset.ITEMS)
+        known = int(described.is_in(indexed.item_ids.implode()).sum())
+        card = DatasetCard(
+            users=len(indexed.user_ids),
+            items=len(indexed.item_ids),
+            interactions=len(indexed.log),
+            interactions_source=log_card,
+            items_source=items_card,
+            removed=removed,
+            items_left_out=len(described) - known,
+            items_unseen=len(indexed.item_ids) - bought,
+            items_undescribed=len(indexed.item_ids) - known,
+            content=_content(directory / dataset.ITEMS),
+            split=_split(indexed, log.timed, config, directory),
+        )
+    users = pl.DataFrame({"user_id": indexed.user_ids}).with_row_index("user_index")
+    users.write_parquet(directory / dataset.USERS)
+    content = card.model_dump_json(indent=2) + "\n"
+    (directory / dataset.CARD).write_text(content, encoding="utf-8")
+    return card
+
+
+def _read_log(config: RunConfig, rejects: SourceRejects, scratch: Path) -> tuple[Log, SourceCard]:
+    log = read_interactions(config.interactions, rejects, scratch / "interactions")
+    if config.split.kind == "temporal" and not log.timed:
+        raise UserError(
+            f"split.kind = 'temporal' needs times, and {config.interactions.path} has none: "
+            "set interactions.columns.time, or use leave_one_out"
+        )
+    rejects.check(log.rows, config.filter.max_reject_share)
+    return log, _source(config.interactions.path, log, rejects)
+
+
+def _read_items(
+    config: RunConfig, rejects: SourceRejects, scratch: Path
+) -> tuple[Catalogue, SourceCard | None]:
+    if config.items is None:
+        return Catalogue(pl.LazyFrame(schema=CONTENT), "none", rows=0), None
+    catalogue = read_items(config.items, rejects, scratch / "items")
+    rejects.check(catalogue.rows, config.filter.max_reject_share)
+    return catalogue, _source(config.items.path, catalogue, rejects)
+
+
+def _source(path: Path, read: Log | Catalogue, rejects: SourceRejects) -> SourceCard:
+    return SourceCard(
+        source=path.name, format=read.format, rows=read.rows, rejected=dict(rejects.counts)
+    )
+
+
+def _filtered(config: RunConfig, log: Log) -> tuple[Indexed, RemovedCard]:
+    """Indexed interactions, less those that the configuration leaves out."""
+    frame, lowest = log.frame, config.interactions.min_rating
+    if lowest is not None:
+        frame = frame.filter(pl.col("rating") >= lowest)
+    shuffled = config.split.ties == "shuffle" and log.timed
+    indexed = encode(frame, config.seed if shuffled else None)
+    kept, removed = _filter(indexed.log, config.filter, log.good - len(indexed.log))
+    if not len(kept):
+        raise UserError(
+            f"no interaction of {config.interactions.path} is left: of {log.good:,}, min_rating "
+            f"removed {removed.min_rating:,}, de-duplication {removed.deduplicate:,} and "
+            f"filter.k_core = {config.filter.k_core} the other {removed.k_core:,}"
+        )
+    return close_gaps(indexed._replace(log=kept)), removed
+
+
+def _filter(
+    log: Interactions, config: FilterConfig, below_rating: int
+) -> tuple[Interactions, RemovedCard]:
+    sizes = [len(log)]
+    if config.deduplicate == "all":
+        log = log.where(split.first_of_each(log.user, log.item))
+    elif config.deduplicate == "consecutive":
+        log = log.where(split.not_adjacent(log.user, log.item))
+    sizes.append(len(log))
+    log = log.where(split.k_core(log.user, log.item, config.k_core))
+    sizes.append(len(log))
+    if config.max_history is not None:
+        log = log.where(split.latest(log.user, config.max_history))
+    sizes.append(len(log))
+    deduplicate, k_core, max_history = (-np.diff(sizes)).tolist()
+    return log, RemovedCard(
+        min_rating=below_rating, deduplicate=deduplicate, k_core=k_core, max_history=max_history
+    )
+
+
+def _content(items: Path) -> ContentCard:
+    image = pl.col("image_path").is_not_null() | pl.col("image_bytes").is_not_null()
+    counts = pl.scan_parquet(items).select(
+        pl.col("title").count(), pl.col("text").count(), image.sum().alias("image")
+    )
+    return ContentCard.model_validate(counts.collect(engine="streaming").row(0, named=True))
+
+
+def _split(indexed: Indexed, timed: bool, config: RunConfig, directory: Path) -> SplitCard:
+    """Split, and write the interactions."""
+    log = indexed.log
+    seconds = log.time // 1_000_000
+    parts = _parts(log.user, seconds, config.split)
+    frame = pl.DataFrame(
+        {"user_index": log.user, "item_index": log.item, "timestamp": seconds, "part": parts.part}
+    )
+    if not timed:
+        frame = frame.with_columns(timestamp=pl.lit(None, pl.Int64))
+    frame.write_parquet(directory / dataset.INTERACTIONS)
+    histories = dataset.histories_of(frame, len(indexed.user_ids))
+    held_out = {part: len(targets(histories, part).user) for part in (Part.VALIDATION, Part.TEST)}
+    if not any(held_out.values()):
+        raise UserError(
+            f"no user has enough interactions to hold one out by split.kind = "
+            f"{config.split.kind!r}: leave_one_out needs 3, temporal one before a cut and one after"
+        )
+    counts = np.bincount(parts.part, minlength=len(Part)).tolist()
+    return SplitCard(
+        kind=config.split.kind,
+        seed=config.seed,
+        ties=config.split.ties,
+        timed=timed,
+        validation_from=parts.validation_from,
+        test_from=parts.test_from,
+        interactions={part.name.lower(): counts[part] for part in Part},
+        evaluated_users={part.name.lower(): users for part, users in held_out.items()},
+    )
+
+
+def _parts(user: split.Codes, seconds: NDArray[np.int64], config: SplitConfig) -> split.Split:
+    if config.kind == "temporal":
+        return split.temporal(seconds, config)
+    return split.leave_one_out(user)

@@ -1,0 +1,147 @@
+"""What makes an interaction good, said once, as Polars expressions.
+
+The same expressions judge a Parquet file, a CSV file read in parallel, and a chunk of records that
+were read one by one, so a row is good or bad whatever the road it came by.
+"""
+
+from typing import NamedTuple
+
+import polars as pl
+
+from training.data.rejects import Reason
+
+# Numbers this large are no seconds (the year 5138) but milliseconds, and so on by thousands.
+MILLISECONDS, MICROSECONDS, NANOSECONDS = 1e11, 1e14, 1e17
+ISO_8601 = ("%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
+
+
+class Raw(NamedTuple):
+    """Names of the columns as they were read; None where the file has none."""
+
+    user: str
+    item: str
+    time: str | None
+    rating: str | None
+
+
+def judged(frame: pl.LazyFrame, raw: Raw, time_format: str, rated: bool) -> pl.LazyFrame:
+    """Adds user, item, time (microseconds), rating and ``reason``, null for a good row.
+
+    ``rated``: every row must have a rating.
+    """
+    types = frame.collect_schema()
+    user, item = identifier(raw.user, types[raw.user]), identifier(raw.item, types[raw.item])
+    checks = [
+        (_blank(user), Reason.MISSING_USER),
+        (_blank(item), Reason.MISSING_ITEM),
+    ]
+    time: pl.Expr = pl.lit(None, pl.Int64)
+    rating: pl.Expr = pl.lit(None, pl.Float64)
+    if raw.time:
+        time = microseconds(raw.time, types[raw.time], time_format)
+        checks += [
+            (_absent(raw.time, types[raw.time]), Reason.MISSING_TIME),
+            (_infinite(raw.time, types[raw.time]), Reason.NOT_FINITE),
+            (time.is_null(), Reason.BAD_TIME),
+        ]
+    if raw.rating:
+        rating, absent = (
+            number(raw.rating, types[raw.rating]),
+            _absent(raw.rating, types[raw.rating]),
+        )
+        checks += [
+            (_infinite(raw.rating, types[raw.rating]), Reason.NOT_FINITE),
+            (rating.is_null() & ~absent, Reason.BAD_RATING),
+        ]
+        if rated:
+            checks.append((absent, Reason.MISSING_RATING))
+    reason = pl.coalesce(pl.when(bad).then(pl.lit(reason.value)) for bad, reason in checks)
+    return frame.with_columns(
+        user.alias("user"),
+        item.alias("item"),
+        time.alias("time"),
+        rating.alias("rating"),
+        reason.alias("reason"),
+    )
+
+
+def identifier(name: str, dtype: pl.DataType) -> pl.Expr:
+    """An id is text, always, without surrounding blanks: "007" stays "007".
+
+    Tools that know no missing integers write ids as 7.0; such a one is the integer's text.
+    """
+    column = pl.col(name)
+    if dtype.is_float():
+        whole = column.cast(pl.Int64, strict=False)
+        return (
+            pl.when(column == whole)
+            .then(whole.cast(pl.String))
+            .otherwise(column.fill_nan(None).cast(pl.String))
+        )
+    return column.cast(pl.String).str.strip_chars()
+
+
+def number(name: str, dtype: pl.DataType) -> pl.Expr:
+    """A number, null where there is none to read."""
+    column = pl.col(name)
+    if dtype == pl.String:
+        column = column.str.strip_chars()
+    return column.cast(pl.Float64, strict=False)
+
+
+def microseconds(name: str, dtype: pl.DataType, time_format: str) -> pl.Expr:
+    """A time in integer microseconds since 1970, null where it cannot be read."""
+    column = pl.col(name)
+    if dtype in (pl.Datetime, pl.Date):
+        return column.cast(pl.Datetime("us")).dt.timestamp("us")
+    if time_format in ("auto", "seconds", "milliseconds"):
+        return _from_number(number(name, dtype), time_format)
+    text = column.cast(pl.String).str.strip_chars()
+    if time_format != "iso8601":
+        return _from_text(text, time_format)
+    text = text.str.replace("T", " ", literal=True)
+    return pl.coalesce(_from_text(text, pattern) for pattern in ISO_8601)
+
+
+def _from_number(value: pl.Expr, time_format: str) -> pl.Expr:
+    if time_format == "auto":
+        size = value.abs()
+        factor = (
+            pl.when(size < MILLISECONDS)
+            .then(1e6)
+            .when(size < MICROSECONDS)
+            .then(1e3)
+            .when(size < NANOSECONDS)
+            .then(1.0)
+            .otherwise(1e-3)
+        )
+    else:
+        factor = pl.lit({"seconds": 1e6, "milliseconds": 1e3}[time_format])
+    return (value * factor).round().cast(pl.Int64, strict=False)
+
+
+def _from_text(text: pl.Expr, pattern: str) -> pl.Expr:
+    """Times without a zone are taken as UTC."""
+    zone = "UTC" if "z" in pattern.lower() else None
+    parsed = text.str.to_datetime(pattern, time_unit="us", time_zone=zone, strict=False)
+    return parsed.dt.timestamp("us")
+
+
+def _blank(identifier: pl.Expr) -> pl.Expr:
+    return identifier.is_null() | (identifier == "")
+
+
+def _absent(name: str, dtype: pl.DataType) -> pl.Expr:
+    column = pl.col(name)
+    return (
+        column.is_null() | (column.str.strip_chars() == "")
+        if dtype == pl.String
+        else column.is_null()
+    )
+
+
+def _infinite(name: str, dtype: pl.DataType) -> pl.Expr:
+    """NaN and the infinities, as numbers or in words."""
+    if not (dtype == pl.String or dtype.is_float()):
+        return pl.lit(False)
+    return number(name, dtype).is_finite().not_().fill_null(False)
