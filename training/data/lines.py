@@ -58,7 +58,8 @@ def read_lines(path: Path, encoding: str, rejects: SourceRejects) -> Iterator[Li
         try:
             text = raw.decode(encoding).rstrip("\r\n")
         except UnicodeDecodeError:
-            rejects.add(path, number, Reason.BROKEN_UTF8, raw.decode(encoding, "replace"))
+            excerpt = raw.decode(encoding, "replace").rstrip("\r\n")
+            rejects.add(path, number, Reason.BROKEN_UTF8, excerpt)
             continue
         if number == 1:
             text = text.removeprefix(BOM)
@@ -98,16 +99,19 @@ def delimited(
     such are characters like others.
     """
     waiting: deque[Line] = deque()  # taken in search of a closing quote, and given back
-    source = _waiting_first(waiting, lines)
-    for line in source:
+
+    def following() -> Line | None:
+        return waiting.popleft() if waiting else next(lines, None)
+
+    while line := following():
         if not quoted or '"' not in line.text:
             yield Record(line.number, line.text, line.text.split(separator))
             continue
         taken = [line]
         fields = _quoted_fields(taken, separator)
-        while fields is None and len(taken) < RECORD_LINES and (following := next(source, None)):
-            taken.append(following)
-            if '"' in following.text:
+        while fields is None and len(taken) < RECORD_LINES and (more := following()):
+            taken.append(more)
+            if '"' in more.text:
                 fields = _quoted_fields(taken, separator)
         if fields:
             yield Record(line.number, line.text, fields)
@@ -117,16 +121,6 @@ def delimited(
             yield Record(line.number, line.text, line.text.split(separator))
         else:
             rejects.add(path, line.number, Reason.MALFORMED, line.text)
-
-
-def _waiting_first(waiting: deque[Line], lines: Iterator[Line]) -> Iterator[Line]:
-    while True:
-        if waiting:
-            yield waiting.popleft()
-        elif line := next(lines, None):
-            yield line
-        else:
-            return
 
 
 def _quoted_fields(lines: list[Line], separator: str) -> list[str] | None:

@@ -1,0 +1,148 @@
+"""The catalogue: every format, text and pictures, what is missing, what is left out."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tests.training.data.preparing import GOOD_CSV, Prepared, run, write
+from training.errors import UserError
+
+
+def prepare_items(tmp_path: Path, name: str, content: str | bytes, **options: Any) -> Prepared:
+    """A log of items a, b and c, and a catalogue."""
+    items = write(tmp_path / "shop" / name, content)
+    log = write(tmp_path / "log.csv", GOOD_CSV)
+    return run(log, items={"path": items} | options)
+
+
+def test_text_columns_are_joined_in_order(tmp_path: Path) -> None:
+    prepared = prepare_items(
+        tmp_path,
+        "items.csv",
+        'sku,name,kind,more\na,"Apple, red",fruit,sweet\nb,Bread,,\nx,Xylophone,toy,\n',
+        columns={"item": "sku", "title": "name", "text": ["more", "name", "kind"]},
+    )
+    assert prepared.item("a")["title"] == "Apple, red"
+    assert prepared.item("a")["text"] == "sweet\nApple, red\nfruit"
+    assert prepared.item("b")["text"] == "Bread"
+    assert prepared.item("c") | {"item_index": 0} == {
+        "item_index": 0,
+        "item_id": "c",
+        "title": None,
+        "text": None,
+        "image_path": None,
+        "image_bytes": None,
+    }
+    card = prepared.card
+    assert (card.items, card.items_left_out, card.items_undescribed) == (3, 1, 1)
+    assert card.content.model_dump() == {"title": 2, "text": 2, "image": 0}
+
+
+def test_items_that_nobody_bought_are_kept_when_asked(tmp_path: Path) -> None:
+    content = "item_id,title\nx,Xylophone\nb,Bread\naa,Avocado\n"
+    prepared = prepare_items(tmp_path, "items.csv", content, keep_unseen=True)
+    assert prepared.data.items["item_id"].to_list() == ["a", "aa", "b", "c", "x"]
+    assert prepared.data.items["item_index"].to_list() == list(range(5))
+    assert prepared.history("007") == ["a", "b", "c"]
+    assert (prepared.card.items_unseen, prepared.card.items_left_out) == (2, 0)
+
+
+def test_the_first_of_duplicate_items_counts(tmp_path: Path) -> None:
+    content = "item_id,title\na,one\n,none\na,two\n a ,three\n"
+    prepared = prepare_items(tmp_path, "items.csv", content)
+    assert prepared.item("a")["title"] == "one"
+    assert prepared.bad == [
+        ("items.csv", 3, "missing_item_id"),
+        ("items.csv", 4, "duplicate_item"),
+        ("items.csv", 5, "duplicate_item"),
+    ]
+
+
+def test_bad_items_stop_the_run_past_the_share(tmp_path: Path) -> None:
+    log = write(tmp_path / "log.csv", GOOD_CSV)
+    items = write(tmp_path / "items.csv", "item_id\na\na\n")
+    with pytest.raises(UserError, match="1 of 2 rows of the items"):
+        run(log, items={"path": items}, filter={"max_reject_share": 0.4})
+
+
+def test_recbole_movielens_and_amazon_catalogues(tmp_path: Path) -> None:
+    recbole = (
+        "item_id:token\tmovie_title:token_seq\tclass:token_seq\na\tToy Story\tAnimation Comedy\n"
+    )
+    million = "a::Café au lait (1994)::Comedy|Drama\n".encode("latin-1")
+    flags = "|".join("1" if at in (1, 5) else "0" for at in range(19))
+    hundred = f"a|Café (1995)|01-Jan-1995||http://x|{flags}\n".encode("latin-1")
+    older = (
+        "{'asin': 'a', 'title': \"It's\", 'categories': [['Toys', 'Games']], 'imUrl': 'http://x'}\n"
+    )
+    newer = {
+        "parent_asin": "a",
+        "title": "Lamp",
+        "store": "Lux",
+        "categories": ["Home", "Light"],
+        "features": [],
+        "description": ["Bright.", "Warm."],
+        "images": [{"large": "http://x"}],
+    }
+    for name, content, options, title, text in (
+        ("x.item", recbole, {}, "Toy Story", "Toy Story\nAnimation Comedy"),
+        ("movies.dat", million, {}, "Café au lait (1994)", "Café au lait (1994)\nComedy|Drama"),
+        ("u.item", hundred, {}, "Café (1995)", "Café (1995)\nAction, Comedy"),
+        ("meta_Toys.json", older, {"format": "amazon"}, "It's", "It's\nToys, Games"),
+        (
+            "meta_Home.jsonl.gz",
+            gzip.compress(json.dumps(newer).encode()),
+            {},
+            "Lamp",
+            "Lamp\nLux\nHome, Light\nBright., Warm.",
+        ),
+    ):
+        prepared = prepare_items(tmp_path, name, content, **options)
+        assert prepared.bad == []
+        assert prepared.item("a")["title"] == title
+        assert prepared.item("a")["text"] == text
+        assert prepared.card.content.image == 0
+
+
+def test_pictures_by_template_and_by_column(tmp_path: Path) -> None:
+    here = write(tmp_path / "shop/posters/a.jpg", "picture").resolve()
+    write(tmp_path / "log.jpg", "not below posters")
+    content = "item_id,image\na,\nb,posters/a.jpg\nc,https://example.org/c.jpg\n../../log,\n"
+    options = {"image_template": "posters/{item_id}.jpg", "keep_unseen": True}
+    by_template = prepare_items(tmp_path, "items.csv", content, **options)
+    found = dict(by_template.data.items.select("item_id", "image_path").iter_rows())
+    assert found == {"a": str(here), "b": None, "c": None, "../../log": None}
+    by_column = prepare_items(tmp_path, "items.csv", content, columns={"image": "image"})
+    found = dict(by_column.data.items.select("item_id", "image_path").iter_rows())
+    assert found == {"a": None, "b": str(here), "c": None}
+    assert by_column.card.content.image == 1
+
+
+def test_pictures_inside_parquet(tmp_path: Path) -> None:
+    frame = pl.DataFrame(
+        {
+            "item_id": ["b", "a", None],
+            "title": ["Bread", None, "?"],
+            "tags": [["x", "y"], [], None],
+            "picture": [b"\x89PNG", b"", None],
+        }
+    )
+    (tmp_path / "shop").mkdir()
+    frame.write_parquet(tmp_path / "shop/items.parquet")
+    log = write(tmp_path / "log.csv", GOOD_CSV)
+    columns = {"image": "picture", "text": ["title", "tags"]}
+    prepared = run(log, items={"path": tmp_path / "shop", "columns": columns})
+    assert prepared.item("b")["image_bytes"] == b"\x89PNG"
+    assert prepared.item("b")["text"] == "Bread\nx, y"
+    assert prepared.item("a")["image_bytes"] is None
+    assert prepared.item("a")["text"] is None
+    assert prepared.bad == [("items.parquet", 3, "missing_item_id")]
+
+
+def test_a_missing_item_column_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"'plot'.*items\.columns\.text.*item_id, title"):
+        prepare_items(tmp_path, "items.csv", "item_id,title\na,A\n", columns={"text": ["plot"]})
