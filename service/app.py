@@ -11,8 +11,8 @@ from service.batcher import Batcher
 from service.code_cache import make_cache
 from service.envelope import Envelope
 from service.metrics import Metrics
-from service.problems import add_handlers
-from service.recommender import Recommender
+from service.problems import add_handlers, describe_problems
+from service.recommender import Recommender, most_used, rows_of
 from service.retriever import FlatRetriever
 from service.routes import router
 from service.scorer import make_scorer
@@ -33,8 +33,10 @@ def load_recommender(settings: Settings, metrics: Metrics) -> Recommender:
     retriever = FlatRetriever(found.item_vectors_ND, settings.threads)
     batcher = Batcher(scorer, retriever, metrics, settings.max_batch)
     metrics.describe(scorer.provider, found.digest, found.manifest.name)
-    cache = make_cache(found, settings, metrics)
-    return Recommender(found, cache, batcher, metrics, scorer.provider)
+    rows = rows_of(found)
+    cache = make_cache(found, rows, settings, metrics)
+    popular = most_used(found)
+    return Recommender(found, rows, popular, cache, batcher, metrics, scorer.provider)
 
 
 def create_app(
@@ -58,6 +60,7 @@ def create_app(
         )
         yield
         state.draining = True
+        state.recommender = None
         await recommender.close()
 
     app = FastAPI(
@@ -69,4 +72,5 @@ def create_app(
     app.include_router(router)
     app.add_middleware(Envelope, metrics=metrics, max_body_bytes=settings.max_body_bytes)
     add_handlers(app)
+    describe_problems(app)
     return app

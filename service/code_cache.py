@@ -1,43 +1,50 @@
 """CodeCache: item ids -> codes. In process first; Redis as the level that replicas share.
 
 The bundle's own codes are always in process: a look-up there is a dictionary access. Each replica
-also publishes them to Redis, under keys that start with the bundle's digest, and asks Redis for ids
-that its bundle does not know. Redis may be slow, gone or full of rubbish: a request never waits
-longer than one short time-out for it, and after a failure none waits at all for a while.
+also keeps them published in Redis, under keys that start with the bundle's digest, and asks Redis
+for ids that its bundle does not know. Redis may be slow, gone or full of rubbish: a request waits
+no longer than two short time-outs for it, and after a failure nobody waits at all for a while.
 """
 
 import asyncio
 import contextlib
 import logging
-import struct
 import time
-from collections.abc import Iterator, Sequence
-from itertools import islice
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple, Protocol
 
-import numpy as np
 import redis.asyncio as redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from models.bundle import Bundle
 from models.types import ItemCodes
+from service.code_publisher import CodePublisher, item_key
+from service.item_codec import ItemCodec
 from service.metrics import Metrics
 from service.settings import Settings
 
 log = logging.getLogger("bbqrec")
-_INDEX = struct.Struct("<i")
-_PUBLISHED_AT_ONCE = 1000
+_ASKED_AT_MOST = 256  # unknown ids of one request: a flood of them must not hold the others up
+_PUBLISHER_TIMEOUT = 2.0  # nobody waits for the publisher
+
+
+class CacheState(NamedTuple):
+    """What an operator wants to know."""
+
+    backend: Literal["process", "redis"]
+    available: bool
+    published: bool
 
 
 class CodeCache(Protocol):
     """Looks up what the scorer needs to know of items."""
 
-    backend: str
-
     async def get(self, item_ids: Sequence[str]) -> list[ItemCodes | None]:
-        """Codes of each id, None where nothing is known of it."""
+        """Codes of each id, None where nothing is known of it. Never raises."""
+
+    def state(self) -> CacheState:
+        """How it is doing."""
 
     async def start(self) -> None:
         """Begin background work."""
@@ -49,149 +56,137 @@ class CodeCache(Protocol):
 class ProcessCache:
     """The bundle's own table."""
 
-    backend = "process"
-
-    def __init__(self, bundle: Bundle, metrics: Metrics) -> None:
-        self.index = {item.item_id: n for n, item in enumerate(bundle.catalogue)}
+    def __init__(self, bundle: Bundle, rows: Mapping[str, int], metrics: Metrics) -> None:
+        self.rows = rows
         self.codes_NS = bundle.semantic_ids.codes_NS
         self.metrics = metrics
 
     async def get(self, item_ids: Sequence[str]) -> list[ItemCodes | None]:
         """Codes of each id."""
-        with self.metrics.cache.labels(self.backend).time():
-            found = [self.lookup(item_id) for item_id in item_ids]
-        count(self.metrics, self.backend, found)
+        with self.metrics.cache.labels("process").time():
+            found = [self._lookup(item_id) for item_id in item_ids]
+        self.metrics.count_lookups("process", found)
         return found
 
-    def lookup(self, item_id: str) -> ItemCodes | None:
-        """Codes of one id."""
-        index = self.index.get(item_id)
-        return None if index is None else ItemCodes(index, self.codes_NS[index])
+    def state(self) -> CacheState:
+        """Always available."""
+        return CacheState("process", available=True, published=False)
 
     async def start(self) -> None:
         """Nothing to do."""
 
     async def close(self) -> None:
         """Nothing to do."""
+
+    def _lookup(self, item_id: str) -> ItemCodes | None:
+        row = self.rows.get(item_id)
+        return None if row is None else ItemCodes(row, self.codes_NS[row])
+
+
+class Circuit:
+    """Whether Redis may be asked: after a failure nobody does for a while, then one tries."""
+
+    def __init__(self, pause: float) -> None:
+        self.pause = pause
+        self.resume_at: float | None = None
+
+    def allows(self) -> bool:
+        """True for everybody while all is well; while it is not, for one caller a pause."""
+        if self.resume_at is None:
+            return True
+        if time.monotonic() < self.resume_at:
+            return False
+        self.fail()
+        return True
+
+    def fail(self) -> None:
+        """Ask nobody for a while."""
+        self.resume_at = time.monotonic() + self.pause
+
+    def succeed(self) -> None:
+        """All is well again."""
+        self.resume_at = None
 
 
 class RedisCache:
     """The bundle's table, and Redis for what it does not hold."""
 
-    backend = "redis"
-
-    def __init__(self, bundle: Bundle, settings: Settings, metrics: Metrics) -> None:
-        assert settings.redis_url is not None
-        self.bundle = bundle
-        self.process = ProcessCache(bundle, metrics)
-        self.settings = settings
+    def __init__(
+        self, bundle: Bundle, local: CodeCache, settings: Settings, metrics: Metrics
+    ) -> None:
+        url, timeout = str(settings.redis_url), settings.redis_timeout
+        self.local = local
         self.metrics = metrics
-        self.prefix = f"bbqrec:{bundle.digest}:"
-        self.resume_at = 0.0
-        self.publisher: asyncio.Task[None] | None = None
-        self.client = _client(settings.redis_url, settings.redis_timeout)
+        self.timeout = timeout
+        self.digest = bundle.digest
+        self.codec = ItemCodec.of(bundle)
+        self.circuit = Circuit(settings.redis_pause)
+        self.client = _client(url, timeout)
+        self.publisher_client = _client(url, max(timeout, _PUBLISHER_TIMEOUT))
+        self.publisher = CodePublisher(bundle, self.publisher_client, settings, metrics)
+        self.task: asyncio.Task[None] | None = None
 
     async def get(self, item_ids: Sequence[str]) -> list[ItemCodes | None]:
         """Codes of each id; Redis is asked, once, only for ids the bundle does not know."""
-        found = await self.process.get(item_ids)
-        missing = [place for place, codes in enumerate(found) if codes is None]
-        if missing and time.monotonic() >= self.resume_at:
-            keys = [self.key(item_ids[place]) for place in missing]
-            for place, codes in zip(missing, await self._ask(keys), strict=True):
-                found[place] = codes
-        return found
+        found = await self.local.get(item_ids)
+        pairs = list(zip(item_ids, found, strict=True))
+        missing = list(dict.fromkeys(item_id for item_id, codes in pairs if codes is None))
+        if not missing or not self.circuit.allows():
+            return found
+        shared = await self._ask(missing[-_ASKED_AT_MOST:])
+        return [shared.get(item_id) if codes is None else codes for item_id, codes in pairs]
 
-    def key(self, item_id: str) -> str:
-        """The Redis key of an item's codes."""
-        return f"{self.prefix}codes:{item_id}"
+    def state(self) -> CacheState:
+        """Unavailable as long as either asking or publishing fails."""
+        well = self.circuit.resume_at is None and not self.publisher.failing
+        return CacheState("redis", available=well, published=self.publisher.published)
 
     async def start(self) -> None:
-        """Publish the bundle's codes in the background."""
-        self.publisher = asyncio.create_task(self._keep_published())
+        """Keep the bundle's codes published, in the background."""
+        self.task = asyncio.create_task(self.publisher.run())
 
     async def close(self) -> None:
         """Stop publishing and disconnect."""
-        if self.publisher is not None:
-            self.publisher.cancel()
+        if self.task is not None:
+            self.task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self.publisher
+                await self.task
         await self.client.aclose()
+        await self.publisher_client.aclose()
 
-    async def _ask(self, keys: list[str]) -> list[ItemCodes | None]:
+    async def _ask(self, item_ids: Sequence[str]) -> dict[str, ItemCodes | None]:
+        """What Redis knows of these ids; nothing where it fails."""
+        keys = [item_key(self.digest, item_id) for item_id in item_ids]
         try:
-            with self.metrics.cache.labels(self.backend).time():
-                async with asyncio.timeout(2 * self.settings.redis_timeout):
+            with self.metrics.cache.labels("redis").time():
+                async with asyncio.timeout(2 * self.timeout):  # to connect, and to answer
                     values = await self.client.mget(keys)
-        except (RedisError, OSError, TimeoutError) as error:
-            self._pause(error)
-            return [None] * len(keys)
-        found = [self.decode(value) for value in values]
-        count(self.metrics, self.backend, found)
+            found = dict(zip(item_ids, map(self._accept, values), strict=True))
+        except Exception as error:  # a time-out, a refusal, a server that speaks no Redis: go on
+            self._give_up(error)
+            return {}
+        self.circuit.succeed()
+        self.metrics.count_lookups("redis", found.values())
         return found
 
-    def _pause(self, error: Exception) -> None:
-        """Leave Redis alone for a while: a dead Redis must not cost every request a time-out."""
+    def _give_up(self, error: Exception) -> None:
         self.metrics.cache_errors.inc()
-        self.resume_at = time.monotonic() + self.settings.redis_pause
-        log.warning("going on without Redis for %ss: %r", self.settings.redis_pause, error)
+        if self.circuit.resume_at is None:  # said once, not for every request
+            log.warning("going on without Redis: %r", error)
+        self.circuit.fail()
 
-    def encode(self, item: ItemCodes) -> bytes:
-        """An item's value in Redis: int32 index, then uint16 codes, little-endian."""
-        return _INDEX.pack(item.item_index) + item.codes.astype("<u2").tobytes()
-
-    def decode(self, value: object) -> ItemCodes | None:
-        """The inverse. What is not exactly such a value counts as a miss: Redis is not trusted."""
-        space = self.bundle.manifest.architecture.code_space
-        if not isinstance(value, bytes) or len(value) != _INDEX.size + 2 * space.slots:
-            return None
-        (index,) = _INDEX.unpack_from(value)
-        codes = np.frombuffer(value, "<u2", offset=_INDEX.size).astype(np.uint16)
-        if not 0 <= index <= len(self.bundle.catalogue) or int(codes.max()) > space.null_code:
-            return None
-        return ItemCodes(index, codes)
-
-    async def _keep_published(self) -> None:
-        """Publish now, and again before what was published expires; wait out failures."""
-        while True:
-            try:
-                await self._publish()
-                await asyncio.sleep(self.settings.redis_ttl / 2)
-            except (RedisError, OSError, TimeoutError) as error:
-                self._pause(error)
-                await asyncio.sleep(max(self.settings.redis_pause, 0.1))
-
-    async def _publish(self) -> None:
-        """Write all codes, unless a replica has lately; a marker that expires earlier says so."""
-        marker, ttl = f"{self.prefix}published", self.settings.redis_ttl
-        if await self.client.exists(marker):
-            return
-        values = self._values()
-        while chunk := list(islice(values, _PUBLISHED_AT_ONCE)):
-            async with self.client.pipeline(transaction=False) as pipeline:
-                for key, value in chunk:
-                    pipeline.set(key, value, ex=ttl)
-                await pipeline.execute()
-        await self.client.set(marker, len(self.bundle.catalogue), ex=ttl // 2)
-        log.info("published the codes of %d items to Redis", len(self.bundle.catalogue))
-
-    def _values(self) -> Iterator[tuple[str, bytes]]:
-        for index, item in enumerate(self.bundle.catalogue):
-            codes = self.bundle.semantic_ids.codes_NS[index]
-            yield self.key(item.item_id), self.encode(ItemCodes(index, codes))
+    def _accept(self, value: object) -> ItemCodes | None:
+        """A row of the catalogue belongs to an id of the bundle; these ids are not of it."""
+        item = self.codec.decode(value)
+        return item if item and item.item_index == self.codec.catalogue_size else None
 
 
-def make_cache(bundle: Bundle, settings: Settings, metrics: Metrics) -> CodeCache:
-    """In process, or with Redis where its URL is set."""
-    if settings.redis_url is None:
-        return ProcessCache(bundle, metrics)
-    return RedisCache(bundle, settings, metrics)
-
-
-def count(metrics: Metrics, backend: str, found: Sequence[ItemCodes | None]) -> None:
-    """Count hits and misses."""
-    misses = sum(codes is None for codes in found)
-    metrics.cache_lookups.labels(backend, "hit").inc(len(found) - misses)
-    metrics.cache_lookups.labels(backend, "miss").inc(misses)
+def make_cache(
+    bundle: Bundle, rows: Mapping[str, int], settings: Settings, metrics: Metrics
+) -> CodeCache:
+    """In process, or with Redis behind it where its URL is set."""
+    local = ProcessCache(bundle, rows, metrics)
+    return RedisCache(bundle, local, settings, metrics) if settings.redis_url else local
 
 
 def _client(url: str, timeout: float) -> redis.Redis:

@@ -4,7 +4,16 @@ No user or item is a label. Label values are known beforehand and start at zero,
 shows that nothing happened as 0, not as "no data".
 """
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from collections.abc import Collection
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 SECONDS = tuple(
@@ -13,6 +22,7 @@ SECONDS = tuple(
 )
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 BACKENDS = ("process", "redis")
+STATUSES = ("200", "413", "422", "500", "503", "504")
 
 
 class Metrics:
@@ -22,6 +32,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self.request = self._seconds("request", "Whole requests.", "route", "status")
         self.queue = self._seconds("queue", "From submission to the start of its batch.")
         self.encode = self._seconds("encode", "Histories to user vectors, a batch.")
@@ -48,13 +59,20 @@ class Metrics:
         self._provider.labels(provider).set(1)
         self._model.labels(digest, name).set(1)
 
+    def count_lookups(self, backend: str, found: Collection[object | None]) -> None:
+        """Count ids that a cache knew and did not know."""
+        misses = sum(codes is None for codes in found)
+        self.cache_lookups.labels(backend, "hit").inc(len(found) - misses)
+        self.cache_lookups.labels(backend, "miss").inc(misses)
+
     def exposition(self) -> bytes:
         """What ``/metrics`` answers."""
         return generate_latest(self.registry)
 
     def _start_at_zero(self) -> None:
-        self.request.labels("/recommend", "200")
-        self.requests.labels("/recommend", "200")
+        for status in STATUSES:
+            self.request.labels("/recommend", status)
+            self.requests.labels("/recommend", status)
         self.fallbacks.labels("popular")
         for backend in BACKENDS:
             self.cache.labels(backend)

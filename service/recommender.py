@@ -1,7 +1,8 @@
 """The use case: a user history -> the next-item top-K."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -41,24 +42,20 @@ class Recommendation:
     popular: bool  # nothing in the history was known: these are merely popular
 
 
+@dataclass(frozen=True)
 class Recommender:
     """One model in service: bundle, codes, index and id map belong together and never change.
 
     Another bundle means another Recommender; requests in flight keep the one they started with.
     """
 
-    def __init__(
-        self, bundle: Bundle, cache: CodeCache, batcher: Batcher, metrics: Metrics, provider: str
-    ) -> None:
-        self.bundle = bundle
-        self.cache = cache
-        self.batcher = batcher
-        self.metrics = metrics
-        self.provider = provider
-        self.index = {item.item_id: n for n, item in enumerate(bundle.catalogue)}
-        popularity_N = np.array([item.popularity for item in bundle.catalogue], np.float32)
-        best_N = np.argsort(-popularity_N, kind="stable")
-        self.popular = Candidates(popularity_N[best_N], best_N)
+    bundle: Bundle
+    rows: Mapping[str, int]
+    popular: Candidates  # the whole catalogue
+    cache: CodeCache
+    batcher: Batcher
+    metrics: Metrics
+    provider: str
 
     async def start(self) -> None:
         """Begin background work."""
@@ -75,25 +72,30 @@ class Recommender:
         found = await self.cache.get(query.history)
         unknown = [i for i, codes in zip(query.history, found, strict=True) if codes is None]
         known = [codes for codes in found if codes is not None]
-        self.metrics.unknown_items.inc(len(unknown))
-        hidden = {self.index[item] for item in query.exclude if item in self.index}
+        latest = known[-self.bundle.manifest.architecture.max_history :]
+        hidden = {self.rows[item] for item in query.exclude if item in self.rows}
         if not query.include_history:
             hidden |= {codes.item_index for codes in known}
-        if known:
-            latest = known[-self.bundle.manifest.architecture.max_history :]
-            # As many more as may be taken out again, so that K remain.
-            candidates = await self.batcher.candidates(latest, query.k + len(hidden))
-        else:
-            candidates = self.popular
-            self.metrics.fallbacks.labels("popular").inc()
+        # As many more as may be taken out again, so that K remain.
+        candidates = await self._candidates(latest, query.k + len(hidden))
         items = list(_take(candidates, hidden, query.k))
-        if query.explain and known:
-            items = self._explain(items, known)
-        return Recommendation(items, list(dict.fromkeys(unknown)), popular=not known)
+        if query.explain and latest:
+            items = self._explain(items, latest)
+        self._count(len(unknown), popular=not latest)
+        return Recommendation(items, list(dict.fromkeys(unknown)), popular=not latest)
 
-    def _explain(self, items: list[Recommended], history: Sequence[ItemCodes]) -> list[Recommended]:
+    async def _candidates(self, latest: Sequence[ItemCodes], k: int) -> Candidates:
+        if latest:
+            return await self.batcher.candidates(latest, k)
+        return Candidates(self.popular.scores_K[:k], self.popular.items_K[:k])
+
+    def _count(self, unknown: int, *, popular: bool) -> None:
+        self.metrics.unknown_items.inc(unknown)
+        self.metrics.fallbacks.labels("popular").inc(int(popular))
+
+    def _explain(self, items: list[Recommended], latest: Sequence[ItemCodes]) -> list[Recommended]:
         """Name, for each item, the item of the history whose vector points most nearly its way."""
-        rows = [codes.item_index for codes in history]
+        rows = [codes.item_index for codes in latest]
         rows = [row for row in dict.fromkeys(rows) if row < len(self.bundle.catalogue)]
         if not rows or not items:
             return items
@@ -106,14 +108,22 @@ class Recommender:
         ]
 
 
-def _take(candidates: Candidates, hidden: set[int], k: int) -> Iterator[Recommended]:
-    taken = 0
-    for score, item in zip(candidates.scores_K, candidates.items_K, strict=True):
-        if taken == k:
-            return
-        if int(item) not in hidden:
-            taken += 1
-            yield Recommended(int(item), float(score))
+def rows_of(bundle: Bundle) -> dict[str, int]:
+    """The id map: item_id -> item_index."""
+    return {item.item_id: row for row, item in enumerate(bundle.catalogue)}
+
+
+def most_used(bundle: Bundle) -> Candidates:
+    """The whole catalogue, most used first."""
+    uses_N = np.array([item.popularity for item in bundle.catalogue], np.float32)
+    order_N = np.argsort(-uses_N, kind="stable")
+    return Candidates(uses_N[order_N], order_N)
+
+
+def _take(candidates: Candidates, hidden: Set[int], k: int) -> Iterator[Recommended]:
+    pairs = zip(candidates.scores_K.tolist(), candidates.items_K.tolist(), strict=True)
+    shown = (Recommended(item, score) for score, item in pairs if item not in hidden)
+    return islice(shown, k)
 
 
 def _unit(vectors_HD: FloatArray) -> FloatArray:
