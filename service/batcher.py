@@ -4,7 +4,6 @@ There is no timer. A lone request starts at once; under load, batches grow by th
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -45,7 +44,7 @@ class Batcher:
         self.retriever = retriever
         self.metrics = metrics
         self.max_batch = max_batch
-        self.queue: asyncio.Queue[Job] = asyncio.Queue()
+        self.queue: asyncio.Queue[Job | None] = asyncio.Queue()  # None: no more will come
         self.pool = ThreadPoolExecutor(1, "bbqrec-batch")
         self.worker: asyncio.Task[None] | None = None
 
@@ -54,31 +53,38 @@ class Batcher:
         self.worker = asyncio.create_task(self._work())
 
     async def close(self) -> None:
-        """Stop; what still waits is cancelled."""
+        """Finish what waits, then stop."""
         if self.worker is not None:
-            self.worker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self.worker
-        self.pool.shutdown(wait=True)
+            worker, self.worker = self.worker, None
+            self.queue.put_nowait(None)
+            await worker
+        self.pool.shutdown()
 
     async def candidates(self, history: Sequence[ItemCodes], k: int) -> Candidates:
         """The best ``k`` items after ``history``, which has at least one item."""
+        if self.worker is None:
+            raise RuntimeError("the batcher is not running")
         answer: asyncio.Future[Candidates] = asyncio.get_running_loop().create_future()
-        await self.queue.put(Job(history, k, time.perf_counter(), answer))
+        self.queue.put_nowait(Job(history, k, time.perf_counter(), answer))
         return await answer
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
-        while True:
-            jobs = [await self.queue.get()]
+        job = await self.queue.get()
+        while job is not None:
+            jobs = [job]
             while len(jobs) < self.max_batch and not self.queue.empty():
-                jobs.append(self.queue.get_nowait())
-            # A client that hung up has cancelled its answer: nobody waits for it.
-            jobs = [job for job in jobs if not job.answer.done()]
+                if (job := self.queue.get_nowait()) is None:
+                    break
+                jobs.append(job)
+            # Whoever gave up (a deadline, a caller that went away) cancelled: nobody waits for it.
+            jobs = [waiting for waiting in jobs if not waiting.answer.done()]
             if jobs:
                 answers = await loop.run_in_executor(self.pool, self._answer, jobs)
-                for job, answer in zip(jobs, answers, strict=True):
-                    _settle(job.answer, answer)
+                for waiting, answer in zip(jobs, answers, strict=True):
+                    _settle(waiting.answer, answer)
+            if job is not None:
+                job = await self.queue.get()
 
     def _answer(self, jobs: list[Job]) -> list[Candidates | Exception]:
         """Answers of a batch; where it fails as a whole, each job fails or succeeds alone."""
@@ -87,21 +93,21 @@ class Batcher:
             self.metrics.queue.observe(started - job.submitted)
         self.metrics.batch_size.observe(len(jobs))
         try:
-            return list(self._compute(jobs))
+            return [*self._compute(jobs)]
         except Exception as error:  # one bad history must not fail its neighbours
-            if len(jobs) == 1:
-                return [error]
-            return [answer for job in jobs for answer in self._alone(job)]
+            return [error] if len(jobs) == 1 else [self._alone(job) for job in jobs]
 
-    def _alone(self, job: Job) -> list[Candidates | Exception]:
+    def _alone(self, job: Job) -> Candidates | Exception:
         try:
-            return list(self._compute([job]))
+            return self._compute([job])[0]
         except Exception as error:  # handed to whoever asked
-            return [error]
+            return error
 
     def _compute(self, jobs: list[Job]) -> list[Candidates]:
         with self.metrics.encode.time():
             vectors_BD = self.scorer.encode([job.history for job in jobs])
+        if not np.isfinite(vectors_BD).all():
+            raise ArithmeticError("the model gave a vector that is not finite")
         with self.metrics.search.time():
             found = self.retriever.search(vectors_BD, max(job.k for job in jobs))
         return [

@@ -4,8 +4,8 @@ The only module that knows torch and onnxruntime; each is imported only when it 
 """
 
 import logging
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from service.settings import Provider
 
 log = logging.getLogger("bbqrec")
 History = Sequence[ItemCodes]
+Device = Literal["cpu", "cuda"]
 
 
 class ProviderError(Exception):
@@ -54,21 +55,29 @@ def pad(histories: Sequence[History]) -> Feeds:
 class OnnxScorer:
     """The exported graph on ONNX Runtime."""
 
-    def __init__(self, bundle: Bundle, provider: str, threads: int) -> None:
+    def __init__(self, bundle: Bundle, device: Device, threads: int) -> None:
         import onnxruntime
 
+        wanted = f"{device.upper()}ExecutionProvider"
+        available = onnxruntime.get_available_providers()
+        if wanted not in available:
+            raise ProviderError(f"this ONNX Runtime has only {', '.join(available)}")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        self.session = onnxruntime.InferenceSession(bundle.onnx_path, options, providers=[provider])
-        if self.session.get_providers()[0] != provider:
-            raise ProviderError(f"ONNX Runtime fell back to {self.session.get_providers()[0]}")
-        self.provider = f"onnx-{'cuda' if provider.startswith('CUDA') else 'cpu'}"
-        self.names = [spec.name for spec in bundle.manifest.onnx_inputs]
+        options.log_severity_level = 3  # errors; its warnings are about graphs, not about ours
+        self.session = onnxruntime.InferenceSession(bundle.onnx_path, options, providers=[wanted])
+        if (active := self.session.get_providers()[0]) != wanted:
+            raise ProviderError(f"ONNX Runtime could not start {wanted}, and fell back to {active}")
+        self.provider = f"onnx-{device}"
+        self.inputs = [(i.name, np.dtype(i.dtype)) for i in bundle.manifest.onnx_inputs]
 
     def encode(self, histories: Sequence[History]) -> FloatArray:
         """(B, D)."""
-        feeds = dict(zip(self.names, pad(histories), strict=True))
+        feeds = {
+            name: np.asarray(feed, dtype)
+            for (name, dtype), feed in zip(self.inputs, pad(histories), strict=True)
+        }
         vectors_BD: FloatArray = self.session.run(None, feeds)[0]
         return vectors_BD
 
@@ -76,7 +85,7 @@ class OnnxScorer:
 class TorchScorer:
     """The same weights in torch."""
 
-    def __init__(self, bundle: Bundle, device: str, threads: int) -> None:
+    def __init__(self, bundle: Bundle, device: Device, threads: int) -> None:
         import torch
 
         from models.sequence import SequenceModel
@@ -98,41 +107,39 @@ class TorchScorer:
         return vectors_BD
 
 
+_MAKERS: dict[Provider, Callable[[Bundle, int], Scorer]] = {
+    "cuda": lambda bundle, threads: OnnxScorer(bundle, "cuda", threads),
+    "cpu": lambda bundle, threads: OnnxScorer(bundle, "cpu", threads),
+    "torch": lambda bundle, threads: TorchScorer(bundle, "cpu", threads),
+    "torch-cuda": lambda bundle, threads: TorchScorer(bundle, "cuda", threads),
+}
+
+
 def make_scorer(bundle: Bundle, provider: Provider, threads: int) -> Scorer:
-    """The scorer for ``provider``.
+    """The scorer for ``provider``, proved to work.
 
     Raises ProviderError where what was asked for is not there: a GPU that is missing is an error,
-    never a silent CPU. ``auto`` takes what it finds, and says in the log what it took.
+    never a silent CPU. ``auto`` takes the first that works, and the log says why not the others.
     """
-    if provider == "auto":
-        return _first_that_works(bundle, threads)
-    if provider == "torch":
-        return TorchScorer(bundle, "cpu", threads)
-    if provider == "torch-cuda":
-        return TorchScorer(bundle, "cuda", threads)
-    return _onnx(bundle, provider, threads)
-
-
-def _onnx(bundle: Bundle, provider: str, threads: int) -> Scorer:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise ProviderError("onnxruntime is not installed: add the extra `cpu` or `gpu`") from error
-    wanted = "CUDAExecutionProvider" if provider == "cuda" else "CPUExecutionProvider"
-    available = onnxruntime.get_available_providers()
-    if wanted not in available:
-        raise ProviderError(
-            f"provider `{provider}` was asked for, but this ONNX Runtime has only "
-            f"{', '.join(available)}; install the extra `gpu`, or set BBQREC_PROVIDER=cpu"
-        )
-    return OnnxScorer(bundle, wanted, threads)
-
-
-def _first_that_works(bundle: Bundle, threads: int) -> Scorer:
-    for provider in ("cuda", "cpu"):
+    if provider != "auto":
+        return _proved(bundle, provider, threads)
+    for candidate in ("cuda", "cpu"):
         try:
-            return _onnx(bundle, provider, threads)
-        except Exception as error:  # any fault of a runtime: the next one may do
-            log.info("provider %s does not fit: %s", provider, error)
-    log.warning("no ONNX provider fits; the torch fallback serves")
-    return TorchScorer(bundle, "cpu", threads)
+            return _proved(bundle, candidate, threads)
+        except ProviderError as error:
+            log.info("not chosen: %s", error)
+    return _proved(bundle, "torch", threads)
+
+
+def _proved(bundle: Bundle, provider: Provider, threads: int) -> Scorer:
+    """Encode something before serving: a first run is slow, and may be where a runtime fails."""
+    item = ItemCodes(0, bundle.semantic_ids.codes_NS[0])
+    try:
+        scorer = _MAKERS[provider](bundle, threads)
+        vectors_BD = scorer.encode([[item], [item, item]])
+    except Exception as error:  # each runtime has its own; all mean the same to the operator
+        reason = str(error).strip().splitlines() or [repr(error)]
+        raise ProviderError(f"provider `{provider}` cannot serve: {reason[0]}") from error
+    if vectors_BD.shape != (2, bundle.manifest.architecture.width):
+        raise ProviderError(f"provider `{provider}` gives vectors of {vectors_BD.shape}")
+    return scorer

@@ -1,44 +1,12 @@
 import asyncio
-import threading
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
-from models.types import FloatArray, ItemCodes
-from service.batcher import Batcher
+from models.types import ItemCodes
+from service.batcher import Batcher, Candidates
 from service.metrics import Metrics
-from service.retriever import Found
-from service.scorer import History
-
-POISON = 13
-
-
-class FakeScorer:
-    """A user vector is the last item's index; item 13 cannot be scored."""
-
-    provider = "fake"
-
-    def __init__(self) -> None:
-        self.batches: list[int] = []
-        self.gate = threading.Event()
-        self.gate.set()
-
-    def encode(self, histories: Sequence[History]) -> FloatArray:
-        self.gate.wait(5)
-        self.batches.append(len(histories))
-        last = [history[-1].item_index for history in histories]
-        if POISON in last:
-            raise ValueError("poisoned")
-        return np.array(last, np.float32)[:, None]
-
-
-class FakeRetriever:
-    """The best item of a query is its number."""
-
-    def search(self, vectors_BD: FloatArray, k: int) -> Found:
-        items_BK = vectors_BD.astype(np.int64) + np.arange(k)
-        return Found(-items_BK.astype(np.float32), items_BK)
+from tests.service.fakes import NAN, POISON, FakeRetriever, FakeScorer
 
 
 def history(index: int) -> list[ItemCodes]:
@@ -71,10 +39,12 @@ def test_what_waits_is_computed_together_and_everyone_gets_their_own() -> None:
     ]
 
 
-def test_a_poisoned_request_fails_alone() -> None:
-    answers = asyncio.run(submit_all([*range(20, 51), POISON], FakeScorer()))
-    assert sum(isinstance(answer, ValueError) for answer in answers) == 1
-    assert isinstance(answers[-1], ValueError)
+@pytest.mark.parametrize(("poison", "error"), [(POISON, ValueError), (NAN, ArithmeticError)])
+def test_a_poisoned_request_fails_alone(poison: int, error: type[Exception]) -> None:
+    *good, bad = asyncio.run(submit_all([*range(20, 51), poison], FakeScorer()))
+    assert isinstance(bad, error)
+    assert len(good) == 31
+    assert all(isinstance(answer, Candidates) for answer in good)
 
 
 def test_batches_are_no_larger_than_allowed() -> None:
@@ -107,9 +77,14 @@ def test_a_cancelled_request_is_not_computed() -> None:
     assert scorer.batches == [1, 1]
 
 
-def test_closing_twice_or_unstarted_is_harmless() -> None:
+def test_closing_unstarted_or_twice_is_harmless_and_nobody_waits_for_ever() -> None:
     async def scenario() -> None:
+        await Batcher(FakeScorer(), FakeRetriever(), Metrics(), max_batch=8).close()
         batcher = Batcher(FakeScorer(), FakeRetriever(), Metrics(), max_batch=8)
+        await batcher.start()
         await batcher.close()
+        await batcher.close()
+        with pytest.raises(RuntimeError):
+            await batcher.candidates(history(1), 1)
 
     asyncio.run(scenario())

@@ -27,7 +27,7 @@ def test_a_batch_is_padded_to_its_longest_history_and_no_further(tiny: Bundle) -
 
 
 def test_onnx_and_torch_agree_and_batching_changes_nothing(tiny: Bundle) -> None:
-    onnx, torch = OnnxScorer(tiny, "CPUExecutionProvider", 1), TorchScorer(tiny, "cpu", 1)
+    onnx, torch = OnnxScorer(tiny, "cpu", 1), TorchScorer(tiny, "cpu", 1)
     made = histories(tiny)
     together_BD = onnx.encode(made)
     np.testing.assert_allclose(together_BD, torch.encode(made), atol=1e-5)
@@ -38,7 +38,7 @@ def test_onnx_and_torch_agree_and_batching_changes_nothing(tiny: Bundle) -> None
 def test_an_item_outside_the_catalogue_is_scored_by_its_codes_alone(tiny: Bundle) -> None:
     stranger = ItemCodes(ITEMS, tiny.semantic_ids.codes_NS[5])  # item 5's z_ID is null as well
     same = ItemCodes(5, tiny.semantic_ids.codes_NS[5])
-    scorer = OnnxScorer(tiny, "CPUExecutionProvider", 1)
+    scorer = OnnxScorer(tiny, "cpu", 1)
     assert np.isfinite(scorer.encode([[stranger]])).all()
     assert scorer.encode([[stranger]]).shape == scorer.encode([[same]]).shape
 

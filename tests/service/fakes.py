@@ -1,0 +1,58 @@
+"""Fakes of the service's own interfaces."""
+
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.bundle import Bundle
+from models.types import FloatArray
+from service.app import Load
+from service.batcher import Batcher
+from service.code_cache import ProcessCache
+from service.metrics import Metrics
+from service.recommender import Recommender, most_used, rows_of
+from service.retriever import Found
+from service.scorer import History, Scorer
+from service.settings import Settings
+
+POISON, NAN = 13, 14
+
+
+class FakeScorer:
+    """A user vector is the last item's index; two items cannot be scored. Waits at a gate."""
+
+    provider = "fake"
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def encode(self, histories: Sequence[History]) -> FloatArray:
+        self.gate.wait(5)
+        self.batches.append(len(histories))
+        last_B = np.array([history[-1].item_index for history in histories], np.float32)
+        if POISON in last_B:
+            raise ValueError("poisoned")
+        return np.where(last_B == NAN, np.nan, last_B).astype(np.float32)[:, None]
+
+
+class FakeRetriever:
+    """The best item of a query is its number, then the next ones."""
+
+    def search(self, vectors_BD: FloatArray, k: int) -> Found:
+        items_BK = vectors_BD.astype(np.int64) + np.arange(k)
+        return Found(-items_BK.astype(np.float32), items_BK)
+
+
+def loader(bundle: Bundle, scorer: Scorer) -> Load:
+    """What ``create_app`` takes to serve a bundle with another scorer."""
+
+    def load(settings: Settings, metrics: Metrics) -> Recommender:
+        rows = rows_of(bundle)
+        batcher = Batcher(scorer, FakeRetriever(), metrics, settings.max_batch)
+        cache = ProcessCache(bundle, rows, metrics)
+        return Recommender(bundle, rows, most_used(bundle), cache, batcher, metrics, "fake")
+
+    return load
