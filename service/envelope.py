@@ -1,8 +1,13 @@
-"""What surrounds every request: its id, its size limit, its time. Pure ASGI, for speed."""
+"""What surrounds every request: its id, its size limit, its time, and the last word on failures.
 
+Pure ASGI: Starlette's BaseHTTPMiddleware would cost more than the rest of the HTTP path.
+"""
+
+import logging
 import re
 import time
 import uuid
+from collections.abc import Mapping
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,12 +15,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.metrics import Metrics
 from service.problems import problem
 
+log = logging.getLogger("bbqrec")
 _REQUEST_ID = b"x-request-id"
 _SAFE_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+_Headers = Mapping[bytes, bytes]
 
 
 class Envelope:
-    """Echoes X-Request-ID, refuses bodies over the limit, and measures."""
+    """Echoes X-Request-ID, refuses bodies over the limit, measures, and answers what was raised."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, max_body_bytes: int) -> None:
         self.app = app
@@ -25,11 +32,11 @@ class Envelope:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection; only HTTP is touched."""
         if scope["type"] != "http":
-            return await self.app(scope, receive, send)
-        started, status = time.perf_counter(), 500
+            await self.app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), 0
         headers = dict(scope["headers"])
-        given = headers.get(_REQUEST_ID, b"")
-        request_id = given if _SAFE_ID.fullmatch(given) else uuid.uuid4().hex.encode()
+        request_id = _request_id(headers)
 
         async def tagged(message: Message) -> None:
             nonlocal status
@@ -39,37 +46,46 @@ class Envelope:
             await send(message)
 
         try:
-            if _declared(headers) > self.max_body_bytes:
-                refusal = problem(413, self._too_large, headers={"connection": "close"})
-                return await refusal(scope, receive, tagged)
-            await self.app(scope, self._limited(receive), tagged)
+            await self.app(scope, self._limited(receive, _declared(headers)), tagged)
+        except Exception:  # nothing may reach the server: it would answer in plain text
+            log.exception("request %s to %r failed", request_id.decode(), scope["path"])
+            if not status:
+                answer = problem(500, "the service failed; its log has the reason")
+                await answer(scope, receive, tagged)
         finally:
-            # The route's pattern, never the path: a path is the client's to choose.
-            route = getattr(scope.get("route"), "path", "other")
-            labels = route, str(status)
-            self.metrics.request.labels(*labels).observe(time.perf_counter() - started)
-            self.metrics.requests.labels(*labels).inc()
-        return None
+            self._measure(scope, status, time.perf_counter() - started)
 
-    @property
-    def _too_large(self) -> str:
-        return f"the body is larger than {self.max_body_bytes} bytes"
+    def _limited(self, receive: Receive, declared: int) -> Receive:
+        """Refuse by what is declared, and count what comes: a caller may declare nothing, or lie.
 
-    def _limited(self, receive: Receive) -> Receive:
-        """Count what really comes: a client need not declare it, or may lie."""
+        Raised where the body is read, so that FastAPI answers and the route is known.
+        """
         received = 0
 
         async def counted() -> Message:
             nonlocal received
-            message = await receive()
+            message: Message = {} if declared > self.max_body_bytes else await receive()
             received += len(message.get("body", b""))
-            if received > self.max_body_bytes:
-                raise HTTPException(413, self._too_large, {"connection": "close"})
+            if max(received, declared) > self.max_body_bytes:
+                detail = f"the body is larger than {self.max_body_bytes} bytes"
+                raise HTTPException(413, detail, {"connection": "close"})
             return message
 
         return counted
 
+    def _measure(self, scope: Scope, status: int, seconds: float) -> None:
+        # The route's pattern, never the path: a path is the caller's to choose.
+        route = getattr(scope.get("route"), "path", "other")
+        labels = str(route), str(status or 500)
+        self.metrics.request.labels(*labels).observe(seconds)
+        self.metrics.requests.labels(*labels).inc()
 
-def _declared(headers: dict[bytes, bytes]) -> int:
+
+def _request_id(headers: _Headers) -> bytes:
+    given = headers.get(_REQUEST_ID, b"")
+    return given if _SAFE_ID.fullmatch(given) else uuid.uuid4().hex.encode()
+
+
+def _declared(headers: _Headers) -> int:
     length = headers.get(b"content-length", b"0")
-    return int(length) if length.isdigit() else 0
+    return int(length) if length.isdigit() and len(length) < 20 else 0

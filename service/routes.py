@@ -1,29 +1,36 @@
 """Thin handlers: translate HTTP to the use case and back."""
 
+import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
-from service.problems import LimitError
-from service.recommender import Query, Recommender
+from models.bundle import CatalogueItem
+from service.recommender import Query, Recommended, Recommender
 from service.schemas import (
+    CodeCacheState,
     Health,
     ModelResponse,
     Problem,
     RecommendedItem,
     RecommendRequest,
     RecommendResponse,
-    over_limit,
+    check_limits,
 )
-from service.state import State
+from service.state import NotReadyError, State
 
 router = APIRouter()
-_PROBLEM = {"model": Problem, "content": {"application/problem+json": {}}}
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
-    413: {**_PROBLEM, "description": "Body too large"},
-    422: {**_PROBLEM, "description": "A field is missing, unknown or out of range"},
-    503: {**_PROBLEM, "description": "No model is loaded"},
+    status: {"model": Problem, "description": description}
+    for status, description in {
+        413: "The body is too large",
+        422: "A field is missing, unknown or out of range",
+        500: "The service failed",
+        503: "No model is loaded, or the service is on its way out",
+        504: "The answer took too long",
+    }.items()
 }
+_UNREADY: dict[int | str, dict[str, Any]] = {503: _PROBLEMS[503]}
 
 
 def state_of(request: Request) -> State:
@@ -35,32 +42,34 @@ def state_of(request: Request) -> State:
 CurrentState = Annotated[State, Depends(state_of)]
 
 
-@router.post("/recommend", responses=_PROBLEMS, response_model_exclude_none=False)
+@router.post("/recommend", responses=_PROBLEMS, response_model_exclude_unset=True)
 async def recommend(body: RecommendRequest, state: CurrentState) -> RecommendResponse:
     """The next-item top-K for a user history.
 
     Unknown items are skipped and named. Where nothing in the history is known, popular items
     answer, and `fallback` says so. Items of the history and of `exclude` are never returned.
     """
-    if fault := over_limit(body, state.settings):
-        raise LimitError(fault)
+    check_limits(body, state.settings)
     recommender = state.current()
-    answer = await recommender.recommend(Query(**dict(body)))
+    try:
+        async with asyncio.timeout(state.settings.deadline):
+            answer = await recommender.recommend(Query(**dict(body)))
+    except TimeoutError:
+        detail = f"no answer within {state.settings.deadline:g} seconds"
+        raise HTTPException(504, detail, {"retry-after": "1"}) from None
     catalogue = recommender.bundle.catalogue
     return RecommendResponse(
-        items=[
-            RecommendedItem(
-                item_id=catalogue[item.item_index].item_id,
-                score=item.score,
-                title=catalogue[item.item_index].title,
-                because=item.because,
-            )
-            for item in answer.items
-        ],
+        items=[as_item(catalogue[item.item_index], item, body.explain) for item in answer.items],
         model_version=recommender.bundle.digest,
         unknown_items=answer.unknown_items,
         fallback="popular" if answer.popular else None,
     )
+
+
+def as_item(item: CatalogueItem, found: Recommended, explain: bool) -> RecommendedItem:
+    """One answer; ``because`` is there, be it null, only where it was asked for."""
+    because = {"because": found.because} if explain else {}
+    return RecommendedItem(item_id=item.item_id, score=found.score, title=item.title, **because)
 
 
 @router.get("/livez")
@@ -69,12 +78,12 @@ async def livez() -> Health:
     return Health(status="ok")
 
 
-@router.get("/readyz", responses={503: {"model": Health}})
-async def readyz(state: CurrentState, response: Response) -> Health:
+@router.get("/readyz", responses=_UNREADY)
+async def readyz(state: CurrentState) -> Health:
     """Send traffic here. Does not depend on Redis: the service goes on without it."""
-    status = state.status()
-    response.status_code = 200 if status == "ok" else 503
-    return Health(status=status)
+    if (status := state.status()) != "ok":
+        raise NotReadyError(status)
+    return Health(status="ok")
 
 
 @router.get("/metrics", response_class=Response)
@@ -83,7 +92,7 @@ async def metrics(state: CurrentState) -> Response:
     return Response(state.metrics.exposition(), media_type=state.metrics.content_type)
 
 
-@router.get("/model", responses={503: _PROBLEMS[503]})
+@router.get("/model", responses=_UNREADY)
 async def model(state: CurrentState) -> ModelResponse:
     """What is being served, by what, and how good it was on the test part."""
     return describe(state.current())
@@ -97,7 +106,7 @@ def describe(recommender: Recommender) -> ModelResponse:
         model_version=recommender.bundle.digest,
         created_at=manifest.created_at,
         provider=recommender.provider,
-        code_cache=recommender.cache.backend,
+        code_cache=CodeCacheState(**recommender.cache.state()._asdict()),
         catalogue_size=len(recommender.bundle.catalogue),
         architecture=manifest.architecture.model_dump(mode="json"),
         split=manifest.split,

@@ -62,25 +62,33 @@ class RecommendResponse(BaseModel):
     )
 
 
+class CodeCacheState(BaseModel):
+    """Where item codes come from."""
+
+    backend: Literal["process", "redis"]
+    available: bool = Field(description="false: Redis fails, and the service goes on without it")
+    published: bool = Field(description="the bundle's codes are in Redis")
+
+
 class ModelResponse(BaseModel):
     """What is being served."""
 
     name: str
-    model_version: str
+    model_version: str = Field(description="digest of the bundle")
     created_at: str
-    provider: str
-    code_cache: str
+    provider: str = Field(description="what computes user vectors")
+    code_cache: CodeCacheState
     catalogue_size: int
     architecture: dict[str, Any]
-    split: dict[str, Any]
-    metrics: dict[str, float]
-    health: dict[str, float]
+    split: dict[str, Any] = Field(description="how the data was split to measure the metrics")
+    metrics: dict[str, float] = Field(description="on the test part, full ranking")
+    health: dict[str, float] = Field(description="of the semantic IDs")
 
 
 class Health(BaseModel):
     """Answer of /livez and /readyz."""
 
-    status: Literal["ok", "loading", "draining"]
+    status: Literal["ok"]
 
 
 class FieldError(BaseModel):
@@ -100,14 +108,21 @@ class Problem(BaseModel):
     errors: list[FieldError] = []
 
 
-def over_limit(body: RecommendRequest, settings: Settings) -> FieldError | None:
-    """The first field that is larger than the operator allows."""
-    sizes = {
-        "history": (len(body.history), settings.max_history),
-        "k": (body.k, settings.max_k),
-        "exclude": (len(body.exclude), settings.max_exclude),
-    }
-    for name, (size, most) in sizes.items():
+class LimitError(Exception):
+    """A well-formed request that asks for more than the operator allows."""
+
+    def __init__(self, field: str, size: int, most: int) -> None:
+        message = f"is {size}, the limit is {most}"
+        super().__init__(f"{field} {message}")
+        self.fault = FieldError(field=field, message=message)
+
+
+def check_limits(body: RecommendRequest, settings: Settings) -> None:
+    """Raise LimitError for the first field that is larger than the operator allows."""
+    for field, size, most in (
+        ("history", len(body.history), settings.max_history),
+        ("k", body.k, settings.max_k),
+        ("exclude", len(body.exclude), settings.max_exclude),
+    ):
         if size > most:
-            return FieldError(field=name, message=f"is {size}, the limit is {most}")
-    return None
+            raise LimitError(field, size, most)

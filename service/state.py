@@ -1,18 +1,23 @@
-"""The one mutable thing of the service: which model is current, and whether it is draining."""
+"""The one mutable thing of the service: which model is current, and whether it is on its way out.
+
+A request reads ``recommender`` once and keeps what it got, so another may be put in its place.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
-
-from starlette.exceptions import HTTPException
 
 from service.metrics import Metrics
 from service.recommender import Recommender
 from service.settings import Settings
 
 
+class NotReadyError(Exception):
+    """No model is in service yet, or no longer."""
+
+
 @dataclass
 class State:
-    """Made by ``create_app``; a request reads ``recommender`` once and keeps what it got."""
+    """What ``create_app`` wires and handlers read."""
 
     settings: Settings
     metrics: Metrics
@@ -20,13 +25,13 @@ class State:
     draining: bool = False
 
     def current(self) -> Recommender:
-        """The model in service. Raises 503 before one is loaded."""
+        """The model in service."""
         if self.recommender is None:
-            raise HTTPException(503, "no model is loaded yet", {"retry-after": "1"})
+            raise NotReadyError("no model is loaded")
         return self.recommender
 
     def status(self) -> Literal["ok", "loading", "draining"]:
         """What readiness says."""
         if self.draining:
             return "draining"
-        return "ok" if self.recommender is not None else "loading"
+        return "loading" if self.recommender is None else "ok"
