@@ -1,9 +1,11 @@
 """``bbqrec-serve BUNDLE``: serve a bundle over HTTP."""
 
+import asyncio
 import logging
+import math
+import signal
 import socket
 import sys
-import threading
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -20,6 +22,7 @@ from service.scorer import ProviderError
 from service.settings import Settings
 from service.state import State
 
+log = logging.getLogger("bbqrec")
 console = Console(stderr=True)
 # No markup: it would take "[env: ...]" for a style.
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -32,38 +35,52 @@ class DrainingServer(uvicorn.Server):
         super().__init__(config)
         self.state = state
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first signal drains; a second one, or no drain time, stops at once."""
-        stop = super().handle_exit
-        if self.state.draining or self.state.settings.drain == 0:
-            stop(sig, frame)
-            return
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say where, once it is ready."""
+        await super().startup(sockets)
+        for listener in sockets or []:
+            log.info("ready on http://%s", address(*listener.getsockname()[:2]))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain, then close: requests go on being answered meanwhile."""
         self.state.draining = True
-        timer = threading.Timer(self.state.settings.drain, stop, (sig, frame))
-        timer.daemon = True
-        timer.start()
+        log.info("draining for %gs", self.state.settings.drain)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self.state.settings.drain
+        while not self.force_exit and (left := until - loop.time()) > 0:
+            await asyncio.sleep(min(left, 0.1))
+        await super().shutdown(sockets)
+        log.info("stopped")
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal drains, a second Ctrl+C does not wait. Unlike uvicorn's, which raises
+        the signal again when all is done: a service that was asked to stop exits with 0.
+        """
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
 
-@app.command()
+def settings_help() -> str:
+    """A line for every setting of the environment, with its default."""
+    # \b has click keep the lines of its paragraph as they are.
+    lines = ["Settings of the environment, in seconds and bytes (an option wins):", "", "\b"]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.is_required() or field.default is None else f" [{field.default}]"
+        lines.append(f"BBQREC_{name.upper()}{default}: {field.description}")
+    return "\n".join(lines)
+
+
+@app.command(epilog=settings_help())
 def serve(
-    bundle: Annotated[
-        Path | None, typer.Argument(help="The bundle's folder. [env: BBQREC_BUNDLE]")
-    ] = None,
-    host: Annotated[str | None, typer.Option(help="[env: BBQREC_HOST]")] = None,
-    port: Annotated[int | None, typer.Option(help="[env: BBQREC_PORT]")] = None,
+    bundle: Annotated[Path | None, typer.Argument(help="The bundle's folder.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0: any free one.")] = None,
     provider: Annotated[
-        str | None,
-        typer.Option(help="auto, cpu, cuda, torch or torch-cuda. [env: BBQREC_PROVIDER]"),
+        str | None, typer.Option(help="auto, cpu, cuda, torch or torch-cuda.")
     ] = None,
-    redis_url: Annotated[
-        str | None, typer.Option(help="Share item codes. [env: BBQREC_REDIS_URL]")
-    ] = None,
+    redis_url: Annotated[str | None, typer.Option(help="Share item codes there.")] = None,
 ) -> None:
-    """Serve BUNDLE: POST /recommend, GET /model, /metrics, /livez, /readyz and /docs.
-
-    Every other setting comes from the environment, prefix BBQREC_: THREADS, MAX_BATCH, MAX_K,
-    MAX_HISTORY, MAX_EXCLUDE, MAX_BODY_BYTES, REDIS_TIMEOUT, REDIS_PAUSE, REDIS_TTL, DRAIN.
-    """
+    """Serve BUNDLE: POST /recommend, GET /model, /metrics, /livez, /readyz and /docs."""
     given: dict[str, Any] = {
         "bundle": bundle, "host": host, "port": port, "provider": provider, "redis_url": redis_url,
     }  # fmt: skip
@@ -74,18 +91,31 @@ def serve(
     recommender = load_recommender(settings, metrics)
     service = create_app(settings, lambda *_: recommender, metrics)
     listener = listen(settings.host, settings.port)
-    config = uvicorn.Config(service, log_level="warning", access_log=False, lifespan="on")
-    host, port = listener.getsockname()[:2]
-    logging.getLogger("bbqrec").info("listening on http://%s:%d", host, port)
+    config = uvicorn.Config(
+        service,
+        log_config=None,  # ours
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=math.ceil(settings.deadline) + 1,
+    )
     DrainingServer(config, service.state.service).run(sockets=[listener])
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound socket. Raises OSError, with the address in it, where it cannot be had."""
+    """A listening socket. Raises OSError, with the address in it, where it cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), backlog=2048)
+        return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        raise OSError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+        reason = error.strerror or error
+        raise OSError(f"cannot listen on {address(host, port)}: {reason}") from error
+
+
+def address(host: str, port: int) -> str:
+    """host:port as a URL has it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def main() -> None:
@@ -93,7 +123,9 @@ def main() -> None:
     try:
         app()
     except ValidationError as error:
-        faults = (f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors())
+        faults = (
+            f"BBQREC_{'.'.join(map(str, f['loc'])).upper()}: {f['msg']}" for f in error.errors()
+        )
         _fail("settings: " + "; ".join(faults))
     except (BundleError, ProviderError, OSError) as error:
         _fail(str(error))

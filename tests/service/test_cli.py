@@ -1,6 +1,7 @@
 """`bbqrec-serve` as a person runs it."""
 
 import json
+import re
 import shutil
 import signal
 import socket
@@ -10,10 +11,12 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from models.bundle import FILES, MANIFEST
+from service.settings import Settings
 
 PROGRAM = Path(sys.executable).with_name("bbqrec-serve")
 
@@ -50,53 +53,83 @@ def test_no_bundle_a_tampered_one_and_a_newer_one_are_refused(copy: Path, tmp_pa
 
 
 def test_faults_of_set_up_are_one_line(bundle_directory: Path) -> None:
-    assert_one_clear_line(serve(), "bundle", "Field required")
-    assert_one_clear_line(serve(bundle_directory, "--provider", "tpu"), "provider")
+    assert_one_clear_line(serve(), "BBQREC_BUNDLE", "Field required")
+    assert_one_clear_line(serve(bundle_directory, "--provider", "tpu"), "BBQREC_PROVIDER")
+    assert_one_clear_line(serve(bundle_directory, "--redis-url", "http://x"), "BBQREC_REDIS_URL")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert_one_clear_line(serve(bundle_directory, "--port", port), f"127.0.0.1:{port}")
 
 
-def test_help_reads_well() -> None:
+def test_a_gpu_that_is_absent_is_an_error_at_start(bundle_directory: Path) -> None:
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this ONNX Runtime has CUDA")
+    done = serve(bundle_directory, "--provider", "cuda")
+    assert_one_clear_line(done, "`cuda`", "CPUExecutionProvider")
+
+
+def test_help_names_every_setting() -> None:
     text = serve("--help").stdout
-    for word in ("BUNDLE", "--provider", "BBQREC_REDIS_URL", "/recommend"):
+    for word in ("bundle", "--provider", "/recommend"):
         assert word in text
+    for name in Settings.model_fields:
+        assert f"BBQREC_{name.upper()}" in text
 
 
-def test_it_answers_drains_and_stops_on_sigterm(bundle_directory: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    process = subprocess.Popen([PROGRAM, bundle_directory, "--port", str(port)])
-    url = f"http://127.0.0.1:{port}"
+def test_it_answers_drains_and_exits_with_zero_on_sigterm(
+    bundle_directory: Path, tmp_path: Path
+) -> None:
+    """Over real sockets: no request is refused before readiness has said so."""
+    log = tmp_path / "log"
+    with log.open("w") as stderr:
+        process = subprocess.Popen([PROGRAM, bundle_directory, "--port", "0"], stderr=stderr)
     try:
-        assert wait_for_status(f"{url}/readyz", 200)
-        request = urllib.request.Request(
-            f"{url}/recommend",
-            json.dumps({"history": ["item-1"]}).encode(),
-            {"content-type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=5) as response:
-            assert len(json.load(response)["items"]) == 10
+        url = wait_for_url(log)
+        assert status_of(f"{url}/readyz") == 200
+        assert len(recommend(url)["items"]) == 10
         process.send_signal(signal.SIGTERM)
-        assert wait_for_status(f"{url}/readyz", 503)  # refused only after readiness said so
-        assert process.wait(timeout=20) in (0, -signal.SIGTERM)
+        assert wait_for_status(f"{url}/readyz", 503)
+        assert len(recommend(url)["items"]) == 10
+        assert process.wait(timeout=20) == 0
+        assert "Traceback" not in log.read_text()
     finally:
         process.kill()
         process.wait()
 
 
-def wait_for_status(url: str, status: int) -> bool:
+def recommend(url: str) -> dict[str, Any]:
+    body = json.dumps({"history": ["item-1"]}).encode()
+    headers = {"content-type": "application/json"}
+    request = urllib.request.Request(f"{url}/recommend", body, headers)
+    with urllib.request.urlopen(request, timeout=5) as response:
+        answer: dict[str, Any] = json.load(response)
+    return answer
+
+
+def wait_for_url(log: Path) -> str:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(url, timeout=2) as response:
-                found = response.status
-        except urllib.error.HTTPError as error:
-            found = error.code
-            error.close()
-        except OSError:
-            found = None
-        if found == status:
+        if found := re.search(r"ready on (\S+)", log.read_text()):
+            return found[1]
+        time.sleep(0.02)
+    raise TimeoutError(log.read_text())
+
+
+def wait_for_status(url: str, status: int) -> bool:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if status_of(url) == status:
             return True
         time.sleep(0.02)
     return False
+
+
+def status_of(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
