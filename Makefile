@@ -1,4 +1,7 @@
 # Two commands: `make demo` and `make test`. Each makes its own environment in .venv.
+# Threads that wait should not spin: tests share their cores.
+export OMP_WAIT_POLICY ?= passive
+
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin

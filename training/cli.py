@@ -1,5 +1,6 @@
 """``bbqrec-train``: one verb per stage, and ``run`` for all of them."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +15,6 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
 )
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="The run's TOML file.")]
 Force = Annotated[bool, typer.Option("--force", help="Run even if nothing has changed.")]
@@ -102,6 +102,9 @@ def _run_stage(path: Path, name: str, force: bool) -> None:
 
 def main() -> None:
     """Entry point: a UserError is one clear message, never a traceback."""
+    # Threads that wait by spinning make training many times slower as soon as anything else wants
+    # a core. Read once, when torch is first imported; a value of the user's own stands.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         app()
     except UserError as error:

@@ -17,7 +17,10 @@ Section = TypeVar("Section", bound=Frozen)
 
 
 class InteractionColumns(Frozen):
-    """Names of the columns in the user's file; ``None`` means the format's own default."""
+    """Names of the columns in the user's file; ``None`` means the usual names.
+
+    Those are listed in ``training/data/columns.py``: user_id, item_id, timestamp, rating...
+    """
 
     user: str | None = None
     item: str | None = None
@@ -39,7 +42,7 @@ class InteractionsConfig(Frozen):
 
 
 class ItemColumns(Frozen):
-    """Names of the columns in the user's item file; ``None`` means the format's own default."""
+    """Names of the columns in the user's item file; ``None`` means the usual names."""
 
     item: str | None = None
     title: str | None = None

@@ -5,7 +5,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.callbacks import RichProgressBar
 from rich.console import Console
 
 console = Console(stderr=True)
@@ -13,10 +12,14 @@ console = Console(stderr=True)
 
 def trainer_options(directory: Path) -> dict[str, Any]:
     """Lightning options that every stage shares: one bar, no chatter, files in our own folder."""
+    from lightning.pytorch.callbacks import RichProgressBar
+
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # Going on from a checkpoint folder that is not empty is what resuming means.
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+    # Lightning 2.6 asks torch 2.13 in a way that torch is about to drop; not the user's to mend.
+    warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
     # A loader of small index batches needs no worker processes, whatever Lightning suggests.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     return {

@@ -92,12 +92,18 @@ def find_files(path: Path, wanted: str, role: Role) -> list[Path]:
     }
     asked = patterns.values() if wanted == "auto" else [patterns.get(wanted, ())]
     for pattern in chain.from_iterable(asked):
-        if found := sorted(file for file in path.glob(pattern) if file.is_file()):
+        if found := sorted(file for file in path.glob(pattern) if _is_data(file, path)):
             return found if pattern == "**/*.parquet" else found[:1]
     raise UserError(
         f"{role}.path: {path} is a folder without *.parquet, MovieLens or RecBole files; "
         "other formats are given as one file"
     )
+
+
+def _is_data(file: Path, folder: Path) -> bool:
+    """Not what other tools leave about: ``_temporary/``, ``.part.parquet``."""
+    hidden = any(part.startswith(("_", ".")) for part in file.relative_to(folder).parts)
+    return file.is_file() and not hidden
 
 
 def recognise(path: Path, wanted: str, separator: str | None) -> Layout:

@@ -1,6 +1,8 @@
 """The prepare stage: from the user's files to indexed, filtered, split interactions."""
 
-import tempfile
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +26,9 @@ def prepare(config: RunConfig, directory: Path) -> DatasetCard:
     Raises UserError when the files cannot be used, or too many of their rows.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    with (
-        tempfile.TemporaryDirectory(dir=directory, prefix="scratch-") as scratch,
-        Rejects(directory / dataset.REJECTS) as rejects,
-    ):
-        log, log_card = _read_log(config, rejects.source("interactions"), Path(scratch))
-        catalogue, items_card = _read_items(config, rejects.source("items"), Path(scratch))
+    with _scratch(directory) as scratch, Rejects(directory / dataset.REJECTS) as rejects:
+        log, log_card = _read_log(config, rejects.source("interactions"), scratch)
+        catalogue, items_card = _read_items(config, rejects.source("items"), scratch)
         rejects.close()  # whole on disk before anything else can go wrong
         indexed, removed = _filtered(config, log)
         described = catalogue.frame.select("item_id").collect().to_series()
@@ -56,6 +55,17 @@ def prepare(config: RunConfig, directory: Path) -> DatasetCard:
     content = card.model_dump_json(indent=2) + "\n"
     (directory / dataset.CARD).write_text(content, encoding="utf-8")
     return card
+
+
+@contextmanager
+def _scratch(directory: Path) -> Iterator[Path]:
+    """A folder for the time being, under one name: what a killed run left goes too."""
+    scratch = directory / "scratch"
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _read_log(config: RunConfig, rejects: SourceRejects, scratch: Path) -> tuple[Log, SourceCard]:

@@ -15,14 +15,14 @@ import polars as pl
 from training.config import InteractionsConfig
 from training.data.columns import ITEM, RATING, TIME, USER, Columns
 from training.data.formats import Layout, Role, find_files, recognise
-from training.data.lines import is_gzip
-from training.data.records import Row, Table, open_table, scan_parquet
+from training.data.records import Row, Table, open_table
 from training.data.rejects import Reason, SourceRejects
-from training.data.rules import Raw, judged
+from training.data.rules import JUDGED, Raw, guess_time_format, judged
+from training.data.scan import LogFile, read_delimited, read_parquet
 
 CHUNK = 200_000  # records judged at a time
+SAMPLE = 100  # rows looked at to find out how times are written
 SECTION: Role = "interactions"
-READ = ("user", "item", "time", "rating")
 
 
 class Log(NamedTuple):
@@ -32,164 +32,72 @@ class Log(NamedTuple):
     format: str
     good: int
     rows: int  # good and bad
-    timed: bool
-    rated: bool
-
-
-class _File(NamedTuple):
-    path: Path
-    layout: Layout
-    table: Table
-    raw: Raw
-    time_format: str
-    rated: bool
+    timed: bool  # False: the order in the file is all there is
 
 
 def read_interactions(config: InteractionsConfig, rejects: SourceRejects, scratch: Path) -> Log:
     """Read, and judge every row. ``scratch`` must outlive the frame."""
     paths = find_files(config.path, config.format, SECTION)
     files = [_open(path, config, rejects) for path in paths]
-    frames = [_read(file, rejects, scratch / f"{at:05}") for at, file in enumerate(files)]
-    frame = pl.concat(frames)
+    frame = pl.concat([_read(file, rejects, scratch / f"{at:05}") for at, file in enumerate(files)])
+    timed = all(file.raw.time for file in files)
+    if not timed:
+        frame = frame.with_columns(time=pl.lit(None, pl.Int64))
     good: int = frame.select(pl.len()).collect(engine="streaming").item()
-    return Log(
-        frame,
-        files[0].layout.name,
-        good,
-        rows=good + rejects.counts.total(),
-        timed=all(file.raw.time for file in files),
-        rated=all(file.raw.rating for file in files),
-    )
+    return Log(frame, files[0].layout.name, good, good + rejects.counts.total(), timed)
 
 
-def _open(path: Path, config: InteractionsConfig, rejects: SourceRejects) -> _File:
+def _open(path: Path, config: InteractionsConfig, rejects: SourceRejects) -> LogFile:
     layout = recognise(path, config.format, config.separator)
     table = open_table(path, layout, rejects)
     columns, asked = Columns(path, table.names, SECTION), config.columns
+    rated = config.min_rating is not None
+    rating = columns.required if rated else columns.optional
     raw = Raw(
         user=columns.required("user", asked.user, USER),
         item=columns.required("item", asked.item, ITEM),
         time=columns.optional("time", asked.time, TIME),
-        rating=columns.optional("rating", asked.rating, RATING),
+        rating=rating("rating", asked.rating, RATING),
     )
-    rated = config.min_rating is not None
-    if rated:
-        columns.required("rating", asked.rating, RATING)
-    return _File(path, layout, table, raw, config.time_format, rated)
+    time_format = config.time_format
+    if time_format == "auto" and raw.time:
+        time_format = _time_format(path, layout, raw.time)
+    return LogFile(path, layout, table, raw, time_format, rated)
 
 
-def _read(file: _File, rejects: SourceRejects, scratch: Path) -> pl.LazyFrame:
+def _time_format(path: Path, layout: Layout, column: str) -> str:
+    unreported: Table = open_table(path, layout, SourceRejects.nowhere())
+    return guess_time_format([row.values[0] for row in islice(unreported.rows([column]), SAMPLE)])
+
+
+def _read(file: LogFile, rejects: SourceRejects, scratch: Path) -> pl.LazyFrame:
     if file.layout.kind == "parquet":
-        return _parquet(file, rejects)
-    file = file._replace(time_format=_time_format(file))
-    clean = _in_parallel(file) if _is_plain(file) else None
+        return read_parquet(file, rejects)
+    clean = read_delimited(file)
     return _one_by_one(file, rejects, scratch) if clean is None else clean
 
 
-def _time_format(file: _File) -> str:
-    """``auto`` looks at the first value of a text file: a number, or ISO 8601."""
-    if file.time_format != "auto" or file.raw.time is None:
-        return file.time_format
-    unreported = open_table(file.path, file.layout, SourceRejects.nowhere())
-    for row in islice(unreported.rows([file.raw.time]), 100):
-        value = str(row.values[0] or "").strip()
-        if value:
-            return "iso8601" if value.count("-") == 2 or "T" in value else "auto"
-    return "auto"
-
-
-def _parquet(file: _File, rejects: SourceRejects) -> pl.LazyFrame:
-    scanned = scan_parquet(file.path)
-    time_format = file.time_format
-    if file.raw.time and time_format == "auto":
-        first = scanned.select(pl.col(file.raw.time).drop_nulls().first()).collect().item()
-        time_format = "iso8601" if isinstance(first, str) and first.count("-") == 2 else "auto"
-    judge = judged(scanned.with_row_index("line", 1), file.raw, time_format, file.rated)
-    bad = judge.filter(pl.col("reason").is_not_null())
-    raw = dict.fromkeys(name for name in file.raw if name)
-    for row in bad.select("line", "reason", *raw).collect(engine="streaming").iter_rows():
-        line, reason, *values = row
-        rejects.add(file.path, line, Reason(reason), repr(dict(zip(raw, values, strict=True))))
-    return judge.filter(pl.col("reason").is_null()).select(READ)
-
-
-def _is_plain(file: _File) -> bool:
-    """Whether Polars can read the file as it stands."""
-    layout = file.layout
-    return (
-        layout.kind == "delimited"
-        and len(layout.separator) == 1
-        and layout.encoding == "utf-8"
-        and file.table.header_line <= 1
-        and not is_gzip(file.path)
-    )
-
-
-def _in_parallel(file: _File) -> pl.LazyFrame | None:
-    """A scan of the whole file, or None if anything in it may be wrong."""
-    names = file.table.names
-    if len(set(names)) < len(names):
-        return None
-    scanned = pl.scan_csv(
-        file.path,
-        has_header=False,
-        skip_lines=file.table.header_line,
-        separator=file.layout.separator,
-        quote_char='"' if file.layout.quoted else None,
-        schema=dict.fromkeys(names, pl.String()),
-        glob=False,
-    )
-    renamed = scanned.rename(_prefixed)
-    raw = Raw(*map(_prefixed, file.raw))
-    judge = judged(renamed, raw, file.time_format, file.rated)
-    # Every column is looked at, so that every byte is checked to be UTF-8. Polars fills short
-    # rows with nulls, so an empty last column may hide one.
-    counts = judge.select(pl.col("reason").count(), pl.col("^raw .*$").null_count())
-    try:
-        row = counts.collect(engine="streaming").row(0, named=True)
-    except pl.exceptions.PolarsError:
-        return None
-    if row["reason"] or row[f"raw {names[-1]}"]:
-        return None
-    return judge.select(READ)
-
-
-def _prefixed(name: Any) -> Any:
-    return name and f"raw {name}"
-
-
-def _one_by_one(file: _File, rejects: SourceRejects, scratch: Path) -> pl.LazyFrame:
+def _one_by_one(file: LogFile, rejects: SourceRejects, scratch: Path) -> pl.LazyFrame:
     scratch.mkdir(parents=True)
-    rows = file.table.rows(file.raw)
-    schema = dict.fromkeys((*READ, "text"), pl.String()) | {"line": pl.Int64()}
-    for at, chunk in enumerate(_chunks(rows)):
-        judge = judged(
-            pl.LazyFrame(chunk, schema), Raw(*_present(file.raw)), file.time_format, file.rated
-        )
-        judged_rows = judge.collect()
-        bad = judged_rows.filter(pl.col("reason").is_not_null())
-        for line, reason, text in bad.select("line", "reason", "text").iter_rows():
-            rejects.add(file.path, line, Reason(reason), text)
-        good = judged_rows.filter(pl.col("reason").is_null()).select(READ)
+    raw = Raw(*(there and name for name, there in zip(Raw._fields, file.raw, strict=True)))
+    schema = dict.fromkeys(Raw._fields, pl.String())
+    for at, rows in enumerate(_chunks(file.table.rows(file.raw))):
+        columns = [[_text(row.values[place]) for row in rows] for place in range(len(Raw._fields))]
+        chunk = pl.LazyFrame(columns, schema, orient="col").with_row_index("at")
+        judge = judged(chunk, raw, file.time_format, file.rated).collect()
+        bad = judge.filter(pl.col("reason").is_not_null())
+        for place, reason in bad.select("at", "reason").iter_rows():
+            rejects.add(file.path, rows[place].line, Reason(reason), rows[place].text)
+        good = judge.filter(pl.col("reason").is_null()).select(JUDGED)
         good.write_parquet(scratch / f"{at:06}.parquet", compression="lz4")
     return pl.scan_parquet(scratch / "*.parquet")
 
 
-def _present(raw: Raw) -> Iterator[Any]:
-    """The chunk's own names for the columns that the file has."""
-    return (name if there else None for name, there in zip(READ, raw, strict=True))
-
-
-def _chunks(rows: Iterator[Row]) -> Iterator[dict[str, list[Any]]]:
-    """Records as columns. There is always a first chunk, if an empty one."""
-    while True:
-        taken = list(islice(rows, CHUNK))
-        chunk: dict[str, list[Any]] = {
-            name: [_text(row.values[at]) for row in taken] for at, name in enumerate(READ)
-        }
-        yield chunk | {"text": [row.text for row in taken], "line": [row.line for row in taken]}
-        if len(taken) < CHUNK:
-            return
+def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    """There is always a first chunk, if an empty one."""
+    yield list(islice(rows, CHUNK))
+    while chunk := list(islice(rows, CHUNK)):
+        yield chunk
 
 
 def _text(value: Any) -> str | None:

