@@ -79,7 +79,7 @@ def _read(file: LogFile, rejects: SourceRejects, scratch: Path) -> pl.LazyFrame:
 
 def _one_by_one(file: LogFile, rejects: SourceRejects, scratch: Path) -> pl.LazyFrame:
     scratch.mkdir(parents=True)
-    raw = Raw(*(there and name for name, there in zip(Raw._fields, file.raw, strict=True)))
+    raw = file.raw.by_role()
     schema = dict.fromkeys(Raw._fields, pl.String())
     for at, rows in enumerate(_chunks(file.table.rows(file.raw))):
         columns = [[_text(row.values[place]) for row in rows] for place in range(len(Raw._fields))]

@@ -25,6 +25,15 @@ class Raw(NamedTuple):
     time: str | None
     rating: str | None
 
+    def prefixed(self, prefix: str) -> "Raw":
+        """The same columns after a renaming."""
+        time, rating = (name and prefix + name for name in (self.time, self.rating))
+        return Raw(prefix + self.user, prefix + self.item, time, rating)
+
+    def by_role(self) -> "Raw":
+        """The same columns, each named for its role."""
+        return Raw("user", "item", self.time and "time", self.rating and "rating")
+
 
 def judged(frame: pl.LazyFrame, raw: Raw, time_format: str, rated: bool) -> pl.LazyFrame:
     """Adds user, item, time (microseconds), rating and ``reason``, null for a good row.

@@ -57,8 +57,7 @@ def read_delimited(file: LogFile) -> pl.LazyFrame | None:
         schema={RAW + name: pl.String() for name in names},
         glob=False,
     )
-    raw = Raw(*(name and RAW + name for name in file.raw))
-    judge = judged(scanned, raw, file.time_format, file.rated)
+    judge = judged(scanned, file.raw.prefixed(RAW), file.time_format, file.rated)
     # Every column is looked at, so that every byte is checked to be UTF-8. Polars fills short
     # rows with nulls, so an empty last column may hide one.
     counts = judge.select(pl.col("reason").count(), pl.col(f"^{RAW}.*$").null_count())

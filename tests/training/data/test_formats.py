@@ -172,11 +172,20 @@ def test_a_folder_as_it_was_unpacked(tmp_path: Path) -> None:
         ("log", "hello\n", "set `format`"),
     ],
 )
-def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, content: str, needle: str) -> None:
+def test_what_cannot_be_read_is_named(
+    tmp_path: Path, name: str, content: str | bytes, needle: str
+) -> None:
     log = write(tmp_path / name, content)
     with pytest.raises(UserError, match=needle) as raised:
         run(log)
     assert str(log) in str(raised.value)
+
+
+def test_a_column_that_can_be_no_id_is_named(tmp_path: Path) -> None:
+    log = tmp_path / "log.parquet"
+    pl.DataFrame({"user": [["u"]], "item": ["i"]}).write_parquet(log)
+    with pytest.raises(UserError, match=r"log\.parquet cannot be read"):
+        run(log)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

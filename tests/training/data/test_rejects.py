@@ -147,6 +147,25 @@ def test_a_file_of_nothing_but_garbage_stops_the_run(tmp_path: Path) -> None:
         run(write(tmp_path / "log.csv", garbage), filter={"max_reject_share": 0.5})
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        *("u,i", "u,i,1,9", "u,i,1\r", "u\0,i,1", "u,i,1\rv,j,2", 'u,"i\nk",3', ' "u",i,3'),
+        *('"u" ,i,3', '"u""",i,3', "u,'i',3", 'u,i"j"k,3', 'u,""i,3', '"u,i",3', "#u,i,3"),
+        *("null,NA,3", "u,i,0x10", "u,i,+5", "u,i,1_0", "u,i,5e3", "u,i,"),
+    ],
+)
+def test_both_roads_agree_on_an_odd_row_deep_in_a_file(tmp_path: Path, odd: str) -> None:
+    rows = [f"u{n % 97},i{n % 1013},{n}" for n in range(4_000)]
+    text = "\n".join(["user,item,time", *rows[:3_000], odd, *rows[3_000:]])
+    plain = run(write(tmp_path / "log.csv", text))
+    zipped = run(write(tmp_path / "log.csv.gz", gzip.compress(text.encode())))
+    assert plain.triples == zipped.triples
+    assert [entry[1:] for entry in plain.bad] == [entry[1:] for entry in zipped.bad]
+    assert all(line == 3_002 for _, line, _ in plain.bad)
+    assert plain.card.interactions + len(plain.bad) == 4_001
+
+
 CELLS = st.sampled_from(["u", "v", "", " ", '"q"', '"a,b"', '"open', "x\ny", "7", "nan", "\xe9"])
 ROWS = st.lists(st.lists(CELLS, min_size=2, max_size=4), min_size=0, max_size=12)
 
