@@ -116,7 +116,7 @@ class QuantizeConfig(Frozen):
     hidden_size: int = Field(256, ge=4)
     behaviour_size: int = Field(64, ge=2, description="size of behaviour vectors")
     epochs: int = Field(60, ge=1)
-    batch_size: int = Field(1024, ge=2)
+    batch_size: int = Field(512, ge=2)
     learning_rate: float = Field(1e-3, gt=0)
     commitment: float = Field(0.25, ge=0)
     mutual_information: float = Field(0.01, ge=0, description="weight of CLUB")
