@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Checks of a live stack; `docker compose up` must have come up. Run from the project's root.
+#   D: the docker client, C: the compose client (default: docker compose)
+set -euo pipefail
+D=${D:-docker}
+C=${C:-"$D compose"}
+url=http://127.0.0.1:8000
+json='content-type: application/json'
+
+say() { printf 'checks: %s\n' "$*"; }
+post() { curl -sS -o /tmp/answer -w '%{http_code}' -H "$json" -d "$1" "$url/recommend"; }
+expect() { # BODY STATUS PYTHON-CONDITION-ON-a
+    status=$(post "$1")
+    [ "$status" = "$2" ] || { say "status $status, want $2, for $1: $(cat /tmp/answer)"; exit 1; }
+    python3 -c "import json; a = json.load(open('/tmp/answer')); assert $3, a"
+}
+
+say "readiness, model"
+curl -fsS "$url/readyz" >/dev/null
+curl -fsS "$url/model" | python3 -c 'import json, sys; m = json.load(sys.stdin); print("checks: serving", m["name"], "on", m["provider"], "cache", m["code_cache"])'
+
+say "a good request, an unknown item, an empty history, a malformed body"
+expect '{"history": ["50", "172"], "k": 5}' 200 'len(a["items"]) == 5 and a["fallback"] is None'
+expect '{"history": ["50", "nope"]}' 200 'a["unknown_items"] == ["nope"] and len(a["items"]) == 10'
+expect '{"history": []}' 200 'a["fallback"] == "popular"'
+expect '{"history": ' 422 'a["status"] == 422'
+
+say "containers run as nobody in particular, on a read-only root"
+[ "$($C exec -T service id -u)" = 10001 ]
+if $C exec -T service touch /here 2>/dev/null; then say "the root is writable"; exit 1; fi
+
+say "the service image has no training package"
+for module in training polars lightning; do
+    if $C exec -T service python -c "import $module" 2>/dev/null; then say "it has $module"; exit 1; fi
+done
+
+say "Redis holds codes under the bundle's digest"
+digest=$(curl -fsS "$url/model" | python3 -c 'import json, sys; print(json.load(sys.stdin)["model_version"])')
+for _ in $(seq 50); do
+    [ "$($C exec -T redis redis-cli --raw exists "bbqrec:$digest:codes:50")" = 1 ] && break
+    sleep 0.2
+done
+[ "$($C exec -T redis redis-cli --raw exists "bbqrec:$digest:codes:50")" = 1 ]
+
+say "traffic, then every expression of the dashboard"
+for n in $(seq 1 300); do post "{\"history\": [\"$((n % 90 + 1))\", \"x$n\"]}" >/dev/null; sleep 0.05; done
+python3 tests/compose/ask_prometheus.py http://127.0.0.1:9090
+
+say "Redis stops; the service goes on"
+$C stop redis >/dev/null 2>&1
+for _ in $(seq 20); do expect '{"history": ["50", "nope"], "k": 5}' 200 'len(a["items"]) == 5'; done
+curl -fsS "$url/readyz" >/dev/null
+curl -fsS "$url/metrics" | grep -q '^bbqrec_cache_errors_total [1-9]'
+
+say "Grafana is healthy"
+curl -fsS http://127.0.0.1:3000/api/health >/dev/null
+say "all passed"

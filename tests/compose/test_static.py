@@ -1,0 +1,94 @@
+"""What can be known of the compose files without a Docker engine."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from service.metrics import Metrics
+from tests.compose.dashboard import DASHBOARD, ROOT, expressions
+
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+LONG_RUNNING = sorted(set(SERVICES) - {"train"})
+
+
+def metric_names() -> set[str]:
+    """Names of all series that the service exposes."""
+    metrics = Metrics()
+    metrics.describe("onnx-cpu", "0" * 64, "name")
+    text = metrics.exposition().decode()
+    families = re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)
+    return set(families) | set(re.findall(r"^(bbqrec_\w+)", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    "path", [DASHBOARD, ROOT / "docker/prometheus/alerts.yml"], ids=["dashboard", "alerts"]
+)
+def test_only_metrics_that_exist_are_asked_for(path: Path) -> None:
+    asked = set(re.findall(r"\bbbqrec_\w+", path.read_text(encoding="utf-8")))
+    asked = {name for name in asked if name != "bbqrec_latency"}
+    assert len(asked) > 3
+    histograms = {name.removesuffix("_bucket") for name in asked}
+    known = metric_names() | {name + "_bucket" for name in metric_names()}
+    assert {name for name in asked | histograms if name not in known} == set()
+
+
+def test_the_dashboard_shows_every_step_at_three_quantiles() -> None:
+    asked = " ".join(expression for _, expression in expressions())
+    for step in ("request", "queue", "encode", "search", "cache"):
+        for quantile in ("0.5", "0.9", "0.99"):
+            pattern = rf"histogram_quantile\({quantile}, .{{0,60}}bbqrec_{step}_seconds_bucket"
+            assert re.search(pattern, asked), (step, quantile)
+
+
+@pytest.mark.parametrize("name", LONG_RUNNING)
+def test_every_long_running_service_has_a_health_check(name: str) -> None:
+    dockerfile = ROOT / "docker" / f"{name}.Dockerfile"
+    in_image = dockerfile.exists() and "HEALTHCHECK" in dockerfile.read_text(encoding="utf-8")
+    assert in_image or "healthcheck" in SERVICES[name]
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_every_container_is_hardened(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in service["security_opt"]
+
+
+@pytest.mark.parametrize("name", ["service", "train"])
+def test_our_images_do_not_run_as_root(name: str) -> None:
+    final = (
+        (ROOT / "docker" / f"{name}.Dockerfile").read_text(encoding="utf-8").split("\nFROM ")[-1]
+    )
+    assert re.search(r"^USER [1-9]\d+$", final, re.MULTILINE)
+
+
+def test_the_service_image_holds_no_training_code() -> None:
+    dockerfile = (ROOT / "docker/service.Dockerfile").read_text(encoding="utf-8")
+    assert "COPY training" not in dockerfile
+    assert "train" not in re.search(r"ARG EXTRAS=(\S+)", dockerfile).group(1)  # type: ignore[union-attr]
+
+
+def test_only_the_override_asks_for_a_gpu() -> None:
+    override = yaml.safe_load((ROOT / "docker-compose.gpu.yml").read_text(encoding="utf-8"))
+    assert "devices" in str(override["services"]["service"]["deploy"])
+    assert "devices" not in str(COMPOSE)
+    assert override["services"]["service"]["environment"] == {"BBQREC_PROVIDER": "cuda"}
+
+
+def test_containers_outlive_the_drain() -> None:
+    service = SERVICES["service"]
+    grace = int(service["stop_grace_period"].removesuffix("s"))
+    assert grace > float(service["environment"]["BBQREC_DRAIN"]) + 5
+
+
+def test_the_service_waits_for_a_bundle_and_a_healthy_redis() -> None:
+    conditions = {name: d["condition"] for name, d in SERVICES["service"]["depends_on"].items()}
+    assert conditions == {
+        "train": "service_completed_successfully",
+        "redis": "service_healthy",
+    }
