@@ -50,11 +50,14 @@ class SplitCard(Frozen):
 
 
 class ContentCard(Frozen):
-    """Items that have each kind of content, out of all."""
+    """What is known of the items: how many of them have which content, and the rest."""
 
     title: int = Field(0, ge=0)
     text: int = Field(0, ge=0)
     image: int = Field(0, ge=0)
+    undescribed: int = Field(0, ge=0, description="items of the log missing in the catalogue")
+    unseen: int = Field(0, ge=0, description="items that no kept interaction names, kept as asked")
+    left_out: int = Field(0, ge=0, description="items that no kept interaction names, left out")
 
 
 class DatasetCard(Frozen):
@@ -66,9 +69,6 @@ class DatasetCard(Frozen):
     interactions_source: SourceCard
     items_source: SourceCard | None
     removed: RemovedCard
-    items_left_out: int = Field(0, ge=0, description="catalogue items no kept interaction names")
-    items_unseen: int = Field(0, ge=0, description="such items kept, as items.keep_unseen asked")
-    items_undescribed: int = Field(0, ge=0, description="items of the log missing in the catalogue")
     content: ContentCard
     split: SplitCard
 

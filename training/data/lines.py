@@ -53,7 +53,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 
 def read_lines(path: Path, encoding: str, rejects: SourceRejects) -> Iterator[Line]:
-    """Lines without their ends. Blank ones are skipped, but numbered."""
+    """Lines without their ends. Blank ones are skipped, but numbered; tabs are no blanks."""
     for number, raw in enumerate(_raw_lines(path, rejects), start=1):
         try:
             text = raw.decode(encoding).rstrip("\r\n")
@@ -63,7 +63,7 @@ def read_lines(path: Path, encoding: str, rejects: SourceRejects) -> Iterator[Li
             continue
         if number == 1:
             text = text.removeprefix(BOM)
-        if text and not text.isspace():
+        if text.strip(" "):
             yield Line(number, text)
 
 

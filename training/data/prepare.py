@@ -31,29 +31,21 @@ def prepare(config: RunConfig, directory: Path) -> DatasetCard:
         catalogue, items_card = _read_items(config, rejects.source("items"), scratch)
         rejects.close()  # whole on disk before anything else can go wrong
         indexed, removed = _filtered(config, log)
-        described = catalogue.frame.select("item_id").collect().to_series()
-        bought = len(indexed.item_ids)
-        if config.items and config.items.keep_unseen:
-            indexed = with_unseen(indexed, described)
-        item_table(indexed.item_ids, catalogue.frame).sink_parquet(directory / dataset.ITEMS)
-        known = int(described.is_in(indexed.item_ids.implode()).sum())
-        card = DatasetCard(
-            users=len(indexed.user_ids),
-            items=len(indexed.item_ids),
-            interactions=len(indexed.log),
-            interactions_source=log_card,
-            items_source=items_card,
-            removed=removed,
-            items_left_out=len(described) - known,
-            items_unseen=len(indexed.item_ids) - bought,
-            items_undescribed=len(indexed.item_ids) - known,
-            content=_content(directory / dataset.ITEMS),
-            split=_split(indexed, log.timed, config, directory),
-        )
+        indexed, content = _with_content(config, indexed, catalogue, directory)
+    card = DatasetCard(
+        users=len(indexed.user_ids),
+        items=len(indexed.item_ids),
+        interactions=len(indexed.log),
+        interactions_source=log_card,
+        items_source=items_card,
+        removed=removed,
+        content=content,
+        split=_split(indexed, log.timed, config, directory),
+    )
     users = pl.DataFrame({"user_id": indexed.user_ids}).with_row_index("user_index")
     users.write_parquet(directory / dataset.USERS)
-    content = card.model_dump_json(indent=2) + "\n"
-    (directory / dataset.CARD).write_text(content, encoding="utf-8")
+    text = card.model_dump_json(indent=2) + "\n"
+    (directory / dataset.CARD).write_text(text, encoding="utf-8")
     return card
 
 
@@ -132,12 +124,30 @@ def _filter(
     )
 
 
-def _content(items: Path) -> ContentCard:
+def _with_content(
+    config: RunConfig, indexed: Indexed, catalogue: Catalogue, directory: Path
+) -> tuple[Indexed, ContentCard]:
+    """Write the items, those that nobody bought too if asked."""
+    described = catalogue.frame.select("item_id").collect().to_series()
+    bought = len(indexed.item_ids)
+    if config.items and config.items.keep_unseen:
+        indexed = with_unseen(indexed, described)
+    items = directory / dataset.ITEMS
+    item_table(indexed.item_ids, catalogue.frame).sink_parquet(items)
     image = pl.col("image_path").is_not_null() | pl.col("image_bytes").is_not_null()
     counts = pl.scan_parquet(items).select(
         pl.col("title").count(), pl.col("text").count(), image.sum().alias("image")
     )
-    return ContentCard.model_validate(counts.collect(engine="streaming").row(0, named=True))
+    title, text, pictures = counts.collect(engine="streaming").row(0)
+    known = int(described.is_in(indexed.item_ids.implode()).sum())
+    return indexed, ContentCard(
+        title=title,
+        text=text,
+        image=pictures,
+        undescribed=len(indexed.item_ids) - known,
+        unseen=len(indexed.item_ids) - bought,
+        left_out=len(described) - known,
+    )
 
 
 def _split(indexed: Indexed, timed: bool, config: RunConfig, directory: Path) -> SplitCard:

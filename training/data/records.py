@@ -125,8 +125,9 @@ def _sequence_table(path: Path, rejects: SourceRejects) -> Table:
 
     def rows(columns: Sequence[str | None]) -> Iterator[Row]:
         for line, text in read_lines(path, "utf-8", rejects):
-            user, *items = text.split()
-            for item in items or (None,):
+            words: list[str | None] = [*text.split()]
+            user, *items = words or [None]
+            for item in items or [None]:
                 yield Row(line, text, (user, item, *[None] * (len(columns) - 2)))
 
     return Table(("user_id", "item_id"), 0, rows)

@@ -38,8 +38,15 @@ def test_text_columns_are_joined_in_order(tmp_path: Path) -> None:
         "image_bytes": None,
     }
     card = prepared.card
-    assert (card.items, card.items_left_out, card.items_undescribed) == (3, 1, 1)
-    assert card.content.model_dump() == {"title": 2, "text": 2, "image": 0}
+    assert card.items == 3
+    assert card.content.model_dump() == {
+        "title": 2,
+        "text": 2,
+        "image": 0,
+        "undescribed": 1,
+        "unseen": 0,
+        "left_out": 1,
+    }
 
 
 def test_items_that_nobody_bought_are_kept_when_asked(tmp_path: Path) -> None:
@@ -48,7 +55,7 @@ def test_items_that_nobody_bought_are_kept_when_asked(tmp_path: Path) -> None:
     assert prepared.data.items["item_id"].to_list() == ["a", "aa", "b", "c", "x"]
     assert prepared.data.items["item_index"].to_list() == list(range(5))
     assert prepared.history("007") == ["a", "b", "c"]
-    assert (prepared.card.items_unseen, prepared.card.items_left_out) == (2, 0)
+    assert (prepared.card.content.unseen, prepared.card.content.left_out) == (2, 0)
 
 
 def test_the_first_of_duplicate_items_counts(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def test_the_simulated_shop_is_prepared_as_it_was_made_up(shop: Shop, tmp_path: 
         set(data.items.filter(pl.col("image_path").is_null())["item_id"])
         == set(ids) & shop.without_picture
     )
-    assert card.items_left_out == len(shop.never_bought)
+    assert card.content.left_out == len(shop.never_bought)
     assert {path.name for path in tmp_path.iterdir()} == set(FILES)
 
 

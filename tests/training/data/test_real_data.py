@@ -27,7 +27,7 @@ def test_amazon_beauty_is_the_standard_5_core(tmp_path: Path) -> None:
     assert card.interactions_source.format == "sequences"
     assert card.split.evaluated_users == {"validation": 22_363, "test": 22_363}
     assert card.content.text == 12_100  # one item has no keywords
-    assert card.items_undescribed == 0
+    assert card.content.undescribed == 0
     histories = PreparedDataset.load(tmp_path).histories
     lengths = [len(line.split()) - 1 for line in log.read_text().splitlines()]
     assert sorted(np.diff(histories.offsets).tolist()) == sorted(lengths)

@@ -122,6 +122,11 @@ def test_a_quote_that_never_closes_costs_one_row(tmp_path: Path) -> None:
     assert prepared.card.interactions == 299
 
 
+def test_a_row_of_empty_fields_is_no_blank_line(tmp_path: Path) -> None:
+    prepared = run(write(tmp_path / "log.tsv", "user\titem\nu\ta\n\t\n  \n\nu\tb\nu\tc\n"))
+    assert prepared.bad == [("log.tsv", 3, "missing_user_id")]
+
+
 def test_tabs_need_no_quoting(tmp_path: Path) -> None:
     log = write(tmp_path / "log.tsv", 'user\titem\nu\t"A" side\nu\t12" vinyl\nu\t"c\nu\t"d e"\n')
     assert run(log).history("u") == ['"A" side', '12" vinyl', '"c', "d e"]
