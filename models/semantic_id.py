@@ -87,7 +87,7 @@ def resolve_collisions(
     and takes the first that makes its semantic ID new. Where none is free (or no modality is
     present) it keeps its codes and gets the next extra code.
 
-    residual_NMQ: what the last level had to quantize, by modality. ``design/method.md`` 2.2.
+    residual_NMQ: what the last level had to quantize, by modality. ``docs/method.md`` section 2.
     """
     codes_NS = codes_NS.copy()
     extra_N = np.zeros(len(codes_NS), np.uint16)

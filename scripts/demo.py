@@ -89,8 +89,10 @@ def ask(url: str, history: list[str]) -> dict[str, Any]:
 
 
 def find(titles: dict[str, str], wanted: str) -> str:
-    """The item whose title starts with ``wanted``; the first item where none does."""
-    return next((i for i, title in titles.items() if title.startswith(wanted)), next(iter(titles)))
+    """The item of this title, or whose title starts so; the first item where there is none."""
+    exact = [item for item, title in titles.items() if title == wanted]
+    close = [item for item, title in titles.items() if title.startswith(wanted)]
+    return [*exact, *close, *titles][0]
 
 
 def show(who: str, history: list[str], titles: dict[str, str], answer: dict[str, Any]) -> None:

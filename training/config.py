@@ -1,5 +1,6 @@
 """The run configuration: one TOML file, one section per stage, unknown fields refused."""
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
@@ -206,7 +207,7 @@ def _resolve_paths(section: Section, base: Path) -> Section:
     for name in type(section).model_fields:
         value = getattr(section, name)
         if isinstance(value, Path):
-            updates[name] = base / value
+            updates[name] = Path(os.path.normpath(base / value))
         elif isinstance(value, Frozen):
             updates[name] = _resolve_paths(value, base)
     return section.model_copy(update=updates)

@@ -50,23 +50,23 @@ class EvaluationTable:
     def print(self, console: Console | None = None) -> None:
         """Print the table and the verdict, in red where a baseline is ahead."""
         console = console or Console()
-        names = list(self.models[OURS])
         table = Table(
             title=f"Test, {self.protocol} protocol, full ranking, {self.users:,} users",
             caption=f"item-knn-decayed: {self.knn_decay} a step back, chosen on validation",
         )
-        table.add_column("model")
-        for name in names:
-            table.add_column(name, justify="right")
-        best = {name: max(values[name] for values in self.models.values()) for name in names}
-        for model, values in self.models.items():
-            cells = [
-                f"[bold]{values[name]:.4f}[/]"
-                if values[name] == best[name]
-                else f"{values[name]:.4f}"
-                for name in names
-            ]
-            table.add_row(model, *cells, style=self._style(model))
+        table.add_column("metric")
+        for model in self.models:
+            table.add_column(model, justify="right", style=self._style(model))
+        for metric in self.models[OURS]:
+            values = [metrics[metric] for metrics in self.models.values()]
+            cells = (f"{value:.4f}" for value in values)
+            table.add_row(
+                metric,
+                *(
+                    f"[bold]{cell}[/]" if value == max(values) else cell
+                    for cell, value in zip(cells, values, strict=True)
+                ),
+            )
         console.print(table)
         console.print(self.verdict(), style="bold red" if self.loses() else "green")
 

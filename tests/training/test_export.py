@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models import bundle
+from models.semantic_id import SemanticIdTable
+from models.sequence import SequenceModel
+from tests.tiny_bundle import write_tiny_bundle
+from training import export
+from training.errors import UserError
+
+
+def test_onnx_and_torch_agree_on_every_history(tmp_path: Path) -> None:
+    parity = write_tiny_bundle(tmp_path)
+    assert parity.histories == 40
+    assert parity.same_top == parity.histories
+    assert parity.worst_score < export.SCORE_TOLERANCE
+
+
+def test_no_manifest_is_written_where_the_runtimes_disagree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tiny_bundle(tmp_path)
+    honest = export.write_onnx
+
+    def altered(model: SequenceModel, path: Path) -> None:
+        weight = model.blocks[0].feed_out.weight  # type: ignore[union-attr]
+        with torch.no_grad():
+            weight += 0.01  # type: ignore[operator]
+            honest(model, path)
+            weight -= 0.01  # type: ignore[operator]
+
+    monkeypatch.setattr(export, "write_onnx", altered)
+    with pytest.raises(UserError, match="disagree"):
+        write_tiny_bundle(tmp_path)
+    assert not (tmp_path / bundle.MANIFEST).exists()
+
+
+def test_the_exported_weights_are_the_model(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path)
+    found = bundle.read(tmp_path)
+    model = SequenceModel.load(found.weights_path, found.manifest.architecture)
+    np.testing.assert_allclose(
+        export.item_vectors(model, found.semantic_ids), found.item_vectors_ND, atol=1e-6
+    )
+
+
+def test_swapped_ties_count_as_the_same_top_but_wrong_items_do_not() -> None:
+    scores_BN = np.array([[3.0, 3.0, 1.0, 0.0]], np.float32)
+    tied_BN = scores_BN + np.array([[0, 1e-6, 0, 0]], np.float32)
+    wrong_BN = np.array([[3.0, 1.0, 3.0, 0.0]], np.float32)
+    assert export._same_top(scores_BN, tied_BN) == 1
+    assert export._same_top(scores_BN, wrong_BN) == 0
+
+
+def test_a_bundle_holds_exactly_its_files(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {*bundle.FILES.ALL, bundle.MANIFEST}
+
+
+def test_a_table_of_another_catalogue_is_refused(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path)
+    found = bundle.read(tmp_path)
+    table = found.semantic_ids
+    shorter = SemanticIdTable(table.space, table.codes_NS[:-1], table.extra_N[:-1])
+    bundle.write_tables(tmp_path, found.catalogue, shorter, found.item_vectors_ND)
+    fields = found.manifest.model_dump(exclude={"schema_version", "files"})
+    bundle.write_manifest(tmp_path, fields)
+    with pytest.raises(bundle.BundleError, match="59 rows"):
+        bundle.read(tmp_path)
