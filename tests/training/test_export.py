@@ -28,9 +28,9 @@ def test_no_manifest_is_written_where_the_runtimes_disagree(
     def altered(model: SequenceModel, path: Path) -> None:
         weight = model.get_parameter("blocks.0.feed_out.weight")
         with torch.no_grad():
-            weight += 0.01
+            weight.add_(0.01)
             honest(model, path)
-            weight -= 0.01
+            weight.sub_(0.01)
 
     monkeypatch.setattr(export, "write_onnx", altered)
     with pytest.raises(UserError, match="disagree"):
