@@ -172,7 +172,7 @@ class RedisCache:
     def _give_up(self, error: Exception) -> None:
         self.metrics.cache_errors.inc()
         if self.circuit.resume_at is None:  # said once, not for every request
-            log.warning("going on without Redis: %r", error)
+            log.warning("going on without Redis: %s: %s", type(error).__name__, error)
         self.circuit.fail()
 
     def _accept(self, value: object) -> ItemCodes | None:

@@ -6,6 +6,8 @@ serves any more vanish by themselves. A Redis that was emptied is filled again.
 
 import asyncio
 import logging
+import random
+import uuid
 from collections.abc import Iterator
 from itertools import islice
 
@@ -19,6 +21,7 @@ from service.settings import Settings
 
 log = logging.getLogger("bbqrec")
 _AT_ONCE = 200  # so few that packing them does not hold requests up
+_SAMPLED = 64
 
 
 def item_key(digest: str, item_id: str) -> str:
@@ -56,24 +59,37 @@ class CodePublisher:
 
     async def publish(self) -> None:
         """Write all codes, the marker last; nothing where the marker is still there."""
-        self.published = bool(await self.client.exists(self.marker))
+        self.published = await self._is_published()
         if self.published:
             return
         ttl, pairs = self.settings.redis_ttl, self._pairs()
+        # It goes before the codes do, so that they are written again while the old ones still live.
+        started = f"{self.marker}:{uuid.uuid4().hex}"
+        await self.client.set(started, len(self.bundle.catalogue), ex=ttl // 2)
         while chunk := list(islice(pairs, _AT_ONCE)):
             async with self.client.pipeline(transaction=False) as pipeline:
                 for key, value in chunk:
                     pipeline.set(key, value, ex=ttl)
                 await pipeline.execute()
-        # The marker goes first, so that codes are written again while the old ones still live.
-        await self.client.set(self.marker, len(self.bundle.catalogue), ex=ttl // 2)
+        # Fails where Redis was emptied meanwhile, and some of the codes with it: then once more.
+        await self.client.rename(started, self.marker)
         self.published = True
         log.info("published the codes of %d items to Redis", len(self.bundle.catalogue))
+
+    async def _is_published(self) -> bool:
+        """The marker, and any of some codes: a full Redis may drop them and keep the marker.
+
+        Not all of them: a Redis too small for the catalogue would be written to for ever.
+        """
+        items = random.choices(self.bundle.catalogue, k=_SAMPLED)
+        sampled = [item_key(self.bundle.digest, item.item_id) for item in items]
+        return bool(await self.client.exists(self.marker) and await self.client.exists(*sampled))
 
     def _failed(self, error: Exception) -> None:
         self.metrics.cache_errors.inc()
         if not self.failing:
-            log.warning("cannot publish codes to Redis, trying again: %r", error)
+            name = type(error).__name__
+            log.warning("cannot publish codes to Redis, trying again: %s: %s", name, error)
         self.failing, self.published = True, False
 
     def _pairs(self) -> Iterator[tuple[str, bytes]]:

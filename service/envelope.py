@@ -3,6 +3,8 @@
 Pure ASGI: Starlette's BaseHTTPMiddleware would cost more than the rest of the HTTP path.
 """
 
+import asyncio
+import contextlib
 import logging
 import re
 import time
@@ -18,6 +20,7 @@ from service.problems import problem
 log = logging.getLogger("bbqrec")
 _REQUEST_ID = b"x-request-id"
 _SAFE_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+_DISCARDED_BYTES, _DISCARDED_SECONDS = 2**24, 2.0
 _Headers = Mapping[bytes, bytes]
 
 
@@ -64,9 +67,10 @@ class Envelope:
 
         async def counted() -> Message:
             nonlocal received
-            message: Message = {} if declared > self.max_body_bytes else await receive()
+            message = await receive()
             received += len(message.get("body", b""))
             if max(received, declared) > self.max_body_bytes:
+                await _read_on(receive, message)
                 detail = f"the body is larger than {self.max_body_bytes} bytes"
                 raise HTTPException(413, detail, {"connection": "close"})
             return message
@@ -79,6 +83,16 @@ class Envelope:
         labels = str(route), str(status or 500)
         self.metrics.request.labels(*labels).observe(seconds)
         self.metrics.requests.labels(*labels).inc()
+
+
+async def _read_on(receive: Receive, message: Message) -> None:
+    """Discard some of what is still coming: a caller cut off while sending never sees the 413."""
+    left = _DISCARDED_BYTES
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DISCARDED_SECONDS):
+            while message.get("more_body") and left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
 
 
 def _request_id(headers: _Headers) -> bytes:

@@ -33,8 +33,8 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 _UNREADY: dict[int | str, dict[str, Any]] = {503: _PROBLEMS[503]}
 
 
-def state_of(request: Request) -> State:
-    """What ``create_app`` wired."""
+async def state_of(request: Request) -> State:
+    """What ``create_app`` wired. Async, or FastAPI would call it in a thread, for each request."""
     state: State = request.app.state.service
     return state
 

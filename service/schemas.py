@@ -15,11 +15,19 @@ class RecommendRequest(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
-        json_schema_extra={"examples": [{"history": ["50", "172"], "k": 5, "explain": True}]},
+        json_schema_extra={
+            "examples": [
+                {"history": ["50", "172"], "k": 5, "explain": True},
+                {"history": ["50", "no-such-item"], "exclude": ["181"]},
+                {"history": []},
+            ]
+        },
     )
 
-    history: list[ItemId] = Field(description="item ids, oldest first; unknown ones are skipped")
-    k: int = Field(10, ge=1, strict=True, description="how many items to return")
+    history: list[ItemId] = Field(
+        description="item ids, oldest first; unknown ones are skipped, the model sees the latest"
+    )
+    k: int = Field(10, ge=1, strict=True, description="how many items; 500 at most unless set")
     exclude: list[ItemId] = Field([], description="item ids that are never returned")
     include_history: bool = Field(False, strict=True, description="may return items of the history")
     explain: bool = Field(

@@ -20,7 +20,7 @@ SPACE = CodeSpace(
 
 
 def write_tiny_bundle(directory: Path) -> Parity:
-    """Item n is called ``item-n`` and was used n times; item 7's text is missing."""
+    """Item n is ``item-n``, used n times; item 7's text is missing, item 5 was never trained."""
     torch.manual_seed(0)
     random = np.random.default_rng(0)
     codes_NS = random.integers(0, 16, (ITEMS, SPACE.slots)).astype(np.uint16)
@@ -39,7 +39,7 @@ def write_tiny_bundle(directory: Path) -> Parity:
     for parameter in model.parameters():
         if parameter.dim() > 1:
             torch.nn.init.normal_(parameter, std=0.3)
-    model.seen.fill_(1)
+    model.seen[:ITEMS] = 1
     model.seen[5] = 0
     model.buckets.set_codebook(torch.randn(2, 16, 8))
     model.buckets.set_quantile_edges(torch.from_numpy(codes_NS.astype(np.int64))[None])

@@ -68,7 +68,9 @@ class EvaluationTable:
                 ),
             )
         console.print(table)
-        console.print(self.verdict(), style="bold red" if self.loses() else "green")
+        console.print(
+            self.verdict(), style="bold red" if self.loses() else "green", highlight=False
+        )
 
     def _style(self, model: str) -> str:
         if model != OURS:

@@ -141,3 +141,32 @@ def test_requests_in_flight_finish_before_the_model_goes(tiny: Bundle) -> None:
         return [int((await task).items_K[0]) for task in tasks]
 
     assert asyncio.run(scenario()) == [1, 2, 3]
+
+
+def test_the_operator_sets_the_limits(tiny: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BBQREC_BUNDLE", str(tiny.directory))
+    monkeypatch.setenv("BBQREC_MAX_K", "3")
+    monkeypatch.setenv("BBQREC_MAX_HISTORY", "2")
+    monkeypatch.setenv("BBQREC_MAX_EXCLUDE", "1")
+    monkeypatch.setenv("BBQREC_REDIS_URL", "")  # as compose files leave it
+    app = create_app(Settings(), loader(tiny, FakeScorer()))
+    ids = ["item-1", "item-2"]
+    with TestClient(app) as client:
+        for field, value in {"k": 4, "history": [*ids, "item-3"], "exclude": ids}.items():
+            refused = client.post("/recommend", json={"history": ids, "k": 1, field: value})
+            assert refused.status_code == 422
+            assert refused.json()["errors"][0]["field"] == field
+        assert client.post("/recommend", json={"history": ids, "k": 3}).status_code == 200
+
+
+def test_every_provider_recommends_the_same(tiny: Bundle) -> None:
+    answers = []
+    for provider in ("cpu", "torch"):
+        settings = Settings.model_validate({"bundle": tiny.directory, "provider": provider})
+        with TestClient(create_app(settings)) as client:
+            body = {"history": ["item-3", "item-8"], "k": 20}
+            answers.append(client.post("/recommend", json=body).json()["items"])
+            assert client.get("/model").json()["provider"].endswith("cpu")
+    onnx, torch = answers
+    assert [item["item_id"] for item in onnx] == [item["item_id"] for item in torch]
+    assert [i["score"] for i in onnx] == pytest.approx([i["score"] for i in torch], abs=1e-4)

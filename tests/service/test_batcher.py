@@ -3,10 +3,14 @@ import asyncio
 import numpy as np
 import pytest
 
+from models.bundle import Bundle
 from models.types import ItemCodes
 from service.batcher import Batcher, Candidates
 from service.metrics import Metrics
+from service.retriever import FlatRetriever
+from service.scorer import make_scorer
 from tests.service.fakes import NAN, POISON, FakeRetriever, FakeScorer
+from tests.tiny_bundle import ITEMS
 
 
 def history(index: int) -> list[ItemCodes]:
@@ -88,3 +92,29 @@ def test_closing_unstarted_or_twice_is_harmless_and_nobody_waits_for_ever() -> N
             await batcher.candidates(history(1), 1)
 
     asyncio.run(scenario())
+
+
+def test_a_batch_answers_as_each_request_alone(tiny: Bundle) -> None:
+    """The real parts: histories of different lengths and k, together and one by one."""
+    random = np.random.default_rng(0)
+    wanted = [
+        ([ItemCodes(int(n), tiny.semantic_ids.codes_NS[n]) for n in row], int(k))
+        for row, k in (
+            (random.integers(0, ITEMS, random.integers(1, 13)), random.integers(1, ITEMS))
+            for _ in range(60)
+        )
+    ]
+
+    async def scenario() -> tuple[list[Candidates], list[Candidates]]:
+        retriever = FlatRetriever(tiny.item_vectors_ND, 1)
+        batcher = Batcher(make_scorer(tiny, "cpu", 1), retriever, Metrics(), max_batch=32)
+        await batcher.start()
+        together = await asyncio.gather(*(batcher.candidates(h, k) for h, k in wanted))
+        alone = [await batcher.candidates(h, k) for h, k in wanted]
+        await batcher.close()
+        return together, alone
+
+    for batched, alone, (_, k) in zip(*asyncio.run(scenario()), wanted, strict=True):
+        assert len(batched.items_K) == k
+        assert batched.items_K.tolist() == alone.items_K.tolist()
+        np.testing.assert_allclose(batched.scores_K, alone.scores_K, atol=1e-5)

@@ -1,5 +1,7 @@
 """`bbqrec-serve` as a person runs it."""
 
+import contextlib
+import http.client
 import json
 import re
 import shutil
@@ -89,6 +91,7 @@ def test_it_answers_drains_and_exits_with_zero_on_sigterm(
         url = wait_for_url(log)
         assert status_of(f"{url}/readyz") == 200
         assert len(recommend(url)["items"]) == 10
+        assert status_of_upload(url, 3 * 2**20) == 413
         process.send_signal(signal.SIGTERM)
         assert wait_for_status(f"{url}/readyz", 503)
         assert len(recommend(url)["items"]) == 10
@@ -106,6 +109,14 @@ def recommend(url: str) -> dict[str, Any]:
     with urllib.request.urlopen(request, timeout=5) as response:
         answer: dict[str, Any] = json.load(response)
     return answer
+
+
+def status_of_upload(url: str, size: int) -> int:
+    """A caller that sends all before it reads sees the refusal, not a reset connection."""
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
+    with contextlib.closing(connection):
+        connection.request("POST", "/recommend", b" " * size)
+        return connection.getresponse().status
 
 
 def wait_for_url(log: Path) -> str:

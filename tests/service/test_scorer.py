@@ -1,10 +1,17 @@
+import dataclasses
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from models.bundle import Bundle
+from models.bundle import FILES, Bundle
 from models.types import ItemCodes
 from service.retriever import FlatRetriever
 from service.scorer import OnnxScorer, ProviderError, TorchScorer, make_scorer, pad
+from service.settings import Provider
 from tests.tiny_bundle import ITEMS, MAX_HISTORY
 
 
@@ -36,11 +43,35 @@ def test_onnx_and_torch_agree_and_batching_changes_nothing(tiny: Bundle) -> None
 
 
 def test_an_item_outside_the_catalogue_is_scored_by_its_codes_alone(tiny: Bundle) -> None:
-    stranger = ItemCodes(ITEMS, tiny.semantic_ids.codes_NS[5])  # item 5's z_ID is null as well
-    same = ItemCodes(5, tiny.semantic_ids.codes_NS[5])
-    scorer = OnnxScorer(tiny, "cpu", 1)
-    assert np.isfinite(scorer.encode([[stranger]])).all()
-    assert scorer.encode([[stranger]]).shape == scorer.encode([[same]]).shape
+    codes_S = tiny.semantic_ids.codes_NS[5]  # item 5's z_ID is null as well
+    providers: tuple[Provider, ...] = ("cpu", "torch")
+    for provider in providers:
+        scorer = make_scorer(tiny, provider, 1)
+        stranger_BD = scorer.encode([[ItemCodes(ITEMS, codes_S)]])
+        np.testing.assert_allclose(stranger_BD, scorer.encode([[ItemCodes(5, codes_S)]]), atol=1e-5)
+
+
+def test_a_graph_that_cannot_run_is_an_error_or_for_auto_the_fallback(
+    tiny: Bundle, tmp_path: Path
+) -> None:
+    (tmp_path / FILES.ONNX).write_bytes(b"no graph")
+    shutil.copy(tiny.weights_path, tmp_path)
+    broken = dataclasses.replace(tiny, directory=tmp_path)
+    with pytest.raises(ProviderError, match="`cpu` cannot serve"):
+        make_scorer(broken, "cpu", 1)
+    assert make_scorer(broken, "auto", 1).provider == "torch-cpu"
+
+
+def test_torch_and_training_are_not_loaded_to_serve_onnx(tiny: Bundle) -> None:
+    """A service image needs neither, and torch alone takes seconds to import."""
+    code = (
+        "import sys; from pathlib import Path; from models import bundle; import service.cli;"
+        "from service.scorer import make_scorer;"
+        f"make_scorer(bundle.read(Path({str(tiny.directory)!r})), 'cpu', 1);"
+        "print(sorted({'torch', 'training'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("provider", ["cuda", "torch-cuda"])
