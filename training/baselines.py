@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from models.types import FloatArray
-from training.data.batches import Windows
+from training.data.batches import Windows, unroll
 from training.data.histories import EvaluationSet, Histories
 from training.evaluate import metrics, rank
 
@@ -39,15 +39,10 @@ class ItemKnn:
 
     def score(self, items: NDArray[np.int32], windows: Windows) -> FloatArray:
         """Scores (B, N)."""
-        rows = np.repeat(np.arange(len(windows.start)), windows.length)
-        place = np.arange(len(rows)) - np.repeat(
-            np.cumsum(windows.length) - windows.length, windows.length
-        )
-        back = np.repeat(windows.length, windows.length) - 1 - place
-        history_items = items[np.repeat(windows.start, windows.length) + place]
-        weights = self.decay ** back.astype(np.float32)
+        steps = unroll(items, windows)
+        weights = self.decay ** steps.back.astype(np.float32)
         shape = (len(windows.start), self.similarity_NN.shape[0])
-        history_BN = sp.csr_array((weights, (rows, history_items)), shape=shape)
+        history_BN = sp.csr_array((weights, (steps.row, steps.item)), shape=shape)
         scores_BN: FloatArray = (history_BN @ self.similarity_NN).toarray().astype(np.float32)
         return scores_BN
 

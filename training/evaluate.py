@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.sequence import SequenceModel
 from models.types import CodeArray, FloatArray
-from training.data.batches import Windows, cut, gather
+from training.data.batches import Windows, cut, gather, unroll
 from training.data.histories import EvaluationSet
 
 _SCORED_AT_ONCE = 40_000_000  # scores held at a time: users of a batch times catalogue
@@ -65,8 +65,8 @@ def rank(
         rows_B, target_B = np.arange(len(users)), held_out.target[users]
         target_score_B = scores_BN[rows_B, target_B].copy()
         if filter_seen:
-            rows, seen = _seen(held_out.items, windows)
-            scores_BN[rows, seen] = -np.inf
+            seen = unroll(held_out.items, windows)
+            scores_BN[seen.row, seen.item] = -np.inf
             scores_BN[rows_B, target_B] = target_score_B
         ranks[users] = (scores_BN >= target_score_B[:, None]).sum(axis=1)
         found = torch.from_numpy(scores_BN).topk(best.shape[1], sorted=True).indices
@@ -93,14 +93,3 @@ def _batches(held_out: EvaluationSet, catalogue_size: int) -> Iterator[NDArray[n
         users = order[piece]
         for first in range(0, len(users), most):
             yield users[first : first + most]
-
-
-def _seen(
-    items: NDArray[np.int32], windows: Windows
-) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Row and item of everything in the histories."""
-    rows = np.repeat(np.arange(len(windows.start)), windows.length)
-    offset = np.arange(len(rows)) - np.repeat(
-        np.cumsum(windows.length) - windows.length, windows.length
-    )
-    return rows, items[np.repeat(windows.start, windows.length) + offset]

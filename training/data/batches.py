@@ -56,6 +56,22 @@ def gather(items: NDArray[np.int32], windows: Windows) -> Batch:
     return Batch(torch.from_numpy(items_BT).long(), torch.from_numpy(windows.length))
 
 
+class Steps(NamedTuple):
+    """Windows laid end to end, one entry an item: (J,) each."""
+
+    row: NDArray[np.int64]  # which window
+    back: NDArray[np.int64]  # steps before the window's last item
+    item: NDArray[np.int32]
+
+
+def unroll(items: NDArray[np.int32], windows: Windows) -> Steps:
+    """Every item of every window."""
+    row = np.repeat(np.arange(len(windows.start)), windows.length)
+    ends = np.cumsum(windows.length)
+    place = np.arange(len(row)) - np.repeat(ends - windows.length, windows.length)
+    return Steps(row, windows.length[row] - 1 - place, items[windows.start[row] + place])
+
+
 class LengthBuckets(Sampler[list[int]]):
     """Batches of windows of like length, about ``batch_tokens`` positions each.
 
