@@ -176,7 +176,7 @@ ROWS = st.lists(st.lists(CELLS, min_size=2, max_size=4), min_size=0, max_size=12
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(ROWS)
 def test_every_row_is_kept_or_rejected_whichever_way_it_is_read(
