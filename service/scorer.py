@@ -62,6 +62,8 @@ class OnnxScorer:
         available = onnxruntime.get_available_providers()
         if wanted not in available:
             raise ProviderError(f"this ONNX Runtime has only {', '.join(available)}")
+        if device == "cuda":
+            onnxruntime.preload_dlls()  # CUDA and cuDNN out of their wheels, beside the system's
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
