@@ -152,22 +152,12 @@ def fit_sequence(
     Checkpoints go to ``directory``; a run that was cut short goes on from ``last.ckpt``.
     """
     module = SequenceModule(model, table, config, validation, filter_seen)
-    windows = training_windows(histories, config.max_history)
-    sampler = LengthBuckets(windows.length, config.batch_tokens, seed)
-    batches: DataLoader[Batch] = DataLoader(
-        range(len(windows.start)),  # type: ignore[arg-type]
-        batch_sampler=sampler,
-        collate_fn=lambda rows: gather(
-            histories.items, Windows(windows.start[rows], windows.length[rows])
-        ),
-    )
     keep = ModelCheckpoint(
         directory,
         "best",
         monitor=MONITOR if validation else None,
         mode="max",
         save_last=True,
-        save_weights_only=False,
         enable_version_counter=False,
     )
     stop = [EarlyStopping(MONITOR, mode="max", patience=config.patience)] if validation else []
@@ -182,10 +172,22 @@ def fit_sequence(
         gradient_clip_val=5.0,
         **trainer,
     )
-    last = directory / "last.ckpt"
+    batches, last = _batches(histories, config, seed), directory / "last.ckpt"
     loop.fit(module, batches, ckpt_path=last if last.exists() else None, weights_only=True)
     if validation is None:
         return Fitted(model, epochs, None)
     best = torch.load(keep.best_model_path, weights_only=True)
     module.load_state_dict(best["state_dict"])
     return Fitted(model, int(best["epoch"]) + 1, float(keep.best_model_score or 0.0))
+
+
+def _batches(histories: Histories, config: FitConfig, seed: int) -> DataLoader[Batch]:
+    """All windows of all histories, batched by length."""
+    windows = training_windows(histories, config.max_history)
+    return DataLoader(
+        range(len(windows.start)),  # type: ignore[arg-type]
+        batch_sampler=LengthBuckets(windows.length, config.batch_tokens, seed),
+        collate_fn=lambda rows: gather(
+            histories.items, Windows(windows.start[rows], windows.length[rows])
+        ),
+    )

@@ -1,27 +1,21 @@
 """What each stage reads and writes: the run as a table, then one function a stage."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch
 
 from models import bundle
-from models.bundle import CatalogueItem
-from models.config import CodeSpace, SequenceConfig
 from models.quantizer import Quantizer
-from models.semantic_id import SemanticIdTable
 from models.sequence import SequenceModel
 from models.types import Modality
-from training import baselines, export
+from training import baselines, export, outputs
 from training.behaviour import behaviour_embeddings
 from training.config import RunConfig
-from training.data.dataset import PreparedDataset
 from training.data.histories import Histories, Part, targets
 from training.data.prepare import prepare
 from training.encoders.encode import encode_items, load_embeddings
@@ -33,17 +27,19 @@ from training.progress import trainer_options
 from training.report import EvaluationTable
 from training.stages import Stage
 
-SPACE, FITTED = "code_space.json", "fitted.json"
-EVALUATION = "evaluation.json"
-
 
 def _prepare(config: RunConfig, directory: Path) -> str:
     card = prepare(config, directory)
-    return f"{card.users:,} users, {card.items:,} items, {card.interactions:,} interactions"
+    kept = f"{card.users:,} users, {card.items:,} items, {card.interactions:,} interactions"
+    removed = {reason: n for reason, n in card.removed.model_dump().items() if n}
+    for source in filter(None, (card.interactions_source, card.items_source)):
+        removed |= {f"{source.source} {reason}": n for reason, n in source.rejected.items()}
+    left_out = ", ".join(f"{n:,} by {reason}" for reason, n in removed.items())
+    return f"{kept}; left out: {left_out or 'nothing'}"
 
 
 def _encode(config: RunConfig, directory: Path) -> str:
-    data = _data(config)
+    data = outputs.data(config)
     cache = config.encode.cache or config.output.parent / "cache"
     embeddings = encode_items(data.items, config.encode, directory, cache)
     counts = [f"{m.value} {int(e.present_N.sum()):,}" for m, e in embeddings.items()]
@@ -51,7 +47,7 @@ def _encode(config: RunConfig, directory: Path) -> str:
 
 
 def _quantize(config: RunConfig, directory: Path) -> str:
-    data = _data(config)
+    data = outputs.data(config)
     training = data.histories.up_to(Part.TRAIN)
     views = {
         modality: View.standardise(embedding.vectors_ND, embedding.present_N)
@@ -71,8 +67,8 @@ def _quantize(config: RunConfig, directory: Path) -> str:
     health = code_health(module, resolution)
     save_torch(quantizer.state_dict(), directory / "quantizer.safetensors")
     save_file(resolution.table.arrays(), directory / bundle.FILES.SEMANTIC_IDS)
-    _write_json(directory / SPACE, space.model_dump(mode="json"))
-    _write_json(directory / "health.json", health)
+    outputs.write_json(directory / outputs.SPACE, space.model_dump(mode="json"))
+    outputs.write_json(directory / "health.json", health)
     return (
         f"{len(resolution.table):,} unique semantic IDs; {resolution.collided} items collided, "
         f"{resolution.moved} moved, {resolution.extended} got an extra code"
@@ -80,7 +76,7 @@ def _quantize(config: RunConfig, directory: Path) -> str:
 
 
 def _fit(config: RunConfig, directory: Path) -> str:
-    data = _data(config)
+    data = outputs.data(config)
     validation = targets(data.histories, Part.VALIDATION)
     most = config.evaluate.validation_users
     fitted = _train(
@@ -96,17 +92,17 @@ def _fit(config: RunConfig, directory: Path) -> str:
 def _refit(config: RunConfig, directory: Path) -> str:
     if not config.fit.refit:
         return "off: the bundle holds the model that was evaluated"
-    epochs = _read_json(config.output / "fit" / FITTED)["epochs"]
-    _train(config, directory, _data(config).histories, epochs, validation=None)
+    epochs = outputs.read_json(config.output / "fit" / outputs.FITTED)["epochs"]
+    _train(config, directory, outputs.data(config).histories, epochs, validation=None)
     return f"{epochs} epochs on everything"
 
 
 def _train(
     config: RunConfig, directory: Path, histories: Histories, epochs: int, validation: Any
 ) -> Fitted:
-    table, codebook_LKQ = _semantic_ids(config)
+    table, codebook_LKQ = outputs.semantic_ids(config)
     _seed(config)
-    model = new_model(_architecture(config, table), table, codebook_LKQ, histories)
+    model = new_model(outputs.architecture(config, table), table, codebook_LKQ, histories)
     fitted = fit_sequence(
         model,
         table,
@@ -119,23 +115,23 @@ def _train(
         config.evaluate.filter_seen,
         **trainer_options(directory),
     )
-    save_torch(_contiguous(fitted.model), directory / bundle.FILES.WEIGHTS)
-    _write_json(
-        directory / FITTED,
+    save_torch(outputs.contiguous(fitted.model), directory / bundle.FILES.WEIGHTS)
+    outputs.write_json(
+        directory / outputs.FITTED,
         {"epochs": fitted.epochs, "validation_ndcg@10": fitted.validation_ndcg},
     )
     return fitted
 
 
 def _evaluate(config: RunConfig, directory: Path) -> str:
-    data = _data(config)
+    data = outputs.data(config)
     size, seen = data.card.items, config.evaluate.filter_seen
     known = data.histories.up_to(Part.VALIDATION)
     test, validation = targets(data.histories, Part.TEST), targets(known, Part.VALIDATION)
     training = data.histories.up_to(Part.TRAIN)
-    table, _ = _semantic_ids(config)
+    table, _ = outputs.semantic_ids(config)
     model = SequenceModel.load(
-        config.output / "fit" / "weights.safetensors", _architecture(config, table)
+        config.output / "fit" / "weights.safetensors", outputs.architecture(config, table)
     )
     similarity = baselines.item_similarity(training, size)
     decay = baselines.choose_decay(similarity, validation, seen)
@@ -151,29 +147,29 @@ def _evaluate(config: RunConfig, directory: Path) -> str:
         for name, ranker in rankers.items()
     }
     report = EvaluationTable(results, users=len(test.target), protocol="strict", knn_decay=decay)
-    _write_json(directory / EVALUATION, report.as_json())
+    outputs.write_json(directory / outputs.EVALUATION, report.as_json())
     report.print()
     return report.verdict()
 
 
 def _export(config: RunConfig, directory: Path) -> str:
-    data = _data(config)
-    table, _ = _semantic_ids(config)
+    data = outputs.data(config)
+    table, _ = outputs.semantic_ids(config)
     source = "refit" if config.fit.refit else "fit"
     weights = config.output / source / bundle.FILES.WEIGHTS
-    model = SequenceModel.load(weights, _architecture(config, table))
-    evaluation = _read_json(config.output / "evaluate" / EVALUATION)
+    model = SequenceModel.load(weights, outputs.architecture(config, table))
+    evaluation = outputs.read_json(config.output / "evaluate" / outputs.EVALUATION)
     parity = export.export_bundle(
         directory,
         model,
         table,
-        _catalogue(data),
+        outputs.catalogue(data),
         targets(data.histories, Part.TEST),
         {
             "name": config.name,
             "split": {**data.card.split.model_dump(mode="json"), "refit": config.fit.refit},
             "metrics": evaluation["models"]["bbqrec"],
-            "health": _read_json(config.output / "quantize" / "health.json"),
+            "health": outputs.read_json(config.output / "quantize" / "health.json"),
         },
     )
     return (
@@ -182,59 +178,10 @@ def _export(config: RunConfig, directory: Path) -> str:
     )
 
 
-def _data(config: RunConfig) -> PreparedDataset:
-    return PreparedDataset.load(config.output / "prepare")
-
-
-def _semantic_ids(config: RunConfig) -> tuple[SemanticIdTable, torch.Tensor]:
-    """The table, and the codebook (L, K, Q) that its codes stand for."""
-    directory = config.output / "quantize"
-    space = CodeSpace.model_validate_json((directory / SPACE).read_text(encoding="utf-8"))
-    table = SemanticIdTable.from_arrays(load_file(directory / bundle.FILES.SEMANTIC_IDS), space)
-    weights = load_file(directory / "quantizer.safetensors")
-    return table, torch.from_numpy(weights["codebook.codewords_LKQ"])
-
-
-def _architecture(config: RunConfig, table: SemanticIdTable) -> SequenceConfig:
-    fit = config.fit
-    return SequenceConfig(
-        code_space=table.space,
-        catalogue_size=len(table),
-        max_history=fit.max_history,
-        width=fit.width,
-        blocks=fit.blocks,
-        heads=fit.heads,
-        dropout=fit.dropout,
-        reweighting=fit.reweighting,
-        buckets=fit.buckets,
-    )
-
-
-def _catalogue(data: PreparedDataset) -> tuple[CatalogueItem, ...]:
-    popularity = np.bincount(data.histories.items, minlength=data.card.items)
-    rows = data.items.select("item_id", "title").iter_rows()
-    return tuple(
-        CatalogueItem(item_id=item_id, title=title, popularity=int(count))
-        for (item_id, title), count in zip(rows, popularity, strict=True)
-    )
-
-
-def _contiguous(model: SequenceModel) -> dict[str, torch.Tensor]:
-    return {name: weight.detach().cpu().contiguous() for name, weight in model.state_dict().items()}
-
-
 def _seed(config: RunConfig) -> None:
     L.seed_everything(config.seed, verbose=False)
     if config.threads:
         torch.set_num_threads(config.threads)
-
-
-def _write_json(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-def _read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _log_files(config: RunConfig) -> Iterable[Path]:
