@@ -19,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from models.config import Frozen, SequenceConfig
@@ -160,9 +161,18 @@ def read(directory: Path) -> Bundle:
     manifest, digest = _read_manifest(directory)
     for name in FILES.ALL:
         _verify(directory / name, manifest.files.get(name))
-    arrays = load_file(directory / FILES.SEMANTIC_IDS)
+    try:
+        bundle = _assemble(directory, manifest, digest)
+    except (ValueError, KeyError, SafetensorError) as error:
+        raise BundleError(f"{directory} holds tables that cannot be used: {error}") from error
+    _check_sizes(bundle)
+    return bundle
+
+
+def _assemble(directory: Path, manifest: Manifest, digest: str) -> Bundle:
     space = manifest.architecture.code_space
-    bundle = Bundle(
+    arrays = load_file(directory / FILES.SEMANTIC_IDS)
+    return Bundle(
         directory=directory,
         digest=digest,
         manifest=manifest,
@@ -170,8 +180,6 @@ def read(directory: Path) -> Bundle:
         semantic_ids=SemanticIdTable.from_arrays(arrays, space),
         item_vectors_ND=load_file(directory / FILES.ITEM_VECTORS)["item_vectors"],
     )
-    _check_sizes(bundle)
-    return bundle
 
 
 def sha256(path: Path) -> str:
@@ -225,5 +233,9 @@ def _check_sizes(bundle: Bundle) -> None:
     for name, table in rows.items():
         if len(table) != size:
             raise BundleError(f"{name} has {len(table)} rows, the manifest says {size} items")
+    if len({item.item_id for item in bundle.catalogue}) != size:
+        raise BundleError(f"{FILES.CATALOGUE} names an item twice")
+    if bundle.item_vectors_ND.shape != (size, bundle.manifest.architecture.width):
+        raise BundleError(f"{FILES.ITEM_VECTORS} has shape {bundle.item_vectors_ND.shape}")
     if not np.isfinite(bundle.item_vectors_ND).all():
         raise BundleError(f"{FILES.ITEM_VECTORS} holds numbers that are not finite")

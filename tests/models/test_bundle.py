@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from models import bundle
 from models.bundle import FILES, BundleError, CatalogueItem
@@ -103,4 +104,41 @@ def test_a_manifest_that_leaves_a_file_out_is_refused(directory: Path) -> None:
     del manifest["files"][FILES.ONNX]
     edit_manifest(directory, files=manifest["files"])
     with pytest.raises(BundleError, match=f"does not list {FILES.ONNX}"):
+        bundle.read(directory)
+
+
+def rewrite(directory: Path, name: str, content: bytes) -> None:
+    """Replace a file and make the manifest agree: a bundle that was exported wrongly."""
+    (directory / name).write_bytes(content)
+    manifest = json.loads((directory / bundle.MANIFEST).read_text())
+    manifest["files"][name] = {"sha256": bundle.sha256(directory / name), "bytes": len(content)}
+    edit_manifest(directory, files=manifest["files"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        (FILES.CATALOGUE, b'{"item_id": "same"}\n' * ITEMS, "twice"),
+        (FILES.CATALOGUE, b'{"item": 1}\n' * ITEMS, "cannot be used"),
+        (FILES.CATALOGUE, b'{"item_id": "a"}\n', "1 rows"),
+        (FILES.SEMANTIC_IDS, b"rubbish", "cannot be used"),
+        (FILES.ITEM_VECTORS, save({"other": np.ones((ITEMS, 4), np.float32)}), "cannot be used"),
+        (FILES.ITEM_VECTORS, save({"item_vectors": np.ones((ITEMS, 3), np.float32)}), "shape"),
+        (
+            FILES.ITEM_VECTORS,
+            save({"item_vectors": np.full((ITEMS, 4), np.nan, np.float32)}),
+            "not finite",
+        ),
+        (
+            FILES.SEMANTIC_IDS,
+            save({"codes": np.zeros((ITEMS, 2), np.uint16), "extra": np.zeros(ITEMS, np.uint16)}),
+            "not unique",
+        ),
+    ],
+)
+def test_a_bundle_that_was_exported_wrongly_is_refused(
+    directory: Path, name: str, content: bytes, complaint: str
+) -> None:
+    rewrite(directory, name, content)
+    with pytest.raises(BundleError, match=complaint):
         bundle.read(directory)
