@@ -76,7 +76,7 @@ def ours(path: Path, epochs: int, reweighting: Reweighting, scratch: Path) -> li
         heads=HEADS,
         reweighting=reweighting,
     )
-    model = new_model(architecture, table, torch.randn(4, 256, 64), histories)
+    model = new_model(architecture, table, torch.randn(1, 4, 256, 64), histories)
     times = EpochTimes()
     options = {**trainer_options(scratch), "enable_progress_bar": False, "callbacks": [times]}
     directory = scratch / f"{reweighting}-{time.time_ns()}"

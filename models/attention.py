@@ -1,11 +1,11 @@
-"""Self-attention reweighted by similarity buckets, inside an eSASRec-style block."""
+"""Self-attention reweighted by similarity buckets, inside eSASRec's block or SASRec's."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.config import Reweighting, SequenceConfig
-from models.similarity import modality_pairs
+from models.similarity import Buckets, modality_pairs
 
 
 class ReweightedAttention(nn.Module):
@@ -23,40 +23,45 @@ class ReweightedAttention(nn.Module):
         self.project_in = nn.Linear(config.width, 3 * config.width)
         self.project_out = nn.Linear(config.width, config.width)
         self.dropout = nn.Dropout(config.dropout)
-        self.distance_bias = nn.Parameter(torch.zeros(config.max_history, config.heads))
+        if config.block == "ligr":  # SASRec's block knows places from position embeddings
+            self.distance_bias = nn.Parameter(torch.zeros(config.max_history, config.heads))
         if self.form != "off":
             pairs = len(modality_pairs(config.code_space))
             self.bucket_bias = nn.Parameter(torch.zeros(pairs, config.buckets, config.heads))
 
-    def forward(self, x_BTD: Tensor, buckets_BPTT: Tensor | None) -> Tensor:
-        """(B, T, D) -> (B, T, D). ``buckets_BPTT`` may be None only when the form is off."""
+    def forward(self, x_BTD: Tensor, buckets: Buckets | None) -> Tensor:
+        """(B, T, D) -> (B, T, D). ``buckets`` may be None only when the form is off."""
         query, key, value = (
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for part in self.project_in(x_BTD).chunk(3, dim=-1)
         )
         logits_BHTT = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
-        if buckets_BPTT is not None:
-            bias_BHTT = self._bias(buckets_BPTT)
+        if buckets is not None:
+            bias_BHTT = self._bias(buckets)
             logits_BHTT = (
                 logits_BHTT + bias_BHTT
                 if self.form == "additive"
                 else logits_BHTT * (1 + bias_BHTT)
             )
         distance_TT = _distances(x_BTD)
-        near_HTT = self.distance_bias[distance_TT.clamp(0, len(self.distance_bias) - 1)]
-        logits_BHTT = logits_BHTT + near_HTT.permute(2, 0, 1)
+        if hasattr(self, "distance_bias"):
+            near_TTH = self.distance_bias[distance_TT.clamp(0, len(self.distance_bias) - 1)]
+            logits_BHTT = logits_BHTT + near_TTH.permute(2, 0, 1)
         logits_BHTT = logits_BHTT.masked_fill(distance_TT < 0, -1e9)
         mixed_BHTd = self.dropout(logits_BHTT.softmax(-1)) @ value
         mixed_BTD: Tensor = self.project_out(mixed_BHTd.transpose(1, 2).flatten(-2))
         return mixed_BTD
 
-    def _bias(self, buckets_BPTT: Tensor) -> Tensor:
+    def _bias(self, buckets: Buckets) -> Tensor:
         """u, (B, H, T, T): looked up one pair at a time, so that no (B, P, T, T, H) is held."""
-        bias_BTTH = sum(
-            F.embedding(buckets_BPTT[:, p], table) for p, table in enumerate(self.bucket_bias)
-        )
-        assert isinstance(bias_BTTH, Tensor)
-        return bias_BTTH.permute(0, 3, 1, 2)
+        total_BTTH = torch.zeros(())
+        for p, table_KH in enumerate(self.bucket_bias):
+            low_BTTH = F.embedding(buckets.index_BPTT[:, p], table_KH)
+            if buckets.share_BPTT is not None:
+                high_BTTH = F.embedding(buckets.index_BPTT[:, p] + 1, table_KH)
+                low_BTTH = low_BTTH.lerp(high_BTTH, buckets.share_BPTT[:, p, ..., None])
+            total_BTTH = total_BTTH + low_BTTH
+        return total_BTTH.permute(0, 3, 1, 2)
 
 
 class Block(nn.Module):
@@ -74,13 +79,34 @@ class Block(nn.Module):
         self.feed_gate = nn.Linear(width, width)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x_BTD: Tensor, buckets_BPTT: Tensor | None) -> Tensor:
+    def forward(self, x_BTD: Tensor, buckets: Buckets | None) -> Tensor:
         """(B, T, D) -> (B, T, D)."""
-        attended_BTD: Tensor = self.attention(self.attention_norm(x_BTD), buckets_BPTT)
+        attended_BTD: Tensor = self.attention(self.attention_norm(x_BTD), buckets)
         x_BTD = x_BTD + self.dropout(attended_BTD) * self.attention_gate(x_BTD).sigmoid()
         gate_BTF, up_BTF = self.feed_in(self.feed_norm(x_BTD)).chunk(2, dim=-1)
         fed_BTD: Tensor = self.feed_out(self.dropout(F.silu(gate_BTF) * up_BTF))
         out_BTD: Tensor = x_BTD + self.dropout(fed_BTD) * self.feed_gate(x_BTD).sigmoid()
+        return out_BTD
+
+
+class SasRecBlock(nn.Module):
+    """Pre-norm attention and a ReLU feed-forward, plain residuals (Kang and McAuley, ICDM 2018)."""
+
+    def __init__(self, config: SequenceConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.attention_norm = nn.LayerNorm(width)
+        self.attention = ReweightedAttention(config)
+        self.feed_norm = nn.LayerNorm(width)
+        self.feed_in = nn.Linear(width, width)
+        self.feed_out = nn.Linear(width, width)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x_BTD: Tensor, buckets: Buckets | None) -> Tensor:
+        """(B, T, D) -> (B, T, D)."""
+        x_BTD = x_BTD + self.dropout(self.attention(self.attention_norm(x_BTD), buckets))
+        hidden_BTD = self.dropout(F.relu(self.feed_in(self.feed_norm(x_BTD))))
+        out_BTD: Tensor = x_BTD + self.dropout(self.feed_out(hidden_BTD))
         return out_BTD
 
 

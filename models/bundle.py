@@ -235,7 +235,7 @@ def _check_sizes(bundle: Bundle) -> None:
             raise BundleError(f"{name} has {len(table)} rows, the manifest says {size} items")
     if len({item.item_id for item in bundle.catalogue}) != size:
         raise BundleError(f"{FILES.CATALOGUE} names an item twice")
-    if bundle.item_vectors_ND.shape != (size, bundle.manifest.architecture.width):
+    if bundle.item_vectors_ND.shape != (size, bundle.manifest.architecture.vector_size):
         raise BundleError(f"{FILES.ITEM_VECTORS} has shape {bundle.item_vectors_ND.shape}")
     if not np.isfinite(bundle.item_vectors_ND).all():
         raise BundleError(f"{FILES.ITEM_VECTORS} holds numbers that are not finite")

@@ -78,7 +78,7 @@ def resolve_collisions(
     space: CodeSpace,
     codes_NS: CodeArray,
     residual_NMQ: FloatArray,
-    last_codebook_KQ: FloatArray,
+    last_codebook_MKQ: FloatArray,
 ) -> Resolution:
     """Make codes unique: the farther items of a group move to their next-nearest free code.
 
@@ -99,7 +99,7 @@ def resolve_collisions(
     moved = 0
     for group in crowded:
         slot, modality = _last_present(space, codes_NS[group[0]])
-        distances_GK = _distances(residual_NMQ[group, modality], last_codebook_KQ)
+        distances_GK = _distances(residual_NMQ[group, modality], last_codebook_MKQ[modality])
         own = int(codes_NS[group[0], slot])
         order = (
             np.arange(len(group))

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.config import CodeSpace
+from models.config import CodeSpace, Edges
 from models.types import Modality
 
 _EXACT = 2**12  # Cauchy-Schwarz: vectors shorter than this have inner products below 2^24
 _RESOLUTION = 4096  # cells of the table that maps a similarity to its bucket
+_PRIME = 1_000_003  # products of two hashes stay far below 2^63
 MISSING_BUCKET = 0  # a similarity to a missing modality; the known ones start at 1
 
 
@@ -29,6 +30,13 @@ class ModalityPair(NamedTuple):
     second: int
 
 
+class Buckets(NamedTuple):
+    """Similarity buckets of a history's items with each other."""
+
+    index_BPTT: Tensor  # in [0, buckets)
+    share_BPTT: Tensor | None = None  # affine edges: how far towards the next bucket, [0, 1]
+
+
 def modality_pairs(space: CodeSpace) -> tuple[ModalityPair, ...]:
     """Every modality with itself, and content modalities with each other (cross-modal)."""
     own = [ModalityPair(m, m) for m in range(len(space.modalities))]
@@ -36,81 +44,130 @@ def modality_pairs(space: CodeSpace) -> tuple[ModalityPair, ...]:
     return (*own, *(ModalityPair(a, b) for a, b in combinations(content, 2)))
 
 
-def to_fixed_point(codebook_LKQ: Tensor) -> Tensor:
+def to_fixed_point(codebook_MLKQ: Tensor) -> Tensor:
     """Scale and round so that any sum of one codeword a level is shorter than 2^12.
 
-    Returns whole numbers as float32, (L, K, Q).
+    One scale for all modalities. Returns whole numbers as float32, of the same shape.
     """
-    longest = codebook_LKQ.norm(dim=-1).amax(dim=1).sum()
-    rounding = 0.5 * codebook_LKQ.shape[0] * codebook_LKQ.shape[2] ** 0.5
+    longest = codebook_MLKQ.norm(dim=-1).amax(dim=2).sum(dim=1).max()
+    rounding = 0.5 * codebook_MLKQ.shape[1] * codebook_MLKQ.shape[3] ** 0.5
     scale = (_EXACT - rounding - 1) / float(longest.clamp_min(1e-12))
-    fixed_LKQ: Tensor = (codebook_LKQ * scale).round()
-    return fixed_LKQ
+    fixed_MLKQ: Tensor = (codebook_MLKQ * scale).round()
+    return fixed_MLKQ
 
 
 class SimilarityBuckets(nn.Module):
-    """Buckets of the pairwise similarities of a history's items, from their codes alone."""
+    """Buckets of the pairwise similarities of a history's items, from their codes alone.
+
+    edges: ``quantile`` fills buckets evenly, because quantized cosines pile up and equal widths
+    would leave most buckets empty. ``affine`` learns a scale and shift a pair (DMAE, arXiv
+    2508.14485), and interpolates between neighbouring buckets so that they have a gradient.
+    ``random`` ignores similarity: it hashes the two items' codes, the control of the ablation.
+    """
 
     codebook: Tensor
     bucket_of: Tensor
 
-    def __init__(self, space: CodeSpace, buckets: int) -> None:
+    def __init__(self, space: CodeSpace, buckets: int, edges: Edges = "quantile") -> None:
         super().__init__()
         self.space = space
         self.buckets = buckets
+        self.edges = edges
         self.pairs = modality_pairs(space)
-        codebook_LKQ = torch.zeros(space.levels, space.codebook_size + 1, space.vector_size)
-        self.register_buffer("codebook", codebook_LKQ)  # row K, the null code, stays zero
+        shape = (len(space.modalities), space.levels, space.codebook_size + 1, space.vector_size)
+        self.register_buffer("codebook", torch.zeros(shape))  # row K, the null code, stays zero
         bucket_of_PR = torch.zeros(len(self.pairs), _RESOLUTION, dtype=torch.int64)
         self.register_buffer("bucket_of", bucket_of_PR)
+        if edges == "affine":
+            self.scale = nn.Parameter(torch.ones(len(self.pairs)))
+            self.shift = nn.Parameter(torch.zeros(len(self.pairs)))
 
-    def set_codebook(self, codebook_LKQ: Tensor) -> None:
-        """Take over the quantizer's codebook, (L, K, Q)."""
-        self.codebook[:, :-1] = to_fixed_point(codebook_LKQ)
+    def set_codebook(self, codebook_MLKQ: Tensor) -> None:
+        """Take over the quantizer's codewords; M is 1 where modalities share them."""
+        self.codebook[:, :, :-1] = to_fixed_point(codebook_MLKQ)
 
-    def set_quantile_edges(self, codes_BTS: Tensor) -> None:
-        """Choose bucket edges so that the given histories' similarities fill buckets evenly.
-
-        Quantiles, because quantized cosines pile up: equal widths would leave most buckets empty.
-        """
-        cells_BPTT, known_BPTT = self._cells(codes_BTS)
+    @torch.no_grad()
+    def set_edges(self, codes_BTS: Tensor) -> None:
+        """Choose edges from the similarities of the given histories."""
+        signed_BPTT, known_BPTT = self._similarities(codes_BTS)
         for p in range(len(self.pairs)):
-            counts_R = cells_BPTT[:, p][known_BPTT[:, p]].bincount(minlength=_RESOLUTION)
-            below_R = counts_R.cumsum(0) - counts_R
-            share_R = below_R / counts_R.sum().clamp_min(1)
-            self.bucket_of[p] = 1 + (share_R * (self.buckets - 1)).long().clamp_max(
-                self.buckets - 2
-            )
+            known_J = signed_BPTT[:, p][known_BPTT[:, p]]
+            self.bucket_of[p] = _quantile_buckets(_cells(known_J), self.buckets)
+            if self.edges == "affine" and len(known_J):
+                # The middle 98% of similarities fill the range at the start of training.
+                low, high = _upper_half(known_J).quantile(torch.tensor([0.01, 0.99]))
+                self.scale[p] = 1 / (high - low).clamp_min(1e-3)
+                self.shift[p] = -low * self.scale[p]
 
-    def forward(self, codes_BTS: Tensor) -> Tensor:
-        """(B, T, S) codes -> (B, P, T, T) buckets in [0, buckets)."""
-        cells_BPTT, known_BPTT = self._cells(codes_BTS)
-        offsets_P11 = torch.arange(len(self.pairs), device=cells_BPTT.device)[:, None, None]
-        found_BPTT = self.bucket_of.flatten()[cells_BPTT + offsets_P11 * _RESOLUTION]
-        return torch.where(known_BPTT, found_BPTT, MISSING_BUCKET)
+    def forward(self, codes_BTS: Tensor) -> Buckets:
+        """Buckets of (B, T, S) codes: known similarities in [1, buckets), missing ones in 0."""
+        if self.edges == "random":
+            return self._hashed(codes_BTS)
+        signed_BPTT, known_BPTT = self._similarities(codes_BTS)
+        if self.edges == "affine":
+            return self._interpolated(signed_BPTT, known_BPTT)
+        offsets_P11 = torch.arange(len(self.pairs), device=signed_BPTT.device)[:, None, None]
+        found_BPTT = self.bucket_of.flatten()[_cells(signed_BPTT) + offsets_P11 * _RESOLUTION]
+        return Buckets(torch.where(known_BPTT, found_BPTT, MISSING_BUCKET))
 
     def quantized(self, codes_BTS: Tensor) -> Tensor:
         """Fixed-point quantized vectors, (B, T, M, Q); zero where the modality is missing."""
         modalities, levels = len(self.space.modalities), self.space.levels
         codes_BTML = codes_BTS.reshape(*codes_BTS.shape[:-1], modalities, levels)
-        return torch.stack(
-            [F.embedding(codes_BTML[..., level], self.codebook[level]) for level in range(levels)]
-        ).sum(0)
+        words_JQ = self.codebook.flatten(0, 2)
+        rows_ML = torch.arange(modalities * levels, device=codes_BTS.device).view(modalities, -1)
+        places_BTML = codes_BTML + rows_ML * (self.space.codebook_size + 1)
+        return F.embedding(places_BTML, words_JQ).sum(-2)
 
-    def _cells(self, codes_BTS: Tensor) -> tuple[Tensor, Tensor]:
-        """Cells of the resolution table, (B, P, T, T), and which of them are of known items.
+    def _similarities(self, codes_BTS: Tensor) -> tuple[Tensor, Tensor]:
+        """Signed squared cosines, (B, P, T, T), and which of them are of known items.
 
-        The signed squared cosine stands for the cosine: it orders pairs alike, and needs no
-        square root, which runtimes round differently.
+        The signed square stands for the cosine: it orders pairs alike, and needs no square root,
+        which runtimes round differently.
         """
         vectors_BTMQ = self.quantized(codes_BTS)
         squares_BTM = vectors_BTMQ.square().sum(-1)
-        cells, known = [], []
+        signed, known = [], []
         for first, second in self.pairs:
             dot_BTT = vectors_BTMQ[:, :, first] @ vectors_BTMQ[:, :, second].transpose(1, 2)
             norms_BTT = squares_BTM[:, :, first, None] * squares_BTM[:, None, :, second]
-            signed_BTT = dot_BTT * dot_BTT.abs() / norms_BTT.clamp_min(1)
-            # +1 before the product, so that no compiler fuses the two into one rounding.
-            cells.append(((signed_BTT + 1) * (_RESOLUTION / 2)).long().clamp(0, _RESOLUTION - 1))
+            signed.append(dot_BTT * dot_BTT.abs() / norms_BTT.clamp_min(1))
             known.append(norms_BTT > 0)
-        return torch.stack(cells, dim=1), torch.stack(known, dim=1)
+        return torch.stack(signed, dim=1), torch.stack(known, dim=1)
+
+    def _interpolated(self, signed_BPTT: Tensor, known_BPTT: Tensor) -> Buckets:
+        """r' = w r + b, r = (cos + 1) / 2, as a place between two buckets."""
+        scaled_BPTT = _upper_half(signed_BPTT) * self.scale[:, None, None]
+        unit_BPTT = (scaled_BPTT + self.shift[:, None, None]).clamp(0, 1)
+        place_BPTT = unit_BPTT * (self.buckets - 2)
+        low_BPTT = place_BPTT.detach().floor().clamp_max(self.buckets - 3)
+        index_BPTT = torch.where(known_BPTT, low_BPTT.long() + 1, MISSING_BUCKET)
+        return Buckets(index_BPTT, (place_BPTT - low_BPTT) * known_BPTT)
+
+    def _hashed(self, codes_BTS: Tensor) -> Buckets:
+        """A bucket that is the same for the same two items, and says nothing about them."""
+        slots_S = torch.arange(codes_BTS.shape[-1], device=codes_BTS.device)
+        item_BT = (codes_BTS * (slots_S * 7919 + 104_729)).sum(-1) % _PRIME
+        pairs_P11 = torch.arange(len(self.pairs), device=codes_BTS.device)[:, None, None]
+        both_BTT = item_BT[:, :, None] * item_BT[:, None, :] + item_BT[:, :, None]
+        mixed_BPTT = (both_BTT[:, None] * (pairs_P11 * 2 + 48_271)) % _PRIME
+        return Buckets(1 + mixed_BPTT % (self.buckets - 1))
+
+
+def _cells(signed: Tensor) -> Tensor:
+    """Cells of the resolution table."""
+    # +1 before the product, so that no compiler fuses the two into one rounding.
+    return ((signed + 1) * (_RESOLUTION / 2)).long().clamp(0, _RESOLUTION - 1)
+
+
+def _upper_half(signed: Tensor) -> Tensor:
+    """(cos + 1) / 2 of a signed squared cosine."""
+    return (signed.sign() * signed.abs().sqrt() + 1) / 2
+
+
+def _quantile_buckets(cells_J: Tensor, buckets: int) -> Tensor:
+    """The bucket of every cell, (R,), such that the given cells fill buckets 1... evenly."""
+    counts_R = cells_J.bincount(minlength=_RESOLUTION)
+    below_R = counts_R.cumsum(0) - counts_R
+    share_R = below_R / counts_R.sum().clamp_min(1)
+    return 1 + (share_R * (buckets - 1)).long().clamp_max(buckets - 2)

@@ -142,6 +142,6 @@ def _proved(bundle: Bundle, provider: Provider, threads: int) -> Scorer:
     except Exception as error:  # each runtime has its own; all mean the same to the operator
         reason = str(error).strip().splitlines() or [repr(error)]
         raise ProviderError(f"provider `{provider}` cannot serve: {reason[0]}") from error
-    if vectors_BD.shape != (2, bundle.manifest.architecture.width):
+    if vectors_BD.shape != (2, bundle.manifest.architecture.vector_size):
         raise ProviderError(f"provider `{provider}` gives vectors of {vectors_BD.shape}")
     return scorer

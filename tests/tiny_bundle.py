@@ -41,8 +41,8 @@ def write_tiny_bundle(directory: Path) -> Parity:
             torch.nn.init.normal_(parameter, std=0.3)
     model.seen[:ITEMS] = 1
     model.seen[5] = 0
-    model.buckets.set_codebook(torch.randn(2, 16, 8))
-    model.buckets.set_quantile_edges(torch.from_numpy(codes_NS.astype(np.int64))[None])
+    model.buckets.set_codebook(torch.randn(1, 2, 16, 8))
+    model.buckets.set_edges(torch.from_numpy(codes_NS.astype(np.int64))[None])
     catalogue = tuple(
         CatalogueItem(item_id=f"item-{n}", title=f"Title {n}" if n else None, popularity=n)
         for n in range(ITEMS)

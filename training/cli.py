@@ -60,6 +60,12 @@ def evaluate(config: Config, force: Force = False) -> None:
 
 
 @app.command()
+def requantize(config: Config, force: Force = False) -> None:
+    """Semantic IDs again, from everything: new items then have behaviour too."""
+    _run_stage(config, "requantize", force)
+
+
+@app.command()
 def refit(config: Config, force: Force = False) -> None:
     """Train again on everything, with the settings and epochs that validation chose."""
     _run_stage(config, "refit", force)
@@ -88,16 +94,22 @@ def demo_data(
 def _run_stage(path: Path, name: str, force: bool) -> None:
     from training.config import load
     from training.pipeline import STAGES
+    from training.processes import this_process
     from training.stages import Pipeline
 
-    pipeline = Pipeline(load(path), STAGES)
+    pipeline, process = Pipeline(load(path), STAGES), this_process()
+    if force and process.count > 1:
+        raise UserError("--force is for one process: the others could not tell what is new")
+    if process.rank > 0:
+        pipeline.assist(name)
+        return
     stage = pipeline.stages[name]
     if pipeline.is_done(name) and not force:
-        console.print(f"[bold]{name:9}[/] unchanged, skipped", style="dim")
+        console.print(f"[bold]{name:10}[/] unchanged, skipped", style="dim")
         return
-    console.print(f"[bold]{name:9}[/] {stage.title} ...")
+    console.print(f"[bold]{name:10}[/] {stage.title} ...")
     summary = pipeline.run(name)
-    console.print(f"[bold]{name:9}[/] [green]done[/]: {summary}")
+    console.print(f"[bold]{name:10}[/] [green]done[/]: {summary}")
 
 
 def main() -> None:

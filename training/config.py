@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
-from models.config import Frozen, Reweighting
+from models.config import BlockKind, Edges, Frozen, Fusion, Reweighting
 from training.errors import UserError
 
 Format = Literal[
@@ -123,7 +123,10 @@ class QuantizeConfig(Frozen):
     mutual_information: float = Field(0.01, ge=0, description="weight of CLUB")
     contrast: float = Field(0.1, ge=0, description="weight of the contrastive codebook loss")
     sequence_contrast: float = Field(0.1, ge=0, description="weight of sequence-to-item contrast")
+    diversity: float = Field(0.0, ge=0, description="weight of even use of the codes")
     temperature: float = Field(0.1, gt=0)
+    shared_codebook: bool = Field(True, description="one for all modalities, or one each")
+    id_residual: bool = Field(True, description="z_ID in the item vectors of sequence contrast")
 
 
 class FitConfig(Frozen):
@@ -135,9 +138,14 @@ class FitConfig(Frozen):
     max_history: int = Field(50, ge=1)
     dropout: float = Field(0.2, ge=0, lt=1)
     id_dropout: float = Field(0.1, ge=0, lt=1, description="share of items whose z_ID is hidden")
+    fusion: Fusion = Field("late", description="late, early, id or codes: docs/method.md, 3")
+    block: BlockKind = "ligr"
     reweighting: Reweighting = "additive"
-    buckets: int = Field(32, ge=2)
-    negatives: int = Field(1024, ge=1, description="sampled softmax; all items if fewer than this")
+    edges: Edges = "quantile"
+    buckets: int = Field(32, ge=4)
+    negatives: int = Field(
+        1024, ge=0, description="shared, for sampled softmax; 0 or no fewer than items: all items"
+    )
     epochs: int = Field(100, ge=1)
     patience: int = Field(10, ge=1, description="epochs without a better validation NDCG@10")
     batch_tokens: int = Field(8192, ge=1, description="real positions a batch, about")
@@ -163,6 +171,10 @@ class RunConfig(Frozen):
     output: Path
     seed: int = Field(42, ge=0)
     threads: int | None = Field(None, ge=1, description="CPU threads; default: all")
+    loggers: tuple[str, ...] = Field(
+        ("csv", "tensorboard"),
+        description="training curves: csv, tensorboard, or the dotted name of a Lightning logger",
+    )
     interactions: InteractionsConfig
     items: ItemsConfig | None = None
     filter: FilterConfig = FilterConfig()

@@ -35,7 +35,7 @@ class SequenceRanker:
     def __init__(self, model: SequenceModel, codes_NS: CodeArray) -> None:
         self.model = model.eval()
         self.codes_NS = torch.from_numpy(codes_NS.astype(np.int64))
-        device = model.id_embedding.weight.device
+        device = model.seen.device
         self.codes_NS = self.codes_NS.to(device)
         with torch.inference_mode():
             everything_N = torch.arange(len(codes_NS), device=device)

@@ -70,7 +70,7 @@ def export_bundle(
             "created_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
             "architecture": model.config,
             "onnx_inputs": bundle.onnx_inputs(model.config.code_space.slots),
-            "onnx_outputs": bundle.onnx_outputs(model.config.width),
+            "onnx_outputs": bundle.onnx_outputs(model.config.vector_size),
         },
     )
     return parity
@@ -89,7 +89,7 @@ def write_onnx(model: SequenceModel, path: Path) -> None:
     batch = torch.export.Dim("batch", min=1)
     length = torch.export.Dim("length", min=1, max=max(2, model.config.max_history))
     slots = model.config.code_space.slots
-    inputs, outputs = bundle.onnx_inputs(slots), bundle.onnx_outputs(model.config.width)
+    inputs, outputs = bundle.onnx_inputs(slots), bundle.onnx_outputs(model.config.vector_size)
     example = (
         torch.zeros(2, 2, slots, dtype=torch.int32),
         torch.zeros(2, 2, dtype=torch.int64),

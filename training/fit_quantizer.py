@@ -1,24 +1,28 @@
 """Stage quantize: vectors and training histories -> codebook and SemanticIdTable."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import Logger
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from models.config import CodeSpace
-from models.quantizer import Quantized, Quantizer
+from models.quantizer import Quantized, Quantizer, ResidualCodebook
 from models.semantic_id import Resolution, resolve_collisions
 from models.types import CodeArray, FloatArray, Modality
 from training.config import QuantizeConfig
 from training.data.histories import Histories
 from training.losses import info_nce
+from training.processes import seed_epoch
 
 _CONTEXT = 5  # items of history that sequence-to-item contrast looks back on
 _DECAY = 0.7  # what one step further back is worth to it
@@ -57,10 +61,10 @@ class QuantizerModule(L.LightningModule):
         self.quantizer = quantizer
         self.views = views
         self.config = config
-        self.generator = torch.Generator().manual_seed(seed)
+        self.seed = seed
         self.seen_N = torch.zeros(quantizer.id_residual.num_embeddings, dtype=torch.bool)
-        self.seen_N[torch.from_numpy(histories.items).long()] = True
-        self.contexts_ET, self.next_E = transitions(histories, _CONTEXT)
+        self.seen_N[torch.from_numpy(np.unique(histories.items)).long()] = True
+        self.transitions = Transitions.of(histories)
         self.decay_T = _DECAY ** torch.arange(_CONTEXT - 1, -1, -1.0)
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
@@ -73,9 +77,15 @@ class QuantizerModule(L.LightningModule):
             torch.optim.Adam(self.quantizer.encoder_parameters(), rate),
         )
 
-    def on_fit_start(self) -> None:
-        """Start the codebook from k-means over all modalities at once."""
-        self.quantizer.codebook.start_from_kmeans(self.all_bound(), self.generator)
+    def on_train_start(self) -> None:
+        """Start a codebook from k-means over all modalities that use it; not when resuming."""
+        if self.current_epoch == 0:
+            for book in self.quantizer.distinct_codebooks():
+                book.start_from_kmeans(self.all_bound(book))
+
+    def on_train_epoch_start(self) -> None:
+        """An epoch's randomness depends on its number alone."""
+        seed_epoch(self.seed, self.current_epoch)
 
     def training_step(self, items_B: Tensor, batch_index: int) -> None:
         """One likelihood step of CLUB, then one step of encoders, codebook and decoders."""
@@ -89,12 +99,16 @@ class QuantizerModule(L.LightningModule):
         self.manual_backward(sum(losses.values(), torch.zeros(())))
         torch.nn.utils.clip_grad_norm_(self.quantizer.encoder_parameters(), 5.0)
         encoder.step()
-        self.log_dict({f"quantize/{name}": loss.detach() for name, loss in losses.items()})
+        named = {f"quantize/{name}": loss.detach() for name, loss in losses.items()}
+        self.log_dict(named, on_step=False, on_epoch=True, batch_size=len(items_B))
 
     def on_train_epoch_end(self) -> None:
         """Give dead codes a new start, except near the end."""
-        if self.current_epoch < _LAST_RESEED * self.config.epochs:
-            self.quantizer.codebook.reseed_dead_codes(self.all_bound(), self.generator)
+        move = self.current_epoch < _LAST_RESEED * self.config.epochs
+        books = self.quantizer.distinct_codebooks()
+        dead = sum(book.reseed_dead_codes(self.all_bound(book), move) for book in books)
+        codes = sum(book.codewords_LKQ.shape[:2].numel() for book in books)
+        self.log("quantize/codes_used", 1 - dead / codes)
 
     def estimator_loss(self, items_B: Tensor) -> Tensor:
         """How badly the estimators predict one branch from the other, branches detached."""
@@ -116,12 +130,16 @@ class QuantizerModule(L.LightningModule):
                 continue
             x_BX = view.vectors_NX[there_B]
             specific_BQ, bound_BQ = self.quantizer.branches(modality, x_BX)
-            result: Quantized = self.quantizer.codebook(bound_BQ, config.commitment)
+            book = self.quantizer.codebook(modality)
+            result: Quantized = book(bound_BQ, config.commitment)
             quantized[modality] = there_B, result.vectors_BQ
             decoded_BX = self.quantizer.decode(modality, specific_BQ, result.vectors_BQ)
             losses["reconstruction"] = losses["reconstruction"] + F.mse_loss(decoded_BX, x_BX)
             losses["codebook"] = losses["codebook"] + result.loss
-            if modality in self.quantizer.clubs:
+            if config.diversity > 0:
+                shortfall = book.diversity(bound_BQ)
+                losses["diversity"] = losses["diversity"] + config.diversity * shortfall
+            if modality in self.quantizer.clubs and config.mutual_information > 0:
                 club = self.quantizer.clubs[modality]
                 bound = club.bound(specific_BQ, bound_BQ)  # type: ignore[operator]
                 losses["club"] = losses["club"] + config.mutual_information * bound
@@ -144,12 +162,10 @@ class QuantizerModule(L.LightningModule):
 
     def _sequence_contrast(self, transitions_drawn: int) -> Tensor:
         """Sequence-to-item contrast: a decayed sum of the history against the next item."""
-        if self.config.sequence_contrast == 0 or len(self.next_E) < 2:
+        if self.config.sequence_contrast == 0 or len(self.transitions) < 2:
             return torch.zeros(())
-        drawn = torch.randint(
-            len(self.next_E), (max(transitions_drawn, 2),), generator=self.generator
-        )
-        contexts_BT, next_B = self.contexts_ET[drawn], self.next_E[drawn]
+        drawn = torch.randint(len(self.transitions), (max(transitions_drawn, 2),))
+        contexts_BT, next_B = self.transitions.take(drawn)
         rows_BU = torch.cat([contexts_BT.clamp_min(0), next_B[:, None]], dim=1)
         items_J, place_BU = rows_BU.unique(return_inverse=True)  # type: ignore[no-untyped-call]
         vectors_BUQ = self.item_vectors(items_J)[place_BU]
@@ -159,22 +175,23 @@ class QuantizerModule(L.LightningModule):
 
     def item_vectors(self, items_B: Tensor) -> Tensor:
         """Quantized vectors of all modalities that are there, and z_ID, summed: (B, Q)."""
-        seen_B = self.seen_N[items_B]
-        total_BQ = self.quantizer.id_residual(items_B) * seen_B[:, None]
+        shown_B = self.seen_N[items_B] & self.config.id_residual
+        total_BQ = self.quantizer.id_residual(items_B) * shown_B[:, None]
         for modality, view in self.views.items():
             bound_BQ = self.quantizer.branches(modality, view.vectors_NX[items_B]).bound_BQ
-            vectors_BQ = self.quantizer.codebook(bound_BQ).vectors_BQ
+            vectors_BQ = self.quantizer.codebook(modality)(bound_BQ).vectors_BQ
             total_BQ = total_BQ + vectors_BQ * view.present_N[items_B, None]
         summed_BQ: Tensor = total_BQ
         return summed_BQ
 
     @torch.no_grad()
-    def all_bound(self) -> Tensor:
-        """h^B of every present modality of every item, stacked: what the codebook quantizes."""
+    def all_bound(self, book: ResidualCodebook) -> Tensor:
+        """h^B of every item and modality that this codebook quantizes, stacked."""
         return torch.cat(
             [
                 self.quantizer.branches(modality, view.vectors_NX[view.present_N]).bound_BQ
                 for modality, view in self.views.items()
+                if self.quantizer.codebook(modality) is book
             ]
         )
 
@@ -183,7 +200,7 @@ class QuantizerModule(L.LightningModule):
         return view.vectors_NX[items_B[view.present_N[items_B]]]
 
 
-_TERMS = ("reconstruction", "codebook", "club", "contrast", "sequence")
+_TERMS = ("reconstruction", "codebook", "diversity", "club", "contrast", "sequence")
 
 
 def fit_quantizer(
@@ -192,23 +209,32 @@ def fit_quantizer(
     histories: Histories,
     config: QuantizeConfig,
     seed: int,
+    directory: Path,
+    loggers: Sequence[Logger] = (),
+    callbacks: Sequence[L.Callback] = (),
     **trainer: Any,
 ) -> QuantizerModule:
-    """Train in place. ``histories`` must hold training positions only."""
+    """Train in place. ``histories`` must hold training positions only.
+
+    A run that was cut short goes on from ``last.ckpt`` in ``directory``.
+    """
     module = QuantizerModule(quantizer, views, histories, config, seed)
     items: DataLoader[Tensor] = DataLoader(
         torch.arange(len(module.seen_N)),  # type: ignore[arg-type]
         batch_size=config.batch_size,
         shuffle=True,
-        generator=torch.Generator().manual_seed(seed),
     )
+    keep = ModelCheckpoint(directory, "last", enable_version_counter=False)
+    last = directory / "last.ckpt"
     L.Trainer(
         max_epochs=config.epochs,
         accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
+        devices=1,
+        logger=list(loggers) or False,
+        log_every_n_steps=1,
+        callbacks=[keep, *callbacks],
         **trainer,
-    ).fit(module, items)
+    ).fit(module, items, ckpt_path=last if last.exists() else None, weights_only=True)
     return module
 
 
@@ -225,7 +251,7 @@ def assign_codes(
     for m, modality in enumerate(space.modalities):
         view = views[modality]
         bound_BQ = quantizer.branches(modality, view.vectors_NX[view.present_N]).bound_BQ
-        result = quantizer.codebook(bound_BQ)
+        result = quantizer.codebook(modality)(bound_BQ)
         codes_NML[view.present_N, m] = result.codes_BL
         residual_NMQ[view.present_N, m] = result.residual_BQ
     codes_NS = codes_NML.flatten(1).numpy().astype(np.uint16)
@@ -235,8 +261,9 @@ def assign_codes(
 def build_table(quantizer: Quantizer, views: Mapping[Modality, View]) -> Resolution:
     """The SemanticIdTable of all items, unique."""
     codes_NS, residual_NMQ = assign_codes(quantizer, views)
-    last_KQ = quantizer.codebook.codewords_LKQ[-1].detach().numpy()
-    return resolve_collisions(quantizer.space, codes_NS, residual_NMQ, last_KQ)
+    books = (quantizer.codebook(modality) for modality in quantizer.space.modalities)
+    last_MKQ = torch.stack([book.codewords_LKQ[-1] for book in books]).detach().numpy()
+    return resolve_collisions(quantizer.space, codes_NS, residual_NMQ, last_MKQ)
 
 
 def code_space(views: Mapping[Modality, View], config: QuantizeConfig) -> CodeSpace:
@@ -250,12 +277,30 @@ def code_space(views: Mapping[Modality, View], config: QuantizeConfig) -> CodeSp
     )
 
 
-def transitions(histories: Histories, context: int) -> tuple[Tensor, Tensor]:
-    """Every (history, next item): contexts (E, context), oldest first, -1 padded on the left."""
-    length = np.diff(histories.offsets)
-    place = np.arange(len(histories.items)) - np.repeat(histories.offsets[:-1], length)
-    targets = np.flatnonzero(place > 0)
-    steps_T = np.arange(context, 0, -1)
-    reach_ET = place[targets, None] >= steps_T
-    contexts_ET = np.where(reach_ET, histories.items[targets[:, None] - steps_T], -1)
-    return torch.from_numpy(contexts_ET).long(), torch.from_numpy(histories.items[targets]).long()
+@dataclass(frozen=True)
+class Transitions:
+    """Every step of every history from the items before it; contexts are read when taken."""
+
+    items_J: Tensor
+    at_E: Tensor  # positions in items of the items that come next
+    before_E: Tensor  # how many items of the same history lie before, at most _CONTEXT
+
+    @classmethod
+    def of(cls, histories: Histories) -> "Transitions":
+        """All transitions of these histories."""
+        length = np.diff(histories.offsets)
+        place = np.arange(len(histories.items)) - np.repeat(histories.offsets[:-1], length)
+        at = np.flatnonzero(place > 0)
+        before = np.minimum(place[at], _CONTEXT).astype(np.uint8)
+        return cls(torch.tensor(histories.items), torch.from_numpy(at), torch.from_numpy(before))
+
+    def __len__(self) -> int:
+        return len(self.at_E)
+
+    def take(self, chosen_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Contexts (B, _CONTEXT), oldest first, -1 padded on the left, and next items (B,)."""
+        at_B = self.at_E[chosen_B]
+        steps_T = torch.arange(_CONTEXT, 0, -1)
+        there_BT = self.before_E[chosen_B, None] >= steps_T
+        contexts_BT = self.items_J[(at_B[:, None] - steps_T).clamp_min(0)].long()
+        return torch.where(there_BT, contexts_BT, -1), self.items_J[at_B].long()

@@ -8,7 +8,8 @@ import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
@@ -20,6 +21,8 @@ from training.config import FitConfig
 from training.data.batches import Batch, LengthBuckets, Windows, gather, training_windows
 from training.data.histories import EvaluationSet, Histories
 from training.evaluate import SequenceRanker, metrics, rank
+from training.losses import accidental_hits, sampled_softmax
+from training.processes import ALONE, Process, seed_epoch, this_process
 
 MONITOR = "validation/ndcg@10"
 _EDGE_SAMPLE = 256  # histories that the quantile edges of similarity buckets are taken from
@@ -43,9 +46,13 @@ class SequenceModule(L.LightningModule):
         config: FitConfig,
         validation: EvaluationSet | None,
         filter_seen: bool,
+        seed: int,
+        process: Process = ALONE,
     ) -> None:
         super().__init__()
         self.model = model
+        self.seed = seed
+        self.process = process
         self.config = config
         self.validation = validation
         self.filter_seen = filter_seen
@@ -59,6 +66,14 @@ class SequenceModule(L.LightningModule):
             self.parameters(), self.config.learning_rate, weight_decay=self.config.weight_decay
         )
 
+    def on_train_epoch_start(self) -> None:
+        """An epoch's batches, dropout and negatives depend on its number and the process alone."""
+        loader = self.trainer.train_dataloader
+        assert isinstance(loader, DataLoader)
+        assert isinstance(loader.batch_sampler, LengthBuckets)
+        loader.batch_sampler.set_epoch(self.current_epoch)
+        seed_epoch(self.seed, self.current_epoch, self.process)
+
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Predict each item from those before it; only real positions reach the catalogue."""
         history_BT, next_BT = batch.items_BT[:, :-1], batch.items_BT[:, 1:]
@@ -70,21 +85,14 @@ class SequenceModule(L.LightningModule):
         return loss
 
     def softmax_loss(self, user_JD: Tensor, next_J: Tensor) -> Tensor:
-        """Cross-entropy of the next item against negatives that all positions share.
-
-        Negatives are uniform, so their log-q correction is one constant: log(N / negatives), the
-        share of the partition function they stand for. A catalogue no larger than the number of
-        negatives is taken whole.
-        """
+        """Cross-entropy of the next item, over all items or over negatives drawn for the batch."""
         size, negatives = self.model.config.catalogue_size, self.config.negatives
-        if size <= negatives:
+        if negatives == 0 or size <= negatives:
             everything_N = torch.arange(size, device=next_J.device)
             return F.cross_entropy(user_JD @ self._represent(everything_N).T, next_J)
         drawn_C = torch.randint(size, (negatives,), device=next_J.device)
-        logits_JC = user_JD @ self._represent(drawn_C).T + np.log(size / negatives)
-        logits_JC = logits_JC.masked_fill(drawn_C == next_J[:, None], -1e9)
-        own_J = (user_JD * self._represent(next_J)).sum(-1)
-        return (torch.cat([own_J[:, None], logits_JC], dim=1).logsumexp(1) - own_J).mean()
+        own_JD, drawn_CD = self._represent(next_J), self._represent(drawn_C)
+        return sampled_softmax(user_JD, own_JD, drawn_CD, accidental_hits(next_J, drawn_C), size)
 
     def _represent(self, items: Tensor) -> Tensor:
         """Item vectors with ID dropout: a share of the positions show codes only."""
@@ -95,43 +103,48 @@ class SequenceModule(L.LightningModule):
         """Full-ranking validation, once an epoch."""
         if self.validation is None:
             return
+        mine = self.validation.share(self.process)
         ranker = SequenceRanker(self.model, self.codes_NS.cpu().numpy().astype(np.uint16))
         size = self.model.config.catalogue_size
-        ranking = rank(ranker, self.validation, size, self.filter_seen, top=10)
+        values = metrics(rank(ranker, mine, size, self.filter_seen, top=10), size, (10,))
         self.model.train()
-        values = metrics(ranking, size, (10,))
-        self.log(MONITOR, values["ndcg@10"], prog_bar=True)
-        self.log("validation/recall@10", values["recall@10"])
+        # Processes hold shares of users that may differ by one: weigh them, then take the mean.
+        weight = len(mine.user) * self.process.count / len(self.validation.user)
+        for name in ("ndcg@10", "recall@10"):
+            value = torch.tensor(values[name] * weight, device=self.device)
+            self.log(f"validation/{name}", value, prog_bar=name == "ndcg@10", sync_dist=True)
 
 
 def new_model(
-    config: SequenceConfig, table: SemanticIdTable, codebook_LKQ: Tensor, histories: Histories
+    config: SequenceConfig, table: SemanticIdTable, codewords_MLKQ: Tensor, histories: Histories
 ) -> SequenceModel:
     """A fresh model that knows the code space and which items training will see."""
     model = SequenceModel(config)
     model.seen[torch.from_numpy(np.unique(histories.items)).long()] = 1.0
-    model.buckets.set_codebook(codebook_LKQ)
-    windows = training_windows(histories, config.max_history)
-    chosen = np.random.default_rng(0).permutation(len(windows.start))[:_EDGE_SAMPLE]
-    sample = Windows(windows.start[chosen], windows.length[chosen])
-    codes_NS = torch.from_numpy(table.codes_NS.astype(np.int64))
-    model.buckets.set_quantile_edges(codes_NS[gather(histories.items, sample).items_BT])
-    _start_from_codebook(model, codebook_LKQ)
+    if hasattr(model, "code_embedding"):
+        _start_from_codewords(model, codewords_MLKQ)
+    if config.reweighting != "off":
+        windows = training_windows(histories, config.max_history)
+        chosen = np.random.default_rng(0).permutation(len(windows.start))[:_EDGE_SAMPLE]
+        sample = gather(histories.items, Windows(windows.start[chosen], windows.length[chosen]))
+        codes_NS = torch.from_numpy(table.codes_NS.astype(np.int64))
+        model.buckets.set_codebook(codewords_MLKQ)
+        model.buckets.set_edges(codes_NS[sample.items_BT])
     return model
 
 
 @torch.no_grad()
-def _start_from_codebook(model: SequenceModel, codebook_LKQ: Tensor) -> None:
+def _start_from_codewords(model: SequenceModel, codewords_MLKQ: Tensor) -> None:
     """Start code embeddings as a random rotation of the codewords they stand for.
 
     Items whose quantized vectors are alike then start alike; size as of z_ID.
     """
     space = model.config.code_space
-    rotation_QD = torch.randn(space.vector_size, model.config.width)
-    start_LKD = codebook_LKQ @ rotation_QD
-    start_LKD *= 0.02 / (start_LKD.square().sum(0).mean().sqrt() + 1e-12)
+    rotation_QW = torch.randn(space.vector_size, model.config.width)
+    start_MLKW = codewords_MLKQ @ rotation_QW
+    start_MLKW *= 0.02 / (start_MLKW.square().sum(1).mean().sqrt() + 1e-12)
     shape = (len(space.modalities), space.levels, space.codebook_size + 1, -1)
-    model.code_embedding.weight.view(shape)[:, :, :-1] = start_LKD
+    model.code_embedding.weight.view(shape)[:, :, :-1] = start_MLKW
 
 
 def fit_sequence(
@@ -144,14 +157,17 @@ def fit_sequence(
     seed: int,
     directory: Path,
     filter_seen: bool = True,
+    loggers: Sequence[Logger] = (),
     callbacks: Sequence[L.Callback] = (),
     **trainer: Any,
 ) -> Fitted:
     """Train ``model`` on all of ``histories``; with ``validation``, stop early and keep the best.
 
-    Checkpoints go to ``directory``; a run that was cut short goes on from ``last.ckpt``.
+    Checkpoints go to ``directory``; a run that was cut short goes on from ``last.ckpt``. Started
+    by torchrun, every process calls this, and all end with the same weights.
     """
-    module = SequenceModule(model, table, config, validation, filter_seen)
+    process = this_process()
+    module = SequenceModule(model, table, config, validation, filter_seen, seed, process)
     keep = ModelCheckpoint(
         directory,
         "best",
@@ -164,15 +180,15 @@ def fit_sequence(
     loop = L.Trainer(
         max_epochs=epochs,
         accelerator=config.accelerator,
-        devices=1,
         precision=config.precision,
-        logger=CSVLogger(directory, name="curves"),  # a resumed run adds a version_N
+        logger=list(loggers) or False,
         callbacks=[keep, *stop, *callbacks],
         log_every_n_steps=1,
         gradient_clip_val=5.0,
+        **_distribution(process, config),
         **trainer,
     )
-    batches, last = _batches(histories, config, seed), directory / "last.ckpt"
+    batches, last = _batches(histories, config, seed, process), directory / "last.ckpt"
     loop.fit(module, batches, ckpt_path=last if last.exists() else None, weights_only=True)
     if validation is None:
         return Fitted(model, epochs, None)
@@ -181,12 +197,28 @@ def fit_sequence(
     return Fitted(model, int(best["epoch"]) + 1, float(keep.best_model_score or 0.0))
 
 
-def _batches(histories: Histories, config: FitConfig, seed: int) -> DataLoader[Batch]:
-    """All windows of all histories, batched by length."""
+def _distribution(process: Process, config: FitConfig) -> dict[str, Any]:
+    """Lightning's options for one process, or for those that torchrun started."""
+    if process.count == 1:
+        return {"devices": 1}
+    backend = "gloo" if config.accelerator == "cpu" else None
+    return {
+        "devices": process.local_count,
+        "num_nodes": process.count // process.local_count,
+        "strategy": DDPStrategy(process_group_backend=backend),
+        "use_distributed_sampler": False,  # LengthBuckets shares the batches out itself
+    }
+
+
+def _batches(
+    histories: Histories, config: FitConfig, seed: int, process: Process
+) -> DataLoader[Batch]:
+    """All windows of all histories, batched by length; processes share ``batch_tokens``."""
     windows = training_windows(histories, config.max_history)
+    positions = max(1, config.batch_tokens // process.count)
     return DataLoader(
         range(len(windows.start)),  # type: ignore[arg-type]
-        batch_sampler=LengthBuckets(windows.length, config.batch_tokens, seed),
+        batch_sampler=LengthBuckets(windows.length, positions, seed, process),
         collate_fn=lambda rows: gather(
             histories.items, Windows(windows.start[rows], windows.length[rows])
         ),

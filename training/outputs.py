@@ -16,7 +16,8 @@ from models.sequence import SequenceModel
 from training.config import RunConfig
 from training.data.dataset import PreparedDataset
 
-SPACE, FITTED, EVALUATION = "code_space.json", "fitted.json", "evaluation.json"
+SPACE, CODEWORDS, HEALTH = "code_space.json", "codewords.safetensors", "health.json"
+FITTED, EVALUATION = "fitted.json", "evaluation.json"
 
 
 def data(config: RunConfig) -> PreparedDataset:
@@ -24,13 +25,11 @@ def data(config: RunConfig) -> PreparedDataset:
     return PreparedDataset.load(config.output / "prepare")
 
 
-def semantic_ids(config: RunConfig) -> tuple[SemanticIdTable, torch.Tensor]:
-    """The table, and the codebook (L, K, Q) that its codes stand for."""
-    directory = config.output / "quantize"
+def semantic_ids(directory: Path) -> tuple[SemanticIdTable, torch.Tensor]:
+    """The table, and the codewords (M, L, K, Q) that its codes stand for; M is 1 if shared."""
     space = CodeSpace.model_validate_json((directory / SPACE).read_text(encoding="utf-8"))
     table = SemanticIdTable.from_arrays(load_file(directory / bundle.FILES.SEMANTIC_IDS), space)
-    weights = load_file(directory / "quantizer.safetensors")
-    return table, torch.from_numpy(weights["codebook.codewords_LKQ"])
+    return table, torch.from_numpy(load_file(directory / CODEWORDS)["codewords"])
 
 
 def architecture(config: RunConfig, table: SemanticIdTable) -> SequenceConfig:
@@ -44,7 +43,10 @@ def architecture(config: RunConfig, table: SemanticIdTable) -> SequenceConfig:
         blocks=fit.blocks,
         heads=fit.heads,
         dropout=fit.dropout,
+        fusion=fit.fusion,
+        block=fit.block,
         reweighting=fit.reweighting,
+        edges=fit.edges,
         buckets=fit.buckets,
     )
 

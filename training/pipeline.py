@@ -2,28 +2,17 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
-
-import lightning as L
-import torch
-from safetensors.numpy import save_file
-from safetensors.torch import save_file as save_torch
 
 from models import bundle
-from models.quantizer import Quantizer
+from models.semantic_id import Resolution
 from models.sequence import SequenceModel
-from models.types import Modality
 from training import baselines, export, outputs
-from training.behaviour import behaviour_embeddings
 from training.config import RunConfig
-from training.data.histories import Histories, Part, targets
+from training.data.histories import Part, targets
 from training.data.prepare import prepare
-from training.encoders.encode import encode_items, load_embeddings
+from training.encoders.encode import encode_items
 from training.evaluate import Ranker, SequenceRanker, metrics, rank
-from training.fit_quantizer import View, build_table, code_space, fit_quantizer
-from training.fit_sequence import Fitted, fit_sequence, new_model
-from training.health import code_health
-from training.progress import trainer_options
+from training.learn import learn_codes, learn_sequence
 from training.report import EvaluationTable
 from training.stages import Stage
 
@@ -47,80 +36,47 @@ def _encode(config: RunConfig, directory: Path) -> str:
 
 
 def _quantize(config: RunConfig, directory: Path) -> str:
-    data = outputs.data(config)
-    training = data.histories.up_to(Part.TRAIN)
-    views = {
-        modality: View.standardise(embedding.vectors_ND, embedding.present_N)
-        for modality, embedding in load_embeddings(config.output / "encode").items()
-    }
-    behaviour = behaviour_embeddings(
-        training, data.card.items, config.quantize.behaviour_size, config.seed
-    )
-    views[Modality.BEHAVIOUR] = View.standardise(*behaviour)
-    space = code_space(views, config.quantize)
-    _seed(config)
-    sizes = {modality: view.vectors_NX.shape[1] for modality, view in views.items()}
-    quantizer = Quantizer(space, sizes, data.card.items, config.quantize.hidden_size)
-    options = trainer_options(directory)
-    module = fit_quantizer(quantizer, views, training, config.quantize, config.seed, **options)
-    resolution = build_table(quantizer.eval(), views)
-    health = code_health(module, resolution)
-    save_torch(quantizer.state_dict(), directory / "quantizer.safetensors")
-    save_file(resolution.table.arrays(), directory / bundle.FILES.SEMANTIC_IDS)
-    outputs.write_json(directory / outputs.SPACE, space.model_dump(mode="json"))
-    outputs.write_json(directory / "health.json", health)
-    return (
-        f"{len(resolution.table):,} unique semantic IDs; {resolution.collided} items collided, "
-        f"{resolution.moved} moved, {resolution.extended} got an extra code"
-    )
+    training = outputs.data(config).histories.up_to(Part.TRAIN)
+    return _resolved(learn_codes(config, training, directory))
 
 
 def _fit(config: RunConfig, directory: Path) -> str:
-    data = outputs.data(config)
-    validation = targets(data.histories, Part.VALIDATION)
-    most = config.evaluate.validation_users
-    fitted = _train(
+    histories = outputs.data(config).histories
+    validation = targets(histories, Part.VALIDATION)
+    fitted = learn_sequence(
         config,
+        config.output / "quantize",
+        histories.up_to(Part.TRAIN),
         directory,
-        data.histories.up_to(Part.TRAIN),
-        epochs=config.fit.epochs,
-        validation=validation.sample(most, config.seed),
+        config.fit.epochs,
+        validation.sample(config.evaluate.validation_users, config.seed),
     )
     return f"best validation NDCG@10 {fitted.validation_ndcg:.4f} after {fitted.epochs} epochs"
 
 
+def _requantize(config: RunConfig, directory: Path) -> str:
+    if not config.fit.refit:
+        return _REFIT_OFF
+    return _resolved(learn_codes(config, outputs.data(config).histories, directory))
+
+
 def _refit(config: RunConfig, directory: Path) -> str:
     if not config.fit.refit:
-        return "off: the bundle holds the model that was evaluated"
+        return _REFIT_OFF
     epochs = outputs.read_json(config.output / "fit" / outputs.FITTED)["epochs"]
-    _train(config, directory, outputs.data(config).histories, epochs, validation=None)
+    everything = outputs.data(config).histories
+    learn_sequence(config, config.output / "requantize", everything, directory, epochs, None)
     return f"{epochs} epochs on everything"
 
 
-def _train(
-    config: RunConfig, directory: Path, histories: Histories, epochs: int, validation: Any
-) -> Fitted:
-    table, codebook_LKQ = outputs.semantic_ids(config)
-    _seed(config)
-    model = new_model(outputs.architecture(config, table), table, codebook_LKQ, histories)
-    fitted = fit_sequence(
-        model,
-        table,
-        histories,
-        validation,
-        config.fit,
-        epochs,
-        config.seed,
-        directory,
-        config.evaluate.filter_seen,
-        **trainer_options(directory),
+_REFIT_OFF = "off: the bundle holds the model that was evaluated"
+
+
+def _resolved(resolution: Resolution) -> str:
+    return (
+        f"{len(resolution.table):,} unique semantic IDs; {resolution.collided} items collided, "
+        f"{resolution.moved} moved, {resolution.extended} got an extra code"
     )
-    save_torch(outputs.contiguous(fitted.model), directory / bundle.FILES.WEIGHTS)
-    outputs.write_json(
-        directory / outputs.FITTED,
-        {"epochs": fitted.epochs, "validation_ndcg@10": fitted.validation_ndcg},
-    )
-    return fitted
 
 
 def _evaluate(config: RunConfig, directory: Path) -> str:
@@ -129,7 +85,7 @@ def _evaluate(config: RunConfig, directory: Path) -> str:
     known = data.histories.up_to(Part.VALIDATION)
     test, validation = targets(data.histories, Part.TEST), targets(known, Part.VALIDATION)
     training = data.histories.up_to(Part.TRAIN)
-    table, _ = outputs.semantic_ids(config)
+    table, _ = outputs.semantic_ids(config.output / "quantize")
     model = SequenceModel.load(
         config.output / "fit" / "weights.safetensors", outputs.architecture(config, table)
     )
@@ -154,8 +110,8 @@ def _evaluate(config: RunConfig, directory: Path) -> str:
 
 def _export(config: RunConfig, directory: Path) -> str:
     data = outputs.data(config)
-    table, _ = outputs.semantic_ids(config)
-    source = "refit" if config.fit.refit else "fit"
+    codes, source = ("requantize", "refit") if config.fit.refit else ("quantize", "fit")
+    table, _ = outputs.semantic_ids(config.output / codes)
     weights = config.output / source / bundle.FILES.WEIGHTS
     model = SequenceModel.load(weights, outputs.architecture(config, table))
     evaluation = outputs.read_json(config.output / "evaluate" / outputs.EVALUATION)
@@ -169,19 +125,13 @@ def _export(config: RunConfig, directory: Path) -> str:
             "name": config.name,
             "split": {**data.card.split.model_dump(mode="json"), "refit": config.fit.refit},
             "metrics": evaluation["models"]["bbqrec"],
-            "health": outputs.read_json(config.output / "quantize" / "health.json"),
+            "health": outputs.read_json(config.output / codes / outputs.HEALTH),
         },
     )
     return (
         f"{directory}: ONNX and torch agree within {parity.worst_score:.1e}, "
         f"same top-10 on {parity.same_top} of {parity.histories} histories"
     )
-
-
-def _seed(config: RunConfig) -> None:
-    L.seed_everything(config.seed, verbose=False)
-    if config.threads:
-        torch.set_num_threads(config.threads)
 
 
 def _log_files(config: RunConfig) -> Iterable[Path]:
@@ -224,6 +174,7 @@ STAGES = (
         _fit,
         needs=("prepare", "quantize"),
         sections=("fit", "evaluate", "seed", "threads"),
+        distributed=True,
     ),
     Stage(
         "evaluate",
@@ -233,11 +184,19 @@ STAGES = (
         sections=("evaluate",),
     ),
     Stage(
+        "requantize",
+        "semantic IDs from everything, to go live",
+        _requantize,
+        needs=("prepare", "encode"),
+        sections=("quantize", "seed", "fit.refit"),
+    ),
+    Stage(
         "refit",
         "train again on everything, to go live",
         _refit,
-        needs=("prepare", "fit"),
+        needs=("prepare", "fit", "requantize"),
         sections=("fit.refit",),
+        distributed=True,
     ),
     Stage(
         "export",

@@ -5,6 +5,7 @@ fingerprint of everything it depended on: the configuration's sections, the cont
 files, and the fingerprints of the stages before it. The same fingerprint again means skip.
 """
 
+import dataclasses
 import hashlib
 import json
 import time
@@ -17,7 +18,8 @@ from models.bundle import sha256
 from training.config import RunConfig
 from training.errors import UserError
 
-DONE = "stage.json"
+DONE, BEGUN = "stage.json", "begun"
+_POLL = 0.2  # seconds between looks at what the first process has done
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Stage:
     needs: tuple[str, ...] = ()
     sections: tuple[str, ...] = ()  # dotted names in RunConfig that its outcome depends on
     files: Callable[[RunConfig], Iterable[Path]] = field(default=lambda config: ())
+    distributed: bool = False  # all processes of torchrun take part, not the first alone
 
 
 class Pipeline:
@@ -89,13 +92,30 @@ class Pipeline:
         (directory / DONE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         return summary
 
+    def assist(self, name: str) -> None:
+        """What every process but the first does: take part in a distributed stage, and wait.
+
+        The first alone decides whether the stage has to run, and writes its files.
+        """
+        stage = self.stages[name]
+        while not self.is_done(name):
+            if stage.distributed and self._begun(name):
+                stage.run(self.config, self.directory(name))
+                stage = dataclasses.replace(stage, distributed=False)
+            time.sleep(_POLL)
+
+    def _begun(self, name: str) -> bool:
+        """Whether an attempt with exactly these inputs has cleared the folder for itself."""
+        begun = self.directory(name) / BEGUN
+        return begun.exists() and begun.read_text(encoding="utf-8") == self.fingerprint(name)
+
     def _forget_other_inputs(self, name: str) -> None:
         """Clear what an attempt with other inputs left, checkpoints above all; keep our own."""
-        directory, begun = self.directory(name), self.directory(name) / "begun"
-        if not begun.exists() or begun.read_text(encoding="utf-8") != self.fingerprint(name):
+        directory = self.directory(name)
+        if not self._begun(name):
             for path in sorted(directory.rglob("*"), reverse=True):
                 path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
-            begun.write_text(self.fingerprint(name), encoding="utf-8")
+            (directory / BEGUN).write_text(self.fingerprint(name), encoding="utf-8")
         (directory / DONE).unlink(missing_ok=True)
 
 

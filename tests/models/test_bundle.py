@@ -33,7 +33,7 @@ def directory(tmp_path: Path) -> Path:
             "name": "test",
             "created_at": "2026-01-01T00:00:00+00:00",
             "architecture": SequenceConfig(
-                code_space=space, catalogue_size=ITEMS, max_history=3, width=4
+                code_space=space, catalogue_size=ITEMS, max_history=3, width=4, fusion="early"
             ),
             "onnx_inputs": bundle.onnx_inputs(2),
             "onnx_outputs": bundle.onnx_outputs(4),

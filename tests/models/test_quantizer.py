@@ -40,23 +40,23 @@ def test_the_loss_moves_codewords_towards_inputs_and_inputs_towards_codewords() 
 
 
 def test_kmeans_finds_separate_clusters() -> None:
-    generator = torch.Generator().manual_seed(0)
+    torch.manual_seed(0)
     true_KQ = torch.tensor([[0.0, 0], [10, 0], [0, 10]])
-    x_NQ = true_KQ.repeat(50, 1) + 0.1 * torch.randn(150, 2, generator=generator)
-    found_KQ = torch.cat([kmeans(x_NQ, 3, generator, 20) for _ in range(5)])
+    x_NQ = true_KQ.repeat(50, 1) + 0.1 * torch.randn(150, 2)
+    found_KQ = torch.cat([kmeans(x_NQ, 3, 20) for _ in range(5)])
     assert float(torch.cdist(true_KQ, found_KQ).amin(1).max()) < 0.2
 
 
 def test_starting_from_kmeans_leaves_no_dead_code_and_reseeding_revives_all() -> None:
-    generator = torch.Generator().manual_seed(0)
-    h_NQ = torch.randn(400, 4, generator=generator)
+    torch.manual_seed(0)
+    h_NQ = torch.randn(400, 4)
     codebook = ResidualCodebook(SPACE)
-    codebook.start_from_kmeans(h_NQ, generator)
-    assert codebook.reseed_dead_codes(h_NQ, generator) == 0
+    codebook.start_from_kmeans(h_NQ)
+    assert codebook.reseed_dead_codes(h_NQ) == 0
     with torch.no_grad():
         codebook.codewords_LKQ[:, :5] = 1e3  # far away: nothing will choose them
-    assert codebook.reseed_dead_codes(h_NQ, generator) == 15
-    assert codebook.reseed_dead_codes(h_NQ, generator) < 3
+    assert codebook.reseed_dead_codes(h_NQ) == 15
+    assert codebook.reseed_dead_codes(h_NQ) < 3
 
 
 def test_only_content_has_a_specific_branch_and_all_parameters_have_one_optimiser() -> None:

@@ -27,9 +27,9 @@ def test_resolution_always_ends_unique(data: st.DataObject) -> None:
     codes_NML[random.random((items, 2)) < 0.3] = shape.null_code
     before_NS = codes_NML.reshape(items, -1)
     residual_NMQ = random.normal(size=(items, 2, 3)).astype(np.float32)
-    codebook_KQ = random.normal(size=(4, 3)).astype(np.float32)
+    codebook_MKQ = random.normal(size=(2, 4, 3)).astype(np.float32)
 
-    found = resolve_collisions(shape, before_NS, residual_NMQ, codebook_KQ)
+    found = resolve_collisions(shape, before_NS, residual_NMQ, codebook_MKQ)
 
     assert len(np.unique(found.table.semantic_ids(), axis=0)) == items
     changed = (found.table.codes_NS != before_NS).any(axis=1)
@@ -41,9 +41,9 @@ def test_resolution_always_ends_unique(data: st.DataObject) -> None:
 
 def test_the_nearest_item_keeps_its_code_and_the_farther_moves_next_door() -> None:
     shape = space(levels=1, codebook_size=3, modalities=1)
-    codebook_KQ = np.array([[0, 0, 0], [1, 0, 0], [9, 0, 0]], np.float32)
+    codebook_MKQ = np.array([[[0, 0, 0], [1, 0, 0], [9, 0, 0]]], np.float32)
     residual_NMQ = np.array([[[0.4, 0, 0]], [[0.1, 0, 0]]], np.float32)
-    found = resolve_collisions(shape, np.zeros((2, 1), np.uint16), residual_NMQ, codebook_KQ)
+    found = resolve_collisions(shape, np.zeros((2, 1), np.uint16), residual_NMQ, codebook_MKQ)
     assert found.table.codes_NS.ravel().tolist() == [1, 0]
     assert (found.collided, found.moved, found.extended) == (2, 1, 0)
 
@@ -52,7 +52,7 @@ def test_items_without_any_modality_are_told_apart_by_the_extra_code() -> None:
     shape = space()
     codes_NS = np.full((3, 4), shape.null_code, np.uint16)
     found = resolve_collisions(
-        shape, codes_NS, np.zeros((3, 2, 3), np.float32), np.zeros((4, 3), np.float32)
+        shape, codes_NS, np.zeros((3, 2, 3), np.float32), np.zeros((2, 4, 3), np.float32)
     )
     assert found.table.extra_N.tolist() == [0, 1, 2]
 

@@ -15,7 +15,7 @@ SPACE = CodeSpace(modalities=tuple(Modality), levels=3, codebook_size=32, vector
 def buckets(count: int = 8) -> SimilarityBuckets:
     torch.manual_seed(0)
     module = SimilarityBuckets(SPACE, count)
-    module.set_codebook(torch.randn(3, 32, 16))
+    module.set_codebook(torch.randn(1, 3, 32, 16))
     return module
 
 
@@ -35,8 +35,8 @@ def test_fixed_point_inner_products_are_exact_whole_numbers() -> None:
 
 
 def test_fixed_point_keeps_the_direction() -> None:
-    codebook_LKQ = torch.randn(3, 32, 16)
-    cosine = torch.cosine_similarity(to_fixed_point(codebook_LKQ), codebook_LKQ, dim=-1)
+    codebook_MLKQ = torch.randn(2, 3, 32, 16)
+    cosine = torch.cosine_similarity(to_fixed_point(codebook_MLKQ), codebook_MLKQ, dim=-1)
     assert float(cosine.min()) > 0.9999
 
 
@@ -46,8 +46,8 @@ def test_pairs_are_every_modality_with_itself_and_content_across() -> None:
 
 def test_more_similar_pairs_never_get_a_lower_bucket() -> None:
     module, codes_BTS = buckets(), codes()
-    module.set_quantile_edges(codes_BTS)
-    found_BPTT = module(codes_BTS)
+    module.set_edges(codes_BTS)
+    found_BPTT = module(codes_BTS).index_BPTT
     vectors_BTMQ = module.quantized(codes_BTS)
     for p, (first, second) in enumerate(module.pairs):
         cosine_BTT = torch.cosine_similarity(
@@ -59,11 +59,11 @@ def test_more_similar_pairs_never_get_a_lower_bucket() -> None:
 
 def test_quantile_edges_fill_all_buckets_about_evenly() -> None:
     module, codes_BTS = buckets(5), codes(16, 20)
-    module.set_quantile_edges(codes_BTS)
+    module.set_edges(codes_BTS)
     share_PN = torch.stack(
         [
             pair.flatten().bincount(minlength=5) / pair.numel()
-            for pair in module(codes_BTS).unbind(1)
+            for pair in module(codes_BTS).index_BPTT.unbind(1)
         ]
     )
     assert (share_PN[:, MISSING_BUCKET] == 0).all()
@@ -72,10 +72,10 @@ def test_quantile_edges_fill_all_buckets_about_evenly() -> None:
 
 def test_a_missing_modality_has_its_own_bucket() -> None:
     module, codes_BTS = buckets(), codes()
-    module.set_quantile_edges(codes_BTS)
+    module.set_edges(codes_BTS)
     image = slice(SPACE.levels, 2 * SPACE.levels)
     codes_BTS[0, 2, image] = SPACE.null_code
-    found_BPTT = module(codes_BTS)
+    found_BPTT = module(codes_BTS).index_BPTT
     assert (found_BPTT[0, 1, 2] == MISSING_BUCKET).all()
     assert (found_BPTT[0, 1, :, 2] == MISSING_BUCKET).all()
     assert (found_BPTT[0, 0] != MISSING_BUCKET).all()

@@ -26,7 +26,7 @@ def test_no_manifest_is_written_where_the_runtimes_disagree(
     honest = export.write_onnx
 
     def altered(model: SequenceModel, path: Path) -> None:
-        weight = model.get_parameter("blocks.0.feed_out.weight")
+        weight = model.get_parameter("towers.0.blocks.0.feed_out.weight")
         with torch.no_grad():
             weight.add_(0.01)
             honest(model, path)

@@ -28,7 +28,7 @@ def quantize(directory: Path, made: World) -> tuple[QuantizerModule, Resolution]
     quantizer = Quantizer(space, sizes, ITEMS, CONFIG.hidden_size)
     training = made.histories.up_to(Part.TRAIN)
     options = trainer_options(directory)
-    module = fit_quantizer(quantizer, made.views, training, CONFIG, seed=0, **options)
+    module = fit_quantizer(quantizer, made.views, training, CONFIG, 0, directory, **options)
     return module, build_table(quantizer.eval(), made.views)
 
 

@@ -12,6 +12,7 @@ from models.types import Modality
 from tests.training.small import ITEMS, histories
 from training.baselines import Popularity
 from training.config import FitConfig
+from training.curves import make_loggers
 from training.data.histories import EvaluationSet, Histories, Part, targets
 from training.evaluate import SequenceRanker, metrics, rank
 from training.fit_sequence import Fitted, SequenceModule, fit_sequence, new_model
@@ -50,7 +51,7 @@ def fresh(flow: Histories, reweighting: Reweighting = "additive") -> SequenceMod
         reweighting=reweighting,
         buckets=8,
     )
-    return new_model(config, table(), torch.randn(2, 16, 8), flow)
+    return new_model(config, table(), torch.randn(1, 2, 16, 8), flow)
 
 
 def fit(directory: Path, epochs: int = 12, validation: EvaluationSet | None = None) -> Fitted:
@@ -64,6 +65,7 @@ def fit(directory: Path, epochs: int = 12, validation: EvaluationSet | None = No
         epochs,
         seed=0,
         directory=directory,
+        loggers=make_loggers(["csv"], directory),
         **trainer_options(directory),
     )
 
@@ -96,12 +98,12 @@ def test_a_run_that_was_cut_short_goes_on_from_its_last_epoch(tmp_path: Path) ->
 def module(negatives: int) -> SequenceModule:
     training = histories().up_to(Part.TRAIN)
     config = CONFIG.model_copy(update={"negatives": negatives, "id_dropout": 0.0})
-    return SequenceModule(fresh(training), table(), config, None, True)
+    return SequenceModule(fresh(training), table(), config, None, True, seed=0)
 
 
 def test_sampled_softmax_estimates_the_full_one() -> None:
     """With log-q correction the sampled loss is near the full loss, not near that of 50 items."""
-    user_JD, next_J = torch.randn(200, 16), torch.randint(ITEMS, (200,))
+    user_JD, next_J = torch.randn(200, 32), torch.randint(ITEMS, (200,))
     full = float(module(ITEMS).softmax_loss(user_JD, next_J).detach())
     sampled = [float(module(50).softmax_loss(user_JD, next_J).detach()) for _ in range(5)]
     assert full == pytest.approx(np.log(ITEMS), abs=0.2)

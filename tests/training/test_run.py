@@ -130,7 +130,7 @@ def test_an_item_nobody_bought_is_scored_by_its_content(made: Bundle, shop: Shop
 
 def test_a_second_run_skips_everything(config: Path, made: Bundle) -> None:
     done = train("run", config)
-    assert done.stderr.count("unchanged, skipped") == 7
+    assert done.stderr.count("unchanged, skipped") == 8
     assert bundle.read(config.parent / "out/export").digest == made.digest
 
 

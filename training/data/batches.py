@@ -4,6 +4,7 @@ Peers pad every history to ``max_history`` and compute catalogue logits at padde
 sparse logs that is most of their time.
 """
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from training.data.histories import Histories
+from training.processes import ALONE, Process
 
 
 class Batch(NamedTuple):
@@ -76,17 +78,25 @@ class LengthBuckets(Sampler[list[int]]):
     """Batches of windows of like length, about ``batch_tokens`` positions each.
 
     Every epoch draws new batches, from ``seed`` and the epoch's number alone: a resumed run sees
-    the same ones.
+    the same ones. Of several processes each takes every n-th batch; all take equally many, so the
+    last ones may be seen twice.
     """
 
-    def __init__(self, length: NDArray[np.int64], batch_tokens: int, seed: int) -> None:
+    def __init__(
+        self,
+        length: NDArray[np.int64],
+        batch_tokens: int,
+        seed: int,
+        process: Process = ALONE,
+    ) -> None:
         self.length = length
         self.batch_tokens = batch_tokens
         self.seed = seed
+        self.process = process
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this before every epoch."""
+        """To be called before every epoch; Lightning does so for samplers, not for batches."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -96,12 +106,15 @@ class LengthBuckets(Sampler[list[int]]):
         noisy = self.length * random.uniform(0.9, 1.1, len(self.length))
         order = np.argsort(noisy)
         batches = cut(self.length[order], self.batch_tokens)
-        for at in random.permutation(len(batches)):
-            yield order[batches[at]].tolist()
+        mixed = random.permutation(len(batches))
+        rounds = math.ceil(len(batches) / self.process.count)
+        for turn in range(rounds):
+            at = (turn * self.process.count + self.process.rank) % len(batches)
+            yield order[batches[mixed[at]]].tolist()
 
     def __len__(self) -> int:
         """Batches an epoch, about: noise moves it by a few."""
-        return len(cut(np.sort(self.length), self.batch_tokens))
+        return math.ceil(len(cut(np.sort(self.length), self.batch_tokens)) / self.process.count)
 
 
 def cut(length: NDArray[np.int64], batch_tokens: int) -> list[slice]:

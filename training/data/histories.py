@@ -7,6 +7,8 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from training.processes import Process
+
 
 class Part(IntEnum):
     """Which part of the split an interaction belongs to; within a user, parts never go back."""
@@ -53,7 +55,14 @@ class EvaluationSet(NamedTuple):
         """At most ``most`` users, chosen by ``seed``."""
         if len(self.user) <= most:
             return self
-        kept = np.sort(np.random.default_rng(seed).permutation(len(self.user))[:most])
+        return self.take(np.sort(np.random.default_rng(seed).permutation(len(self.user))[:most]))
+
+    def share(self, process: Process) -> "EvaluationSet":
+        """The users that this one of several processes evaluates."""
+        return self.take(np.arange(process.rank, len(self.user), process.count))
+
+    def take(self, kept: NDArray[np.int64]) -> "EvaluationSet":
+        """Only these rows."""
         return EvaluationSet(
             self.items, self.user[kept], self.start[kept], self.length[kept], self.target[kept]
         )

@@ -1,0 +1,107 @@
+"""What is learned, codes and then a sequence model, from any part of the histories."""
+
+from pathlib import Path
+
+import lightning as L
+import torch
+from safetensors.numpy import save_file
+from safetensors.torch import save_file as save_torch
+
+from models import bundle
+from models.quantizer import Quantizer
+from models.semantic_id import Resolution
+from models.types import Modality
+from training import outputs
+from training.behaviour import behaviour_embeddings
+from training.config import RunConfig
+from training.curves import make_loggers
+from training.data.histories import EvaluationSet, Histories
+from training.encoders.encode import load_embeddings
+from training.fit_quantizer import View, build_table, code_space, fit_quantizer
+from training.fit_sequence import Fitted, fit_sequence, new_model
+from training.health import code_health
+from training.processes import this_process
+from training.progress import trainer_options
+
+
+def learn_codes(config: RunConfig, histories: Histories, directory: Path) -> Resolution:
+    """Codebook, semantic IDs and their health, from content and these histories only."""
+    data = outputs.data(config)
+    views = _views(config, histories, data.card.items)
+    space = code_space(views, config.quantize)
+    _seed(config)
+    quantizer = Quantizer(
+        space,
+        {modality: view.vectors_NX.shape[1] for modality, view in views.items()},
+        data.card.items,
+        config.quantize.hidden_size,
+        config.quantize.shared_codebook,
+    )
+    module = fit_quantizer(
+        quantizer,
+        views,
+        histories,
+        config.quantize,
+        config.seed,
+        directory,
+        make_loggers(config.loggers, directory),
+        **trainer_options(directory),
+    )
+    resolution = build_table(quantizer.eval(), views)
+    save_torch(quantizer.state_dict(), directory / "quantizer.safetensors")
+    save_file(resolution.table.arrays(), directory / bundle.FILES.SEMANTIC_IDS)
+    save_torch({"codewords": quantizer.codewords()}, directory / outputs.CODEWORDS)
+    outputs.write_json(directory / outputs.SPACE, space.model_dump(mode="json"))
+    outputs.write_json(directory / outputs.HEALTH, code_health(module, resolution))
+    return resolution
+
+
+def learn_sequence(
+    config: RunConfig,
+    codes: Path,
+    histories: Histories,
+    directory: Path,
+    epochs: int,
+    validation: EvaluationSet | None,
+) -> Fitted:
+    """A sequence model over the semantic IDs in the folder ``codes``; weights to ``directory``."""
+    table, codewords_MLKQ = outputs.semantic_ids(codes)
+    _seed(config)
+    model = new_model(outputs.architecture(config, table), table, codewords_MLKQ, histories)
+    fitted = fit_sequence(
+        model,
+        table,
+        histories,
+        validation,
+        config.fit,
+        epochs,
+        config.seed,
+        directory,
+        config.evaluate.filter_seen,
+        make_loggers(config.loggers, directory),
+        **trainer_options(directory),
+    )
+    if this_process().rank == 0:
+        save_torch(outputs.contiguous(fitted.model), directory / bundle.FILES.WEIGHTS)
+        outputs.write_json(
+            directory / outputs.FITTED,
+            {"epochs": fitted.epochs, "validation_ndcg@10": fitted.validation_ndcg},
+        )
+    return fitted
+
+
+def _views(config: RunConfig, histories: Histories, items: int) -> dict[Modality, View]:
+    views = {
+        modality: View.standardise(embedding.vectors_ND, embedding.present_N)
+        for modality, embedding in load_embeddings(config.output / "encode").items()
+    }
+    size = config.quantize.behaviour_size
+    behaviour = behaviour_embeddings(histories, items, size, config.seed)
+    views[Modality.BEHAVIOUR] = View.standardise(*behaviour)
+    return views
+
+
+def _seed(config: RunConfig) -> None:
+    L.seed_everything(config.seed, verbose=False)
+    if config.threads:
+        torch.set_num_threads(config.threads)
