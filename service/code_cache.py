@@ -7,7 +7,6 @@ no longer than two short time-outs for it, and after a failure nobody waits at a
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -27,6 +26,7 @@ from service.settings import Settings
 log = logging.getLogger("bbqrec")
 _ASKED_AT_MOST = 256  # unknown ids of one request: a flood of them must not hold the others up
 _PUBLISHER_TIMEOUT = 2.0  # nobody waits for the publisher
+_CANCELLED_AGAIN = 0.1  # seconds
 
 
 class CacheState(NamedTuple):
@@ -147,10 +147,10 @@ class RedisCache:
 
     async def close(self) -> None:
         """Stop publishing and disconnect."""
-        if self.task is not None:
+        while self.task is not None and not self.task.done():
+            # Again if need be: a client that is just timing out takes it for its own and goes on.
             self.task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self.task
+            await asyncio.wait([self.task], timeout=_CANCELLED_AGAIN)
         await self.client.aclose()
         await self.publisher_client.aclose()
 

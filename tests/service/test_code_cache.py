@@ -246,3 +246,34 @@ def test_a_flood_of_unknown_ids_is_not_all_asked_for(
     metrics = with_cache(tiny, redis_server.url, scenario)
     asked = value_of(metrics, "bbqrec_cache_lookups_total", backend="redis", result="miss")
     assert asked == 256
+
+
+def test_it_closes_though_the_client_takes_a_cancellation_for_its_own_timeout(
+    tiny: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cancellation that arrives with a time-out is lost: the service must not hang for it."""
+    chosen, lost = settings(tiny.directory, "redis://127.0.0.1:1/0"), 0
+
+    async def taken_for_a_timeout() -> None:
+        nonlocal lost
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            lost += 1
+            if lost > 1:
+                raise
+            raise redis.TimeoutError from None
+
+    async def scenario() -> None:
+        metrics = Metrics()
+        cache = make_cache(tiny, rows_of(tiny), chosen, metrics)
+        assert isinstance(cache, RedisCache)
+        monkeypatch.setattr(cache.publisher, "publish", taken_for_a_timeout)
+        await cache.start()
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(cache.close())
+        done, _ = await asyncio.wait([closing], timeout=20)
+        assert done, "it hangs"
+        assert lost >= 1
+
+    asyncio.run(scenario())
