@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.config import Reweighting, SequenceConfig
+from models.dropout import Dropout
 from models.similarity import Buckets, modality_pairs
 
 
@@ -22,7 +23,7 @@ class ReweightedAttention(nn.Module):
         self.form: Reweighting = config.reweighting
         self.project_in = nn.Linear(config.width, 3 * config.width)
         self.project_out = nn.Linear(config.width, config.width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         if config.block == "ligr":  # SASRec's block knows places from position embeddings
             self.distance_bias = nn.Parameter(torch.zeros(config.max_history, config.heads))
         if self.form != "off":
@@ -77,7 +78,7 @@ class Block(nn.Module):
         self.feed_in = nn.Linear(width, 4 * width)
         self.feed_out = nn.Linear(2 * width, width)
         self.feed_gate = nn.Linear(width, width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x_BTD: Tensor, buckets: Buckets | None) -> Tensor:
         """(B, T, D) -> (B, T, D)."""
@@ -100,7 +101,7 @@ class SasRecBlock(nn.Module):
         self.feed_norm = nn.LayerNorm(width)
         self.feed_in = nn.Linear(width, width)
         self.feed_out = nn.Linear(width, width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x_BTD: Tensor, buckets: Buckets | None) -> Tensor:
         """(B, T, D) -> (B, T, D)."""

@@ -26,7 +26,7 @@ from models.config import Frozen, SequenceConfig
 from models.semantic_id import SemanticIdTable
 from models.types import FloatArray
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
 
 

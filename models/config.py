@@ -8,15 +8,9 @@ from models.types import Modality
 
 Reweighting = Literal["additive", "multiplicative", "off"]
 Edges = Literal["quantile", "affine", "random"]
-Fusion = Literal["late", "early", "id", "codes"]
 BlockKind = Literal["ligr", "sasrec"]
-Source = Literal["codes", "id"]
-_TOWERS: dict[Fusion, tuple[tuple[Source, ...], ...]] = {
-    "late": (("codes",), ("id",)),
-    "early": (("codes", "id"),),
-    "codes": (("codes",),),
-    "id": (("id",),),
-}
+Source = Literal["codes", "words", "id"]
+Towers = tuple[tuple[Source, ...], ...]
 
 
 class Frozen(BaseModel):
@@ -54,10 +48,10 @@ class SequenceConfig(Frozen):
     blocks: int = Field(2, ge=1, le=64)
     heads: int = Field(2, ge=1, le=64)
     dropout: float = Field(0.2, ge=0, lt=1)
-    fusion: Fusion = Field(
-        "late",
-        description="what an item is: late, a code vector and z_ID, each with a tower of its own, "
-        "scores summed; early, their sum in one tower; or one of them alone",
+    towers: Towers = Field(
+        (("words", "id"), ("words", "codes", "id")),
+        min_length=1,
+        description="what each tower sees of an item, as a sum of vectors; towers' scores add up",
     )
     block: BlockKind = Field("ligr", description="LiGR with SwiGLU (eSASRec), or SASRec's own")
     reweighting: Reweighting = "additive"
@@ -65,14 +59,16 @@ class SequenceConfig(Frozen):
     buckets: int = Field(32, ge=4, le=256)
 
     @property
-    def towers(self) -> tuple[tuple[Source, ...], ...]:
-        """What each tower sees of an item."""
-        return _TOWERS[self.fusion]
-
-    @property
     def vector_size(self) -> int:
         """D, the size of item and user vectors: the towers' vectors one after another."""
         return self.width * len(self.towers)
+
+    @model_validator(mode="after")
+    def _towers_see_something_once(self) -> "SequenceConfig":
+        for tower in self.towers:
+            if not tower or len(set(tower)) < len(tower):
+                raise ValueError(f"towers {self.towers}: one is empty, or names a source twice")
+        return self
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> "SequenceConfig":

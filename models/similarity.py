@@ -87,9 +87,17 @@ class SimilarityBuckets(nn.Module):
         self.codebook[:, :, :-1] = to_fixed_point(codebook_MLKQ)
 
     @torch.no_grad()
-    def set_edges(self, codes_BTS: Tensor) -> None:
-        """Choose edges from the similarities of the given histories."""
+    def set_edges(self, codes_BTS: Tensor, length_B: Tensor) -> None:
+        """Choose edges from the similarities of the given histories, padded on the right.
+
+        Only of items with those before them: padding, and an item with itself, are all alike and
+        would take most of the buckets.
+        """
         signed_BPTT, known_BPTT = self._similarities(codes_BTS)
+        step_T = torch.arange(codes_BTS.shape[1])
+        real_BT = step_T < length_B[:, None]
+        pairs_BTT = real_BT[:, :, None] & (step_T[:, None] > step_T)
+        known_BPTT = known_BPTT & pairs_BTT[:, None]
         for p in range(len(self.pairs)):
             known_J = signed_BPTT[:, p][known_BPTT[:, p]]
             self.bucket_of[p] = _quantile_buckets(_cells(known_J), self.buckets)

@@ -20,7 +20,10 @@ SPACE = CodeSpace(
 
 
 def write_tiny_bundle(directory: Path) -> Parity:
-    """Item n is ``item-n``, used n times; item 7's text is missing, item 5 was never trained."""
+    """Item n is ``item-n``, used n times; item 7's text is missing.
+
+    Item 5 was never trained and has no words, nor has what is outside the catalogue.
+    """
     torch.manual_seed(0)
     random = np.random.default_rng(0)
     codes_NS = random.integers(0, 16, (ITEMS, SPACE.slots)).astype(np.uint16)
@@ -41,8 +44,13 @@ def write_tiny_bundle(directory: Path) -> Parity:
             torch.nn.init.normal_(parameter, std=0.3)
     model.seen[:ITEMS] = 1
     model.seen[5] = 0
+    for tower in model.each():
+        assert isinstance(tower.word_vectors, torch.nn.Embedding)
+        tower.word_vectors.weight.data[[5, ITEMS]] = 0
     model.buckets.set_codebook(torch.randn(1, 2, 16, 8))
-    model.buckets.set_edges(torch.from_numpy(codes_NS.astype(np.int64))[None])
+    model.buckets.set_edges(
+        torch.from_numpy(codes_NS.astype(np.int64))[None], torch.tensor([ITEMS])
+    )
     catalogue = tuple(
         CatalogueItem(item_id=f"item-{n}", title=f"Title {n}" if n else None, popularity=n)
         for n in range(ITEMS)

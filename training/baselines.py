@@ -1,8 +1,10 @@
-"""Baselines that every table shows: popularity, item-kNN and recency-decayed item-kNN.
+"""Baselines that need no training: popularity, item-kNN, recency-decayed and content kNN.
 
 A sub-second kNN is astonishingly strong on sparse shop logs; a model that loses to it should
 not go live.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 from models.types import FloatArray
 from training.data.batches import Windows, unroll
 from training.data.histories import EvaluationSet, Histories
-from training.evaluate import metrics, rank
+from training.evaluate import Ranker, metrics, rank
 
 DECAYS = (0.5, 0.6, 0.7, 0.8, 0.9)
 
@@ -39,12 +41,33 @@ class ItemKnn:
 
     def score(self, items: NDArray[np.int32], windows: Windows) -> FloatArray:
         """Scores (B, N)."""
-        steps = unroll(items, windows)
-        weights = self.decay ** steps.back.astype(np.float32)
-        shape = (len(windows.start), self.similarity_NN.shape[0])
-        history_BN = sp.csr_array((weights, (steps.row, steps.item)), shape=shape)
+        history_BN = _decayed(items, windows, self.decay, self.similarity_NN.shape[0])
         scores_BN: FloatArray = (history_BN @ self.similarity_NN).toarray().astype(np.float32)
         return scores_BN
+
+
+class ContentKnn:
+    """Inner product of an item's content vector and the history's, decayed as in ItemKnn."""
+
+    def __init__(self, vectors_ND: FloatArray, decay: float = 1.0) -> None:
+        self.vectors_ND = vectors_ND
+        self.decay = decay
+
+    def score(self, items: NDArray[np.int32], windows: Windows) -> FloatArray:
+        """Scores (B, N)."""
+        history_BN = _decayed(items, windows, self.decay, len(self.vectors_ND))
+        scores_BN: FloatArray = (history_BN @ self.vectors_ND) @ self.vectors_ND.T
+        return scores_BN
+
+
+def _decayed(
+    items: NDArray[np.int32], windows: Windows, decay: float, catalogue_size: int
+) -> sp.csr_array:
+    """(B, N): what each item of a history still weighs."""
+    steps = unroll(items, windows)
+    weights = decay ** steps.back.astype(np.float32)
+    shape = (len(windows.start), catalogue_size)
+    return sp.csr_array((weights, (steps.row, steps.item)), shape=shape)
 
 
 def item_similarity(histories: Histories, catalogue_size: int) -> sp.csr_array:
@@ -69,13 +92,15 @@ def item_similarity(histories: Histories, catalogue_size: int) -> sp.csr_array:
 
 
 def choose_decay(
-    similarity_NN: sp.csr_array, validation: EvaluationSet, filter_seen: bool
+    make: Callable[[float], Ranker],
+    validation: EvaluationSet,
+    catalogue_size: int,
+    filter_seen: bool,
 ) -> float:
     """The decay of DECAYS with the best NDCG@10 on validation."""
-    size = similarity_NN.shape[0]
 
     def ndcg(decay: float) -> float:
-        ranking = rank(ItemKnn(similarity_NN, decay), validation, size, filter_seen, top=10)
-        return metrics(ranking, size, (10,))["ndcg@10"]
+        ranking = rank(make(decay), validation, catalogue_size, filter_seen, top=0)
+        return metrics(ranking, catalogue_size, (10,))["ndcg@10"]
 
     return max(DECAYS, key=ndcg)

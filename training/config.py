@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
-from models.config import BlockKind, Edges, Frozen, Fusion, Reweighting
+from models.config import BlockKind, Edges, Frozen, Reweighting, Towers
 from training.errors import UserError
 
 Format = Literal[
@@ -48,6 +48,9 @@ class ItemColumns(Frozen):
     item: str | None = None
     title: str | None = None
     text: tuple[str, ...] | None = Field(None, description="joined, in order, into one text")
+    attributes: tuple[str, ...] = Field(
+        (), description="brand, category, cast: each value is a word that only this column has"
+    )
     image: str | None = Field(None, description="a path (relative to the file) or bytes")
 
 
@@ -100,11 +103,19 @@ class ModalityConfig(Frozen):
     batch_size: int = Field(64, ge=1)
 
 
+class WordsConfig(Frozen):
+    """``[encode.words]``: which words of texts and attributes get a learned vector."""
+
+    min_items: int = Field(2, ge=1, description="a word that fewer items have tells nothing")
+    most: int = Field(100_000, ge=0, description="the commonest words only; 0 = no words")
+
+
 class EncodeConfig(Frozen):
     """``[encode]``: content to vectors."""
 
     text: ModalityConfig = ModalityConfig()
     image: ModalityConfig = ModalityConfig()
+    words: WordsConfig = WordsConfig()
     cache: Path | None = Field(None, description="default: <output>/../cache")
 
 
@@ -138,7 +149,10 @@ class FitConfig(Frozen):
     max_history: int = Field(50, ge=1)
     dropout: float = Field(0.2, ge=0, lt=1)
     id_dropout: float = Field(0.1, ge=0, lt=1, description="share of items whose z_ID is hidden")
-    fusion: Fusion = Field("late", description="late, early, id or codes: docs/method.md, 3")
+    towers: Towers = Field(
+        (("words", "id"), ("words", "codes", "id")),
+        description="what each tower sees of an item: codes, words, id (docs/method.md, 3)",
+    )
     block: BlockKind = "ligr"
     reweighting: Reweighting = "additive"
     edges: Edges = "quantile"
@@ -151,6 +165,9 @@ class FitConfig(Frozen):
     batch_tokens: int = Field(8192, ge=1, description="real positions a batch, about")
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.0, ge=0)
+    averaging: float = Field(
+        0.998, ge=0, lt=1, description="what a step keeps of the moving average of weights; 0 = off"
+    )
     accelerator: Literal["auto", "cpu", "gpu"] = "cpu"
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     refit: bool = Field(True, description="export a model trained on everything, as one goes live")

@@ -12,7 +12,7 @@ from models.types import CodeArray, FloatArray
 from training.data.batches import Windows, cut, gather, unroll
 from training.data.histories import EvaluationSet
 
-_SCORED_AT_ONCE = 40_000_000  # scores held at a time: users of a batch times catalogue
+_SCORED_AT_ONCE = 3_000_000  # scores held at a time (users x catalogue), few enough for the cache
 
 
 class Ranker(Protocol):
@@ -26,7 +26,7 @@ class Ranking(NamedTuple):
     """What every metric is made from."""
 
     rank_E: NDArray[np.int64]  # of the held-out item, 1 is best; ties count against it
-    top_EK: NDArray[np.int64]  # the best items, for coverage
+    top_EK: NDArray[np.int64]  # the best items, for coverage; K may be 0
 
 
 class SequenceRanker:
@@ -69,19 +69,23 @@ def rank(
             scores_BN[seen.row, seen.item] = -np.inf
             scores_BN[rows_B, target_B] = target_score_B
         ranks[users] = (scores_BN >= target_score_B[:, None]).sum(axis=1)
-        found = torch.from_numpy(scores_BN).topk(best.shape[1], sorted=True).indices
-        best[users] = found.numpy()
+        if best.shape[1]:
+            best[users] = torch.from_numpy(scores_BN).topk(best.shape[1]).indices.numpy()
     return Ranking(np.maximum(ranks, 1), best)
 
 
 def metrics(ranking: Ranking, catalogue_size: int, cutoffs: tuple[int, ...]) -> dict[str, float]:
-    """recall@k, ndcg@k and coverage@k: means over users, and the share of items ever shown."""
+    """recall@k, ndcg@k and coverage@k: means over users, and the share of items ever shown.
+
+    A ranking without the best items gives no coverage.
+    """
     values = {}
     for k in cutoffs:
         hit = ranking.rank_E <= k
         values[f"recall@{k}"] = float(hit.mean())
         values[f"ndcg@{k}"] = float((hit / np.log2(ranking.rank_E + 1)).mean())
-        values[f"coverage@{k}"] = len(np.unique(ranking.top_EK[:, :k])) / catalogue_size
+        if ranking.top_EK.size:
+            values[f"coverage@{k}"] = len(np.unique(ranking.top_EK[:, :k])) / catalogue_size
     return values
 
 

@@ -20,11 +20,12 @@ from models.quantizer import Quantized, Quantizer, ResidualCodebook
 from models.semantic_id import Resolution, resolve_collisions
 from models.types import CodeArray, FloatArray, Modality
 from training.config import QuantizeConfig
+from training.data.batches import EpochShuffle
 from training.data.histories import Histories
 from training.losses import info_nce
 from training.processes import seed_epoch
+from training.transitions import CONTEXT, Transitions
 
-_CONTEXT = 5  # items of history that sequence-to-item contrast looks back on
 _DECAY = 0.7  # what one step further back is worth to it
 _LAST_RESEED = 0.8  # share of the epochs after which dead codes are left alone, to settle
 
@@ -65,7 +66,7 @@ class QuantizerModule(L.LightningModule):
         self.seen_N = torch.zeros(quantizer.id_residual.num_embeddings, dtype=torch.bool)
         self.seen_N[torch.from_numpy(np.unique(histories.items)).long()] = True
         self.transitions = Transitions.of(histories)
-        self.decay_T = _DECAY ** torch.arange(_CONTEXT - 1, -1, -1.0)
+        self.decay_T = _DECAY ** torch.arange(CONTEXT - 1, -1, -1.0)
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
         """One optimiser for the estimators of mutual information, one for the rest."""
@@ -222,7 +223,8 @@ def fit_quantizer(
     items: DataLoader[Tensor] = DataLoader(
         torch.arange(len(module.seen_N)),  # type: ignore[arg-type]
         batch_size=config.batch_size,
-        shuffle=True,
+        sampler=EpochShuffle(len(module.seen_N), seed),
+        generator=torch.Generator(),  # nothing is drawn from the one that an epoch seeds
     )
     keep = ModelCheckpoint(directory, "last", enable_version_counter=False)
     last = directory / "last.ckpt"
@@ -275,32 +277,3 @@ def code_space(views: Mapping[Modality, View], config: QuantizeConfig) -> CodeSp
         codebook_size=max(2, min(config.codebook_size, vectors)),
         vector_size=config.vector_size,
     )
-
-
-@dataclass(frozen=True)
-class Transitions:
-    """Every step of every history from the items before it; contexts are read when taken."""
-
-    items_J: Tensor
-    at_E: Tensor  # positions in items of the items that come next
-    before_E: Tensor  # how many items of the same history lie before, at most _CONTEXT
-
-    @classmethod
-    def of(cls, histories: Histories) -> "Transitions":
-        """All transitions of these histories."""
-        length = np.diff(histories.offsets)
-        place = np.arange(len(histories.items)) - np.repeat(histories.offsets[:-1], length)
-        at = np.flatnonzero(place > 0)
-        before = np.minimum(place[at], _CONTEXT).astype(np.uint8)
-        return cls(torch.tensor(histories.items), torch.from_numpy(at), torch.from_numpy(before))
-
-    def __len__(self) -> int:
-        return len(self.at_E)
-
-    def take(self, chosen_B: Tensor) -> tuple[Tensor, Tensor]:
-        """Contexts (B, _CONTEXT), oldest first, -1 padded on the left, and next items (B,)."""
-        at_B = self.at_E[chosen_B]
-        steps_T = torch.arange(_CONTEXT, 0, -1)
-        there_BT = self.before_E[chosen_B, None] >= steps_T
-        contexts_BT = self.items_J[(at_B[:, None] - steps_T).clamp_min(0)].long()
-        return torch.where(there_BT, contexts_BT, -1), self.items_J[at_B].long()

@@ -12,13 +12,23 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from models.config import SequenceConfig
 from models.semantic_id import SemanticIdTable
 from models.sequence import SequenceModel
+from models.tower import Tower
+from models.words import ItemWords
 from training.config import FitConfig
-from training.data.batches import Batch, LengthBuckets, Windows, gather, training_windows
+from training.data.batches import (
+    Batch,
+    LengthBuckets,
+    TrainingBatches,
+    Windows,
+    gather,
+    training_windows,
+)
 from training.data.histories import EvaluationSet, Histories
 from training.evaluate import SequenceRanker, metrics, rank
 from training.losses import accidental_hits, sampled_softmax
@@ -51,6 +61,7 @@ class SequenceModule(L.LightningModule):
     ) -> None:
         super().__init__()
         self.model = model
+        self.averaged = moving_average(model, config.averaging)
         self.seed = seed
         self.process = process
         self.config = config
@@ -63,15 +74,13 @@ class SequenceModule(L.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam, with decoupled weight decay where asked for."""
         return torch.optim.AdamW(
-            self.parameters(), self.config.learning_rate, weight_decay=self.config.weight_decay
+            self.model.parameters(),
+            self.config.learning_rate,
+            weight_decay=self.config.weight_decay,
         )
 
     def on_train_epoch_start(self) -> None:
-        """An epoch's batches, dropout and negatives depend on its number and the process alone."""
-        loader = self.trainer.train_dataloader
-        assert isinstance(loader, DataLoader)
-        assert isinstance(loader.batch_sampler, LengthBuckets)
-        loader.batch_sampler.set_epoch(self.current_epoch)
+        """An epoch's dropout and negatives depend on its number and the process alone."""
         seed_epoch(self.seed, self.current_epoch, self.process)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
@@ -79,35 +88,54 @@ class SequenceModule(L.LightningModule):
         history_BT, next_BT = batch.items_BT[:, :-1], batch.items_BT[:, 1:]
         steps_T = torch.arange(history_BT.shape[1], device=history_BT.device)
         real_BT = steps_T < batch.length_B[:, None] - 1
-        hidden_BTD = self.model.encode(self._represent(history_BT), self.codes_NS[history_BT])
-        loss = self.softmax_loss(hidden_BTD[real_BT], next_BT[real_BT])
+        seen = [self._represent(tower, history_BT) for tower in self.model.each()]
+        hidden_BTD = self.model.encode(torch.cat(seen, dim=-1), self.codes_NS[history_BT])
+        user_JD, next_J = hidden_BTD[real_BT], next_BT[real_BT]
+        users = zip(self.model.each(), torch.split(user_JD, self.config.width, dim=-1), strict=True)
+        loss = torch.stack([self.softmax_loss(t, user_JW, next_J) for t, user_JW in users]).sum()
         self.log("train/loss", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=1)
         return loss
 
-    def softmax_loss(self, user_JD: Tensor, next_J: Tensor) -> Tensor:
-        """Cross-entropy of the next item, over all items or over negatives drawn for the batch."""
+    def softmax_loss(self, tower: Tower, user_JW: Tensor, next_J: Tensor) -> Tensor:
+        """Cross-entropy of the next item, over all items or over negatives drawn for the batch.
+
+        Every tower learns to score by itself, from negatives of its own: towers that err apart
+        from each other are worth more when their scores are summed.
+        """
         size, negatives = self.model.config.catalogue_size, self.config.negatives
         if negatives == 0 or size <= negatives:
             everything_N = torch.arange(size, device=next_J.device)
-            return F.cross_entropy(user_JD @ self._represent(everything_N).T, next_J)
+            return F.cross_entropy(user_JW @ self._represent(tower, everything_N).T, next_J)
         drawn_C = torch.randint(size, (negatives,), device=next_J.device)
-        own_JD, drawn_CD = self._represent(next_J), self._represent(drawn_C)
-        return sampled_softmax(user_JD, own_JD, drawn_CD, accidental_hits(next_J, drawn_C), size)
+        own_JW, drawn_CW = self._represent(tower, next_J), self._represent(tower, drawn_C)
+        return sampled_softmax(user_JW, own_JW, drawn_CW, accidental_hits(next_J, drawn_C), size)
 
-    def _represent(self, items: Tensor) -> Tensor:
-        """Item vectors with ID dropout: a share of the positions show codes only."""
-        keep = torch.rand(*items.shape, 1, device=items.device) >= self.config.id_dropout
-        return self.model.represent(self.codes_NS[items], items, keep)
+    def _represent(self, tower: Tower, items: Tensor) -> Tensor:
+        """Item vectors with ID dropout: a share of the positions show no z_ID.
+
+        That teaches the model to live without it, as it must for an item nobody has clicked yet.
+        """
+        kept = torch.rand(*items.shape, 1, device=items.device) >= self.config.id_dropout
+        return tower.represent(self.codes_NS[items], items, self.model.seen[items] * kept)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """The moving average follows."""
+        self.averaged.update_parameters(self.model)
+
+    def averaged_model(self) -> SequenceModel:
+        """What is validated and exported."""
+        assert isinstance(self.averaged.module, SequenceModel)
+        return self.averaged.module
 
     def on_train_epoch_end(self) -> None:
         """Full-ranking validation, once an epoch."""
         if self.validation is None:
             return
         mine = self.validation.share(self.process)
-        ranker = SequenceRanker(self.model, self.codes_NS.cpu().numpy().astype(np.uint16))
+        codes_NS = self.codes_NS.cpu().numpy().astype(np.uint16)
+        ranker = SequenceRanker(self.averaged_model(), codes_NS)
         size = self.model.config.catalogue_size
-        values = metrics(rank(ranker, mine, size, self.filter_seen, top=10), size, (10,))
-        self.model.train()
+        values = metrics(rank(ranker, mine, size, self.filter_seen, top=0), size, (10,))
         # Processes hold shares of users that may differ by one: weigh them, then take the mean.
         weight = len(mine.user) * self.process.count / len(self.validation.user)
         for name in ("ndcg@10", "recall@10"):
@@ -115,36 +143,43 @@ class SequenceModule(L.LightningModule):
             self.log(f"validation/{name}", value, prog_bar=name == "ndcg@10", sync_dist=True)
 
 
+def moving_average(model: SequenceModel, decay: float) -> AveragedModel:
+    """Weights averaged over steps, exponentially; the first steps soon forget where they began.
+
+    What is validated and exported. Late steps of sparse data wander around what they look for:
+    their average is better than any of them, and changes smoothly from epoch to epoch.
+    """
+
+    @torch.no_grad()
+    def follow(averaged: Any, current: Any, count: Tensor | int) -> None:
+        steps = int(count)
+        share = 1 - min(decay, (1 + steps) / (10 + steps))
+        torch._foreach_lerp_(averaged, current, share)
+
+    return AveragedModel(model, multi_avg_fn=follow).requires_grad_(False)
+
+
 def new_model(
-    config: SequenceConfig, table: SemanticIdTable, codewords_MLKQ: Tensor, histories: Histories
+    config: SequenceConfig,
+    table: SemanticIdTable,
+    codewords_MLKQ: Tensor,
+    words: ItemWords,
+    histories: Histories,
 ) -> SequenceModel:
     """A fresh model that knows the code space and which items training will see."""
     model = SequenceModel(config)
     model.seen[torch.from_numpy(np.unique(histories.items)).long()] = 1.0
-    if hasattr(model, "code_embedding"):
-        _start_from_codewords(model, codewords_MLKQ)
+    for tower in model.each():
+        tower.learn_words(words)
+        tower.start_from_codewords(codewords_MLKQ)
     if config.reweighting != "off":
         windows = training_windows(histories, config.max_history)
         chosen = np.random.default_rng(0).permutation(len(windows.start))[:_EDGE_SAMPLE]
         sample = gather(histories.items, Windows(windows.start[chosen], windows.length[chosen]))
         codes_NS = torch.from_numpy(table.codes_NS.astype(np.int64))
         model.buckets.set_codebook(codewords_MLKQ)
-        model.buckets.set_edges(codes_NS[sample.items_BT])
+        model.buckets.set_edges(codes_NS[sample.items_BT], sample.length_B)
     return model
-
-
-@torch.no_grad()
-def _start_from_codewords(model: SequenceModel, codewords_MLKQ: Tensor) -> None:
-    """Start code embeddings as a random rotation of the codewords they stand for.
-
-    Items whose quantized vectors are alike then start alike; size as of z_ID.
-    """
-    space = model.config.code_space
-    rotation_QW = torch.randn(space.vector_size, model.config.width)
-    start_MLKW = codewords_MLKQ @ rotation_QW
-    start_MLKW *= 0.02 / (start_MLKW.square().sum(1).mean().sqrt() + 1e-12)
-    shape = (len(space.modalities), space.levels, space.codebook_size + 1, -1)
-    model.code_embedding.weight.view(shape)[:, :, :-1] = start_MLKW
 
 
 def fit_sequence(
@@ -190,11 +225,18 @@ def fit_sequence(
     )
     batches, last = _batches(histories, config, seed, process), directory / "last.ckpt"
     loop.fit(module, batches, ckpt_path=last if last.exists() else None, weights_only=True)
-    if validation is None:
-        return Fitted(model, epochs, None)
-    best = torch.load(keep.best_model_path, weights_only=True)
+    fitted = _best(module, keep) if validation else Fitted(module.averaged_model(), epochs, None)
+    for tower in fitted.model.each():
+        tower.fold_words()
+    return fitted
+
+
+def _best(module: SequenceModule, kept: ModelCheckpoint) -> Fitted:
+    """The model of the epoch with the best validation."""
+    best = torch.load(kept.best_model_path, weights_only=True)
     module.load_state_dict(best["state_dict"])
-    return Fitted(model, int(best["epoch"]) + 1, float(keep.best_model_score or 0.0))
+    score = float(kept.best_model_score or 0.0)
+    return Fitted(module.averaged_model(), int(best["epoch"]) + 1, score)
 
 
 def _distribution(process: Process, config: FitConfig) -> dict[str, Any]:
@@ -217,9 +259,8 @@ def _batches(
     windows = training_windows(histories, config.max_history)
     positions = max(1, config.batch_tokens // process.count)
     return DataLoader(
-        range(len(windows.start)),  # type: ignore[arg-type]
-        batch_sampler=LengthBuckets(windows.length, positions, seed, process),
-        collate_fn=lambda rows: gather(
-            histories.items, Windows(windows.start[rows], windows.length[rows])
-        ),
+        TrainingBatches(histories.items, windows),
+        sampler=LengthBuckets(windows.length, positions, seed, process),
+        batch_size=None,  # the sampler draws whole batches
+        generator=torch.Generator(),  # nothing is drawn from the one that an epoch seeds
     )

@@ -16,7 +16,7 @@ from training.behaviour import behaviour_embeddings
 from training.config import RunConfig
 from training.curves import make_loggers
 from training.data.histories import EvaluationSet, Histories
-from training.encoders.encode import load_embeddings
+from training.encoders.encode import load_embeddings, load_words
 from training.fit_quantizer import View, build_table, code_space, fit_quantizer
 from training.fit_sequence import Fitted, fit_sequence, new_model
 from training.health import code_health
@@ -67,7 +67,9 @@ def learn_sequence(
     """A sequence model over the semantic IDs in the folder ``codes``; weights to ``directory``."""
     table, codewords_MLKQ = outputs.semantic_ids(codes)
     _seed(config)
-    model = new_model(outputs.architecture(config, table), table, codewords_MLKQ, histories)
+    words = load_words(config.output / "encode")
+    architecture = outputs.architecture(config, table)
+    model = new_model(architecture, table, codewords_MLKQ, words, histories)
     fitted = fit_sequence(
         model,
         table,

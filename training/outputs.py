@@ -15,6 +15,7 @@ from models.semantic_id import SemanticIdTable
 from models.sequence import SequenceModel
 from training.config import RunConfig
 from training.data.dataset import PreparedDataset
+from training.encoders.encode import load_words
 
 SPACE, CODEWORDS, HEALTH = "code_space.json", "codewords.safetensors", "health.json"
 FITTED, EVALUATION = "fitted.json", "evaluation.json"
@@ -33,8 +34,12 @@ def semantic_ids(directory: Path) -> tuple[SemanticIdTable, torch.Tensor]:
 
 
 def architecture(config: RunConfig, table: SemanticIdTable) -> SequenceConfig:
-    """The sequence model that the configuration asks for."""
+    """The sequence model that the configuration asks for, as far as items have words."""
     fit = config.fit
+    towers = fit.towers
+    if not load_words(config.output / "encode").vocabulary_size:
+        wordless = (tuple(source for source in tower if source != "words") for tower in towers)
+        towers = tuple(filter(None, wordless)) or (("id",),)
     return SequenceConfig(
         code_space=table.space,
         catalogue_size=len(table),
@@ -43,7 +48,7 @@ def architecture(config: RunConfig, table: SemanticIdTable) -> SequenceConfig:
         blocks=fit.blocks,
         heads=fit.heads,
         dropout=fit.dropout,
-        fusion=fit.fusion,
+        towers=towers,
         block=fit.block,
         reweighting=fit.reweighting,
         edges=fit.edges,

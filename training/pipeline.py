@@ -90,7 +90,9 @@ def _evaluate(config: RunConfig, directory: Path) -> str:
         config.output / "fit" / "weights.safetensors", outputs.architecture(config, table)
     )
     similarity = baselines.item_similarity(training, size)
-    decay = baselines.choose_decay(similarity, validation, seen)
+    decay = baselines.choose_decay(
+        lambda decay: baselines.ItemKnn(similarity, decay), validation, size, seen
+    )
     rankers: dict[str, Ranker] = {
         "popularity": baselines.Popularity(training, size),
         "item-knn": baselines.ItemKnn(similarity),

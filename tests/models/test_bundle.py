@@ -33,7 +33,11 @@ def directory(tmp_path: Path) -> Path:
             "name": "test",
             "created_at": "2026-01-01T00:00:00+00:00",
             "architecture": SequenceConfig(
-                code_space=space, catalogue_size=ITEMS, max_history=3, width=4, fusion="early"
+                code_space=space,
+                catalogue_size=ITEMS,
+                max_history=3,
+                width=4,
+                towers=(("codes", "id"),),
             ),
             "onnx_inputs": bundle.onnx_inputs(2),
             "onnx_outputs": bundle.onnx_outputs(4),
@@ -77,7 +81,7 @@ def test_a_missing_file_is_refused_by_name(directory: Path, name: str) -> None:
 
 def test_a_newer_schema_is_refused(directory: Path) -> None:
     edit_manifest(directory, schema_version=bundle.SCHEMA_VERSION + 1)
-    with pytest.raises(BundleError, match=r"schema version 2, this release reads 1"):
+    with pytest.raises(BundleError, match=r"schema version 3, this release reads 2"):
         bundle.read(directory)
 
 

@@ -25,7 +25,7 @@ def model(reweighting: Reweighting = "additive") -> SequenceModel:
     made.seen.fill_(1)
     if reweighting != "off":
         made.buckets.set_codebook(torch.randn(1, 2, 16, 8))
-        made.buckets.set_edges(torch.randint(16, (8, 12, SPACE.slots)))
+        made.buckets.set_edges(torch.randint(16, (8, 12, SPACE.slots)), torch.full((8,), 12))
     return made.eval()
 
 

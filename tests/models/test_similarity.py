@@ -44,9 +44,14 @@ def test_pairs_are_every_modality_with_itself_and_content_across() -> None:
     assert modality_pairs(SPACE) == ((0, 0), (1, 1), (2, 2), (0, 1))
 
 
+def full(codes_BTS: torch.Tensor) -> torch.Tensor:
+    """Lengths of histories without padding."""
+    return torch.full((codes_BTS.shape[0],), codes_BTS.shape[1])
+
+
 def test_more_similar_pairs_never_get_a_lower_bucket() -> None:
     module, codes_BTS = buckets(), codes()
-    module.set_edges(codes_BTS)
+    module.set_edges(codes_BTS, full(codes_BTS))
     found_BPTT = module(codes_BTS).index_BPTT
     vectors_BTMQ = module.quantized(codes_BTS)
     for p, (first, second) in enumerate(module.pairs):
@@ -59,10 +64,11 @@ def test_more_similar_pairs_never_get_a_lower_bucket() -> None:
 
 def test_quantile_edges_fill_all_buckets_about_evenly() -> None:
     module, codes_BTS = buckets(5), codes(16, 20)
-    module.set_edges(codes_BTS)
+    module.set_edges(codes_BTS, full(codes_BTS))
+    below = torch.ones(20, 20, dtype=torch.bool).tril(-1)
     share_PN = torch.stack(
         [
-            pair.flatten().bincount(minlength=5) / pair.numel()
+            pair[:, below].flatten().bincount(minlength=5) / pair[:, below].numel()
             for pair in module(codes_BTS).index_BPTT.unbind(1)
         ]
     )
@@ -70,9 +76,19 @@ def test_quantile_edges_fill_all_buckets_about_evenly() -> None:
     assert (share_PN[:, 1:] > 0.1).all()
 
 
+def test_padding_moves_no_edge() -> None:
+    """Padding is alike to itself: counted, it would take most buckets for itself."""
+    module, padded, codes_BTS = buckets(16), buckets(16), codes(16, 8)
+    module.set_edges(codes_BTS, full(codes_BTS))
+    much = codes_BTS[:1, :1].expand(16, 40, -1)
+    padded.set_edges(torch.cat([codes_BTS, much], dim=1), full(codes_BTS))
+    assert torch.equal(module.bucket_of, padded.bucket_of)
+    assert len(module(codes_BTS).index_BPTT[:, 0].unique()) == 15
+
+
 def test_a_missing_modality_has_its_own_bucket() -> None:
     module, codes_BTS = buckets(), codes()
-    module.set_edges(codes_BTS)
+    module.set_edges(codes_BTS, full(codes_BTS))
     image = slice(SPACE.levels, 2 * SPACE.levels)
     codes_BTS[0, 2, image] = SPACE.null_code
     found_BPTT = module(codes_BTS).index_BPTT

@@ -43,7 +43,7 @@ def test_onnx_and_torch_agree_and_batching_changes_nothing(tiny: Bundle) -> None
 
 
 def test_an_item_outside_the_catalogue_is_scored_by_its_codes_alone(tiny: Bundle) -> None:
-    codes_S = tiny.semantic_ids.codes_NS[5]  # item 5's z_ID is null as well
+    codes_S = tiny.semantic_ids.codes_NS[5]  # item 5 has no z_ID and no words either
     providers: tuple[Provider, ...] = ("cpu", "torch")
     for provider in providers:
         scorer = make_scorer(tiny, provider, 1)

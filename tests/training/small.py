@@ -6,12 +6,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.types import Modality
+from models.words import ItemWords
 from training.behaviour import behaviour_embeddings
 from training.data.histories import Histories, Part
 from training.fit_quantizer import View
 
 GROUPS, PER_GROUP = 6, 12
 ITEMS = GROUPS * PER_GROUP
+
+
+# Every item has a word of its group's, and one that it shares with the item after it.
+WORDS = ItemWords(
+    np.arange(0, 2 * ITEMS + 1, 2),
+    np.stack([np.arange(ITEMS) // PER_GROUP, GROUPS + np.arange(ITEMS) // 2], 1)
+    .ravel()
+    .astype(np.int32),
+    GROUPS + ITEMS // 2,
+)
 
 
 class World(NamedTuple):

@@ -9,13 +9,19 @@ from models.config import CodeSpace, Reweighting, SequenceConfig
 from models.semantic_id import SemanticIdTable
 from models.sequence import SequenceModel
 from models.types import Modality
-from tests.training.small import ITEMS, histories
+from tests.training.small import ITEMS, WORDS, histories
 from training.baselines import Popularity
 from training.config import FitConfig
 from training.curves import make_loggers
 from training.data.histories import EvaluationSet, Histories, Part, targets
 from training.evaluate import SequenceRanker, metrics, rank
-from training.fit_sequence import Fitted, SequenceModule, fit_sequence, new_model
+from training.fit_sequence import (
+    Fitted,
+    SequenceModule,
+    fit_sequence,
+    moving_average,
+    new_model,
+)
 from training.progress import trainer_options
 
 CONFIG = FitConfig(
@@ -51,7 +57,7 @@ def fresh(flow: Histories, reweighting: Reweighting = "additive") -> SequenceMod
         reweighting=reweighting,
         buckets=8,
     )
-    return new_model(config, table(), torch.randn(1, 2, 16, 8), flow)
+    return new_model(config, table(), torch.randn(1, 2, 16, 8), WORDS, flow)
 
 
 def fit(directory: Path, epochs: int = 12, validation: EvaluationSet | None = None) -> Fitted:
@@ -103,9 +109,13 @@ def module(negatives: int) -> SequenceModule:
 
 def test_sampled_softmax_estimates_the_full_one() -> None:
     """With log-q correction the sampled loss is near the full loss, not near that of 50 items."""
-    user_JD, next_J = torch.randn(200, 32), torch.randint(ITEMS, (200,))
-    full = float(module(ITEMS).softmax_loss(user_JD, next_J).detach())
-    sampled = [float(module(50).softmax_loss(user_JD, next_J).detach()) for _ in range(5)]
+    user_JW, next_J = torch.randn(200, CONFIG.width), torch.randint(ITEMS, (200,))
+
+    def loss(negatives: int) -> float:
+        one = module(negatives)
+        return float(one.softmax_loss(one.model.each()[0], user_JW, next_J).detach())
+
+    full, sampled = loss(ITEMS), [loss(50) for _ in range(5)]
     assert full == pytest.approx(np.log(ITEMS), abs=0.2)
     assert np.mean(sampled) == pytest.approx(full, abs=0.1)
 
@@ -128,3 +138,32 @@ def test_only_items_of_the_training_part_have_an_id_residual() -> None:
     training = histories().up_to(Part.TRAIN)
     seen = fresh(training).seen.flatten().nonzero().flatten().tolist()
     assert seen == np.unique(training.items).tolist()
+
+
+def test_what_is_kept_is_the_moving_average_of_weights() -> None:
+    """It follows the weights, lies between first and last, and early steps weigh little."""
+    training = histories().up_to(Part.TRAIN)
+    model = fresh(training)
+    average = moving_average(model, decay=0.5)
+    weight = model.get_parameter("towers.0.id_embedding.weight")
+    followed = average.module.get_parameter("towers.0.id_embedding.weight")
+    for step in range(1, 6):
+        weight.data.fill_(step)
+        average.update_parameters(model)
+    assert not followed.requires_grad
+    # min(decay, (1 + n) / (10 + n)) after n steps: 1, then 2/11, 3/12, 4/13 and 5/14 are kept.
+    expected = 1.0
+    for steps in range(1, 5):
+        kept = (1 + steps) / (10 + steps)
+        expected = kept * expected + (1 - kept) * (steps + 1)
+    torch.testing.assert_close(followed, torch.full_like(followed, expected))
+
+
+def test_towers_learn_apart() -> None:
+    """A tower's loss moves no weight of another tower."""
+    one = module(ITEMS)
+    first, second = one.model.each()
+    user_JW = torch.randn(20, CONFIG.width)
+    one.softmax_loss(first, user_JW, torch.randint(ITEMS, (20,))).backward()  # type: ignore[no-untyped-call]
+    assert any(parameter.grad is not None for parameter in first.parameters())
+    assert all(parameter.grad is None for parameter in second.parameters())

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,52 +14,12 @@ from models.bundle import Bundle
 from service.app import create_app
 from service.settings import Settings
 from tests.simulated_shop import Shop
-
-PROGRAM = Path(sys.executable).with_name("bbqrec-train")
-TOML = """
-name = "simulated-shop"
-output = "{output}"
-seed = 1
-[interactions]
-path = "{shop.interactions}"
-[items]
-path = "{shop.items}"
-columns.title = "title"
-columns.text = ["title", "description"]
-columns.image = "image_path"
-keep_unseen = true
-[filter]
-k_core = 3
-[quantize]
-codebook_size = 16
-levels = 3
-vector_size = 16
-hidden_size = 32
-batch_size = 60
-epochs = 20
-[fit]
-width = 32
-blocks = 1
-heads = 1
-batch_tokens = 512
-learning_rate = 5e-3
-epochs = 8
-patience = 3
-"""
-
-
-def train(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [PROGRAM, *arguments], capture_output=True, text=True, timeout=300, check=False
-    )
+from tests.training.shop_run import train, write_config
 
 
 @pytest.fixture(scope="module")
 def config(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("run")
-    path = directory / "run.toml"
-    path.write_text(TOML.format(shop=shop, output=directory / "out"))
-    return path
+    return write_config(shop, tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture(scope="module")

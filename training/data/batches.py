@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Sampler
+from torch.utils.data import Dataset, Sampler
 
 from training.data.histories import Histories
 from training.processes import ALONE, Process
@@ -74,6 +74,37 @@ def unroll(items: NDArray[np.int32], windows: Windows) -> Steps:
     return Steps(row, windows.length[row] - 1 - place, items[windows.start[row] + place])
 
 
+class TrainingBatches(Dataset[Batch]):
+    """Reads a batch of windows by their indices."""
+
+    def __init__(self, items: NDArray[np.int32], windows: Windows) -> None:
+        self.items = items
+        self.windows = windows
+
+    def __getitem__(self, rows: list[int]) -> Batch:
+        return gather(self.items, Windows(self.windows.start[rows], self.windows.length[rows]))
+
+
+class EpochShuffle(Sampler[int]):
+    """All rows in random order, from ``seed`` and the epoch's number alone."""
+
+    def __init__(self, rows: int, seed: int) -> None:
+        self.rows = rows
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before every epoch."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        """Indices of rows."""
+        yield from np.random.default_rng((self.seed, self.epoch)).permutation(self.rows).tolist()
+
+    def __len__(self) -> int:
+        return self.rows
+
+
 class LengthBuckets(Sampler[list[int]]):
     """Batches of windows of like length, about ``batch_tokens`` positions each.
 
@@ -96,7 +127,7 @@ class LengthBuckets(Sampler[list[int]]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """To be called before every epoch; Lightning does so for samplers, not for batches."""
+        """Lightning calls this before every epoch."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[list[int]]:

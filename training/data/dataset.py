@@ -77,8 +77,8 @@ class DatasetCard(Frozen):
 class PreparedDataset:
     """The prepared data in memory.
 
-    items: one row an item_index, in order: item_index, item_id, title, text, image_path,
-    image_bytes; nulls where there is no content.
+    items: one row an item_index, in order: item_index, item_id, title, text, attributes,
+    image_path, image_bytes; nulls where there is no content.
     """
 
     directory: Path

@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from training.data.columns import IMAGE, ITEM, TEXT, TITLE, Columns
 from training.data.formats import GENRES, Role, find_files, recognise
 from training.data.records import Row, open_table
 from training.data.rejects import Reason, SourceRejects
+from training.encoders.words import attribute_words
 from training.errors import UserError
 
 CHUNK = 5_000  # items held at a time: each may hold a picture
@@ -22,6 +23,7 @@ CONTENT = {
     "item_id": pl.String(),
     "title": pl.String(),
     "text": pl.String(),
+    "attributes": pl.String(),
     "image_path": pl.String(),
     "image_bytes": pl.Binary(),
 }
@@ -42,6 +44,7 @@ class _Roles(NamedTuple):
     title: str | None
     image: str | None
     text: list[str]
+    attributes: list[str]
 
 
 def read_items(config: ItemsConfig, rejects: SourceRejects, scratch: Path) -> Catalogue:
@@ -75,7 +78,8 @@ def _read(
     table = open_table(path, layout, rejects)
     roles = _roles(Columns(path, table.names, SECTION), config)
     flags = [name for name in GENRES if layout.name == "movielens" and name in table.names]
-    for row in table.rows([roles.item, roles.title, roles.image, *roles.text, *flags]):
+    asked = [roles.item, roles.title, roles.image, *roles.text, *roles.attributes, *flags]
+    for row in table.rows(asked):
         item_id = _identifier(row.values[0])
         if item_id is None:
             rejects.add(path, row.line, Reason.MISSING_ITEM, _excerpt(row))
@@ -83,10 +87,20 @@ def _read(
             rejects.add(path, row.line, Reason.DUPLICATE_ITEM, _excerpt(row))
         else:
             seen.add(item_id)
-            _, title, image, *texts = row.values
-            named = [*texts[: len(roles.text)], _flagged(flags, texts[len(roles.text) :])]
-            text = "\n".join(filter(None, map(_plain_text, named)))
-            yield item_id, _plain_text(title) or None, text or None, *pictures.find(item_id, image)
+            _, title, image, *values = row.values
+            texts, attributes, raised = _cut(values, len(roles.text), len(roles.attributes))
+            text = "\n".join(filter(None, map(_plain_text, [*texts, _flagged(flags, raised)])))
+            words = " ".join(chain.from_iterable(map(_words, roles.attributes, attributes)))
+            described = _plain_text(title) or None, text or None, words or None
+            yield item_id, *described, *pictures.find(item_id, image)
+
+
+def _words(column: str, value: Any) -> list[str]:
+    return attribute_words(column, _plain_text(value))
+
+
+def _cut(values: list[Any], first: int, second: int) -> tuple[list[Any], list[Any], list[Any]]:
+    return values[:first], values[first : first + second], values[first + second :]
 
 
 def _roles(columns: Columns, config: ItemsConfig) -> _Roles:
@@ -96,6 +110,7 @@ def _roles(columns: Columns, config: ItemsConfig) -> _Roles:
         columns.optional("title", asked.title, TITLE),
         columns.optional("image", asked.image, IMAGE),
         columns.every("text", asked.text, TEXT),
+        columns.every("attributes", asked.attributes, ()),
     )
 
 

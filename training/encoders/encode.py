@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 
 import polars as pl
 from PIL.Image import Image
+from safetensors.numpy import load_file, save_file
 
 from models.types import Modality
+from models.words import ItemWords
 from training.config import EncodeConfig, ModalityConfig
 from training.encoders.cache import VectorCache
 from training.encoders.contents import Contents, Pictures, Reject, Texts
@@ -17,8 +19,9 @@ from training.encoders.embed import embed
 from training.encoders.embeddings import ItemEmbeddings, file_of
 from training.encoders.interface import Content, Encoder
 from training.encoders.vectors import read_vectors
+from training.encoders.words import item_words
 
-SUMMARY, REJECTS = "encode.json", "encode_rejects.jsonl"
+SUMMARY, REJECTS, WORDS = "encode.json", "encode_rejects.jsonl", "words.safetensors"
 CONTENT = (Modality.TEXT, Modality.IMAGE)
 
 
@@ -72,8 +75,8 @@ def encode_items(
 ) -> dict[Modality, ItemEmbeddings]:
     """Encode every item's content and write embeddings, ``encode.json`` and rejects.
 
-    ``items`` has the columns item_index, item_id, text, image_path and image_bytes, one row an
-    item in index order. A modality that no item has, or that is switched off, is left out.
+    ``items`` has the columns item_index, item_id, text, attributes, image_path and image_bytes, one
+    row an item in index order. A modality that no item has, or that is switched off, is left out.
     """
     if items["item_index"].to_list() != list(range(len(items))):
         raise ValueError("items must have one row an item, in item_index order")
@@ -82,6 +85,7 @@ def encode_items(
         Modality.IMAGE: _encode(Pictures, items, config.image, encoders.image, cache, "pictures"),
     }
     _write(directory, outcomes)
+    save_file(item_words(items, config.words).arrays(), directory / WORDS)
     return {m: outcome.embeddings for m, outcome in outcomes.items() if outcome.embeddings}
 
 
@@ -89,6 +93,11 @@ def load_embeddings(directory: Path) -> dict[Modality, ItemEmbeddings]:
     """Read back what ``encode_items`` wrote, in the order of modalities."""
     paths = {modality: file_of(directory, modality) for modality in CONTENT}
     return {m: ItemEmbeddings.read(path) for m, path in paths.items() if path.exists()}
+
+
+def load_words(directory: Path) -> ItemWords:
+    """Read back the words of items."""
+    return ItemWords.from_arrays(load_file(directory / WORDS))
 
 
 def _encode(

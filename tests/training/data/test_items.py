@@ -19,6 +19,18 @@ def prepare_items(tmp_path: Path, name: str, content: str | bytes, **options: An
     return run(log, items={"path": items} | options)
 
 
+def test_attributes_are_words_of_their_own_column(tmp_path: Path) -> None:
+    prepared = prepare_items(
+        tmp_path,
+        "items.csv",
+        "item_id,title,brand,tags\na,Red,Acme & Co,17 red\nb,Acme,,\n",
+        columns={"text": ["title"], "attributes": ["brand", "tags"]},
+    )
+    assert prepared.item("a")["attributes"] == "brand=acme brand=co tags=17 tags=red"
+    assert prepared.item("a")["text"] == "Red"
+    assert prepared.item("b")["attributes"] is None
+
+
 def test_text_columns_are_joined_in_order(tmp_path: Path) -> None:
     prepared = prepare_items(
         tmp_path,
@@ -34,6 +46,7 @@ def test_text_columns_are_joined_in_order(tmp_path: Path) -> None:
         "item_id": "c",
         "title": None,
         "text": None,
+        "attributes": None,
         "image_path": None,
         "image_bytes": None,
     }

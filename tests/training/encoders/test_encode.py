@@ -24,6 +24,7 @@ SCHEMA = {
     "item_id": pl.String,
     "title": pl.String,
     "text": pl.String,
+    "attributes": pl.String,
     "image_path": pl.String,
     "image_bytes": pl.Binary,
 }
@@ -34,7 +35,7 @@ def items(
 ) -> pl.DataFrame:
     pictures = pictures or [None] * len(texts)
     rows = [
-        (n, f"item-{n}", None, text, None, picture)
+        (n, f"item-{n}", None, text, None, None, picture)
         for n, (text, picture) in enumerate(zip(texts, pictures, strict=True))
     ]
     return pl.DataFrame(rows, SCHEMA, orient="row")

@@ -1,0 +1,102 @@
+"""A tower: vectors of its own for items, and blocks that turn a history of them into a user vector.
+
+Towers share nothing but the items' similarity buckets, so that what one learns by heart another may
+not: their summed scores are better than any one's.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from models.attention import Block, SasRecBlock
+from models.config import SequenceConfig, Source
+from models.dropout import Dropout
+from models.similarity import Buckets
+from models.words import ItemWords, WordBag
+
+
+class Tower(nn.Module):
+    """Item vectors and user vectors of width W. Shapes: the legend in models/types.py.
+
+    An item is the sum of what the tower sees of it: its code vector, the sum of its code
+    embeddings; its word vector; and z_ID, its own learnable ID residual, which is null for an item
+    that training never saw.
+    """
+
+    def __init__(self, config: SequenceConfig, sources: Sequence[Source]) -> None:
+        super().__init__()
+        self.space = config.code_space
+        self.items = config.catalogue_size
+        self.width = config.width
+        if "codes" in sources:
+            codes = self.space.slots * (self.space.codebook_size + 1)
+            self.code_embedding = nn.Embedding(codes, self.width)
+            nn.init.normal_(self.code_embedding.weight, std=0.02 / self.space.slots**0.5)
+        if "words" in sources:  # a WordBag while it is being learned
+            self.word_vectors: nn.Module = self._word_table()
+        if "id" in sources:
+            self.id_embedding = nn.Embedding(self.items + 1, self.width)
+            nn.init.normal_(self.id_embedding.weight, std=0.02)
+        kind = Block if config.block == "ligr" else SasRecBlock
+        self.blocks = nn.ModuleList(kind(config) for _ in range(config.blocks))
+        self.dropout = Dropout(config.dropout)
+        self.final_norm = nn.LayerNorm(self.width)
+        if config.block == "sasrec":
+            self.position = nn.Parameter(torch.randn(config.max_history, self.width) * 0.02)
+
+    def represent(self, codes_BTS: Tensor, item_index_BT: Tensor, known_BT1: Tensor) -> Tensor:
+        """Item vectors, (..., W), of any leading shape; z_ID only where ``known`` is 1."""
+        parts = []
+        if hasattr(self, "code_embedding"):
+            offsets_S = torch.arange(self.space.slots, device=codes_BTS.device)
+            places_BTS = codes_BTS + offsets_S * (self.space.codebook_size + 1)
+            parts.append(self.code_embedding(places_BTS).sum(-2))
+        if hasattr(self, "word_vectors"):
+            parts.append(self.word_vectors(item_index_BT))
+        if hasattr(self, "id_embedding"):
+            parts.append(self.id_embedding(item_index_BT) * known_BT1)
+        total_BTW: Tensor = torch.stack(parts).sum(0)
+        return total_BTW
+
+    def forward(self, items_BTW: Tensor, buckets: Buckets | None) -> Tensor:
+        """A user vector after every item of the history, (B, T, W) -> (B, T, W)."""
+        x_BTW = items_BTW * self.width**0.5
+        if hasattr(self, "position"):
+            x_BTW = x_BTW + self.position[: x_BTW.shape[1]]
+        x_BTW = self.dropout(x_BTW)
+        for block in self.blocks:
+            x_BTW = block(x_BTW, buckets)
+        normed_BTW: Tensor = self.final_norm(x_BTW)
+        return normed_BTW
+
+    @torch.no_grad()
+    def start_from_codewords(self, codewords_MLKQ: Tensor) -> None:
+        """Start code embeddings as a random rotation of the codewords they stand for.
+
+        Items whose quantized vectors are alike then start alike; size as of z_ID.
+        """
+        if not hasattr(self, "code_embedding"):
+            return
+        rotation_QW = torch.randn(self.space.vector_size, self.width)
+        start_MLKW = codewords_MLKQ @ rotation_QW
+        start_MLKW *= 0.02 / (start_MLKW.square().sum(1).mean().sqrt() + 1e-12)
+        shape = (len(self.space.modalities), self.space.levels, self.space.codebook_size + 1, -1)
+        self.code_embedding.weight.view(shape)[:, :, :-1] = start_MLKW
+
+    def learn_words(self, item_words: ItemWords) -> None:
+        """Before training: make the word vectors sums of learnable ones."""
+        if hasattr(self, "word_vectors"):
+            self.word_vectors = WordBag(item_words, self.width)
+
+    def fold_words(self) -> None:
+        """After training: keep the sums, all that is needed from then on."""
+        bag = getattr(self, "word_vectors", None)
+        if isinstance(bag, WordBag):
+            self.word_vectors = self._word_table()
+            self.word_vectors.weight.data.copy_(bag.table())
+
+    def _word_table(self) -> nn.Embedding:
+        table = nn.Embedding(self.items + 1, self.width)
+        nn.init.zeros_(table.weight)
+        return table

@@ -1,0 +1,26 @@
+import polars as pl
+
+from training.config import WordsConfig
+from training.encoders.words import item_words
+
+ITEMS = pl.DataFrame(
+    {
+        "item_index": [0, 1, 2, 3],
+        "text": ["Red lipstick, red!", None, "matte RED", "Lonely"],
+        "attributes": ["brand=acme", "brand=acme", None, "brand=other"],
+    },
+    {"item_index": pl.UInt32, "text": pl.String, "attributes": pl.String},
+)
+
+
+def test_words_that_several_items_share_are_kept_once_an_item() -> None:
+    found = item_words(ITEMS, WordsConfig(min_items=2))
+    assert found.vocabulary_size == 2  # brand=acme and red, in both items each
+    assert found.offsets.tolist() == [0, 2, 3, 4, 4]
+    assert found.words_J.tolist() == [0, 1, 0, 1]
+
+
+def test_the_commonest_words_are_kept_where_there_are_too_many() -> None:
+    assert item_words(ITEMS, WordsConfig(min_items=1)).vocabulary_size == 6
+    assert item_words(ITEMS, WordsConfig(min_items=1, most=1)).words_J.tolist() == [0, 0]
+    assert item_words(ITEMS, WordsConfig(most=0)).vocabulary_size == 0
