@@ -2,15 +2,14 @@
 
     python -m benchmarks.epoch_time [SEQUENCES]
 
-The peer pins an older NumPy, so it lives in an environment of its own, which is made on the first
-run under ``artifacts/peers/rectools``. Both sides: same training sequences, width 64, 1 block,
-1 head, history 50, 256 negatives, same number of threads, first epoch dropped as warm-up. Ours
-runs whole, similarity buckets included, and again with them off: the peer has no such part.
+The peer lives in an environment of its own (``benchmarks/peers``). Both sides: same training
+sequences, width 64, 1 block, 1 head, history 50, 256 negatives, same number of threads, first epoch
+dropped as warm-up. Ours runs whole, similarity buckets included, and again with them off: the peer
+has no such part.
 """
 
 import json
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -22,18 +21,20 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.peers.environment import rectools_python
 from models.config import CodeSpace, Reweighting, SequenceConfig
 from models.semantic_id import SemanticIdTable
 from models.types import Modality
+from models.words import ItemWords
 from training.config import FitConfig
 from training.data.histories import Histories
 from training.fit_sequence import fit_sequence, new_model
 from training.progress import trainer_options
 
 ROOT = Path(__file__).parents[1]
-PEER = ROOT / "artifacts" / "peers" / "rectools"
 DEFAULT = ROOT / "../shared/data/amazon_beauty/sequences.txt"
 WIDTH, BLOCKS, HEADS, HISTORY, NEGATIVES = 64, 1, 1, 50, 256
+NO_WORDS = ItemWords(np.zeros(1, np.int64), np.zeros(0, np.int32), 0)
 
 
 class EpochTimes(L.Callback):
@@ -62,6 +63,7 @@ def ours(path: Path, epochs: int, reweighting: Reweighting, scratch: Path) -> li
         width=WIDTH,
         blocks=BLOCKS,
         heads=HEADS,
+        towers=(("codes", "id"),),
         max_history=HISTORY,
         negatives=NEGATIVES,
         reweighting=reweighting,
@@ -74,9 +76,10 @@ def ours(path: Path, epochs: int, reweighting: Reweighting, scratch: Path) -> li
         width=WIDTH,
         blocks=BLOCKS,
         heads=HEADS,
+        towers=(("codes", "id"),),
         reweighting=reweighting,
     )
-    model = new_model(architecture, table, torch.randn(1, 4, 256, 64), histories)
+    model = new_model(architecture, table, torch.randn(1, 4, 256, 64), NO_WORDS, histories)
     times = EpochTimes()
     options = {**trainer_options(scratch), "enable_progress_bar": False, "callbacks": [times]}
     directory = scratch / f"{reweighting}-{time.time_ns()}"
@@ -98,21 +101,9 @@ def training_part(path: Path) -> tuple[Histories, int]:
 
 def theirs(path: Path, epochs: int, threads: int) -> list[float]:
     """Seconds an epoch of RecTools, from its own environment."""
-    if not (PEER / "installed").exists():
-        subprocess.run([sys.executable, "-m", "venv", PEER], check=True)
-        build = f"torch=={torch.__version__}"  # the very build that our side runs on
-        pip: list[str | Path] = [PEER / "bin/python", "-m", "pip", "install", "--quiet"]
-        index = ["--extra-index-url", "https://download.pytorch.org/whl/cpu", "--retries", "1"]
-        subprocess.run([*pip, *index, build], check=True)
-        subprocess.run([*pip, build, "rectools[torch]==0.19.0"], check=True)
-        (PEER / "installed").touch()
     sizes = map(str, (WIDTH, BLOCKS, HEADS, HISTORY, NEGATIVES, epochs, threads))
-    command: list[str | Path] = [
-        PEER / "bin/python",
-        ROOT / "benchmarks/peer_rectools.py",
-        path,
-        *sizes,
-    ]
+    script = ROOT / "benchmarks" / "peers" / "rectools_epoch.py"
+    command: list[str | Path] = [rectools_python(), script, path, *sizes]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     return [float(json.loads(line)["seconds"]) for line in lines][1:]

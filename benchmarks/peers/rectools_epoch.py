@@ -1,6 +1,6 @@
 """Runs inside the peer's own environment: time RecTools' SASRec, one JSON line an epoch.
 
-python peer_rectools.py SEQUENCES WIDTH BLOCKS HEADS MAX_HISTORY NEGATIVES EPOCHS THREADS
+python rectools_epoch.py SEQUENCES WIDTH BLOCKS HEADS MAX_HISTORY NEGATIVES EPOCHS THREADS
 """
 
 import json

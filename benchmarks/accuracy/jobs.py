@@ -1,0 +1,270 @@
+"""One model, trained and tested once: what the table is made of."""
+
+import fcntl
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+from safetensors.torch import save_file as save_torch
+
+from benchmarks.accuracy import models
+from benchmarks.accuracy.models import Settings
+from benchmarks.accuracy.peers import train_peer
+from benchmarks.accuracy.store import TOP, Job, Protocol, Store
+from models import bundle
+from models.config import CodeSpace
+from models.semantic_id import SemanticIdTable
+from models.sequence import SequenceModel
+from models.types import FloatArray, Modality
+from training import baselines, outputs
+from training.config import RunConfig
+from training.data.histories import EvaluationSet, Histories, Part, targets
+from training.encoders.encode import load_embeddings
+from training.evaluate import Ranker, SequenceRanker, rank
+from training.learn import learn_codes, learn_sequence
+
+
+class Workshop(NamedTuple):
+    """Where jobs leave what they make."""
+
+    store: Store  # results: small, kept with the project
+    scratch: Path  # weights, codes and curves
+
+
+def run(job: Job, config: RunConfig, settings: Settings, workshop: Workshop) -> dict[str, Any]:
+    """Train and test, unless this very job has been done; the job's facts.
+
+    strict: nothing after the training part is seen, the epoch is chosen on validation. refit: the
+    same settings and number of epochs, trained again on train and validation.
+    """
+    recipe = _recipe(job, config, settings)
+    done = workshop.store.read(job)
+    if done and done.facts["recipe"] == recipe:
+        return done.facts
+    _go_on_or_start_over(folder(workshop.scratch, job), recipe)
+    started = time.process_time()
+    ranker, facts = _learner(job.model)(job, config, settings, workshop)
+    data = outputs.data(config)
+    test = targets(data.histories, Part.TEST)
+    ranking = rank(ranker, test, data.card.items, config.evaluate.filter_seen, TOP)
+    minutes = facts.pop("minutes", 0.0) + (time.process_time() - started) / 60
+    facts |= _shown(ranking.top_EK[:, :10], known_to("strict", config), data.card.items)
+    facts |= {"recipe": recipe, "minutes": round(minutes, 2)}
+    workshop.store.write(job, ranking.rank_E, facts)
+    return facts
+
+
+def _go_on_or_start_over(directory: Path, recipe: str) -> None:
+    """Keep checkpoints of the same job that was cut short, and of no other."""
+    mark = directory / "recipe.txt"
+    if not mark.exists() or mark.read_text(encoding="utf-8") != recipe:
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+        mark.write_text(recipe, encoding="utf-8")
+
+
+def run_both(
+    strict: Job, config: RunConfig, settings: Settings, workshop: Workshop
+) -> dict[str, Any]:
+    """A strict job, then refit with the choices that it made; refit's facts, minutes of both."""
+    minutes = run(strict, config, settings, workshop)["minutes"]
+    facts = run(strict._replace(protocol="refit"), config, settings, workshop)
+    return facts | {"minutes": minutes + facts["minutes"]}
+
+
+def _shown(top_UK: NDArray[np.int64], training: Histories, items: int) -> dict[str, float]:
+    """Share of the catalogue that anybody is shown, and how popular that is, as a percentile."""
+    count_N = np.bincount(training.items, minlength=items)
+    percentile_N = count_N.argsort().argsort() / max(1, items - 1)
+    return {
+        "coverage@10": len(np.unique(top_UK)) / items,
+        "popularity@10": float(percentile_N[top_UK].mean()),
+    }
+
+
+def folder(scratch: Path, job: Job) -> Path:
+    """Where a job's weights and curves lie."""
+    return scratch / job.dataset / job.model / f"seed-{job.seed}" / job.protocol
+
+
+def known_to(protocol: Protocol, config: RunConfig) -> Histories:
+    """What a protocol may train on."""
+    part = Part.TRAIN if protocol == "strict" else Part.VALIDATION
+    return outputs.data(config).histories.up_to(part)
+
+
+def train(
+    job: Job, config: RunConfig, settings: Settings, workshop: Workshop, directory: Path
+) -> dict[str, Any]:
+    """Codes and sequence model of one job, weights to ``directory``: epochs, validation, codes."""
+    config = configured(job, config, settings)
+    started = time.process_time()
+    codes = codes_for(job, config, workshop.scratch)
+    own_minutes = (time.process_time() - started) / 60  # of codes that no other job had learned
+    validation, epochs = _until(job, config, workshop.store)
+    known = known_to(job.protocol, config)
+    fitted = learn_sequence(config, codes, known, directory, epochs, validation)
+    for checkpoint in directory.glob("*.ckpt"):
+        checkpoint.unlink()
+    return {
+        "epochs": fitted.epochs,
+        "validation_ndcg@10": fitted.validation_ndcg,
+        "codes": str(codes.relative_to(workshop.scratch)),
+        "health": outputs.read_json(codes / outputs.HEALTH) if uses_codes(config) else {},
+        "minutes": outputs.read_json(codes / "minutes.json") - own_minutes,
+    }
+
+
+def _until(job: Job, config: RunConfig, store: Store) -> tuple[EvaluationSet | None, int]:
+    """What chooses the epoch, if anything does, and how many epochs there are at most."""
+    if job.protocol == "refit":
+        return None, _strict_facts(job, store)["epochs"]
+    held_out = validation_set(config)
+    return held_out.sample(config.evaluate.validation_users, config.seed), config.fit.epochs
+
+
+def validation_set(config: RunConfig) -> EvaluationSet:
+    """What settings, epochs and decays are chosen on."""
+    return targets(outputs.data(config).histories.up_to(Part.VALIDATION), Part.VALIDATION)
+
+
+def _strict_facts(job: Job, store: Store) -> dict[str, Any]:
+    strict = store.read(job._replace(protocol="strict"))
+    if strict is None:
+        raise ValueError(f"{job} needs its strict run first: that makes the choices")
+    return strict.facts
+
+
+def configured(job: Job, config: RunConfig, settings: Settings) -> RunConfig:
+    """The configuration of one job: one thread, so that jobs run beside each other."""
+    own = {"seed": job.seed, "threads": 1, "loggers": ["csv"]}
+    return models.configured(
+        config, settings, models.LEARNED[models.PEERS.get(job.model, job.model)], own
+    )
+
+
+def codes_for(job: Job, config: RunConfig, scratch: Path) -> Path:
+    """The folder with this job's semantic IDs; jobs that ask for the same ones share them."""
+    if not uses_codes(config):
+        return _no_codes(scratch / job.dataset / "codes" / "none", outputs.data(config).card.items)
+    asked = config.quantize.model_dump_json() + f"{job.protocol} {job.seed}"
+    directory = scratch / job.dataset / "codes" / hashlib.sha256(asked.encode()).hexdigest()[:12]
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another job may be learning the same codes
+        if not (directory / "minutes.json").exists():
+            started = time.process_time()
+            learn_codes(config, known_to(job.protocol, config), directory)
+            (directory / "last.ckpt").unlink()
+            outputs.write_json(directory / "minutes.json", (time.process_time() - started) / 60)
+    return directory
+
+
+def uses_codes(config: RunConfig) -> bool:
+    """Whether the model looks at semantic IDs at all."""
+    seen = any("codes" in tower for tower in config.fit.towers)
+    return seen or config.fit.reweighting != "off"
+
+
+def _no_codes(directory: Path, items: int) -> Path:
+    """Unique codes that say nothing, for models that do not look at them."""
+    space = CodeSpace(modalities=(Modality.BEHAVIOUR,), levels=2, codebook_size=4096, vector_size=2)
+    codes_NS = np.stack(np.divmod(np.arange(items), 4096), 1).astype(np.uint16)
+    table = SemanticIdTable(space, codes_NS, np.zeros(items, np.uint16))
+    directory.mkdir(parents=True, exist_ok=True)
+    save_file(table.arrays(), directory / bundle.FILES.SEMANTIC_IDS)
+    save_torch({"codewords": torch.zeros(1, 2, 4096, 2)}, directory / outputs.CODEWORDS)
+    outputs.write_json(directory / outputs.SPACE, space.model_dump(mode="json"))
+    outputs.write_json(directory / "minutes.json", 0.0)
+    return directory
+
+
+Learner = Callable[[Job, RunConfig, Settings, Workshop], tuple[Ranker, dict[str, Any]]]
+
+
+def _learner(model: str) -> Learner:
+    if model in models.COUNTED:
+        return _count
+    return _peer if model in models.PEERS else _learn
+
+
+def _peer(
+    job: Job, config: RunConfig, settings: Settings, workshop: Workshop
+) -> tuple[Ranker, dict[str, Any]]:
+    config = configured(job, config, settings)
+    validation, epochs = _until(job, config, workshop.store)
+    test = targets(outputs.data(config).histories, Part.TEST)
+    return train_peer(
+        "sasrec" if job.model == "rectools-sasrec" else "esasrec",
+        config,
+        known_to(job.protocol, config),
+        validation,
+        test,
+        epochs,
+        job.seed,
+        folder(workshop.scratch, job),
+    )
+
+
+def _learn(
+    job: Job, config: RunConfig, settings: Settings, workshop: Workshop
+) -> tuple[Ranker, dict[str, Any]]:
+    directory = folder(workshop.scratch, job)
+    facts = train(job, config, settings, workshop, directory)
+    table, _ = outputs.semantic_ids(workshop.scratch / facts["codes"])
+    architecture = outputs.architecture(configured(job, config, settings), table)
+    model = SequenceModel.load(directory / bundle.FILES.WEIGHTS, architecture)
+    return SequenceRanker(model, table.codes_NS), facts
+
+
+def _count(
+    job: Job, config: RunConfig, settings: Settings, workshop: Workshop
+) -> tuple[Ranker, dict[str, Any]]:
+    """Models that are counted, not learned; a decay is chosen on validation, as of strict."""
+    size, seen = outputs.data(config).card.items, config.evaluate.filter_seen
+    known = known_to(job.protocol, config)
+    if job.model == "popularity":
+        return baselines.Popularity(known, size), {}
+    make: Callable[[float], Ranker]
+    if job.model == "content-knn":
+        make = partial(baselines.ContentKnn, content_vectors(config))
+    else:
+        make = partial(baselines.ItemKnn, baselines.item_similarity(known, size))
+    if job.model == "item-knn":
+        return make(1.0), {}
+    if job.protocol == "refit":
+        decay = _strict_facts(job, workshop.store)["decay"]
+    else:
+        decay = baselines.choose_decay(make, validation_set(config), size, seen)
+    return make(decay), {"decay": decay}
+
+
+def content_vectors(config: RunConfig) -> FloatArray:
+    """(N, D): each modality's vectors at unit length, one after another; zero where missing."""
+    found = load_embeddings(config.output / "encode").values()
+    units = [
+        e.vectors_ND / np.maximum(np.linalg.norm(e.vectors_ND, axis=1, keepdims=True), 1e-12)
+        for e in found
+    ]
+    items = outputs.data(config).card.items
+    return np.concatenate(units or [np.zeros((items, 1), np.float32)], axis=1)
+
+
+def _recipe(job: Job, config: RunConfig, settings: Settings) -> str:
+    """Hash of all that a job's outcome depends on, but for the code."""
+    if job.model not in models.COUNTED:
+        config = configured(job, config, settings)
+    asked = config.model_dump(mode="json", exclude={"output", "interactions", "items", "loggers"})
+    asked |= job._asdict()
+    if revision := models.revision(job.model):
+        asked["revision"] = revision
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]

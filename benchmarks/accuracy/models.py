@@ -1,0 +1,86 @@
+"""Every model of the table, as a difference from the data set's own configuration."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from training.config import RunConfig
+
+Settings = Mapping[str, Any]  # dotted names in RunConfig
+
+OURS = "bbqrec"
+_BACKBONE = {"fit.towers": [["id"]], "fit.reweighting": "off"}
+
+# Our implementation of the strongest published backbones, with none of our parts.
+BACKBONES: dict[str, Settings] = {
+    "sasrec-ss": _BACKBONE | {"fit.block": "sasrec"},
+    "esasrec": _BACKBONE | {"fit.block": "ligr"},
+}
+ABLATIONS: dict[str, Settings] = {
+    # The gain of two towers alone: both are the plain backbone.
+    "bbqrec-without-content": {"fit.towers": [["id"], ["id"]], "fit.reweighting": "off"},
+    "bbqrec-without-words": {"fit.towers": [["id"], ["codes", "id"]]},
+    "bbqrec-without-codes": {"fit.towers": [["words", "id"], ["words", "id"]]},
+    "bbqrec-without-id": {"fit.towers": [["words"], ["words", "codes"]]},
+    "bbqrec-without-late-fusion": {"fit.towers": [["words", "codes", "id"]]},
+    "bbqrec-without-averaging": {"fit.averaging": 0.0},
+    "bbqrec-without-similarity": {"fit.reweighting": "off"},
+    "bbqrec-with-random-buckets": {"fit.edges": "random"},
+    "bbqrec-with-affine-edges": {"fit.edges": "affine"},
+    "bbqrec-with-multiplicative": {"fit.reweighting": "multiplicative"},
+    "bbqrec-without-club": {"quantize.mutual_information": 0.0},
+    "bbqrec-without-shared-codebook": {"quantize.shared_codebook": False},
+    "bbqrec-without-contrast": {"quantize.contrast": 0.0},
+    "bbqrec-without-sequence-contrast": {"quantize.sequence_contrast": 0.0},
+    "bbqrec-without-quantizer-id": {"quantize.id_residual": False},
+    "bbqrec-with-diversity": {"quantize.diversity": 0.1},
+}
+LEARNED: dict[str, Settings] = {OURS: {}, **BACKBONES, **ABLATIONS}
+COUNTED = ("popularity", "item-knn", "item-knn-decayed", "content-knn")
+# RecTools' own models, and which backbone of ours each is the check of: they share its settings.
+PEERS = {"rectools-sasrec": "sasrec-ss", "rectools-esasrec": "esasrec"}
+HEADLINE = (OURS, *BACKBONES, *COUNTED)
+ALIASES = {
+    "ours": (OURS,),
+    "ablations": tuple(ABLATIONS),
+    "backbones": tuple(BACKBONES),
+    "peers": tuple(PEERS),
+}
+
+
+def revision(model: str) -> int:
+    """To be raised when a change of code makes a model's earlier results void.
+
+    2: edges of similarity buckets are taken from real pairs of items, no longer from padding too.
+    """
+    return 2 if model == OURS or model in ABLATIONS else 0
+
+
+def tuned_as(model: str) -> str:
+    """Whose search a model's settings come from: an ablation takes those of the whole."""
+    return OURS if model in ABLATIONS else PEERS.get(model, model)
+
+
+def named(names: str) -> tuple[str, ...]:
+    """Models of a comma-separated list. Raises ValueError for one that is not known."""
+    found: list[str] = []
+    for name in filter(None, (part.strip() for part in names.split(","))):
+        members = ALIASES.get(name, (name,))
+        if unknown := set(members) - {*LEARNED, *COUNTED, *PEERS}:
+            known = ", ".join([*ALIASES, *LEARNED, *COUNTED, *PEERS])
+            raise ValueError(f"no model is named {', '.join(unknown)}; there are {known}")
+        found += members
+    return tuple(dict.fromkeys(found))
+
+
+def configured(base: RunConfig, *settings: Settings) -> RunConfig:
+    """A copy of ``base`` with settings put in, later ones over earlier ones, and validated."""
+    content = base.model_dump()
+    for name, value in (pair for each in settings for pair in each.items()):
+        *path, last = name.split(".")
+        section = content
+        for part in path:
+            section = section[part]
+        if last not in section:
+            raise ValueError(f"there is no setting {name}")
+        section[last] = value
+    return RunConfig.model_validate(content)

@@ -1,0 +1,121 @@
+"""``python -m benchmarks.accuracy.report``: tables, JSON and plots of all that is finished."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from benchmarks.accuracy import jobs, plots, results, tables, work
+from benchmarks.accuracy.jobs import Workshop
+from benchmarks.accuracy.models import BACKBONES, OURS
+from benchmarks.accuracy.results import PROTOCOLS, Results
+from benchmarks.accuracy.store import Job, Store
+from benchmarks.accuracy.trials import SPACE, Trials
+from models import bundle
+
+_HEAD = """# Accuracy
+
+Made by `python -m benchmarks.accuracy` (models, tables, plots) and
+`python -m benchmarks.accuracy.search` (hyper-parameters, on validation only); not edited by hand.
+
+All models of a table see the same files, rank the full catalogue and never recommend what is
+already in the history. *strict*: nothing after the training part is seen; epochs and settings are
+chosen on validation. *refit*: the same settings and number of epochs, trained again on training
+and validation part, as one does before going live; the test item is never seen. Means over seeds;
+95% intervals by a bootstrap over users, paired where two models are compared. coverage@10: share of
+the catalogue that anybody is shown; popularity@10: how popular what is shown is, as a percentile.
+CPU min: minutes a seed on one core, quantizer included. Published figures are in italics: their
+protocol is rarely stated.
+"""
+
+
+def write(workshop: Workshop = work.WORKSHOP, to: Path = work.DOCS) -> None:
+    """Write ``accuracy.md``, ``accuracy.json`` and the plots of what is there so far."""
+    to.mkdir(parents=True, exist_ok=True)
+    found = _read(workshop.store)
+    if not found:
+        work.console.print("nothing is finished yet, so there is nothing to report")
+        return
+    rows = [row for result in found for row in result.rows()]
+    lines = ",\n".join(json.dumps(row) for row in rows)
+    (to / "accuracy.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    trials = Trials(work.TRIALS)
+    sections = (_section(result) for result in found)
+    text = [_HEAD, tables.summary_table(found), *sections, _search(trials, found)]
+    pictures = _draw(found, workshop, to)
+    text += ["## Plots\n", *(f"![{name}]({name})\n" for name in pictures)]
+    (to / "accuracy.md").write_text("\n".join(text), encoding="utf-8")
+    work.console.print(f"wrote {to}/accuracy.md, accuracy.json and {len(pictures)} plots")
+
+
+def _read(store: Store) -> list[Results]:
+    configs = {dataset: work.configuration(dataset) for dataset in store.datasets()}
+    every = (results.read(d, c, p, store) for d, c in configs.items() for p in PROTOCOLS)
+    return [result for result in every if result]
+
+
+def _section(result: Results) -> str:
+    parts = [
+        f"## {result.dataset}, {result.split.replace('_', '-')}, {result.protocol}",
+        f"{result.users:,} users.",
+        tables.main_table(result),
+        "At all cutoffs:",
+        tables.cutoffs_table(result),
+        "NDCG@10 by how often the held-out item was trained on (cold: never; tail: at most "
+        f"{results.TAIL} times) and by length of history (short: at most {results.SHORT}; long: "
+        f"over {results.LONG}), with the number of users:",
+        tables.slices_table(result),
+    ]
+    if ablation := tables.ablation_table(result):
+        parts += ["Parts of the method, each taken away or exchanged:", ablation]
+    if health := tables.health_table(result):
+        parts += [f"Health of the semantic IDs of {OURS}, means over seeds:", health]
+    return "\n\n".join(parts)
+
+
+def _search(trials: Trials, found: list[Results]) -> str:
+    datasets = dict.fromkeys(result.dataset for result in found)
+    learned = (OURS, *BACKBONES)
+    parts = [
+        "## Settings",
+        f"The search covers {len(SPACE)} settings, the same for every learned model; beside it "
+        "stand the trials of development, in which towers, losses and averaging were chosen. Every "
+        "one is in `accuracy-trials.jsonl`, on a seed that no table uses, judged by validation "
+        "alone.",
+        tables.trials_table(trials.all()),
+        "A data set without trials of its own takes the settings of Beauty; ablations take those "
+        "of the whole, RecTools' models those of the backbone that they check.",
+    ]
+    for dataset in datasets:
+        choices = {model: trials.choose(dataset, model) for model in learned}
+        parts += [f"{dataset}:", tables.settings_table(choices)]
+    return "\n\n".join(parts)
+
+
+def _draw(found: list[Results], workshop: Workshop, to: Path) -> list[str]:
+    plots.accuracy(found, to / "accuracy.png")
+    for result in found:
+        job = Job(result.dataset, OURS, 1, "strict")
+        done = workshop.store.read(job)
+        if result.protocol == "strict" and done:
+            plots.ablations(result, to / f"ablations-{job.dataset}.png")
+            draw_model(job, done.facts, workshop.scratch, to)
+    return sorted(path.name for path in to.glob("*.png"))
+
+
+def draw_model(job: Job, facts: dict[str, Any], scratch: Path, to: Path) -> list[Path]:
+    """Draw one trained model; its weights, codes and curves lie only where it was trained."""
+    weights, codes = jobs.folder(scratch, job) / bundle.FILES.WEIGHTS, scratch / facts["codes"]
+    kinds = ("curves", "bucket-bias", "code-usage", "item-map")
+    drawn = [to / f"{kind}-{job.dataset}.png" for kind in kinds]
+    if weights.exists():
+        plots.curves(job.dataset, scratch, drawn[0])
+        plots.bucket_bias(weights, codes, drawn[1])
+        plots.code_usage(codes, drawn[2])
+        plots.item_map(codes, drawn[3])
+    return [path for path in drawn if path.exists()]
+
+
+if __name__ == "__main__":
+    typer.run(write)

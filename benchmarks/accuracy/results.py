@@ -1,0 +1,124 @@
+"""What the jobs left, as figures of every user, and from those the rows of the table."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.accuracy.models import COUNTED, LEARNED, PEERS
+from benchmarks.accuracy.statistics import Bootstrap, Interval, Values, accuracy
+from benchmarks.accuracy.store import Finished, Protocol, Store
+from training import outputs
+from training.config import RunConfig
+from training.data.histories import Part, targets
+
+PROTOCOLS: tuple[Protocol, ...] = ("strict", "refit")
+SLICED = "ndcg@10"
+COLD, TAIL = 0, 10  # interactions of the held-out item in the training part, at most
+SHORT, LONG = 5, 15  # items of the history
+
+
+@dataclass
+class Measured:
+    """One model on one data set and protocol: means over its seeds."""
+
+    model: str
+    seeds: int
+    minutes: float  # CPU minutes a seed
+    values: dict[str, Values]  # metric -> (U,)
+    shown: dict[str, Interval]  # coverage and popularity, over seeds: mean, lowest, highest
+    health: dict[str, float]  # of the semantic IDs, where the model looks at any
+
+
+@dataclass
+class Results:
+    """All models on one data set and protocol, over the same users."""
+
+    dataset: str
+    split: str
+    protocol: Protocol
+    users: int
+    slices: dict[str, NDArray[np.bool_]]
+    bootstrap: Bootstrap
+    models: dict[str, Measured] = field(default_factory=dict)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """As ``docs/benchmarks/accuracy.json`` has them; a slice is a metric of its own."""
+        for measured in self.models.values():
+            for metric, values_U in measured.values.items():
+                yield self._row(measured, metric, self.bootstrap.mean(values_U))
+            for metric, interval in measured.shown.items():
+                yield self._row(measured, metric, interval)
+            for name, chosen_U in self.slices.items():
+                interval = self.bootstrap.mean(measured.values[SLICED], chosen_U)
+                if chosen_U.any():
+                    yield self._row(measured, f"{SLICED}[{name}]", interval)
+
+    def _row(self, measured: Measured, metric: str, interval: Interval) -> dict[str, Any]:
+        return {
+            "dataset": self.dataset,
+            "split": self.split,
+            "protocol": self.protocol,
+            "model": measured.model,
+            "metric": metric,
+            "mean": round(interval.mean, 5),
+            "ci_low": round(interval.low, 5),
+            "ci_high": round(interval.high, 5),
+            "seeds": measured.seeds,
+            "minutes": round(measured.minutes, 2),
+        }
+
+
+def read(dataset: str, config: RunConfig, protocol: Protocol, store: Store) -> Results | None:
+    """Everything that has been finished; None where nothing has."""
+    data = outputs.data(config)
+    test = targets(data.histories, Part.TEST)
+    training = data.histories.up_to(Part.TRAIN)
+    count_N = np.bincount(training.items, minlength=data.card.items)
+    found = Results(
+        dataset,
+        data.card.split.kind,
+        protocol,
+        len(test.target),
+        slices(count_N[test.target], test.length),
+        Bootstrap(len(test.target)),
+    )
+    for model in (*LEARNED, *PEERS, *COUNTED):
+        if seeds := store.seeds(dataset, model, protocol):
+            found.models[model] = _measured(model, seeds)
+    return found if found.models else None
+
+
+def slices(
+    target_count_U: NDArray[np.int64], length_U: NDArray[np.int64]
+) -> dict[str, NDArray[np.bool_]]:
+    """Users by how often their held-out item was trained on, and by the length of their history."""
+    return {
+        "cold item": target_count_U <= COLD,
+        "tail item": (target_count_U > COLD) & (target_count_U <= TAIL),
+        "head item": target_count_U > TAIL,
+        "short history": length_U <= SHORT,
+        "medium history": (length_U > SHORT) & (length_U <= LONG),
+        "long history": length_U > LONG,
+    }
+
+
+def _measured(model: str, seeds: list[Finished]) -> Measured:
+    each_seed = [accuracy(rank_U) for rank_U, _ in seeds]
+    values: dict[str, Values] = {
+        metric: np.mean([of[metric] for of in each_seed], axis=0) for metric in each_seed[0]
+    }
+    shown = {}
+    for metric in ("coverage@10", "popularity@10"):
+        each = [facts[metric] for _, facts in seeds]
+        shown[metric] = Interval(float(np.mean(each)), min(each), max(each))
+    minutes = float(np.mean([facts["minutes"] for _, facts in seeds]))
+    healths = [facts["health"] for _, facts in seeds if facts.get("health")]
+    health = (
+        {name: float(np.mean([of[name] for of in healths])) for name in healths[0]}
+        if healths
+        else {}
+    )
+    return Measured(model, len(seeds), minutes, values, shown, health)

@@ -1,0 +1,70 @@
+"""Metrics of every user, their means, and intervals by a paired bootstrap over users."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float32]  # (U,), one number a user
+CUTOFFS = (5, 10, 20)
+RESAMPLES = 1000
+LEVEL = 0.95
+
+
+class Interval(NamedTuple):
+    """A mean and its 95% interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class Bootstrap:
+    """The same resampled users for every model: differences are paired."""
+
+    def __init__(self, users: int, seed: int = 0) -> None:
+        random = np.random.default_rng(seed)
+        each = np.full(users, 1 / users)
+        self.count_RU = random.multinomial(users, each, RESAMPLES).astype(np.float32)
+
+    def mean(self, values_U: Values, chosen_U: NDArray[np.bool_] | None = None) -> Interval:
+        """Mean over the users, or those chosen; not a number where none is."""
+        chosen_U = np.ones(len(values_U), np.bool_) if chosen_U is None else chosen_U
+        if not chosen_U.any():
+            return Interval(float("nan"), float("nan"), float("nan"))
+        means_R = self._means(values_U, chosen_U)
+        return Interval(float(values_U[chosen_U].mean()), *_edges(means_R))
+
+    def gain(self, ours_U: Values, theirs_U: Values) -> Interval:
+        """Relative difference of the means, ours / theirs - 1."""
+        everybody = np.ones(len(ours_U), np.bool_)
+        ratios_R = self._means(ours_U, everybody) / self._means(theirs_U, everybody) - 1
+        return Interval(float(ours_U.mean() / theirs_U.mean() - 1), *_edges(ratios_R))
+
+    def _means(self, values_U: Values, chosen_U: NDArray[np.bool_]) -> NDArray[np.float32]:
+        count_RC = self.count_RU[:, chosen_U]
+        means_R: NDArray[np.float32] = (count_RC @ values_U[chosen_U]) / count_RC.sum(1).clip(1)
+        return means_R
+
+
+def verdict(gain: Interval) -> str:
+    """Better, same or worse, as far as the interval tells."""
+    if gain.low > 0:
+        return "better"
+    return "worse" if gain.high < 0 else "same"
+
+
+def accuracy(rank_U: NDArray[np.uint8]) -> Mapping[str, Values]:
+    """recall@k and ndcg@k of every user, from the rank of its held-out item (0: not near)."""
+    values: dict[str, Values] = {}
+    for k in CUTOFFS:
+        hit = (rank_U >= 1) & (rank_U <= k)
+        values[f"recall@{k}"] = hit.astype(np.float32)
+        values[f"ndcg@{k}"] = (hit / np.log2(np.maximum(rank_U, 1) + 1.0)).astype(np.float32)
+    return values
+
+
+def _edges(values_R: NDArray[np.float32]) -> tuple[float, float]:
+    low, high = np.nanquantile(values_R, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)

@@ -1,0 +1,72 @@
+"""What is kept of every finished job: small files beside the report, so that a table can be made
+again, and a run go on, from a fresh clone.
+
+A file holds the rank of every user's held-out item, which all accuracy metrics are made from, and
+the job's facts. No pickle: a compressed ``.npz`` of bytes and one JSON string.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Protocol = Literal["strict", "refit"]
+TOP = 20  # ranks beyond it are all the same to every metric
+
+
+class Job(NamedTuple):
+    """What to train, on which seed."""
+
+    dataset: str
+    model: str
+    seed: int
+    protocol: Protocol
+
+
+class Finished(NamedTuple):
+    """A job that was done."""
+
+    rank_U: NDArray[np.uint8]  # of the held-out item, 1 is best; 0 is anything beyond TOP
+    facts: dict[str, Any]
+
+
+class Store:
+    """Finished jobs in a folder, one file each."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, job: Job) -> Path:
+        """``beauty/sasrec-ss/strict-1.npz``."""
+        return self.root / job.dataset / job.model / f"{job.protocol}-{job.seed}.npz"
+
+    def read(self, job: Job) -> Finished | None:
+        """A finished job, or None."""
+        path = self.path(job)
+        return _read(path) if path.exists() else None
+
+    def seeds(self, dataset: str, model: str, protocol: Protocol) -> list[Finished]:
+        """A model's finished jobs, a seed each."""
+        paths = sorted((self.root / dataset / model).glob(f"{protocol}-*.npz"))
+        return [_read(path) for path in paths]
+
+    def write(self, job: Job, rank_U: NDArray[np.int64], facts: dict[str, Any]) -> None:
+        """Keep a finished job; a reader never sees half a file."""
+        path = self.path(job)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".part")
+        with unfinished.open("wb") as file:
+            near_U = np.where(rank_U <= TOP, rank_U, 0).astype(np.uint8)
+            np.savez_compressed(file, rank=near_U, facts=np.array(json.dumps(facts)))
+        unfinished.replace(path)
+
+    def datasets(self) -> list[str]:
+        """Data sets of which anything is finished."""
+        return sorted(path.name for path in self.root.glob("*") if any(path.glob("*/*.npz")))
+
+
+def _read(path: Path) -> Finished:
+    with np.load(path, allow_pickle=False) as held:
+        return Finished(held["rank"], json.loads(str(held["facts"])))

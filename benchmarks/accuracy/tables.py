@@ -1,0 +1,165 @@
+"""The results as Markdown."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from benchmarks.accuracy.models import ABLATIONS, BACKBONES, OURS, PEERS
+from benchmarks.accuracy.published import PUBLISHED
+from benchmarks.accuracy.results import SLICED, Results
+from benchmarks.accuracy.statistics import CUTOFFS, Interval, verdict
+from benchmarks.accuracy.trials import Choice
+
+HEADLINE = "ndcg@10"
+
+
+def best_backbone(results: Results) -> str | None:
+    """The backbone with the best headline metric, ours or a peer's."""
+    found = [name for name in (*BACKBONES, *PEERS) if name in results.models]
+    return max(found, key=lambda name: _mean(results, name, HEADLINE), default=None)
+
+
+def main_table(results: Results) -> str:
+    """Every model but the ablations, with intervals, and how it stands against ours."""
+    header = ["model", "NDCG@10", "Recall@10", "coverage@10", "popularity@10"]
+    header += [f"{OURS} against it", "", "seeds", "CPU min"]
+    rows = []
+    for name, measured in results.models.items():
+        if name in ABLATIONS:
+            continue
+        cells = [_bold(name, name == OURS)]
+        cells += [
+            _interval(results.bootstrap.mean(measured.values[m])) for m in (HEADLINE, "recall@10")
+        ]
+        cells += [f"{measured.shown[m].mean:.3f}" for m in ("coverage@10", "popularity@10")]
+        cells += _against(results, OURS, name)
+        cells += [str(measured.seeds), f"{measured.minutes:.1f}"]
+        rows.append(cells)
+    for published in PUBLISHED.get(results.dataset, ()):
+        cells = [f"*{published.model}, published: {published.source}*"]
+        cells += [f"*{published.ndcg:.4f}*", f"*{published.recall:.4f}*", *[""] * 6]
+        rows.append(cells)
+    return markdown(header, rows)
+
+
+def cutoffs_table(results: Results) -> str:
+    """Recall and NDCG at every cutoff."""
+    metrics = [f"{kind}@{k}" for kind in ("recall", "ndcg") for k in CUTOFFS]
+    rows = [
+        [name, *(f"{_mean(results, name, metric):.4f}" for metric in metrics)]
+        for name in results.models
+        if name not in ABLATIONS
+    ]
+    return markdown(["model", *metrics], rows)
+
+
+def slices_table(results: Results) -> str:
+    """The headline metric by kind of item and of history."""
+    named = {name: chosen for name, chosen in results.slices.items() if chosen.any()}
+    header = ["model", *(f"{name} ({int(chosen.sum()):,})" for name, chosen in named.items())]
+    rows = []
+    for name, measured in results.models.items():
+        if name not in ABLATIONS:
+            values_U = measured.values[SLICED]
+            rows.append([name, *(f"{values_U[chosen].mean():.4f}" for chosen in named.values())])
+    return markdown(header, rows)
+
+
+def ablation_table(results: Results) -> str:
+    """Ours without, or with another form of, each of its parts."""
+    rows = []
+    for name, measured in results.models.items():
+        if name in ABLATIONS:
+            interval = results.bootstrap.mean(measured.values[HEADLINE])
+            rows.append(
+                [name, _interval(interval), *_against(results, name, OURS), str(measured.seeds)]
+            )
+    header = ["model", "NDCG@10", f"against {OURS}", "", "seeds"]
+    return markdown(header, rows) if rows else ""
+
+
+def health_table(results: Results) -> str:
+    """Health of our semantic IDs: a row a level, a column a modality, then the other figures."""
+    health = results.models[OURS].health if OURS in results.models else {}
+    if not health:
+        return ""
+    levels = dict.fromkeys(name.split("/")[-2] for name in health if "level_" in name)
+    prefixes = dict.fromkeys(name.split("level_")[0] for name in health if "level_" in name)
+    header = ["used, perplexity", *(prefix.rstrip("/") or "all" for prefix in prefixes)]
+    rows = []
+    for level in levels:
+        pairs = ((health[f"{p}{level}/used"], health[f"{p}{level}/perplexity"]) for p in prefixes)
+        cells = (f"{used:.1%}, {perplexity:.0f}" for used, perplexity in pairs)
+        rows.append([level.replace("_", " "), *cells])
+    others = [[n.replace("_", " "), f"{v:.4f}"] for n, v in health.items() if "level_" not in n]
+    return markdown(header, rows) + "\n" + markdown(["figure", "value"], others)
+
+
+def trials_table(trials: Iterable[Mapping[str, Any]]) -> str:
+    """How much was spent on choosing each model's settings, on validation."""
+    spent: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for trial in trials:
+        spent.setdefault((trial["dataset"], trial["model"]), []).append(trial)
+    rows = [
+        [
+            *key,
+            str(len(made)),
+            f"{sum(trial['minutes'] for trial in made):.0f}",
+            f"{max(trial['validation_ndcg@10'] for trial in made):.4f}",
+        ]
+        for key, made in spent.items()
+    ]
+    return markdown(["data set", "model", "trials", "CPU min", "best validation NDCG@10"], rows)
+
+
+def summary_table(found: Iterable[Results]) -> str:
+    """Ours against the best backbone, a row a data set and protocol."""
+    rows = []
+    for results in found:
+        best = best_backbone(results)
+        if best and OURS in results.models:
+            ours, theirs = (f"{_mean(results, name, HEADLINE):.4f}" for name in (OURS, best))
+            gain = _against(results, OURS, best)
+            seeds = str(results.models[OURS].seeds)
+            rows.append([results.dataset, results.protocol, ours, best, theirs, *gain, seeds])
+    header = ["data set", "protocol", f"{OURS} NDCG@10", "best backbone", "its NDCG@10", "gain"]
+    return markdown([*header, "", "seeds"], rows)
+
+
+def settings_table(choices: dict[str, Choice]) -> str:
+    """Which settings each model runs with, and where they were searched."""
+    rows = [
+        [name, _settings(choice), choice.searched_on or "-"] for name, choice in choices.items()
+    ]
+    return markdown(["model", "settings", "searched on"], rows)
+
+
+def _settings(choice: Choice) -> str:
+    return ", ".join(f"{k} = {v}" for k, v in choice.settings.items()) or "as configured"
+
+
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _against(results: Results, name: str, other: str) -> list[str]:
+    """Gain of one model over another, in percent with its interval, and the verdict."""
+    if name == other or not {name, other} <= results.models.keys():
+        return ["", ""]
+    ours, theirs = (results.models[model].values[HEADLINE] for model in (name, other))
+    gain = results.bootstrap.gain(ours, theirs)
+    percent = f"{gain.mean:+.1%} [{gain.low:+.1%}, {gain.high:+.1%}]"
+    return [percent, verdict(gain)]
+
+
+def _mean(results: Results, name: str, metric: str) -> float:
+    return float(results.models[name].values[metric].mean())
+
+
+def _interval(interval: Interval) -> str:
+    return f"{interval.mean:.4f} [{interval.low:.4f}, {interval.high:.4f}]"
+
+
+def _bold(text: str, yes: bool) -> str:
+    return f"**{text}**" if yes else text

@@ -1,0 +1,101 @@
+"""The harness on the simulated shop: jobs train, test, are kept, and are not done twice."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.accuracy import jobs, report, tables
+from benchmarks.accuracy.jobs import Workshop
+from benchmarks.accuracy.models import configured
+from benchmarks.accuracy.results import read
+from benchmarks.accuracy.store import Job, Store
+from tests.simulated_shop import Shop
+from tests.training.shop_run import write_config
+from training.config import RunConfig, load
+from training.data.histories import Part
+from training.pipeline import STAGES
+from training.stages import Pipeline
+
+FEW_EPOCHS = {"fit.epochs": 2, "quantize.epochs": 2}
+
+
+@pytest.fixture(scope="module")
+def config(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
+    config = load(write_config(shop, tmp_path_factory.mktemp("accuracy")))
+    pipeline = Pipeline(config, STAGES)
+    for stage in ("prepare", "encode"):
+        pipeline.run(stage)
+    return config
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory, config: RunConfig) -> Workshop:
+    """Two seeds of a backbone and the whole method, and a kNN, strict and refit."""
+    root = tmp_path_factory.mktemp("workshop")
+    workshop = Workshop(Store(root / "kept"), root / "scratch")
+    for model, seeds in {"bbqrec": 1, "esasrec": 2, "item-knn-decayed": 1, "popularity": 1}.items():
+        for seed in range(1, seeds + 1):
+            strict = Job("shop", model, seed, "strict")
+            jobs.run(strict, config, FEW_EPOCHS, workshop)
+            jobs.run(strict._replace(protocol="refit"), config, FEW_EPOCHS, workshop)
+    return workshop
+
+
+def test_a_job_that_was_done_is_not_done_again(workshop: Workshop, config: RunConfig) -> None:
+    job = Job("shop", "bbqrec", 1, "strict")
+    path = workshop.store.path(job)
+    before = path.stat().st_mtime_ns
+    facts = jobs.run(job, config, FEW_EPOCHS, workshop)
+    assert path.stat().st_mtime_ns == before
+    assert facts["epochs"] in (1, 2)
+    assert 0 < facts["coverage@10"] <= 1
+
+
+def test_a_changed_setting_is_another_job(workshop: Workshop, config: RunConfig) -> None:
+    job = Job("shop", "popularity", 1, "strict")
+    before = workshop.store.path(job).stat().st_mtime_ns
+    jobs.run(job, configured(config, {"evaluate.filter_seen": False}), {}, workshop)
+    assert workshop.store.path(job).stat().st_mtime_ns != before
+
+
+def test_refit_takes_the_choices_of_strict(workshop: Workshop, config: RunConfig) -> None:
+    for model, choice in (("bbqrec", "epochs"), ("item-knn-decayed", "decay")):
+        strict, refit = (workshop.store.read(Job("shop", model, 1, p)) for p in ("strict", "refit"))
+        assert strict is not None
+        assert refit is not None
+        assert strict.facts[choice] == refit.facts[choice]
+    with pytest.raises(ValueError, match="strict run first"):
+        jobs.run(Job("shop", "bbqrec", 9, "refit"), config, FEW_EPOCHS, workshop)
+
+
+def test_no_protocol_trains_on_the_test_part(config: RunConfig) -> None:
+    assert jobs.known_to("strict", config).parts.max() == Part.TRAIN
+    assert jobs.known_to("refit", config).parts.max() == Part.VALIDATION
+
+
+def test_results_are_means_over_seeds_with_slices(workshop: Workshop, config: RunConfig) -> None:
+    found = read("shop", config, "strict", workshop.store)
+    assert found is not None
+    assert found.models["esasrec"].seeds == 2
+    each = [workshop.store.read(Job("shop", "esasrec", seed, "strict")) for seed in (1, 2)]
+    hits = [((done.rank_U > 0) & (done.rank_U <= 10)).mean() for done in each if done]
+    mean = found.models["esasrec"].values["recall@10"].mean()
+    assert mean == pytest.approx(np.mean(hits), abs=1e-6)
+    rows = list(found.rows())
+    assert {row["metric"] for row in rows} >= {"ndcg@10", "recall@5", "coverage@10"}
+    assert any(row["metric"].startswith("ndcg@10[") for row in rows)
+    assert all(row["ci_low"] <= row["mean"] <= row["ci_high"] for row in rows)
+    table = tables.main_table(found)
+    assert all(f"| {name} |" in table for name in ("esasrec", "popularity", "**bbqrec**"))
+
+
+def test_plots_are_drawn_from_what_a_job_left(workshop: Workshop, tmp_path: Path) -> None:
+    done = workshop.store.read(Job("shop", "bbqrec", 1, "strict"))
+    assert done is not None
+    drawn = report.draw_model(
+        Job("shop", "bbqrec", 1, "strict"), done.facts, workshop.scratch, tmp_path
+    )
+    assert {path.name for path in drawn} == {path.name for path in tmp_path.glob("*.png")}
+    assert len(drawn) == 4
+    assert all(path.stat().st_size > 5_000 for path in drawn)
