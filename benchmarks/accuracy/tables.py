@@ -148,6 +148,8 @@ def _against(results: Results, name: str, other: str) -> list[str]:
     if name == other or not {name, other} <= results.models.keys():
         return ["", ""]
     ours, theirs = (results.models[model].values[HEADLINE] for model in (name, other))
+    if not theirs.any():  # it never hit: nothing to be relative to
+        return ["", ""]
     gain = results.bootstrap.gain(ours, theirs)
     percent = f"{gain.mean:+.1%} [{gain.low:+.1%}, {gain.high:+.1%}]"
     return [percent, verdict(gain)]
