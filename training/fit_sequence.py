@@ -70,6 +70,8 @@ class SequenceModule(L.LightningModule):
         self.codes_NS: Tensor
         codes_NS = torch.from_numpy(table.codes_NS.astype(np.int64))
         self.register_buffer("codes_NS", codes_NS, persistent=False)
+        self.seen_C: Tensor  # items that training sees, in order: negatives are drawn from these
+        self.register_buffer("seen_C", model.seen[:, 0].nonzero()[:, 0], persistent=False)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam, with decoupled weight decay where asked for."""
@@ -102,11 +104,11 @@ class SequenceModule(L.LightningModule):
         Every tower learns to score by itself, from negatives of its own: towers that err apart
         from each other are worth more when their scores are summed.
         """
-        size, negatives = self.model.config.catalogue_size, self.config.negatives
+        size, negatives = len(self.seen_C), self.config.negatives
         if negatives == 0 or size <= negatives:
-            everything_N = torch.arange(size, device=next_J.device)
-            return F.cross_entropy(user_JW @ self._represent(tower, everything_N).T, next_J)
-        drawn_C = torch.randint(size, (negatives,), device=next_J.device)
+            place_J = torch.searchsorted(self.seen_C, next_J)
+            return F.cross_entropy(user_JW @ self._represent(tower, self.seen_C).T, place_J)
+        drawn_C = self.seen_C[torch.randint(size, (negatives,), device=next_J.device)]
         own_JW, drawn_CW = self._represent(tower, next_J), self._represent(tower, drawn_C)
         return sampled_softmax(user_JW, own_JW, drawn_CW, accidental_hits(next_J, drawn_C), size)
 

@@ -37,9 +37,15 @@ class Bootstrap:
         return Interval(float(values_U[chosen_U].mean()), *_edges(means_R))
 
     def gain(self, ours_U: Values, theirs_U: Values) -> Interval:
-        """Relative difference of the means, ours / theirs - 1."""
+        """Relative difference of the means, ours / theirs - 1.
+
+        Not a number where some resample finds no hit of theirs: nothing to be relative to.
+        """
         everybody = np.ones(len(ours_U), np.bool_)
-        ratios_R = self._means(ours_U, everybody) / self._means(theirs_U, everybody) - 1
+        theirs_R = self._means(theirs_U, everybody)
+        if not theirs_R.all():
+            return Interval(float("nan"), float("nan"), float("nan"))
+        ratios_R = self._means(ours_U, everybody) / theirs_R - 1
         return Interval(float(ours_U.mean() / theirs_U.mean() - 1), *_edges(ratios_R))
 
     def _means(self, values_U: Values, chosen_U: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -1,5 +1,6 @@
 """The results as Markdown."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -148,9 +149,9 @@ def _against(results: Results, name: str, other: str) -> list[str]:
     if name == other or not {name, other} <= results.models.keys():
         return ["", ""]
     ours, theirs = (results.models[model].values[HEADLINE] for model in (name, other))
-    if not theirs.any():  # it never hit: nothing to be relative to
-        return ["", ""]
     gain = results.bootstrap.gain(ours, theirs)
+    if math.isnan(gain.mean):
+        return ["", ""]
     percent = f"{gain.mean:+.1%} [{gain.low:+.1%}, {gain.high:+.1%}]"
     return [percent, verdict(gain)]
 

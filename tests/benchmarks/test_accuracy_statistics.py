@@ -51,6 +51,15 @@ def test_noise_is_no_difference() -> None:
     assert verdict(Interval(0.0, -0.1, 0.1)) == "same"
 
 
+def test_there_is_no_gain_over_a_model_that_may_never_hit() -> None:
+    """One hit among 50 users is in about two thirds of the resamples."""
+    ours_U, theirs_U = np.ones(50, np.float32), np.zeros(50, np.float32)
+    theirs_U[7] = 1
+    gain = Bootstrap(50).gain(ours_U, theirs_U)
+    assert np.isnan(gain).all()
+    assert verdict(gain) == "same"
+
+
 def test_slices_part_the_users() -> None:
     count_U, length_U = np.array([0, 3, 10, 11, 500]), np.array([1, 5, 6, 15, 16])
     found = slices(count_U, length_U)

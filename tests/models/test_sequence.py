@@ -54,6 +54,23 @@ def test_similarity_buckets_change_attention(form: Reweighting) -> None:
     assert not torch.allclose(before, reweighted(*inputs()), atol=1e-3)
 
 
+def test_bucket_biases_learn_alike_however_they_are_looked_up() -> None:
+    """While training the gradient is counted, elsewhere it is torch's own."""
+    one = model()
+    one.apply(lambda part: setattr(part, "dropped", 0))  # no dropout
+
+    def gradient() -> torch.Tensor:
+        one.zero_grad()
+        one(*inputs()).square().sum().backward()
+        found = one.get_parameter("towers.0.blocks.0.attention.bucket_bias").grad
+        assert found is not None
+        return found
+
+    expected, counted = gradient(), (one.train(), gradient())[1]
+    assert bool(expected.any())
+    torch.testing.assert_close(counted, expected)
+
+
 def test_padding_and_neighbours_in_the_batch_change_nothing() -> None:
     made, (codes_BTS, items_BT, length_B) = model(), inputs()
     together = made(codes_BTS, items_BT, length_B)

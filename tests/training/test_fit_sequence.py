@@ -120,6 +120,28 @@ def test_sampled_softmax_estimates_the_full_one() -> None:
     assert np.mean(sampled) == pytest.approx(full, abs=0.1)
 
 
+@pytest.mark.parametrize("negatives", [0, 20])
+def test_an_item_that_training_never_saw_is_no_negative(
+    negatives: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be pushed down for every user, though nothing is known against it."""
+    shown, looked_at = 30, []
+
+    def represent(_: torch.Tensor, items: torch.Tensor, __: torch.Tensor) -> torch.Tensor:
+        looked_at.extend(items.tolist())
+        return torch.zeros(*items.shape, CONFIG.width)
+
+    training = histories().up_to(Part.TRAIN)
+    config = CONFIG.model_copy(update={"negatives": negatives})
+    model = fresh(training)
+    model.seen[shown:] = 0
+    one, tower = SequenceModule(model, table(), config, None, True, seed=0), model.each()[0]
+    monkeypatch.setattr(tower, "represent", represent)
+    loss = one.softmax_loss(tower, torch.randn(7, CONFIG.width), torch.randint(shown, (7,)))
+    assert float(loss) == pytest.approx(np.log(shown), abs=0.05)
+    assert max(looked_at) < shown
+
+
 def test_padding_never_reaches_the_loss() -> None:
     """A short history scores the same in a batch of its own as beside a longer one."""
     from training.data.batches import Batch
