@@ -18,20 +18,21 @@ def main(
         str, typer.Option("--dataset", help="Names of files in configs/, comma-separated.")
     ] = DATASETS,
     names: Annotated[
-        str, typer.Option("--models", help="Models, or ours, backbones, ablations.")
+        str, typer.Option("--models", help="Models, or ours, backbones, ablations, peers.")
     ] = ",".join(HEADLINE),
     seeds: Annotated[int, typer.Option(min=1, help="Of every learned model.")] = 3,
     protocol: Annotated[
         str, typer.Option(help="both, or strict alone: half the time, enough for ablations.")
     ] = "both",
     workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 2,
+    accelerator: Annotated[str, typer.Option(help="cpu, gpu or auto; results are files.")] = "cpu",
 ) -> None:
     """Train and test what has not been done, strict and refit, then write tables and plots."""
     if protocol not in ("both", "strict"):
         raise typer.BadParameter(f"--protocol is both or strict, not {protocol}")
     run = jobs.run_both if protocol == "both" else jobs.run
     trials, tasks = Trials(work.TRIALS), []
-    configs = {dataset: work.configuration(dataset) for dataset in datasets.split(",")}
+    configs = {name: work.configuration(name, accelerator) for name in datasets.split(",")}
     for seed in range(1, seeds + 1):
         for dataset, config in configs.items():
             for model in models.named(names):

@@ -260,7 +260,8 @@ def content_vectors(config: RunConfig) -> FloatArray:
 
 
 def _recipe(job: Job, config: RunConfig, settings: Settings) -> str:
-    """Hash of all that a job's outcome depends on, but for the code."""
+    """Hash of all that a job's outcome depends on, but for the code and where it ran."""
+    config = models.configured(config, {"fit.accelerator": "cpu"})
     if job.model not in models.COUNTED:
         config = configured(job, config, settings)
     asked = config.model_dump(mode="json", exclude={"output", "interactions", "items", "loggers"})

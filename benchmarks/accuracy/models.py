@@ -34,16 +34,25 @@ ABLATIONS: dict[str, Settings] = {
     "bbqrec-without-quantizer-id": {"quantize.id_residual": False},
     "bbqrec-with-diversity": {"quantize.diversity": 0.1},
 }
-LEARNED: dict[str, Settings] = {OURS: {}, **BACKBONES, **ABLATIONS}
+# What RecTools can be trained to its end with in an hour on one core, and our backbones likewise.
+_AS_RECTOOLS = "-as-rectools"
+CHECKS: dict[str, Settings] = {
+    name + _AS_RECTOOLS: {**settings, "fit.negatives": 256, "fit.max_history": 20}
+    for name, settings in BACKBONES.items()
+}
+LEARNED: dict[str, Settings] = {OURS: {}, **BACKBONES, **ABLATIONS, **CHECKS}
 COUNTED = ("popularity", "item-knn", "item-knn-decayed", "content-knn")
-# RecTools' own models, and which backbone of ours each is the check of: they share its settings.
-PEERS = {"rectools-sasrec": "sasrec-ss", "rectools-esasrec": "esasrec"}
+# RecTools' own models, and which of ours each is the check of: they share its settings.
+PEERS = {
+    "rectools-sasrec": "sasrec-ss" + _AS_RECTOOLS,
+    "rectools-esasrec": "esasrec" + _AS_RECTOOLS,
+}
 HEADLINE = (OURS, *BACKBONES, *COUNTED)
 ALIASES = {
     "ours": (OURS,),
     "ablations": tuple(ABLATIONS),
     "backbones": tuple(BACKBONES),
-    "peers": tuple(PEERS),
+    "peers": (*PEERS, *CHECKS),
 }
 
 
@@ -58,7 +67,7 @@ def revision(model: str) -> int:
 
 def tuned_as(model: str) -> str:
     """Whose search a model's settings come from: an ablation takes those of the whole."""
-    return OURS if model in ABLATIONS else PEERS.get(model, model)
+    return OURS if model in ABLATIONS else PEERS.get(model, model).removesuffix(_AS_RECTOOLS)
 
 
 def named(names: str) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.accuracy.jobs import Workshop
+from benchmarks.accuracy.models import configured
 from benchmarks.accuracy.store import Store
 from training.config import RunConfig, load
 from training.pipeline import STAGES
@@ -24,9 +25,9 @@ Done = TypeVar("Done")
 console = Console()
 
 
-def configuration(dataset: str) -> RunConfig:
+def configuration(dataset: str, accelerator: str = "cpu") -> RunConfig:
     """``configs/<dataset>.toml``, read and with its data prepared and encoded."""
-    config = load(CONFIGS / f"{dataset}.toml")
+    config = configured(load(CONFIGS / f"{dataset}.toml"), {"fit.accelerator": accelerator})
     pipeline = Pipeline(config, STAGES)
     for stage in ("prepare", "encode"):
         if not pipeline.is_done(stage):

@@ -14,6 +14,7 @@ import torch
 ROOT = Path(__file__).parents[2]
 PEERS = ROOT / "artifacts" / "peers"
 RECTOOLS = "rectools[torch]==0.19.0"
+_CONSTRAINTS = Path(__file__).with_name("rectools-constraints.txt")
 _TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 
 
@@ -35,4 +36,4 @@ def _install(directory: Path) -> None:
     pip = [str(directory / "bin" / "python"), "-m", "pip", "install", "--quiet"]
     index = ["--extra-index-url", _TORCH_INDEX, "--retries", "1"]
     subprocess.run([*pip, *index, build], check=True)
-    subprocess.run([*pip, build, RECTOOLS], check=True)
+    subprocess.run([*pip, "-c", str(_CONSTRAINTS), build, RECTOOLS], check=True)
