@@ -21,14 +21,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import drawn
 from benchmarks.peers.environment import rectools_python
-from models.config import CodeSpace, Reweighting, SequenceConfig, Towers
-from models.semantic_id import SemanticIdTable
-from models.types import Modality
-from models.words import ItemWords
+from models.config import Reweighting, Towers
 from training.config import FitConfig
 from training.data.histories import Histories
-from training.fit_sequence import fit_sequence, new_model
+from training.fit_sequence import fit_sequence
 from training.progress import trainer_options
 
 ROOT = Path(__file__).parents[1]
@@ -36,7 +34,6 @@ DEFAULT = ROOT / "../shared/data/amazon_beauty/sequences.txt"
 WIDTH, BLOCKS, HEADS, HISTORY, NEGATIVES = 64, 1, 1, 50, 256
 BOTH: Towers = (("words", "id"), ("words", "codes", "id"))
 ONE: Towers = (("codes", "id"),)
-VOCABULARY, WORDS = 5000, 10  # of the catalogue, of an item; drawn, as codes are: only time counts
 
 
 class EpochTimes(L.Callback):
@@ -57,12 +54,7 @@ def ours(
 ) -> list[float]:
     """Seconds an epoch of our trainer on the training part of the same file."""
     histories, catalogue_size = training_part(path)
-    space = CodeSpace(
-        modalities=(Modality.TEXT, Modality.BEHAVIOUR), levels=4, codebook_size=256, vector_size=64
-    )
-    random = np.random.default_rng(0)
-    codes_NS = random.integers(0, 256, (catalogue_size, space.slots)).astype(np.uint16)
-    table = SemanticIdTable(space, codes_NS, np.arange(catalogue_size).astype(np.uint16))
+    table = drawn.semantic_ids(catalogue_size)
     config = FitConfig(
         width=WIDTH,
         blocks=BLOCKS,
@@ -73,20 +65,7 @@ def ours(
         reweighting=reweighting,
         batch_tokens=2048,
     )
-    architecture = SequenceConfig(
-        code_space=space,
-        catalogue_size=catalogue_size,
-        max_history=HISTORY,
-        width=WIDTH,
-        blocks=BLOCKS,
-        heads=HEADS,
-        towers=towers,
-        reweighting=reweighting,
-    )
-    words = random.integers(0, VOCABULARY, catalogue_size * WORDS).astype(np.int32)
-    starts = np.arange(catalogue_size + 1) * WORDS
-    item_words = ItemWords(starts, words, VOCABULARY)
-    model = new_model(architecture, table, torch.randn(1, 4, 256, 64), item_words, histories)
+    model = drawn.sequence_model(config, table, histories)
     times = EpochTimes()
     options = {**trainer_options(scratch), "enable_progress_bar": False, "callbacks": [times]}
     directory = scratch / str(time.time_ns())
