@@ -1,6 +1,6 @@
 """Self-attention reweighted by similarity buckets, inside eSASRec's block or SASRec's."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,22 @@ from torch.nn import functional as F
 
 from models.config import Reweighting, SequenceConfig
 from models.dropout import Dropout
+from models.rows import pick
 from models.similarity import Buckets, modality_pairs
+
+
+class Relation(NamedTuple):
+    """How the rows of a history that ask stand to all its rows."""
+
+    distance_BRT: Tensor  # steps that a key lies before its query, negative after it; B may be 1
+    buckets: Buckets | None  # None where attention is not reweighted
+
+
+def distances(x_BT: Tensor, row_B: Tensor | None = None) -> Tensor:
+    """(B, R, T), or (1, T, T) where all rows ask: steps from query back to key."""
+    step_T = torch.arange(x_BT.shape[1], device=x_BT.device)
+    asking_BR = step_T[None] if row_B is None else row_B[:, None]
+    return asking_BR[:, :, None] - step_T
 
 
 class ReweightedAttention(nn.Module):
@@ -32,39 +47,43 @@ class ReweightedAttention(nn.Module):
             pairs = len(modality_pairs(config.code_space))
             self.bucket_bias = nn.Parameter(torch.zeros(pairs, config.buckets, config.heads))
 
-    def forward(self, x_BTD: Tensor, buckets: Buckets | None) -> Tensor:
-        """(B, T, D) -> (B, T, D). ``buckets`` may be None only when the form is off."""
-        query, key, value = (
-            part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for part in self.project_in(x_BTD).chunk(3, dim=-1)
-        )
-        logits_BHTT = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
-        if buckets is not None:
-            bias_BHTT = self._bias(buckets)
-            logits_BHTT = (
-                logits_BHTT + bias_BHTT
+    def forward(self, x_BTD: Tensor, relation: Relation, row_B: Tensor | None = None) -> Tensor:
+        """(B, T, D) -> (B, R, D), for all rows or the one a history that ``row_B`` names."""
+        width = x_BTD.shape[-1]
+        weight, bias = self.project_in.weight, self.project_in.bias
+        query = self._split(F.linear(pick(x_BTD, row_B), weight[:width], bias[:width]))
+        seen_BTE = F.linear(x_BTD, weight[width:], bias[width:])
+        key, value = (self._split(part) for part in seen_BTE.chunk(2, dim=-1))
+        logits_BHRT = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
+        if relation.buckets is not None:
+            bias_BHRT = self._bias(relation.buckets)
+            logits_BHRT = (
+                logits_BHRT + bias_BHRT
                 if self.form == "additive"
-                else logits_BHTT * (1 + bias_BHTT)
+                else logits_BHRT * (1 + bias_BHRT)
             )
-        distance_TT = _distances(x_BTD)
         if hasattr(self, "distance_bias"):
-            near_TTH = self.distance_bias[distance_TT.clamp(0, len(self.distance_bias) - 1)]
-            logits_BHTT = logits_BHTT + near_TTH.permute(2, 0, 1)
-        logits_BHTT = logits_BHTT.masked_fill(distance_TT < 0, -1e9)
-        mixed_BHTd = self.dropout(logits_BHTT.softmax(-1)) @ value
-        mixed_BTD: Tensor = self.project_out(mixed_BHTd.transpose(1, 2).flatten(-2))
-        return mixed_BTD
+            near = relation.distance_BRT.clamp(0, len(self.distance_bias) - 1)
+            logits_BHRT = logits_BHRT + self.distance_bias[near].permute(0, 3, 1, 2)
+        logits_BHRT = logits_BHRT.masked_fill((relation.distance_BRT < 0)[:, None], -1e9)
+        mixed_BHRd = self.dropout(logits_BHRT.softmax(-1)) @ value
+        mixed_BRD: Tensor = self.project_out(mixed_BHRd.transpose(1, 2).flatten(-2))
+        return mixed_BRD
+
+    def _split(self, x_BTD: Tensor) -> Tensor:
+        """(B, T, D) -> (B, H, T, d), a slice of the width for each head."""
+        return x_BTD.reshape(*x_BTD.shape[:2], self.heads, -1).transpose(1, 2)
 
     def _bias(self, buckets: Buckets) -> Tensor:
-        """u, (B, H, T, T): looked up one pair at a time, so that no (B, P, T, T, H) is held."""
-        total_BTTH = torch.zeros(())
+        """u, (B, H, R, T): looked up one pair at a time, so that no (B, P, R, T, H) is held."""
+        total_BRTH = torch.zeros(())
         for p, table_KH in enumerate(self.bucket_bias):
-            low_BTTH = self._look_up(buckets.index_BPTT[:, p], table_KH)
-            if buckets.share_BPTT is not None:
-                high_BTTH = self._look_up(buckets.index_BPTT[:, p] + 1, table_KH)
-                low_BTTH = low_BTTH.lerp(high_BTTH, buckets.share_BPTT[:, p, ..., None])
-            total_BTTH = total_BTTH + low_BTTH
-        return total_BTTH.permute(0, 3, 1, 2)
+            low_BRTH = self._look_up(buckets.index_BPRT[:, p], table_KH)
+            if buckets.share_BPRT is not None:
+                high_BRTH = self._look_up(buckets.index_BPRT[:, p] + 1, table_KH)
+                low_BRTH = low_BRTH.lerp(high_BRTH, buckets.share_BPRT[:, p, ..., None])
+            total_BRTH = total_BRTH + low_BRTH
+        return total_BRTH.permute(0, 3, 1, 2)
 
     def _look_up(self, index: Tensor, table_KH: Tensor) -> Tensor:
         """Rows of a small table; what is exported, or run on a GPU, is torch's own operation."""
@@ -106,14 +125,15 @@ class Block(nn.Module):
         self.feed_gate = nn.Linear(width, width)
         self.dropout = Dropout(config.dropout)
 
-    def forward(self, x_BTD: Tensor, buckets: Buckets | None) -> Tensor:
-        """(B, T, D) -> (B, T, D)."""
-        attended_BTD: Tensor = self.attention(self.attention_norm(x_BTD), buckets)
-        x_BTD = x_BTD + self.dropout(attended_BTD) * self.attention_gate(x_BTD).sigmoid()
-        gate_BTF, up_BTF = self.feed_in(self.feed_norm(x_BTD)).chunk(2, dim=-1)
-        fed_BTD: Tensor = self.feed_out(self.dropout(F.silu(gate_BTF) * up_BTF))
-        out_BTD: Tensor = x_BTD + self.dropout(fed_BTD) * self.feed_gate(x_BTD).sigmoid()
-        return out_BTD
+    def forward(self, x_BTD: Tensor, relation: Relation, row_B: Tensor | None = None) -> Tensor:
+        """(B, T, D) -> (B, R, D), for all rows or the one a history that ``row_B`` names."""
+        attended_BRD: Tensor = self.attention(self.attention_norm(x_BTD), relation, row_B)
+        x_BRD = pick(x_BTD, row_B)
+        x_BRD = x_BRD + self.dropout(attended_BRD) * self.attention_gate(x_BRD).sigmoid()
+        gate_BRF, up_BRF = self.feed_in(self.feed_norm(x_BRD)).chunk(2, dim=-1)
+        fed_BRD: Tensor = self.feed_out(self.dropout(F.silu(gate_BRF) * up_BRF))
+        out_BRD: Tensor = x_BRD + self.dropout(fed_BRD) * self.feed_gate(x_BRD).sigmoid()
+        return out_BRD
 
 
 class SasRecBlock(nn.Module):
@@ -129,15 +149,10 @@ class SasRecBlock(nn.Module):
         self.feed_out = nn.Linear(width, width)
         self.dropout = Dropout(config.dropout)
 
-    def forward(self, x_BTD: Tensor, buckets: Buckets | None) -> Tensor:
-        """(B, T, D) -> (B, T, D)."""
-        x_BTD = x_BTD + self.dropout(self.attention(self.attention_norm(x_BTD), buckets))
-        hidden_BTD = self.dropout(F.relu(self.feed_in(self.feed_norm(x_BTD))))
-        out_BTD: Tensor = x_BTD + self.dropout(self.feed_out(hidden_BTD))
-        return out_BTD
-
-
-def _distances(x_BTD: Tensor) -> Tensor:
-    """(T, T): how many steps key j lies before query i; negative in the future."""
-    step_T = torch.arange(x_BTD.shape[1], device=x_BTD.device)
-    return step_T[:, None] - step_T[None, :]
+    def forward(self, x_BTD: Tensor, relation: Relation, row_B: Tensor | None = None) -> Tensor:
+        """(B, T, D) -> (B, R, D), for all rows or the one a history that ``row_B`` names."""
+        attended_BRD: Tensor = self.attention(self.attention_norm(x_BTD), relation, row_B)
+        x_BRD = pick(x_BTD, row_B) + self.dropout(attended_BRD)
+        hidden_BRD = self.dropout(F.relu(self.feed_in(self.feed_norm(x_BRD))))
+        out_BRD: Tensor = x_BRD + self.dropout(self.feed_out(hidden_BRD))
+        return out_BRD

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from models.attention import Relation, distances
 from models.config import SequenceConfig
 from models.similarity import SimilarityBuckets
 from models.tower import Tower
@@ -43,21 +44,30 @@ class SequenceModel(nn.Module):
         history_length_B: real items of each history, at least 1.
         """
         codes_BTS = codes_BTS.long()
-        hidden_BTD = self.encode(self.represent(codes_BTS, item_index_BT), codes_BTS)
-        rows_B = torch.arange(hidden_BTD.shape[0], device=hidden_BTD.device)
-        return hidden_BTD[rows_B, history_length_B - 1]
+        items_BTD = self.represent(codes_BTS, item_index_BT)
+        return self.encode(items_BTD, codes_BTS, history_length_B - 1)[:, 0]
 
     def represent(self, codes_BTS: Tensor, item_index_BT: Tensor) -> Tensor:
         """Item vectors, (..., D), of any leading shape."""
         known = self.seen[item_index_BT]
         return torch.cat([t.represent(codes_BTS, item_index_BT, known) for t in self.each()], -1)
 
-    def encode(self, items_BTD: Tensor, codes_BTS: Tensor) -> Tensor:
-        """A user vector after every item of the history, (B, T, D)."""
-        buckets = self.buckets(codes_BTS) if self.config.reweighting != "off" else None
+    def encode(self, items_BTD: Tensor, codes_BTS: Tensor, row_B: Tensor | None = None) -> Tensor:
+        """User vectors, (B, R, D): after every item, or after the one that ``row_B`` names.
+
+        Then the last block computes that row alone, and with one block no other is ever asked for.
+        """
+        last = self._relate(codes_BTS, row_B)
+        all_needed = row_B is not None and self.config.blocks > 1
+        inner = self._relate(codes_BTS) if all_needed else last
         parts = torch.split(items_BTD, self.config.width, dim=-1)
-        users = (tower(x_BTW, buckets) for tower, x_BTW in zip(self.towers, parts, strict=True))
-        return torch.cat(list(users), dim=-1)
+        towers = zip(self.towers, parts, strict=True)
+        return torch.cat([tower(x_BTW, inner, last, row_B) for tower, x_BTW in towers], dim=-1)
+
+    def _relate(self, codes_BTS: Tensor, row_B: Tensor | None = None) -> Relation:
+        reweighted = self.config.reweighting != "off"
+        buckets = self.buckets(codes_BTS, row_B) if reweighted else None
+        return Relation(distances(codes_BTS, row_B), buckets)
 
     def each(self) -> list[Tower]:
         """The towers, as what they are."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.config import CodeSpace, Edges
+from models.rows import pick
 from models.types import Modality
 
 _EXACT = 2**12  # Cauchy-Schwarz: vectors shorter than this have inner products below 2^24
@@ -31,10 +32,10 @@ class ModalityPair(NamedTuple):
 
 
 class Buckets(NamedTuple):
-    """Similarity buckets of a history's items with each other."""
+    """Similarity buckets of a history's asking items with all its items."""
 
-    index_BPTT: Tensor  # in [0, buckets)
-    share_BPTT: Tensor | None = None  # affine edges: how far towards the next bucket, [0, 1]
+    index_BPRT: Tensor  # in [0, buckets)
+    share_BPRT: Tensor | None = None  # affine edges: how far towards the next bucket, [0, 1]
 
 
 def modality_pairs(space: CodeSpace) -> tuple[ModalityPair, ...]:
@@ -107,16 +108,19 @@ class SimilarityBuckets(nn.Module):
                 self.scale[p] = 1 / (high - low).clamp_min(1e-3)
                 self.shift[p] = -low * self.scale[p]
 
-    def forward(self, codes_BTS: Tensor) -> Buckets:
-        """Buckets of (B, T, S) codes: known similarities in [1, buckets), missing ones in 0."""
+    def forward(self, codes_BTS: Tensor, row_B: Tensor | None = None) -> Buckets:
+        """Buckets of (B, T, S) codes: known similarities in [1, buckets), missing ones in 0.
+
+        ``row_B``: the one row a history that asks; all do where there is none.
+        """
         if self.edges == "random":
-            return self._hashed(codes_BTS)
-        signed_BPTT, known_BPTT = self._similarities(codes_BTS)
+            return self._hashed(codes_BTS, row_B)
+        signed_BPRT, known_BPRT = self._similarities(codes_BTS, row_B)
         if self.edges == "affine":
-            return self._interpolated(signed_BPTT, known_BPTT)
-        offsets_P11 = torch.arange(len(self.pairs), device=signed_BPTT.device)[:, None, None]
-        found_BPTT = self.bucket_of.flatten()[_cells(signed_BPTT) + offsets_P11 * _RESOLUTION]
-        return Buckets(torch.where(known_BPTT, found_BPTT, MISSING_BUCKET))
+            return self._interpolated(signed_BPRT, known_BPRT)
+        offsets_P11 = torch.arange(len(self.pairs), device=signed_BPRT.device)[:, None, None]
+        found_BPRT = self.bucket_of.flatten()[_cells(signed_BPRT) + offsets_P11 * _RESOLUTION]
+        return Buckets(torch.where(known_BPRT, found_BPRT, MISSING_BUCKET))
 
     def quantized(self, codes_BTS: Tensor) -> Tensor:
         """Fixed-point quantized vectors, (B, T, M, Q); zero where the modality is missing."""
@@ -127,39 +131,43 @@ class SimilarityBuckets(nn.Module):
         places_BTML = codes_BTML + rows_ML * (self.space.codebook_size + 1)
         return F.embedding(places_BTML, words_JQ).sum(-2)
 
-    def _similarities(self, codes_BTS: Tensor) -> tuple[Tensor, Tensor]:
-        """Signed squared cosines, (B, P, T, T), and which of them are of known items.
+    def _similarities(
+        self, codes_BTS: Tensor, row_B: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Signed squared cosines, (B, P, R, T), and which of them are of known items.
 
         The signed square stands for the cosine: it orders pairs alike, and needs no square root,
         which runtimes round differently.
         """
         vectors_BTMQ = self.quantized(codes_BTS)
         squares_BTM = vectors_BTMQ.square().sum(-1)
+        asking_BRMQ, asking_BRM = pick(vectors_BTMQ, row_B), pick(squares_BTM, row_B)
         signed, known = [], []
         for first, second in self.pairs:
-            dot_BTT = vectors_BTMQ[:, :, first] @ vectors_BTMQ[:, :, second].transpose(1, 2)
-            norms_BTT = squares_BTM[:, :, first, None] * squares_BTM[:, None, :, second]
-            signed.append(dot_BTT * dot_BTT.abs() / norms_BTT.clamp_min(1))
-            known.append(norms_BTT > 0)
+            dot_BRT = asking_BRMQ[:, :, first] @ vectors_BTMQ[:, :, second].transpose(1, 2)
+            norms_BRT = asking_BRM[:, :, first, None] * squares_BTM[:, None, :, second]
+            signed.append(dot_BRT * dot_BRT.abs() / norms_BRT.clamp_min(1))
+            known.append(norms_BRT > 0)
         return torch.stack(signed, dim=1), torch.stack(known, dim=1)
 
-    def _interpolated(self, signed_BPTT: Tensor, known_BPTT: Tensor) -> Buckets:
+    def _interpolated(self, signed_BPRT: Tensor, known_BPRT: Tensor) -> Buckets:
         """r' = w r + b, r = (cos + 1) / 2, as a place between two buckets."""
-        scaled_BPTT = _upper_half(signed_BPTT) * self.scale[:, None, None]
-        unit_BPTT = (scaled_BPTT + self.shift[:, None, None]).clamp(0, 1)
-        place_BPTT = unit_BPTT * (self.buckets - 2)
-        low_BPTT = place_BPTT.detach().floor().clamp_max(self.buckets - 3)
-        index_BPTT = torch.where(known_BPTT, low_BPTT.long() + 1, MISSING_BUCKET)
-        return Buckets(index_BPTT, (place_BPTT - low_BPTT) * known_BPTT)
+        scaled_BPRT = _upper_half(signed_BPRT) * self.scale[:, None, None]
+        unit_BPRT = (scaled_BPRT + self.shift[:, None, None]).clamp(0, 1)
+        place_BPRT = unit_BPRT * (self.buckets - 2)
+        low_BPRT = place_BPRT.detach().floor().clamp_max(self.buckets - 3)
+        index_BPRT = torch.where(known_BPRT, low_BPRT.long() + 1, MISSING_BUCKET)
+        return Buckets(index_BPRT, (place_BPRT - low_BPRT) * known_BPRT)
 
-    def _hashed(self, codes_BTS: Tensor) -> Buckets:
+    def _hashed(self, codes_BTS: Tensor, row_B: Tensor | None) -> Buckets:
         """A bucket that is the same for the same two items, and says nothing about them."""
         slots_S = torch.arange(codes_BTS.shape[-1], device=codes_BTS.device)
         item_BT = (codes_BTS * (slots_S * 7919 + 104_729)).sum(-1) % _PRIME
         pairs_P11 = torch.arange(len(self.pairs), device=codes_BTS.device)[:, None, None]
-        both_BTT = item_BT[:, :, None] * item_BT[:, None, :] + item_BT[:, :, None]
-        mixed_BPTT = (both_BTT[:, None] * (pairs_P11 * 2 + 48_271)) % _PRIME
-        return Buckets(1 + mixed_BPTT % (self.buckets - 1))
+        asking_BR1 = pick(item_BT, row_B)[:, :, None]
+        both_BRT = asking_BR1 * item_BT[:, None, :] + asking_BR1
+        mixed_BPRT = (both_BRT[:, None] * (pairs_P11 * 2 + 48_271)) % _PRIME
+        return Buckets(1 + mixed_BPRT % (self.buckets - 1))
 
 
 def _cells(signed: Tensor) -> Tensor:

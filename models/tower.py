@@ -9,10 +9,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from models.attention import Block, SasRecBlock
+from models.attention import Block, Relation, SasRecBlock
 from models.config import SequenceConfig, Source
 from models.dropout import Dropout
-from models.similarity import Buckets
 from models.words import ItemWords, WordBag
 
 
@@ -59,16 +58,22 @@ class Tower(nn.Module):
         total_BTW: Tensor = torch.stack(parts).sum(0)
         return total_BTW
 
-    def forward(self, items_BTW: Tensor, buckets: Buckets | None) -> Tensor:
-        """A user vector after every item of the history, (B, T, W) -> (B, T, W)."""
+    def forward(
+        self, items_BTW: Tensor, inner: Relation, last: Relation, row_B: Tensor | None = None
+    ) -> Tensor:
+        """User vectors, (B, T, W) -> (B, R, W): after every item, or the one that ``row_B`` names.
+
+        ``inner`` relates all rows to all, for every block but the last: that one alone knows which
+        rows ask, since the others' rows are all seen by it.
+        """
         x_BTW = items_BTW * self.width**0.5
         if hasattr(self, "position"):
             x_BTW = x_BTW + self.position[: x_BTW.shape[1]]
         x_BTW = self.dropout(x_BTW)
-        for block in self.blocks:
-            x_BTW = block(x_BTW, buckets)
-        normed_BTW: Tensor = self.final_norm(x_BTW)
-        return normed_BTW
+        for block in self.blocks[:-1]:
+            x_BTW = block(x_BTW, inner)
+        normed_BRW: Tensor = self.final_norm(self.blocks[-1](x_BTW, last, row_B))
+        return normed_BRW
 
     @torch.no_grad()
     def start_from_codewords(self, codewords_MLKQ: Tensor) -> None:

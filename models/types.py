@@ -6,6 +6,7 @@ Shape legend, used as a suffix wherever a tensor's layout is not obvious (``code
 N      items in the catalogue
 B      histories in a batch
 T      items in a history, oldest first, padded on the right
+R      rows of a history that ask: all T, or one a history where only the last one is needed
 M      modalities of a semantic ID (text, image, behaviour)
 L      levels of the residual codebook
 K      codes in one level; the code K itself is *null*: "this modality is missing"

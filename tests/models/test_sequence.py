@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 
@@ -9,17 +11,17 @@ SPACE = CodeSpace(modalities=tuple(Modality), levels=2, codebook_size=16, vector
 ITEMS = 30
 
 
-def model(reweighting: Reweighting = "additive") -> SequenceModel:
+def model(reweighting: Reweighting = "additive", **fields: Any) -> SequenceModel:
     torch.manual_seed(0)
     config = SequenceConfig(
         code_space=SPACE,
         catalogue_size=ITEMS,
         max_history=12,
         width=16,
-        blocks=2,
         heads=2,
         reweighting=reweighting,
         buckets=6,
+        **{"blocks": 2} | fields,
     )
     made = SequenceModel(config)
     made.seen.fill_(1)
@@ -89,6 +91,20 @@ def test_the_future_is_not_seen() -> None:
     other_BTD = made.encode(made.represent(changed, items_BT), changed)
     assert torch.equal(hidden_BTD[:, :5], other_BTD[:, :5])
     assert not torch.allclose(hidden_BTD[:, 5:], other_BTD[:, 5:])
+
+
+@pytest.mark.parametrize("blocks", [1, 2])
+@pytest.mark.parametrize("edges", ["quantile", "affine", "random"])
+@pytest.mark.parametrize("block", ["ligr", "sasrec"])
+def test_computing_the_last_row_alone_is_exact(blocks: int, edges: str, block: str) -> None:
+    made = model(blocks=blocks, edges=edges, block=block)
+    for name, parameter in made.named_parameters():
+        if "bias" in name:
+            torch.nn.init.normal_(parameter)
+    codes_BTS, items_BT, length_B = inputs()
+    every_BTD = made.encode(made.represent(codes_BTS, items_BT), codes_BTS)
+    last_BD = every_BTD[torch.arange(len(length_B)), length_B - 1]
+    torch.testing.assert_close(made(codes_BTS, items_BT, length_B), last_BD, atol=1e-5, rtol=0)
 
 
 def test_order_matters() -> None:

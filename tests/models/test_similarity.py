@@ -52,7 +52,7 @@ def full(codes_BTS: torch.Tensor) -> torch.Tensor:
 def test_more_similar_pairs_never_get_a_lower_bucket() -> None:
     module, codes_BTS = buckets(), codes()
     module.set_edges(codes_BTS, full(codes_BTS))
-    found_BPTT = module(codes_BTS).index_BPTT
+    found_BPTT = module(codes_BTS).index_BPRT
     vectors_BTMQ = module.quantized(codes_BTS)
     for p, (first, second) in enumerate(module.pairs):
         cosine_BTT = torch.cosine_similarity(
@@ -69,7 +69,7 @@ def test_quantile_edges_fill_all_buckets_about_evenly() -> None:
     share_PN = torch.stack(
         [
             pair[:, below].flatten().bincount(minlength=5) / pair[:, below].numel()
-            for pair in module(codes_BTS).index_BPTT.unbind(1)
+            for pair in module(codes_BTS).index_BPRT.unbind(1)
         ]
     )
     assert (share_PN[:, MISSING_BUCKET] == 0).all()
@@ -83,7 +83,7 @@ def test_padding_moves_no_edge() -> None:
     much = codes_BTS[:1, :1].expand(16, 40, -1)
     padded.set_edges(torch.cat([codes_BTS, much], dim=1), full(codes_BTS))
     assert torch.equal(module.bucket_of, padded.bucket_of)
-    assert len(module(codes_BTS).index_BPTT[:, 0].unique()) == 15
+    assert len(module(codes_BTS).index_BPRT[:, 0].unique()) == 15
 
 
 def test_a_missing_modality_has_its_own_bucket() -> None:
@@ -91,7 +91,7 @@ def test_a_missing_modality_has_its_own_bucket() -> None:
     module.set_edges(codes_BTS, full(codes_BTS))
     image = slice(SPACE.levels, 2 * SPACE.levels)
     codes_BTS[0, 2, image] = SPACE.null_code
-    found_BPTT = module(codes_BTS).index_BPTT
+    found_BPTT = module(codes_BTS).index_BPRT
     assert (found_BPTT[0, 1, 2] == MISSING_BUCKET).all()
     assert (found_BPTT[0, 1, :, 2] == MISSING_BUCKET).all()
     assert (found_BPTT[0, 0] != MISSING_BUCKET).all()
