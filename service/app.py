@@ -3,24 +3,38 @@
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models import bundle
 from service.batcher import Batcher
 from service.code_cache import make_cache
 from service.envelope import Envelope
+from service.fast_path import FastPath
 from service.metrics import Metrics
 from service.problems import add_handlers, describe_problems
 from service.recommender import Recommender, most_used, rows_of
 from service.retriever import FlatRetriever
-from service.routes import router
+from service.routes import recommend_route, router
 from service.scorer import make_scorer
 from service.settings import Settings
 from service.state import State
 
 log = logging.getLogger("bbqrec")
 Load = Callable[[Settings, Metrics], Recommender]
+
+
+class Service(FastAPI):
+    """FastAPI, and what every request meets before it."""
+
+    outermost: ASGIApp
+    fast_path: FastPath
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        await self.outermost(scope, receive, send)
 
 
 def load_recommender(settings: Settings, metrics: Metrics) -> Recommender:
@@ -41,7 +55,7 @@ def load_recommender(settings: Settings, metrics: Metrics) -> Recommender:
 
 def create_app(
     settings: Settings, load: Load = load_recommender, metrics: Metrics | None = None
-) -> FastAPI:
+) -> Service:
     """The application. ``load`` is replaced in tests by one that fakes our own interfaces."""
     metrics = metrics or Metrics()
     state = State(settings, metrics)
@@ -63,14 +77,15 @@ def create_app(
         state.recommender = None
         await recommender.close()
 
-    app = FastAPI(
+    app = Service(
         title="bbqrec",
         description="Next-item recommendations from behaviour-bound semantic IDs.",
         lifespan=lifespan,
     )
     app.state.service = state
     app.include_router(router)
-    app.add_middleware(Envelope, metrics=metrics, max_body_bytes=settings.max_body_bytes)
     add_handlers(app)
     describe_problems(app)
+    app.fast_path = FastPath(partial(FastAPI.__call__, app), recommend_route(), state)
+    app.outermost = Envelope(app.fast_path, metrics, settings.max_body_bytes)
     return app

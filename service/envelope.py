@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.metrics import Metrics
-from service.problems import problem
+from service.problems import failure
 
 log = logging.getLogger("bbqrec")
 _REQUEST_ID = b"x-request-id"
@@ -53,8 +53,7 @@ class Envelope:
         except Exception:  # nothing may reach the server: it would answer in plain text
             log.exception("request %s to %r failed", request_id.decode(), scope["path"])
             if not status:
-                answer = problem(500, "the service failed; its log has the reason")
-                await answer(scope, receive, tagged)
+                await failure()(scope, receive, tagged)
         finally:
             self._measure(scope, status, time.perf_counter() - started)
 

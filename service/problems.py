@@ -30,7 +30,7 @@ def problem(
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Translate every error that is the caller's or foreseen; ``Envelope`` answers the others."""
+    """Translate every error; those that nobody foresaw are raised again, for the log."""
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -49,7 +49,21 @@ def add_handlers(app: FastAPI) -> None:
     async def http(request: Request, error: HTTPException) -> JSONResponse:
         if error.status_code == 400:  # FastAPI's word for a body that it could not even parse
             return unprocessable([FieldError(field="body", message="is not valid JSON")])
-        return problem(error.status_code, str(error.detail), headers=error.headers)
+        return answer_http(error)
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> JSONResponse:
+        return failure()
+
+
+def answer_http(error: HTTPException) -> JSONResponse:
+    """What was raised with a status of its own."""
+    return problem(error.status_code, str(error.detail), headers=error.headers)
+
+
+def failure() -> JSONResponse:
+    """500, which says nothing of the reason."""
+    return problem(500, "the service failed; its log has the reason")
 
 
 def describe_problems(app: FastAPI) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi.routing import APIRoute
 
 from models.bundle import CatalogueItem
 from service.recommender import Query, Recommended, Recommender
@@ -50,19 +51,24 @@ async def recommend(body: RecommendRequest, state: CurrentState) -> RecommendRes
     answer, and `fallback` says so. Items of the history and of `exclude` are never returned.
     """
     check_limits(body, state.settings)
+    return await answer(body, state)
+
+
+async def answer(body: RecommendRequest, state: State) -> RecommendResponse:
+    """Ask the model in service, within the deadline. Raises HTTPException 504 past it."""
     recommender = state.current()
     try:
         async with asyncio.timeout(state.settings.deadline):
-            answer = await recommender.recommend(Query(**dict(body)))
+            found = await recommender.recommend(Query(**dict(body)))
     except TimeoutError:
         detail = f"no answer within {state.settings.deadline:g} seconds"
         raise HTTPException(504, detail, {"retry-after": "1"}) from None
     catalogue = recommender.bundle.catalogue
     return RecommendResponse(
-        items=[as_item(catalogue[item.item_index], item, body.explain) for item in answer.items],
+        items=[as_item(catalogue[item.item_index], item, body.explain) for item in found.items],
         model_version=recommender.bundle.digest,
-        unknown_items=answer.unknown_items,
-        fallback="popular" if answer.popular else None,
+        unknown_items=found.unknown_items,
+        fallback="popular" if found.popular else None,
     )
 
 
@@ -70,6 +76,11 @@ def as_item(item: CatalogueItem, found: Recommended, explain: bool) -> Recommend
     """One answer; ``because`` is there, be it null, only where it was asked for."""
     because = {"because": found.because} if explain else {}
     return RecommendedItem(item_id=item.item_id, score=found.score, title=item.title, **because)
+
+
+def recommend_route() -> APIRoute:
+    """The route of ``recommend``."""
+    return next(r for r in router.routes if isinstance(r, APIRoute) and r.endpoint is recommend)
 
 
 @router.get("/livez")
