@@ -47,7 +47,7 @@ class TensorSpec(Frozen):
     """One tensor at the ONNX graph's border; a string in ``shape`` is a dynamic axis."""
 
     name: str
-    dtype: Literal["int32", "int64", "float32"]
+    dtype: Literal["uint16", "int32", "int64", "float32"]
     shape: tuple[int | str, ...]
 
 
@@ -57,7 +57,7 @@ def onnx_inputs(slots: int) -> tuple[TensorSpec, ...]:
     Padding may hold any valid values: attention is causal, so nothing before it sees it.
     """
     return (
-        TensorSpec(name="codes", dtype="int32", shape=("batch", "length", slots)),
+        TensorSpec(name="codes", dtype="uint16", shape=("batch", "length", slots)),
         TensorSpec(name="item_index", dtype="int64", shape=("batch", "length")),
         TensorSpec(name="history_length", dtype="int64", shape=("batch",)),
     )

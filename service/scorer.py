@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.bundle import Bundle
-from models.types import FloatArray, ItemCodes
+from models.types import CodeArray, FloatArray, ItemCodes
 from service.settings import Provider
 
 log = logging.getLogger("bbqrec")
@@ -35,7 +35,7 @@ class Scorer(Protocol):
 class Feeds(NamedTuple):
     """A batch as the graph wants it, in the order of ``bundle.onnx_inputs``."""
 
-    codes_BTS: NDArray[np.int32]
+    codes_BTS: CodeArray
     item_index_BT: NDArray[np.int64]
     length_B: NDArray[np.int64]
 
@@ -44,7 +44,7 @@ def pad(histories: Sequence[History]) -> Feeds:
     """Stack histories, padded on the right to the longest of this batch, no further."""
     length_B = np.array([len(history) for history in histories], np.int64)
     shape = (len(histories), int(length_B.max()))
-    codes_BTS = np.zeros((*shape, len(histories[0][0].codes)), np.int32)
+    codes_BTS = np.zeros((*shape, len(histories[0][0].codes)), np.uint16)
     item_index_BT = np.zeros(shape, np.int64)
     for row, history in enumerate(histories):
         codes_BTS[row, : len(history)] = [item.codes for item in history]

@@ -91,7 +91,7 @@ def write_onnx(model: SequenceModel, path: Path) -> None:
     slots = model.config.code_space.slots
     inputs, outputs = bundle.onnx_inputs(slots), bundle.onnx_outputs(model.config.vector_size)
     example = (
-        torch.zeros(2, 2, slots, dtype=torch.int32),
+        torch.zeros(2, 2, slots, dtype=torch.uint16),
         torch.zeros(2, 2, dtype=torch.int64),
         torch.ones(2, dtype=torch.int64),
     )
@@ -129,7 +129,7 @@ def check_parity(
         length = np.minimum(held_out.length[chosen], model.config.max_history)
         start = held_out.start[chosen] + held_out.length[chosen] - length
         batch = gather(held_out.items, Windows(start, length))
-        codes_BTS = torch.from_numpy(table.codes_NS.astype(np.int32))[batch.items_BT]
+        codes_BTS = torch.from_numpy(table.codes_NS[batch.items_BT.numpy()])
         torch_BN = model(codes_BTS, batch.items_BT, batch.length_B).numpy() @ vectors_ND.T
         feeds = (codes_BTS.numpy(), batch.items_BT.numpy(), batch.length_B.numpy())
         names = [spec.name for spec in bundle.onnx_inputs(codes_BTS.shape[-1])]
