@@ -46,7 +46,9 @@ def test_an_epoch_holds_every_window_once_in_batches_of_like_length(
     assert sorted(row for batch in batches for row in batch) == list(range(len(length)))
     assert all(length[batch].sum() <= tokens + 50 for batch in batches)
     padded = sum(len(batch) * length[batch].max() for batch in batches)
-    assert padded <= 2.5 * length.sum() + 50 * len(batches)
+    # Sorted but for 10% of noise: all steps up within batches together reach the longest, once.
+    largest = max(len(batch) for batch in batches)
+    assert padded <= (1.1 / 0.9) * (length.sum() + largest * length.max())
 
 
 def test_epochs_differ_and_are_reproducible() -> None:
