@@ -1,0 +1,1 @@
+"""The engine measured: encoder, retrieval, and the service end to end over HTTP."""
