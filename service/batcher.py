@@ -1,6 +1,7 @@
 """Micro-batches: whatever waits while a batch is computed forms the next one.
 
-There is no timer. A lone request starts at once; under load, batches grow by themselves.
+There is no timer: the longest that a request waits for others is the batch before its own. A lone
+request starts at once; under load, batches grow by themselves.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.types import FloatArray, ItemCodes
+from service.lengths import by_length
 from service.metrics import Metrics
 from service.retriever import Retriever
 from service.scorer import Scorer
@@ -105,7 +107,7 @@ class Batcher:
 
     def _compute(self, jobs: list[Job]) -> list[Candidates]:
         with self.metrics.encode.time():
-            vectors_BD = self.scorer.encode([job.history for job in jobs])
+            vectors_BD = self._encode([job.history for job in jobs])
         if not np.isfinite(vectors_BD).all():
             raise ArithmeticError("the model gave a vector that is not finite")
         with self.metrics.search.time():
@@ -114,6 +116,13 @@ class Batcher:
             Candidates(scores_K[: job.k], items_K[: job.k])
             for job, scores_K, items_K in zip(jobs, found.scores_BK, found.items_BK, strict=True)
         ]
+
+    def _encode(self, histories: Sequence[Sequence[ItemCodes]]) -> FloatArray:
+        groups = list(by_length([len(history) for history in histories]))
+        parts = [self.scorer.encode([histories[row] for row in rows]) for rows in groups]
+        vectors_BD = np.concatenate(parts)
+        vectors_BD[np.concatenate(groups)] = vectors_BD.copy()
+        return vectors_BD
 
 
 def _settle(answer: asyncio.Future[Candidates], result: Candidates | Exception) -> None:
