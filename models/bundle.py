@@ -1,8 +1,9 @@
 """THE contract between training and service: a directory that holds everything about one model.
 
-Files (``FILES`` below): the ONNX graph, the torch weights for the fallback, the semantic ID table,
-the item vectors, the catalogue, the model card, and ``manifest.json``, which names the
-schema version, the architecture, the ONNX tensors, the metrics and the SHA-256 of every other file.
+Files (``FILES`` below): the ONNX graph, perhaps its INT8 variant, the torch weights for the
+fallback, the semantic ID table, the item vectors, the catalogue, the model card, and
+``manifest.json``, which names the schema version, the architecture, the ONNX tensors, the metrics
+and the SHA-256 of every other file.
 
 Training writes the manifest last, so a half-written bundle is never read. The service reads it
 first, and refuses a newer schema or a file whose hash differs. The manifest's own SHA-256 is the
@@ -41,6 +42,8 @@ class FILES:
     MODEL_CARD = "model_card.md"
 
     ALL = (ONNX, WEIGHTS, SEMANTIC_IDS, ITEM_VECTORS, CATALOGUE, MODEL_CARD)
+    ONNX_INT8 = "model.int8.onnx"
+    OPTIONAL = (ONNX_INT8,)  # INT8 only where it costs next to no accuracy
 
 
 class TensorSpec(Frozen):
@@ -119,6 +122,11 @@ class Bundle:
         return self.directory / FILES.ONNX
 
     @property
+    def int8_path(self) -> Path | None:
+        """The ONNX graph with INT8 weights, if the bundle has one."""
+        return self.directory / FILES.ONNX_INT8 if FILES.ONNX_INT8 in self.manifest.files else None
+
+    @property
     def weights_path(self) -> Path:
         """The torch weights of the same model, for the fallback."""
         return self.directory / FILES.WEIGHTS
@@ -142,8 +150,9 @@ def write_manifest(directory: Path, fields: Mapping[str, Any]) -> Manifest:
     """Hash every file and write the manifest, last. ``fields``: a Manifest without its files."""
     files = {
         name: FileEntry(sha256=sha256(path), bytes=path.stat().st_size)
-        for name in FILES.ALL
+        for name in (*FILES.ALL, *FILES.OPTIONAL)
         for path in [directory / name]
+        if name in FILES.ALL or path.exists()
     }
     manifest = Manifest(schema_version=SCHEMA_VERSION, files=files, **fields)
     partial = directory / (MANIFEST + ".partial")
@@ -159,8 +168,9 @@ def read(directory: Path) -> Bundle:
     malformed, or not what the manifest's hashes say.
     """
     manifest, digest = _read_manifest(directory)
-    for name in FILES.ALL:
-        _verify(directory / name, manifest.files.get(name))
+    for name in (*FILES.ALL, *FILES.OPTIONAL):
+        if name in FILES.ALL or name in manifest.files:
+            _verify(directory / name, manifest.files.get(name))
     try:
         bundle = _assemble(directory, manifest, digest)
     except (ValueError, KeyError, SafetensorError) as error:

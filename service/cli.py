@@ -76,7 +76,7 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0: any free one.")] = None,
     provider: Annotated[
-        str | None, typer.Option(help="auto, cpu, cuda, torch or torch-cuda.")
+        str | None, typer.Option(help="auto, cpu, cpu-int8, cuda, torch or torch-cuda.")
     ] = None,
     redis_url: Annotated[str | None, typer.Option(help="Share item codes there.")] = None,
 ) -> None:

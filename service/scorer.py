@@ -55,9 +55,12 @@ def pad(histories: Sequence[History]) -> Feeds:
 class OnnxScorer:
     """The exported graph on ONNX Runtime."""
 
-    def __init__(self, bundle: Bundle, device: Device, threads: int) -> None:
+    def __init__(self, bundle: Bundle, device: Device, threads: int, *, int8: bool = False) -> None:
         import onnxruntime
 
+        graph = bundle.int8_path if int8 else bundle.onnx_path
+        if graph is None:
+            raise ProviderError("this bundle has no INT8 graph: its model card says why")
         wanted = f"{device.upper()}ExecutionProvider"
         available = onnxruntime.get_available_providers()
         if wanted not in available:
@@ -68,10 +71,10 @@ class OnnxScorer:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors; its warnings are about graphs, not about ours
-        self.session = onnxruntime.InferenceSession(bundle.onnx_path, options, providers=[wanted])
+        self.session = onnxruntime.InferenceSession(graph, options, providers=[wanted])
         if (active := self.session.get_providers()[0]) != wanted:
             raise ProviderError(f"ONNX Runtime could not start {wanted}, and fell back to {active}")
-        self.provider = f"onnx-{device}"
+        self.provider = f"onnx-{device}-int8" if int8 else f"onnx-{device}"
         self.inputs = [(i.name, np.dtype(i.dtype)) for i in bundle.manifest.onnx_inputs]
 
     def encode(self, histories: Sequence[History]) -> FloatArray:
@@ -112,6 +115,7 @@ class TorchScorer:
 _MAKERS: dict[Provider, Callable[[Bundle, int], Scorer]] = {
     "cuda": lambda bundle, threads: OnnxScorer(bundle, "cuda", threads),
     "cpu": lambda bundle, threads: OnnxScorer(bundle, "cpu", threads),
+    "cpu-int8": lambda bundle, threads: OnnxScorer(bundle, "cpu", threads, int8=True),
     "torch": lambda bundle, threads: TorchScorer(bundle, "cpu", threads),
     "torch-cuda": lambda bundle, threads: TorchScorer(bundle, "cuda", threads),
 }

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AnyUrl, Field, UrlConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-Provider = Literal["auto", "cpu", "cuda", "torch", "torch-cuda"]
+Provider = Literal["auto", "cpu", "cpu-int8", "cuda", "torch", "torch-cuda"]
 RedisUrl = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["redis", "rediss", "unix"])]
 
 
@@ -22,7 +22,8 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="0: any free one")
     provider: Provider = Field(
         "auto",
-        description="cpu, cuda: ONNX Runtime there; torch, torch-cuda: the fallback; "
+        description="cpu, cuda: ONNX Runtime there; cpu-int8: its weights in INT8; "
+        "torch, torch-cuda: the fallback; "
         "auto: CUDA if ONNX Runtime has it, else its CPU, else torch",
     )
     threads: int = Field(1, ge=1, description="threads that one batch is computed with")

@@ -11,7 +11,8 @@ from models.semantic_id import SemanticIdTable
 from models.sequence import SequenceModel
 from models.types import Modality
 from training.data.histories import EvaluationSet, Histories, Part, targets
-from training.export import Parity, export_bundle
+from training.export import export_bundle
+from training.model_card import Parity
 
 ITEMS, MAX_HISTORY = 60, 12
 SPACE = CodeSpace(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.sequence import SequenceModel
 from models.types import CodeArray, FloatArray
-from training.data.batches import Windows, cut, gather, unroll
+from training.data.batches import Windows, cut, gather_latest, unroll
 from training.data.histories import EvaluationSet
 
 _SCORED_AT_ONCE = 3_000_000  # scores held at a time (users x catalogue), few enough for the cache
@@ -44,9 +44,7 @@ class SequenceRanker:
     @torch.inference_mode()
     def score(self, items: NDArray[np.int32], windows: Windows) -> FloatArray:
         """Scores (B, N)."""
-        length = np.minimum(windows.length, self.model.config.max_history)
-        latest = Windows(windows.start + windows.length - length, length)
-        batch = gather(items, latest)
+        batch = gather_latest(items, windows, self.model.config.max_history)
         items_BT = batch.items_BT.to(self.codes_NS.device)
         user_BD = self.model(self.codes_NS[items_BT], items_BT, batch.length_B.to(items_BT.device))
         scores_BN: FloatArray = (user_BD @ self.item_vectors_ND.T).float().cpu().numpy()

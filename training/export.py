@@ -8,7 +8,7 @@ import logging
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,21 +19,15 @@ from models.bundle import FILES, CatalogueItem
 from models.semantic_id import SemanticIdTable
 from models.sequence import SequenceModel
 from models.types import FloatArray
-from training.data.batches import Windows, gather
+from training.data.batches import Windows, gather_latest
 from training.data.histories import EvaluationSet
 from training.errors import UserError
+from training.int8 import Int8, compare, write_int8
+from training.model_card import TOP, Parity, model_card
+from training.onnx_ranker import OnnxRanker
 
 SCORE_TOLERANCE = 1e-4
 PARITY_HISTORIES = 500
-_TOP = 10
-
-
-class Parity(NamedTuple):
-    """How far ONNX Runtime and torch are apart."""
-
-    histories: int
-    worst_score: float  # largest difference of any score of any item
-    same_top: int  # histories with the same top-10, in order
 
 
 def export_bundle(
@@ -58,10 +52,11 @@ def export_bundle(
     if parity.worst_score > SCORE_TOLERANCE or parity.same_top < parity.histories:
         raise UserError(
             f"ONNX Runtime and torch disagree, so no bundle was written: worst score difference "
-            f"{parity.worst_score:.2e} (limit {SCORE_TOLERANCE}), same top-{_TOP} on "
+            f"{parity.worst_score:.2e} (limit {SCORE_TOLERANCE}), same top-{TOP} on "
             f"{parity.same_top} of {parity.histories} histories"
         )
-    card = model_card(fields, parity, len(catalogue))
+    int8 = _offer_int8(directory, model, table, vectors_ND, held_out)
+    card = model_card(fields, parity, int8, len(catalogue))
     (directory / FILES.MODEL_CARD).write_text(card, encoding="utf-8")
     bundle.write_manifest(
         directory,
@@ -74,6 +69,23 @@ def export_bundle(
         },
     )
     return parity
+
+
+def _offer_int8(
+    directory: Path,
+    model: SequenceModel,
+    table: SemanticIdTable,
+    vectors_ND: FloatArray,
+    held_out: EvaluationSet,
+) -> Int8:
+    """Write the INT8 graph, and take it away again where it costs too much accuracy."""
+    graphs = directory / FILES.ONNX, directory / FILES.ONNX_INT8
+    write_int8(*graphs)
+    fp32, int8 = (OnnxRanker(g, model.config, table.codes_NS, vectors_ND) for g in graphs)
+    found = compare(fp32, int8, held_out)
+    if not found.kept:
+        graphs[1].unlink()
+    return found
 
 
 @torch.inference_mode()
@@ -120,20 +132,15 @@ def check_parity(
     held_out: EvaluationSet,
 ) -> Parity:
     """Score the same real histories with both runtimes, one batch of mixed lengths at a time."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    onnx = OnnxRanker(path, model.config, table.codes_NS, vectors_ND)
     worst, same, users = 0.0, 0, np.arange(min(PARITY_HISTORIES, len(held_out.target)))
     for first in range(0, len(users), 32):
         chosen = users[first : first + 32]
-        length = np.minimum(held_out.length[chosen], model.config.max_history)
-        start = held_out.start[chosen] + held_out.length[chosen] - length
-        batch = gather(held_out.items, Windows(start, length))
+        windows = Windows(held_out.start[chosen], held_out.length[chosen])
+        batch = gather_latest(held_out.items, windows, model.config.max_history)
         codes_BTS = torch.from_numpy(table.codes_NS[batch.items_BT.numpy()])
         torch_BN = model(codes_BTS, batch.items_BT, batch.length_B).numpy() @ vectors_ND.T
-        feeds = (codes_BTS.numpy(), batch.items_BT.numpy(), batch.length_B.numpy())
-        names = [spec.name for spec in bundle.onnx_inputs(codes_BTS.shape[-1])]
-        onnx_BN = session.run(None, dict(zip(names, feeds, strict=True)))[0] @ vectors_ND.T
+        onnx_BN = onnx.score_batch(batch)
         worst = max(worst, float(np.abs(torch_BN - onnx_BN).max()))
         same += _same_top(torch_BN, onnx_BN)
     return Parity(len(users), worst, same)
@@ -141,28 +148,8 @@ def check_parity(
 
 def _same_top(one_BN: FloatArray, other_BN: FloatArray) -> int:
     """Rows whose top items agree, in order; items whose scores tie within rounding may swap."""
-    top = min(_TOP, one_BN.shape[1])
+    top = min(TOP, one_BN.shape[1])
     one_BK = np.argsort(-one_BN, axis=1, kind="stable")[:, :top]
     other_BK = np.argsort(-other_BN, axis=1, kind="stable")[:, :top]
     gap_BK = np.take_along_axis(one_BN, one_BK, 1) - np.take_along_axis(one_BN, other_BK, 1)
     return int(((one_BK == other_BK) | (np.abs(gap_BK) < 1e-5)).all(axis=1).sum())
-
-
-def model_card(fields: Mapping[str, Any], parity: Parity, items: int) -> str:
-    """What a person should know before serving the bundle."""
-    metrics = "\n".join(f"| {k} | {v:.4f} |" for k, v in fields["metrics"].items())
-    health = "\n".join(f"| {k} | {v:.4f} |" for k, v in fields["health"].items())
-    split = "\n".join(f"- {key}: {value}" for key, value in fields["split"].items())
-    return (
-        f"# {fields['name']}\n\nA bbqrec bundle of {items} items.\n\n"
-        f"## Test metrics\n\nFull ranking of the catalogue, by the model that was trained on the "
-        f"training part only. The weights in this bundle are of the same settings{_refit(fields)}."
-        f"\n\n| metric | value |\n|---|---|\n{metrics}\n\n## Split\n\n{split}\n\n"
-        f"## Health of the semantic IDs\n\n| figure | value |\n|---|---|\n{health}\n\n"
-        f"## Parity\n\nONNX Runtime against torch on {parity.histories} histories: worst score "
-        f"difference {parity.worst_score:.2e}, same top-{_TOP} on {parity.same_top}.\n"
-    )
-
-
-def _refit(fields: Mapping[str, Any]) -> str:
-    return ", trained again on everything" if fields["split"].get("refit") else ""

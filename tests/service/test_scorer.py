@@ -42,6 +42,21 @@ def test_onnx_and_torch_agree_and_batching_changes_nothing(tiny: Bundle) -> None
     np.testing.assert_allclose(together_BD, alone_BD, atol=1e-5)
 
 
+def test_int8_weights_give_nearly_the_same_vectors(tiny: Bundle) -> None:
+    made = histories(tiny)
+    exact_BD, int8_BD = (make_scorer(tiny, p, 1).encode(made) for p in ("cpu", "cpu-int8"))
+    near_BB = int8_BD @ exact_BD.T
+    assert (near_BB.argmax(axis=1) == (exact_BD @ exact_BD.T).argmax(axis=1)).mean() > 0.9
+    assert 0 < np.abs(int8_BD - exact_BD).mean() < 0.1 * np.abs(exact_BD).mean()
+
+
+def test_a_bundle_without_int8_says_so(tiny: Bundle) -> None:
+    files = {k: v for k, v in tiny.manifest.files.items() if k != FILES.ONNX_INT8}
+    without = dataclasses.replace(tiny, manifest=tiny.manifest.model_copy(update={"files": files}))
+    with pytest.raises(ProviderError, match="no INT8 graph"):
+        make_scorer(without, "cpu-int8", 1)
+
+
 def test_an_item_outside_the_catalogue_is_scored_by_its_codes_alone(tiny: Bundle) -> None:
     codes_S = tiny.semantic_ids.codes_NS[5]  # item 5 has no z_ID and no words either
     providers: tuple[Provider, ...] = ("cpu", "torch")

@@ -10,6 +10,7 @@ from models.sequence import SequenceModel
 from tests.tiny_bundle import write_tiny_bundle
 from training import export
 from training.errors import UserError
+from training.int8 import Int8
 
 
 def test_onnx_and_torch_agree_on_every_history(tmp_path: Path) -> None:
@@ -57,7 +58,22 @@ def test_swapped_ties_count_as_the_same_top_but_wrong_items_do_not() -> None:
 
 def test_a_bundle_holds_exactly_its_files(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {*bundle.FILES.ALL, bundle.MANIFEST}
+    files = {*bundle.FILES.ALL, *bundle.FILES.OPTIONAL, bundle.MANIFEST}
+    assert {path.name for path in tmp_path.iterdir()} == files
+
+
+def test_int8_is_in_the_bundle_only_where_it_costs_next_to_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tiny_bundle(tmp_path)
+    card = tmp_path / bundle.FILES.MODEL_CARD
+    assert "BBQREC_PROVIDER=cpu-int8" in card.read_text()
+    assert bundle.read(tmp_path).int8_path == tmp_path / bundle.FILES.ONNX_INT8
+    monkeypatch.setattr(export, "compare", lambda *_: Int8(fp32=0.2, int8=0.19))
+    write_tiny_bundle(tmp_path)
+    assert "0.2000, with weights in INT8 0.1900 (-5.00%). That is more than" in card.read_text()
+    assert bundle.read(tmp_path).int8_path is None
+    assert not (tmp_path / bundle.FILES.ONNX_INT8).exists()
 
 
 def test_a_table_of_another_catalogue_is_refused(tmp_path: Path) -> None:

@@ -58,6 +58,12 @@ def gather(items: NDArray[np.int32], windows: Windows) -> Batch:
     return Batch(torch.from_numpy(items_BT).long(), torch.from_numpy(windows.length))
 
 
+def gather_latest(items: NDArray[np.int32], windows: Windows, most: int) -> Batch:
+    """A batch of the last ``most`` items of each window."""
+    length = np.minimum(windows.length, most)
+    return gather(items, Windows(windows.start + windows.length - length, length))
+
+
 class Steps(NamedTuple):
     """Windows laid end to end, one entry an item: (J,) each."""
 
