@@ -1,6 +1,6 @@
 """Scorer: histories -> user vectors. ONNX Runtime, or torch where asked for or nothing else fits.
 
-The only module that knows torch and onnxruntime; each is imported only when it is used.
+The only module, with replay.py, that knows torch and onnxruntime; each is imported when used.
 """
 
 import logging
@@ -88,12 +88,13 @@ class OnnxScorer:
 
 
 class TorchScorer:
-    """The same weights in torch."""
+    """The same weights in torch; on a GPU, CUDA graphs are replayed."""
 
     def __init__(self, bundle: Bundle, device: Device, threads: int) -> None:
         import torch
 
         from models.sequence import SequenceModel
+        from service.replay import Replay, record_cuda
 
         if device == "cuda" and not torch.cuda.is_available():
             raise ProviderError("torch finds no CUDA device")
@@ -101,8 +102,10 @@ class TorchScorer:
         self.provider = f"torch-{device}"
         self.torch: Any = torch
         self.device = device
-        weights = bundle.weights_path
-        self.model = SequenceModel.load(weights, bundle.manifest.architecture).to(device)
+        architecture = bundle.manifest.architecture
+        model = SequenceModel.load(bundle.weights_path, architecture).to(device)
+        on_gpu = device == "cuda"
+        self.model = Replay(model, architecture.max_history, record_cuda) if on_gpu else model
 
     def encode(self, histories: Sequence[History]) -> FloatArray:
         """(B, D)."""

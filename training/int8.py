@@ -1,5 +1,6 @@
 """The INT8 variant of the exported graph, kept only where it costs next to no accuracy."""
 
+import logging
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,13 +32,17 @@ def write_int8(source: Path, target: Path) -> None:
     """Quantize the weights of matrix products to INT8, activations as they come (dynamic)."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    quantize_dynamic(
-        source,
-        target,
-        op_types_to_quantize=["MatMul"],
-        weight_type=QuantType.QInt8,
-        per_channel=True,
-    )
+    logging.disable(logging.WARNING)  # it advises a pre-processing that changes nothing here
+    try:
+        quantize_dynamic(
+            source,
+            target,
+            op_types_to_quantize=["MatMul"],
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+        )
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def compare(fp32: OnnxRanker, int8: OnnxRanker, held_out: EvaluationSet) -> Int8:

@@ -31,11 +31,17 @@ def model_card(fields: Mapping[str, Any], parity: Parity, int8: Int8, items: int
         f"## Health of the semantic IDs\n\n| figure | value |\n|---|---|\n{health}\n\n"
         f"## Parity\n\nONNX Runtime against torch on {parity.histories} histories: worst score "
         f"difference {parity.worst_score:.2e}, same top-{TOP} on {parity.same_top}.\n\n"
-        f"## INT8\n\nNDCG@10 of this bundle's weights on the histories of the test part: "
-        f"{int8.fp32:.4f}, with weights in INT8 {int8.int8:.4f} ({-int8.cost:+.2%}). "
+        f"## INT8\n\nNDCG@10 of this bundle's weights on the histories of the test part"
+        f"{_learned_too(fields)}: {int8.fp32:.4f}, with weights in INT8 {int8.int8:.4f} "
+        f"({-int8.cost:+.2%}). "
         f"{_OFFERED if int8.kept else _WITHHELD}\n"
     )
 
 
 def _refit(fields: Mapping[str, Any]) -> str:
     return ", trained again on everything" if fields["split"].get("refit") else ""
+
+
+def _learned_too(fields: Mapping[str, Any]) -> str:
+    refit = fields["split"].get("refit")
+    return " (which they have learned, so that only the difference counts)" if refit else ""
