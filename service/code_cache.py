@@ -60,10 +60,11 @@ class ProcessCache:
         self.rows = rows
         self.codes_NS = bundle.semantic_ids.codes_NS
         self.metrics = metrics
+        self.seconds = metrics.cache.labels("process")
 
     async def get(self, item_ids: Sequence[str]) -> list[ItemCodes | None]:
         """Codes of each id."""
-        with self.metrics.cache.labels("process").time():
+        with self.seconds.time():
             found = [self._lookup(item_id) for item_id in item_ids]
         self.metrics.count_lookups("process", found)
         return found

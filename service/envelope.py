@@ -7,8 +7,8 @@ import asyncio
 import contextlib
 import logging
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Mapping
 
 from starlette.exceptions import HTTPException
@@ -79,9 +79,7 @@ class Envelope:
     def _measure(self, scope: Scope, status: int, seconds: float) -> None:
         # The route's pattern, never the path: a path is the caller's to choose.
         route = getattr(scope.get("route"), "path", "other")
-        labels = str(route), str(status or 500)
-        self.metrics.request.labels(*labels).observe(seconds)
-        self.metrics.requests.labels(*labels).inc()
+        self.metrics.count_request(str(route), status or 500, seconds)
 
 
 async def _read_on(receive: Receive, message: Message) -> None:
@@ -96,7 +94,7 @@ async def _read_on(receive: Receive, message: Message) -> None:
 
 def _request_id(headers: _Headers) -> bytes:
     given = headers.get(_REQUEST_ID, b"")
-    return given if _SAFE_ID.fullmatch(given) else uuid.uuid4().hex.encode()
+    return given if _SAFE_ID.fullmatch(given) else secrets.token_hex(16).encode()
 
 
 def _declared(headers: _Headers) -> int:

@@ -7,6 +7,7 @@ answers it as it documents.
 
 from fastapi.routing import APIRoute
 from pydantic import ValidationError
+from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -38,7 +39,7 @@ class FastPath:
             return
         scope["route"] = self.route  # what the time is booked under
         try:
-            content = (await answer(body, self.state)).model_dump_json(exclude_unset=True).encode()
+            content = to_json(await answer(body, self.state))
         except HTTPException as error:
             await answer_http(error)(scope, receive, send)
             return

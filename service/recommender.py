@@ -90,8 +90,10 @@ class Recommender:
         return Candidates(self.popular.scores_K[:k], self.popular.items_K[:k])
 
     def _count(self, unknown: int, *, popular: bool) -> None:
-        self.metrics.unknown_items.inc(unknown)
-        self.metrics.fallbacks.labels("popular").inc(int(popular))
+        if unknown:
+            self.metrics.unknown_items.inc(unknown)
+        if popular:
+            self.metrics.fallbacks.labels("popular").inc()
 
     def _explain(self, items: list[Recommended], latest: Sequence[ItemCodes]) -> list[Recommended]:
         """Name, for each item, the item of the history whose vector points most nearly its way."""

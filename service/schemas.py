@@ -28,7 +28,9 @@ class RecommendRequest(BaseModel):
         description="item ids, oldest first; unknown ones are skipped, the model sees the latest"
     )
     k: int = Field(10, ge=1, strict=True, description="how many items; 500 at most unless set")
-    exclude: list[ItemId] = Field([], description="item ids that are never returned")
+    exclude: list[ItemId] = Field(
+        default_factory=list, description="item ids that are never returned"
+    )
     include_history: bool = Field(False, strict=True, description="may return items of the history")
     explain: bool = Field(
         False, strict=True, description="name the item of the history nearest to each answer"
