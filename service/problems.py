@@ -91,4 +91,4 @@ def _fault(error: Mapping[str, Any], is_json: bool) -> FieldError:
         return FieldError(field="body", message=error["msg"] if is_json else _NOT_JSON)
     # An unknown field's name is the caller's: of any length, and not always encodable.
     name = ".".join(map(str, inner))[:100].encode("utf-8", "replace").decode()
-    return FieldError(field=name, message=error["msg"])
+    return FieldError(field=name or '""', message=error["msg"])

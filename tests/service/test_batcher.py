@@ -1,14 +1,17 @@
 import asyncio
+import threading
+import time
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from models.bundle import Bundle
-from models.types import ItemCodes
+from models.types import FloatArray, ItemCodes
 from service.batcher import Batcher, Candidates
 from service.metrics import Metrics
 from service.retriever import FlatRetriever
-from service.scorer import make_scorer
+from service.scorer import History, make_scorer
 from tests.service.fakes import NAN, POISON, FakeRetriever, FakeScorer
 from tests.tiny_bundle import ITEMS
 
@@ -79,6 +82,27 @@ def test_a_cancelled_request_is_not_computed() -> None:
 
     asyncio.run(scenario())
     assert scorer.batches == [1, 1]
+
+
+def test_quick_batches_save_the_way_to_a_thread_and_slow_ones_do_not_stop_the_loop() -> None:
+    threads: list[bool] = []
+
+    class Slow(FakeScorer):
+        def encode(self, histories: Sequence[History]) -> FloatArray:
+            threads.append(threading.current_thread() is threading.main_thread())
+            time.sleep(0.01 if histories[0][-1].item_index == 1 else 0)
+            return super().encode(histories)
+
+    async def scenario() -> None:
+        batcher = Batcher(Slow(), FakeRetriever(), Metrics(), max_batch=8)
+        await batcher.start()
+        for index in (1, 1, 2, 1, 1):
+            await batcher.candidates(history(index), 1)
+        await batcher.close()
+
+    asyncio.run(scenario())
+    assert threads[:3] == [False, False, False]
+    assert threads[4] is False
 
 
 def test_closing_unstarted_or_twice_is_harmless_and_nobody_waits_for_ever() -> None:

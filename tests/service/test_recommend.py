@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from models.bundle import Bundle
@@ -202,6 +202,7 @@ FIELDS = ("history", "k", "exclude", "include_history", "explain")
     | st.fixed_dictionaries({"history": JSON | st.lists(st.text(max_size=300), max_size=5)})
     | st.dictionaries(st.sampled_from(FIELDS) | st.text(), JSON, max_size=6)
 )
+@example(body={"history": [], "": None})
 def test_any_json_is_answered_or_refused_with_the_field(client: TestClient, body: Any) -> None:
     """Lone surrogates, NaN, deep nesting, huge integers: never a 500."""
     content = json.dumps(body).encode()
