@@ -236,5 +236,5 @@ def test_the_openapi_document_has_examples_and_problems(client: TestClient) -> N
 
 def test_the_examples_of_the_document_are_accepted(client: TestClient) -> None:
     document = client.get("/openapi.json").json()
-    for example in document["components"]["schemas"]["RecommendRequest"]["examples"]:
-        ask(client, **example)
+    for shown in document["components"]["schemas"]["RecommendRequest"]["examples"]:
+        ask(client, **shown)
