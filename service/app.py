@@ -16,7 +16,7 @@ from service.fast_path import FastPath
 from service.metrics import Metrics
 from service.problems import add_handlers, describe_problems
 from service.recommender import Recommender, most_used, rows_of
-from service.retriever import FlatRetriever
+from service.retriever import make_retriever
 from service.routes import recommend_route, router
 from service.scorer import make_scorer
 from service.settings import Settings
@@ -44,9 +44,11 @@ def load_recommender(settings: Settings, metrics: Metrics) -> Recommender:
     """
     found = bundle.read(settings.bundle)
     scorer = make_scorer(found, settings.provider, settings.threads)
-    retriever = FlatRetriever(found.item_vectors_ND, settings.threads)
+    gpu = scorer.provider.endswith("cuda")
+    vectors_ND, threads = found.item_vectors_ND, settings.threads
+    retriever = make_retriever(vectors_ND, settings.retriever, threads, gpu=gpu)
     batcher = Batcher(scorer, retriever, metrics, settings.max_batch)
-    metrics.describe(scorer.provider, found.digest, found.manifest.name)
+    metrics.describe(scorer.provider, retriever.kind, found.digest, found.manifest.name)
     rows = rows_of(found)
     cache = make_cache(found, rows, settings, metrics)
     popular = most_used(found)

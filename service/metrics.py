@@ -49,6 +49,7 @@ class Metrics:
             "cache_lookups", "Ids looked up for their codes.", "backend", "result"
         )
         self._provider = self._info("provider", "What computes user vectors.", "provider")
+        self._retriever = self._info("retriever", "How items are searched.", "retriever")
         self._model = self._info("model", "The bundle being served.", "digest", "name")
         # Label values resolved once: prometheus_client takes some 5 µs to find them anew.
         self._of_request: dict[tuple[str, int], tuple[Histogram, Counter]] = {}
@@ -58,11 +59,12 @@ class Metrics:
         }
         self._start_at_zero()
 
-    def describe(self, provider: str, digest: str, name: str) -> None:
-        """Name the active provider and bundle."""
-        for info in (self._provider, self._model):
+    def describe(self, provider: str, retriever: str, digest: str, name: str) -> None:
+        """Name the active provider, retriever and bundle."""
+        for info in (self._provider, self._retriever, self._model):
             info.clear()
         self._provider.labels(provider).set(1)
+        self._retriever.labels(retriever).set(1)
         self._model.labels(digest, name).set(1)
 
     def count_request(self, route: str, status: int, seconds: float) -> None:

@@ -87,6 +87,7 @@ class ModelResponse(BaseModel):
     model_version: str = Field(description="digest of the bundle")
     created_at: str
     provider: str = Field(description="what computes user vectors")
+    retriever: str = Field(description="how the best items are found: exact or compressed")
     code_cache: CodeCacheState
     catalogue_size: int
     architecture: dict[str, Any]

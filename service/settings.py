@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AnyUrl, Field, UrlConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+RetrieverKind = Literal["auto", "exact", "compressed"]
 Provider = Literal["auto", "cpu", "cpu-int8", "cuda", "torch", "torch-cuda"]
 RedisUrl = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["redis", "rediss", "unix"])]
 
@@ -25,6 +26,11 @@ class Settings(BaseSettings):
         description="cpu, cuda: ONNX Runtime there; cpu-int8: its weights in INT8; "
         "torch, torch-cuda: the fallback; "
         "auto: CUDA if ONNX Runtime has it, else its CPU, else torch",
+    )
+    retriever: RetrieverKind = Field(
+        "auto",
+        description="exact; compressed: 24 bytes an item are scanned, the best scored exactly; "
+        "auto: exact up to 200,000 items",
     )
     threads: int = Field(1, ge=1, description="threads that one batch is computed with")
     max_batch: int = Field(32, ge=1, le=1024, description="histories computed together at most")

@@ -18,7 +18,7 @@ LONG_RUNNING = sorted(set(SERVICES) - {"train"})
 def metric_names() -> set[str]:
     """Names of all series that the service exposes."""
     metrics = Metrics()
-    metrics.describe("onnx-cpu", "0" * 64, "name")
+    metrics.describe("onnx-cpu", "exact", "0" * 64, "name")
     text = metrics.exposition().decode()
     families = re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)
     return set(families) | set(re.findall(r"^(bbqrec_\w+)", text, re.MULTILINE))

@@ -41,6 +41,8 @@ class FakeScorer:
 class FakeRetriever:
     """The best item of a query is its number, then the next ones."""
 
+    kind = "fake"
+
     def search(self, vectors_BD: FloatArray, k: int) -> Found:
         items_BK = vectors_BD.astype(np.int64) + np.arange(k)
         return Found(-items_BK.astype(np.float32), items_BK)
