@@ -12,8 +12,9 @@ from service.settings import RetrieverKind
 
 EXACT_UP_TO = 200_000  # items; beyond, a lone exact query takes over 10 ms
 
-# FAISS turns to matrix products at 128,000 queries, which no micro-batch has. Measured over
-# 3k-100k items: from 8 queries on they win (2-3x at 32), below 4 its plain scan does (3-7x at 1).
+# FAISS turns to matrix products at 128,000 numbers of all queries together, some 1,000 queries,
+# which no micro-batch has. Measured over 3k-100k items: from 8 queries on they win (2-5x at 32),
+# below 4 its plain scan does (3-10x at 1).
 _MATRIX_PRODUCT_FROM = 8
 _GPU_MOST = 2048  # items that FAISS finds on a GPU at once
 _SEED = 0
@@ -41,7 +42,7 @@ class FlatRetriever:
     kind = "exact"
 
     def __init__(self, item_vectors_ND: FloatArray, threads: int, *, gpu: bool = False) -> None:
-        faiss.cvar.distance_compute_blas_threshold = _MATRIX_PRODUCT_FROM
+        _set_matrix_products(item_vectors_ND.shape[1])
         self.threads = threads
         self.index: Any = faiss.IndexFlatIP(item_vectors_ND.shape[1])
         self.index.add(np.ascontiguousarray(item_vectors_ND))
@@ -78,6 +79,7 @@ class CompressedRetriever:
         self.vectors_ND = item_vectors_ND
         self.threads = threads
         self.reranked = reranked
+        _set_matrix_products(item_vectors_ND.shape[1])
         faiss.omp_set_num_threads(os.cpu_count() or 1)
         self.index = build_index(item_vectors_ND)
         share = 8 * self.index.nlist**-0.5 if list_share is None else list_share
@@ -110,6 +112,10 @@ class CompressedRetriever:
         best_K = np.argpartition(-scores_J, k - 1)[:k]
         best_K = best_K[np.argsort(-scores_J[best_K], kind="stable")]
         return Found(scores_J[best_K], rows_J[best_K])
+
+
+def _set_matrix_products(width: int) -> None:
+    faiss.cvar.distance_compute_blas_threshold = _MATRIX_PRODUCT_FROM * width
 
 
 def build_index(item_vectors_ND: FloatArray) -> Any:

@@ -1,5 +1,6 @@
 """Both retrievers on a catalogue like a learned one: clusters, and an own part of each item."""
 
+import faiss
 import numpy as np
 import pytest
 
@@ -76,3 +77,9 @@ def test_it_is_chosen_by_size_unless_told(
     monkeypatch.setattr("service.retriever.EXACT_UP_TO", 100)
     assert kind(make_retriever(few, "auto", 1)) == "compressed"
     assert kind(make_retriever(few, "exact", 1)) == "exact"
+
+
+def test_few_queries_are_scanned_and_many_are_a_matrix_product(vectors_ND: FloatArray) -> None:
+    """FAISS counts numbers: if 8 meant queries to it, a lone one would cost 10 times as much."""
+    FlatRetriever(vectors_ND, 1)
+    assert faiss.cvar.distance_compute_blas_threshold == 8 * WIDTH

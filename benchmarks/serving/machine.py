@@ -1,0 +1,52 @@
+"""What one core of this machine can do, measured: the floor that everything is compared with."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+_BYTES = 2**28
+_SIDE = 1024
+
+
+def cpu_ms(call: Callable[[], object], calls: int) -> float:
+    """Milliseconds of CPU a call."""
+    started = time.process_time()
+    for _ in range(calls):
+        call()
+    return (time.process_time() - started) / calls * 1000
+
+
+def interleaved(
+    variants: Mapping[str, Callable[[], object]], calls: int, repetitions: int
+) -> dict[str, float]:
+    """Median CPU milliseconds of each, taking turns, so that noise meets all of them alike."""
+    for call in variants.values():
+        call()
+    taken: dict[str, list[float]] = {name: [] for name in variants}
+    for _ in range(repetitions):
+        for name, call in variants.items():
+            taken[name].append(cpu_ms(call, calls))
+    return {name: float(np.median(values)) for name, values in taken.items()}
+
+
+def products_per_ms(repetitions: int = 5) -> float:
+    """Multiply-adds in float32 a millisecond, of a matrix product of comfortable size."""
+    random = np.random.default_rng(0)
+    one, other = random.standard_normal((2, _SIDE, _SIDE)).astype(np.float32)
+    ms = _best(lambda: one @ other, repetitions)
+    return float(_SIDE**3) / ms
+
+
+def bytes_per_ms(repetitions: int = 5) -> float:
+    """Bytes that are read from memory a millisecond: the sum of an array larger than any cache."""
+    many = np.ones(_BYTES // 4, np.float32)
+    return _BYTES / _best(many.sum, repetitions)
+
+
+def _best(call: Callable[[], object], repetitions: int) -> float:
+    def times() -> Iterator[float]:
+        for _ in range(repetitions):
+            yield cpu_ms(call, 1)
+
+    return min(times())

@@ -1,0 +1,160 @@
+"""Retrieval: time a query, memory an item and recall, beside FAISS's own indexes."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import faiss
+import numpy as np
+
+from benchmarks.serving.catalogue import best, drawn, learned
+from benchmarks.serving.machine import bytes_per_ms, interleaved
+from benchmarks.serving.rows import Row
+from models.types import FloatArray
+from service.retriever import CompressedRetriever, FlatRetriever
+
+WHAT = "retrieval"
+SIZES = (12_000, 100_000, 1_000_000, 10_000_000)
+_K, _QUERIES = 100, 200
+_GRAPHS_UP_TO = 1_000_000  # a graph over 10 million takes an hour to build and 8 GB
+_REFERENCE = "faiss flat"
+
+
+class Contender(NamedTuple):
+    """An index that was built."""
+
+    search: Callable[[FloatArray], Any]  # -> item indices (B, K)
+    bytes_an_item: float  # of what is scanned
+    build_seconds: float
+
+
+def rows(
+    sizes: Sequence[int] = SIZES, repetitions: int = 5, spreads: Sequence[float] = (1.0, 2.0)
+) -> Iterator[Row]:
+    """Every figure of every size; the harder spreads at a million items only."""
+    seed, bandwidth = learned(), bytes_per_ms()
+    users_BD = np.ascontiguousarray(seed.users_UD[:_QUERIES])
+    for items in sizes:
+        for spread in spreads if items == 1_000_000 else spreads[:1]:
+            vectors_ND = drawn(seed, items, spread)
+            label = f"{items:,} items" + ("" if spread == 1 else f", spread {spread:g}")
+            yield from _of_size(vectors_ND, users_BD, label, bandwidth, repetitions)
+
+
+def _of_size(
+    vectors_ND: FloatArray, users_BD: FloatArray, label: str, bandwidth: float, repetitions: int
+) -> Iterator[Row]:
+    faiss.omp_set_num_threads(1)
+    truth_BK = best(vectors_ND, users_BD, _K)
+    found = {name: make(vectors_ND) for name, make in _makers(len(vectors_ND)).items()}
+    for name, contender in found.items():
+        yield Row(WHAT, name, label, contender.bytes_an_item, "bytes/item")
+        yield Row(WHAT, name, label, contender.build_seconds, "build s")
+        yield Row(WHAT, name, label, _recall(contender.search(users_BD), truth_BK), "recall@100")
+    for batch in (1, 32):
+        calls = {name: partial(_one_after_another, c, users_BD, batch) for name, c in found.items()}
+        taken = interleaved(calls, 1, repetitions)
+        times = {name: ms / _asked(batch) for name, ms in taken.items()}
+        times["floor (memory)"] = vectors_ND.nbytes / bandwidth / batch
+        for name, ms in times.items():
+            ratio = ms / times[_REFERENCE]
+            yield Row(WHAT, name, f"{label} B={batch}", ms, "ms", _REFERENCE, ratio)
+
+
+def _asked(batch: int) -> int:
+    return 32 if batch == 1 else 96
+
+
+def _one_after_another(contender: Contender, users_BD: FloatArray, batch: int) -> None:
+    for first in range(0, _asked(batch), batch):
+        contender.search(users_BD[first : first + batch])
+
+
+def _recall(found_BK: Any, truth_BK: Any) -> float:
+    pairs = zip(found_BK, truth_BK, strict=True)
+    return float(np.mean([len(np.intersect1d(*pair)) / _K for pair in pairs]))
+
+
+def _makers(items: int) -> dict[str, Callable[[FloatArray], Contender]]:
+    makers: dict[str, Callable[[FloatArray], Contender]] = {
+        _REFERENCE: _flat,
+        "bbqrec exact": _exact,
+        "bbqrec compressed": _compressed,
+    }
+    if items <= _GRAPHS_UP_TO:
+        makers |= {"faiss hnsw32": _hnsw, "faiss ivf-pq32": _ivf_pq}
+    return makers
+
+
+def _built(index: Any, vectors_ND: FloatArray, bytes_an_item: float) -> Contender:
+    started = time.perf_counter()
+    faiss.omp_set_num_threads(2)
+    sample = np.random.default_rng(0).permutation(len(vectors_ND))[:100_000]
+    index.train(vectors_ND[np.sort(sample)])
+    index.add(vectors_ND)
+    seconds = time.perf_counter() - started
+    return Contender(lambda q: _single(lambda: index.search(q, _K)[1]), bytes_an_item, seconds)
+
+
+def _single(search: Callable[[], Any]) -> Any:
+    faiss.omp_set_num_threads(1)
+    return search()
+
+
+def _flat(vectors_ND: FloatArray) -> Contender:
+    """As FAISS comes: it never turns to matrix products at these batches."""
+    index = faiss.IndexFlatIP(vectors_ND.shape[1])
+    contender = _built(index, vectors_ND, vectors_ND.itemsize * vectors_ND.shape[1])
+
+    def search(queries_BD: FloatArray) -> Any:
+        faiss.cvar.distance_compute_blas_threshold = 2**31 - 1
+        return contender.search(queries_BD)
+
+    return contender._replace(search=search)
+
+
+def _exact(vectors_ND: FloatArray) -> Contender:
+    started = time.perf_counter()
+    retriever = FlatRetriever(vectors_ND, 1)
+    seconds, threshold = time.perf_counter() - started, faiss.cvar.distance_compute_blas_threshold
+
+    def search(queries_BD: FloatArray) -> Any:
+        faiss.cvar.distance_compute_blas_threshold = threshold
+        return retriever.search(queries_BD, _K).items_BK
+
+    return Contender(search, vectors_ND.itemsize * vectors_ND.shape[1], seconds)
+
+
+def _compressed(vectors_ND: FloatArray) -> Contender:
+    started = time.perf_counter()
+    retriever = CompressedRetriever(vectors_ND, 1)
+    seconds = time.perf_counter() - started
+    return Contender(
+        lambda queries_BD: retriever.search(queries_BD, _K).items_BK,
+        scanned_bytes(retriever),
+        seconds,
+    )
+
+
+def scanned_bytes(retriever: CompressedRetriever) -> float:
+    """Bytes an item of codes, item indices and list centres."""
+    items, index = len(retriever.vectors_ND), retriever.index
+    centres = index.nlist * index.d * 4 / items
+    return float(index.code_size + 8 + centres)
+
+
+def _hnsw(vectors_ND: FloatArray) -> Contender:
+    width = vectors_ND.shape[1]
+    index = faiss.IndexHNSWFlat(width, 32, faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efSearch = 4 * _K
+    return _built(index, vectors_ND, 4 * width + 2 * 32 * 4)
+
+
+def _ivf_pq(vectors_ND: FloatArray) -> Contender:
+    """FAISS's usual recipe at 32 bytes and its item index, without re-ranking."""
+    width, lists = vectors_ND.shape[1], 1 << round(np.log2(len(vectors_ND) ** 0.5))
+    coarse = faiss.IndexFlatIP(width)
+    index = faiss.IndexIVFPQ(coarse, width, lists, 32, 8, faiss.METRIC_INNER_PRODUCT)
+    index.nprobe = max(1, lists // 8)
+    return _built(index, vectors_ND, 32 + 8 + lists * width * 4 / len(vectors_ND))
