@@ -1,0 +1,56 @@
+"""A bundle with random weights, really exported: what it answers means nothing, what it costs does.
+
+So that the benchmark needs no data and no training.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks import drawn
+from models import bundle
+from models.bundle import Bundle, CatalogueItem
+from training.config import FitConfig
+from training.data.histories import Histories, Part, targets
+from training.export import export_bundle
+
+SEQUENCES = Path("../shared/data/amazon_beauty/sequences.txt")  # `user item item ...` a line
+WIDE = FitConfig(width=128, blocks=2, towers=(("codes", "id"),), max_history=200, dropout=0)
+DEFAULT = FitConfig(blocks=1, max_history=200, dropout=0)  # as every configuration here has it
+_USERS = 500
+
+
+def lengths(users: int) -> list[int]:
+    """Lengths of histories: Amazon Beauty's where they are at hand, else drawn to be like them."""
+    random = np.random.default_rng(0)
+    if SEQUENCES.exists():
+        lines = SEQUENCES.read_text(encoding="utf-8").splitlines()
+        real = [min(50, len(line.split()) - 1) for line in lines]
+        return [int(n) for n in random.choice(real, users)]
+    return [int(n) for n in np.minimum(50, 4 + random.geometric(0.2, users))]
+
+
+def histories(items: int, sizes: list[int]) -> Histories:
+    """One for each size; all for training but the last two items."""
+    random = np.random.default_rng(1)
+    offsets = np.concatenate([[0], np.cumsum(np.array(sizes) + 2)])
+    parts = np.concatenate([[Part.TRAIN] * n + [Part.VALIDATION, Part.TEST] for n in sizes])
+    chosen = random.integers(0, items, offsets[-1]).astype(np.int32)
+    return Histories(offsets, chosen, parts.astype(np.uint8))
+
+
+def write(directory: Path, config: FitConfig, items: int) -> Bundle:
+    """Export a drawn model, unless it lies there from before."""
+    if not (directory / bundle.MANIFEST).exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(0)
+        log, table = histories(items, lengths(_USERS)), drawn.semantic_ids(items)
+        model = drawn.sequence_model(config, table, log)
+        model.seen[:items] = 1
+        for tower in model.each():
+            tower.fold_words()
+        catalogue = tuple(CatalogueItem(item_id=f"item-{n}", title=None) for n in range(items))
+        fields = {"name": "drawn", "split": {}, "metrics": {}, "health": {}}
+        export_bundle(directory, model, table, catalogue, targets(log, Part.TEST), fields)
+    return bundle.read(directory)

@@ -1,0 +1,118 @@
+"""The encoder: torch, compiled torch, ONNX Runtime, beside what the core's arithmetic allows."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from benchmarks.serving import drawn_bundle
+from benchmarks.serving.machine import bytes_per_ms, interleaved, products_per_ms
+from benchmarks.serving.rows import Row
+from models.bundle import Bundle
+from models.config import SequenceConfig
+from models.sequence import SequenceModel
+from models.similarity import modality_pairs
+from models.types import ItemCodes
+from service.scorer import History, OnnxScorer, pad
+
+WHAT = "encoder"
+MODELS = {"d=128, 2 blocks": drawn_bundle.WIDE, "default": drawn_bundle.DEFAULT}
+FLOOR = "floor (arithmetic)"
+Encode = Callable[[Sequence[History]], Any]
+_ITEMS = 12_000
+_REFERENCE = "torch eager"
+
+
+class Work(NamedTuple):
+    """What cannot be avoided for one history."""
+
+    products: int  # multiply-adds
+    bytes: int  # of tables and weights
+
+
+class Size(NamedTuple):
+    """Of a batch, all of whose histories are equally long."""
+
+    length: int
+    batch: int
+
+
+SIZES = tuple(Size(length, batch) for length in (5, 20, 50, 200) for batch in (1, 8, 32))
+
+
+def work(config: SequenceConfig, length: int) -> Work:
+    """Products and bytes of one history, causal and with the last block's last row only."""
+    width, space, towers = config.width, config.code_space, len(config.towers)
+    pairs = len(modality_pairs(space)) if config.reweighting != "off" else 0
+    triangle, inner = length * (length + 1) // 2, config.blocks - 1
+    # projections and gates of attention 5 W^2, SwiGLU 7 W^2; attention itself W a pair, twice
+    whole = inner * (12 * width**2 * length + 2 * width * triangle)
+    last = 2 * width**2 * length + 10 * width**2 + 2 * width * length
+    similar = pairs * space.vector_size * (triangle * bool(inner) + length)
+    gathered = length * (towers * width * (space.slots + 2) + pairs * space.vector_size)
+    weights = towers * config.blocks * 12 * width**2
+    return Work(towers * (whole + last) + similar, 4 * (gathered + weights))
+
+
+def rows(
+    sizes: Sequence[Size] = SIZES,
+    repetitions: int = 5,
+    *,
+    compiled: bool = True,
+) -> Iterator[Row]:
+    """CPU milliseconds a history of every variant, on one thread."""
+    torch.set_num_threads(1)
+    rates = products_per_ms(), bytes_per_ms()
+    for name, config in MODELS.items():
+        with tempfile.TemporaryDirectory() as directory:
+            found = drawn_bundle.write(Path(directory), config, _ITEMS)
+            encoders = _encoders(found, compiled=compiled)
+        for size in sizes:
+            yield from _of_size(found, encoders, rates, name, size, repetitions)
+
+
+def _encoders(found: Bundle, *, compiled: bool) -> dict[str, Encode]:
+    model = SequenceModel.load(found.weights_path, found.manifest.architecture)
+    encoders: dict[str, Encode] = {
+        _REFERENCE: partial(_in_torch, model),
+        "onnx fp32": OnnxScorer(found, "cpu", 1).encode,
+    }
+    if found.int8_path:
+        encoders["onnx int8"] = OnnxScorer(found, "cpu", 1, int8=True).encode
+    if compiled:
+        encoders["torch.compile"] = partial(_in_torch, torch.compile(model, dynamic=True))
+    return encoders
+
+
+@torch.inference_mode()
+def _in_torch(model: Callable[..., torch.Tensor], made: Sequence[History]) -> torch.Tensor:
+    return model(*map(torch.from_numpy, pad(made)))
+
+
+def _of_size(
+    found: Bundle,
+    encoders: dict[str, Encode],
+    rates: tuple[float, float],
+    name: str,
+    size: Size,
+    repetitions: int,
+) -> Iterator[Row]:
+    (length, batch), label = size, f"{name}, L={size.length} B={size.batch}"
+    random, codes_NS = np.random.default_rng(0), found.semantic_ids.codes_NS
+    rows_BT = random.integers(0, _ITEMS, (batch, length))
+    made = [[ItemCodes(int(n), codes_NS[n]) for n in row_T] for row_T in rows_BT]
+    calls = max(3, 2000 // (length * batch))
+    taken = interleaved(
+        {name: partial(encode, made) for name, encode in encoders.items()}, calls, repetitions
+    )
+    needed = work(found.manifest.architecture, length)
+    floor = max(needed.products / rates[0], needed.bytes / batch / rates[1])
+    times = {name: ms / batch for name, ms in taken.items()}
+    for variant, ms in times.items():
+        yield Row(WHAT, variant, label, ms, "ms", _REFERENCE, ms / times[_REFERENCE])
+    fastest = min(times, key=times.__getitem__)
+    yield Row(WHAT, FLOOR, label, floor, "ms", fastest, floor / times[fastest])
