@@ -1,0 +1,54 @@
+"""What every reference needs: a bundle's tables as arrays, ids in, items out. NumPy alone."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+
+
+class Asked(NamedTuple):
+    """A request, read."""
+
+    rows_T: NDArray[np.int64]  # the latest items of the history
+    hidden_J: NDArray[np.int64]  # all of it
+    k: int
+
+
+class Shop:
+    """A bundle's catalogue, semantic IDs and item vectors."""
+
+    def __init__(self, directory: Path) -> None:
+        manifest = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
+        self.max_history = manifest["architecture"]["max_history"]
+        self.graph = str(directory / "model.onnx")
+        self.codes_NS = load_file(directory / "semantic_ids.safetensors")["codes"]
+        self.vectors_ND = load_file(directory / "item_vectors.safetensors")["item_vectors"]
+        self.vectors_DN = np.ascontiguousarray(self.vectors_ND.T)
+        lines = (directory / "catalogue.jsonl").read_text(encoding="utf-8").splitlines()
+        self.item_ids = [json.loads(line)["item_id"] for line in lines]
+        self.rows = {item_id: row for row, item_id in enumerate(self.item_ids)}
+
+    def read(self, history: list[str], k: int) -> Asked:
+        """Known items of a history."""
+        rows_J = np.array([self.rows[i] for i in history if i in self.rows], np.int64)
+        return Asked(rows_J[-self.max_history :], rows_J, k)
+
+    def feeds(self, asked: Asked) -> dict[str, NDArray[Any]]:
+        """The graph's inputs for one history."""
+        rows_1T = asked.rows_T[None]
+        length_1 = np.array([rows_1T.shape[1]], np.int64)
+        return {
+            "codes": self.codes_NS[rows_1T], "item_index": rows_1T, "history_length": length_1,
+        }  # fmt: skip
+
+    def answer(self, scores_N: NDArray[np.float32], asked: Asked) -> dict[str, Any]:
+        """The best items that are not in the history."""
+        scores_N[asked.hidden_J] = -np.inf
+        best_K = np.argpartition(-scores_N, asked.k)[: asked.k]
+        best_K = best_K[np.argsort(-scores_N[best_K])]
+        return {
+            "items": [{"item_id": self.item_ids[n], "score": float(scores_N[n])} for n in best_K]
+        }
