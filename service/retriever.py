@@ -37,7 +37,7 @@ class Retriever(Protocol):
 
 
 class FlatRetriever:
-    """Exact search over all item vectors."""
+    """Exact search over all item vectors, on a GPU where FAISS has one, and of any size."""
 
     kind = "exact"
 
@@ -140,9 +140,13 @@ def make_retriever(
     item_vectors_ND: FloatArray, kind: RetrieverKind, threads: int, *, gpu: bool = False
 ) -> Retriever:
     """``auto``: exact up to ``EXACT_UP_TO`` items, compressed beyond."""
-    if kind == "exact" or (kind == "auto" and len(item_vectors_ND) <= EXACT_UP_TO):
+    from service.matrix_retriever import MOST_BYTES, MatrixRetriever
+
+    if kind == "compressed" or (kind == "auto" and len(item_vectors_ND) > EXACT_UP_TO):
+        return CompressedRetriever(item_vectors_ND, threads)
+    if gpu or item_vectors_ND.nbytes > MOST_BYTES:
         return FlatRetriever(item_vectors_ND, threads, gpu=gpu)
-    return CompressedRetriever(item_vectors_ND, threads)
+    return MatrixRetriever(item_vectors_ND, threads)
 
 
 def _on_gpu(index: Any) -> Any:

@@ -12,7 +12,7 @@ from benchmarks.serving.catalogue import best, drawn, learned
 from benchmarks.serving.machine import bytes_per_ms, interleaved
 from benchmarks.serving.rows import Row
 from models.types import FloatArray
-from service.retriever import CompressedRetriever, FlatRetriever
+from service.retriever import CompressedRetriever, make_retriever
 
 WHAT = "retrieval"
 SIZES = (12_000, 100_000, 1_000_000, 10_000_000)
@@ -116,7 +116,7 @@ def _flat(vectors_ND: FloatArray) -> Contender:
 
 def _exact(vectors_ND: FloatArray) -> Contender:
     started = time.perf_counter()
-    retriever = FlatRetriever(vectors_ND, 1)
+    retriever = make_retriever(vectors_ND, "exact", 1)
     seconds, threshold = time.perf_counter() - started, faiss.cvar.distance_compute_blas_threshold
 
     def search(queries_BD: FloatArray) -> Any:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from models.types import FloatArray
+from service.matrix_retriever import MatrixRetriever
 from service.retriever import CompressedRetriever, FlatRetriever, Retriever, make_retriever
 
 ITEMS, WIDTH = 20_000, 64
@@ -50,6 +51,19 @@ def test_a_batch_finds_what_each_query_does_alone(
         assert compressed.search(query_D[None], 20).items_BK[0].tolist() == (
             together.items_BK[row].tolist()
         )
+
+
+@pytest.mark.parametrize("k", [1, 100, ITEMS, ITEMS + 5])
+def test_the_matrix_product_finds_what_faiss_does(
+    vectors_ND: FloatArray, queries_BD: FloatArray, k: int
+) -> None:
+    faiss_found = FlatRetriever(vectors_ND, 1).search(queries_BD[:5], k)
+    found = MatrixRetriever(vectors_ND, 1).search(queries_BD[:5], k)
+    np.testing.assert_allclose(found.scores_BK, faiss_found.scores_BK, rtol=1e-4, atol=1e-4)
+    assert (found.items_BK == faiss_found.items_BK).mean() > 0.99  # but for ties within rounding
+    alone = [MatrixRetriever(vectors_ND, 1).search(q[None], k) for q in queries_BD[:2]]
+    for row, lone in enumerate(alone):
+        np.testing.assert_allclose(lone.scores_BK[0], found.scores_BK[row], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("k", [1, 1500, ITEMS - 1, ITEMS, ITEMS + 5])
