@@ -22,6 +22,7 @@ from service.scorer import ProviderError
 from service.settings import Settings
 from service.state import State
 
+_SWITCH_AFTER = 0.0002  # seconds
 log = logging.getLogger("bbqrec")
 console = Console(stderr=True)
 # No markup: it would take "[env: ...]" for a style.
@@ -86,6 +87,9 @@ def serve(
     }  # fmt: skip
     settings = Settings(**{name: value for name, value in given.items() if value is not None})
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    # A thread that wants the interpreter waits this long for it, 5 ms by default: a batch's thread
+    # wants it back after every call of a library, while requests keep the event loop busy.
+    sys.setswitchinterval(_SWITCH_AFTER)
     metrics = Metrics()
     # Loaded before the server starts, so that a fault is one line here and no traceback there.
     recommender = load_recommender(settings, metrics)
