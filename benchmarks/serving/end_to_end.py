@@ -19,7 +19,7 @@ from benchmarks.serving.servers import COMMANDS, OURS, ask, running
 
 WHAT = "end to end"
 _ITEMS, _BODIES, _CHECKED = 12_000, 2000, 20
-_SHARES = (0.2, 0.4, 0.6, 0.7, 0.8, 0.9)  # of saturation, where latency is measured
+_SHARES = (0.3, 0.5, 0.7, 0.9)  # of saturation, where latency is measured
 HEADLINE = 0.7
 _STEP = 1.25  # offered load grows by, until a service cannot follow
 _FOLLOWS = 0.95  # of what is offered
@@ -28,7 +28,7 @@ _FOLLOWS = 0.95  # of what is offered
 class Plan(NamedTuple):
     """How thorough to be."""
 
-    seconds: float = 5.0  # of each load
+    seconds: float = 4.0  # of each load
     repetitions: int = 5
     start: float = 100.0  # requests a second
 
