@@ -18,7 +18,6 @@ from typing import NamedTuple
 import numpy as np
 
 _CONNECTIONS = 64
-_TIMER = 0.002  # seconds
 _PATIENCE = 5.0  # seconds that are waited for answers after the last request was due
 
 
@@ -93,8 +92,8 @@ class Generator:
         self.started = time.perf_counter()
         while self.due:
             self._send_due(sent_on_time=True)
-            if self.due:  # timers are late by up to a millisecond: the rest is waited for awake
-                await asyncio.sleep(max(0.0, self.due[0] - self._now() - _TIMER))
+            if self.due:  # late by up to a millisecond, but to wait awake would take a core
+                await asyncio.sleep(max(0.0, self.due[0] - self._now()))
         try:
             await asyncio.wait_for(self.finished.wait(), _PATIENCE)
         except TimeoutError:

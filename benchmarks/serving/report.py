@@ -17,7 +17,7 @@ _NOTES = {
     encoder.WHAT: "Milliseconds a history; random weights. The floor counts multiply-adds (causal, "
     "the last block's last row only) and bytes, at the rates that this core was measured to have.",
     retrieval.WHAT: "Items are drawn around the demo's learned ones (`catalogue.py`), users are "
-    "its users: milliseconds a query for the best 100. The floor is reading all vectors from memory.",
+    "its users: milliseconds a query for the best 100. The floor is to read all vectors once.",
     end_to_end.WHAT: "12,000 items, default model, real history lengths, load generator on the "
     "same two cores, open loop: latency counts from when a request was due.",
 }
