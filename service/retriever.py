@@ -73,7 +73,7 @@ class CompressedRetriever:
         self,
         item_vectors_ND: FloatArray,
         threads: int,
-        reranked: int = 2000,
+        reranked: int = 4000,
         list_share: float | None = None,
     ) -> None:
         self.vectors_ND = item_vectors_ND
