@@ -84,11 +84,13 @@ class Generator:
     async def run(self, port: int) -> Load:
         """Offer the load."""
         loop = asyncio.get_running_loop()
+        connections: list[Connection] = []
         for _ in range(_CONNECTIONS):
             _, made = await loop.create_connection(
                 lambda: Connection(self._idle), "127.0.0.1", port
             )
-            self.free.append(made)
+            connections.append(made)
+        self.free += connections
         self.started = time.perf_counter()
         while self.due:
             self._send_due(sent_on_time=True)
@@ -98,7 +100,11 @@ class Generator:
             await asyncio.wait_for(self.finished.wait(), _PATIENCE)
         except TimeoutError:
             self.failed = self.total - len(self.taken)
-        return self._summary(self._now())
+        load = self._summary(self._now())
+        for connection in connections:
+            connection.transport.close()
+        await asyncio.sleep(0)  # closed in the loop's next turn
+        return load
 
     def _now(self) -> float:
         return time.perf_counter() - self.started
