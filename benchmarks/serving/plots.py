@@ -46,7 +46,7 @@ def draw_encoder(rows: Sequence[Row], path: Path) -> None:
         _lines(axes, alone, r"L=(\d+)")
         axes.set(xscale="log", yscale="log", title=f"{model}, one history", xlabel="items in it")
     grid[0].set_ylabel("CPU ms")
-    grid[1].legend(fontsize=8)
+    grid[0].legend(fontsize=8)
     _save(figure, path)
 
 
@@ -62,7 +62,7 @@ def draw_retrieval(rows: Sequence[Row], path: Path) -> None:
         _lines(axes, chosen, r"([\d,]+) items")
         axes.set(xscale="log", yscale="log", title=f"{batch} at a time", xlabel="items")
     grid[0].set_ylabel("CPU ms a query, best 100")
-    grid[1].legend(fontsize=8)
+    grid[0].legend(fontsize=8)
     _save(figure, path)
 
 
@@ -81,7 +81,7 @@ def draw_end_to_end(rows: Sequence[Row], path: Path) -> None:
         axes.set(xscale="log", yscale="log", title=level, xlabel="requests a second, offered")
         axes.grid(alpha=0.3)
     grid[0].set_ylabel("ms from when a request was due")
-    grid[1].legend(fontsize=8)
+    grid[0].legend(fontsize=8)
     _save(figure, path)
 
 
