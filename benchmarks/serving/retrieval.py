@@ -138,10 +138,8 @@ def _compressed(vectors_ND: FloatArray) -> Contender:
 
 
 def scanned_bytes(retriever: CompressedRetriever) -> float:
-    """Bytes an item of codes, item indices and list centres."""
-    items, index = len(retriever.vectors_ND), retriever.index
-    centres = index.nlist * index.d * 4 / items
-    return float(index.code_size + 8 + centres)
+    """Bytes an item of codes and item indices; the centres of the lists come to it, once."""
+    return float(retriever.index.code_size + 8)
 
 
 def _hnsw(vectors_ND: FloatArray) -> Contender:
@@ -157,4 +155,4 @@ def _ivf_pq(vectors_ND: FloatArray) -> Contender:
     coarse = faiss.IndexFlatIP(width)
     index = faiss.IndexIVFPQ(coarse, width, lists, 32, 8, faiss.METRIC_INNER_PRODUCT)
     index.nprobe = max(1, lists // 8)
-    return _built(index, vectors_ND, 32 + 8 + lists * width * 4 / len(vectors_ND))
+    return _built(index, vectors_ND, 32 + 8)
