@@ -15,7 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 
-def _save(figure: Figure, path: Path) -> None:
+def _save(figure: Figure, named: Axes, path: Path) -> None:
+    """With the names of one panel's lines beside the panels, where they cover nothing."""
+    figure.legend(*named.get_legend_handles_labels(), loc="center left", bbox_to_anchor=(0.91, 0.5))
     figure.savefig(path, dpi=110, bbox_inches="tight")
     plt.close(figure)
 
@@ -46,8 +48,7 @@ def draw_encoder(rows: Sequence[Row], path: Path) -> None:
         _lines(axes, alone, r"L=(\d+)")
         axes.set(xscale="log", yscale="log", title=f"{model}, one history", xlabel="items in it")
     grid[0].set_ylabel("CPU ms")
-    grid[0].legend(fontsize=8)
-    _save(figure, path)
+    _save(figure, grid[0], path)
 
 
 def draw_retrieval(rows: Sequence[Row], path: Path) -> None:
@@ -62,8 +63,7 @@ def draw_retrieval(rows: Sequence[Row], path: Path) -> None:
         _lines(axes, chosen, r"([\d,]+) items")
         axes.set(xscale="log", yscale="log", title=f"{batch} at a time", xlabel="items")
     grid[0].set_ylabel("CPU ms a query, best 100")
-    grid[0].legend(fontsize=8)
-    _save(figure, path)
+    _save(figure, grid[0], path)
 
 
 def draw_end_to_end(rows: Sequence[Row], path: Path) -> None:
@@ -81,8 +81,7 @@ def draw_end_to_end(rows: Sequence[Row], path: Path) -> None:
         axes.set(xscale="log", yscale="log", title=level, xlabel="requests a second, offered")
         axes.grid(alpha=0.3)
     grid[0].set_ylabel("ms from when a request was due")
-    grid[0].legend(fontsize=8)
-    _save(figure, path)
+    _save(figure, grid[0], path)
 
 
 DRAWN: dict[str, Callable[[Sequence[Row], Path], None]] = {
