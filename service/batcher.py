@@ -89,11 +89,11 @@ class Batcher:
             if jobs:
                 if self.quick:
                     answers = self._answer(jobs)
-                    await asyncio.sleep(0)  # whoever came meanwhile joins the next batch
                 else:
                     answers = await loop.run_in_executor(self.pool, self._answer, jobs)
                 for waiting, answer in zip(jobs, answers, strict=True):
                     _settle(waiting.answer, answer)
+                await asyncio.sleep(0)  # they go out, and whoever came meanwhile joins the next
             if job is not None:
                 job = await self.queue.get()
 
