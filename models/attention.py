@@ -1,5 +1,6 @@
 """Self-attention reweighted by similarity buckets, inside eSASRec's block or SASRec's."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -26,6 +27,17 @@ def distances(x_BT: Tensor, row_B: Tensor | None = None) -> Tensor:
     return asking_BR[:, :, None] - step_T
 
 
+def linear_parts(layer: nn.Linear, inputs: Sequence[Tensor]) -> list[Tensor]:
+    """As many equal parts of a layer's outputs as there are inputs, each part of its own input.
+
+    Parts of the weights are constants of the exported graph; parts of the outputs would be copies.
+    """
+    step = layer.out_features // len(inputs)
+    rows = [slice(i * step, (i + 1) * step) for i in range(len(inputs))]
+    pairs = zip(inputs, rows, strict=True)
+    return [F.linear(x, layer.weight[part], layer.bias[part]) for x, part in pairs]
+
+
 class ReweightedAttention(nn.Module):
     """Causal self-attention whose logits are reweighted by similarity buckets.
 
@@ -49,11 +61,8 @@ class ReweightedAttention(nn.Module):
 
     def forward(self, x_BTD: Tensor, relation: Relation, row_B: Tensor | None = None) -> Tensor:
         """(B, T, D) -> (B, R, D), for all rows or the one a history that ``row_B`` names."""
-        width = x_BTD.shape[-1]
-        weight, bias = self.project_in.weight, self.project_in.bias
-        query = self._split(F.linear(pick(x_BTD, row_B), weight[:width], bias[:width]))
-        seen_BTE = F.linear(x_BTD, weight[width:], bias[width:])
-        key, value = (self._split(part) for part in seen_BTE.chunk(2, dim=-1))
+        sides = (pick(x_BTD, row_B), x_BTD, x_BTD)
+        query, key, value = (self._split(x) for x in linear_parts(self.project_in, sides))
         logits_BHRT = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
         if relation.buckets is not None:
             bias_BHRT = self._bias(relation.buckets)
@@ -62,10 +71,7 @@ class ReweightedAttention(nn.Module):
                 if self.form == "additive"
                 else logits_BHRT * (1 + bias_BHRT)
             )
-        if hasattr(self, "distance_bias"):
-            near = relation.distance_BRT.clamp(0, len(self.distance_bias) - 1)
-            logits_BHRT = logits_BHRT + self.distance_bias[near].permute(0, 3, 1, 2)
-        logits_BHRT = logits_BHRT.masked_fill((relation.distance_BRT < 0)[:, None], -1e9)
+        logits_BHRT = logits_BHRT + self._causal(relation.distance_BRT)
         mixed_BHRd = self.dropout(logits_BHRT.softmax(-1)) @ value
         mixed_BRD: Tensor = self.project_out(mixed_BHRd.transpose(1, 2).flatten(-2))
         return mixed_BRD
@@ -74,10 +80,21 @@ class ReweightedAttention(nn.Module):
         """(B, T, D) -> (B, H, T, d), a slice of the width for each head."""
         return x_BTD.reshape(*x_BTD.shape[:2], self.heads, -1).transpose(1, 2)
 
+    def _causal(self, distance_BRT: Tensor) -> Tensor:
+        """(B or 1, H, R, T): the bias of a key's distance, and no weight at all for later keys."""
+        bias_NH = getattr(self, "distance_bias", distance_BRT.new_zeros(1, self.heads).float())
+        table_NH = torch.cat([torch.full_like(bias_NH[:1], -1e9), bias_NH])
+        place_BRT = (distance_BRT + 1).clamp(0, len(table_NH) - 1)
+        return self._look_up(place_BRT, table_NH).permute(0, 3, 1, 2)
+
     def _bias(self, buckets: Buckets) -> Tensor:
         """u, (B, H, R, T): looked up one pair at a time, so that no (B, P, R, T, H) is held."""
         total_BRTH = torch.zeros(())
-        for p, table_KH in enumerate(self.bucket_bias):
+        tables = list(self.bucket_bias)
+        if buckets.bucket_of_PJ is not None:
+            places = zip(buckets.bucket_of_PJ, tables, strict=True)
+            tables = [F.embedding(bucket_of_J, table_KH) for bucket_of_J, table_KH in places]
+        for p, table_KH in enumerate(tables):
             low_BRTH = self._look_up(buckets.index_BPRT[:, p], table_KH)
             if buckets.share_BPRT is not None:
                 high_BRTH = self._look_up(buckets.index_BPRT[:, p] + 1, table_KH)
@@ -130,7 +147,8 @@ class Block(nn.Module):
         attended_BRD: Tensor = self.attention(self.attention_norm(x_BTD), relation, row_B)
         x_BRD = pick(x_BTD, row_B)
         x_BRD = x_BRD + self.dropout(attended_BRD) * self.attention_gate(x_BRD).sigmoid()
-        gate_BRF, up_BRF = self.feed_in(self.feed_norm(x_BRD)).chunk(2, dim=-1)
+        normed_BRD = self.feed_norm(x_BRD)
+        gate_BRF, up_BRF = linear_parts(self.feed_in, (normed_BRD, normed_BRD))
         fed_BRD: Tensor = self.feed_out(self.dropout(F.silu(gate_BRF) * up_BRF))
         out_BRD: Tensor = x_BRD + self.dropout(fed_BRD) * self.feed_gate(x_BRD).sigmoid()
         return out_BRD

@@ -6,6 +6,7 @@ from typing import Self
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from models.attention import Relation, distances
 from models.config import SequenceConfig
@@ -49,7 +50,7 @@ class SequenceModel(nn.Module):
 
     def represent(self, codes_BTS: Tensor, item_index_BT: Tensor) -> Tensor:
         """Item vectors, (..., D), of any leading shape."""
-        known = self.seen[item_index_BT]
+        known = F.embedding(item_index_BT, self.seen)
         return torch.cat([t.represent(codes_BTS, item_index_BT, known) for t in self.each()], -1)
 
     def encode(self, items_BTD: Tensor, codes_BTS: Tensor, row_B: Tensor | None = None) -> Tensor:

@@ -34,8 +34,9 @@ class ModalityPair(NamedTuple):
 class Buckets(NamedTuple):
     """Similarity buckets of a history's asking items with all its items."""
 
-    index_BPRT: Tensor  # in [0, buckets)
+    index_BPRT: Tensor  # a bucket, or a cell of ``bucket_of_PJ`` where there is one
     share_BPRT: Tensor | None = None  # affine edges: how far towards the next bucket, [0, 1]
+    bucket_of_PJ: Tensor | None = None  # kept apart, so that a bias is looked up in one step
 
 
 def modality_pairs(space: CodeSpace) -> tuple[ModalityPair, ...]:
@@ -79,6 +80,8 @@ class SimilarityBuckets(nn.Module):
         self.register_buffer("codebook", torch.zeros(shape))  # row K, the null code, stays zero
         bucket_of_PR = torch.zeros(len(self.pairs), _RESOLUTION, dtype=torch.int64)
         self.register_buffer("bucket_of", bucket_of_PR)
+        self.sides: Tensor  # (2, P): the first and the second modality of every pair
+        self.register_buffer("sides", torch.tensor(self.pairs).T.contiguous(), persistent=False)
         if edges == "affine":
             self.scale = nn.Parameter(torch.ones(len(self.pairs)))
             self.shift = nn.Parameter(torch.zeros(len(self.pairs)))
@@ -118,9 +121,8 @@ class SimilarityBuckets(nn.Module):
         signed_BPRT, known_BPRT = self._similarities(codes_BTS, row_B)
         if self.edges == "affine":
             return self._interpolated(signed_BPRT, known_BPRT)
-        offsets_P11 = torch.arange(len(self.pairs), device=signed_BPRT.device)[:, None, None]
-        found_BPRT = self.bucket_of.flatten()[_cells(signed_BPRT) + offsets_P11 * _RESOLUTION]
-        return Buckets(torch.where(known_BPRT, found_BPRT, MISSING_BUCKET))
+        cells_BPRT = torch.where(known_BPRT, _cells(signed_BPRT), _RESOLUTION)
+        return Buckets(cells_BPRT, None, F.pad(self.bucket_of, (0, 1), value=MISSING_BUCKET))
 
     def quantized(self, codes_BTS: Tensor) -> Tensor:
         """Fixed-point quantized vectors, (B, T, M, Q); zero where the modality is missing."""
@@ -142,13 +144,15 @@ class SimilarityBuckets(nn.Module):
         vectors_BTMQ = self.quantized(codes_BTS)
         squares_BTM = vectors_BTMQ.square().sum(-1)
         asking_BRMQ, asking_BRM = pick(vectors_BTMQ, row_B), pick(squares_BTM, row_B)
-        signed, known = [], []
-        for first, second in self.pairs:
-            dot_BRT = asking_BRMQ[:, :, first] @ vectors_BTMQ[:, :, second].transpose(1, 2)
-            norms_BRT = asking_BRM[:, :, first, None] * squares_BTM[:, None, :, second]
-            signed.append(dot_BRT * dot_BRT.abs() / norms_BRT.clamp_min(1))
-            known.append(norms_BRT > 0)
-        return torch.stack(signed, dim=1), torch.stack(known, dim=1)
+        # All pairs at once: what is exported has few nodes, each of which costs a microsecond.
+        first_P, second_P = self.sides
+        asking_BPRQ = asking_BRMQ.transpose(1, 2).index_select(1, first_P)
+        other_BPTQ = vectors_BTMQ.transpose(1, 2).index_select(1, second_P)
+        dot_BPRT = asking_BPRQ @ other_BPTQ.transpose(-1, -2)
+        asking_BPR = asking_BRM.transpose(1, 2).index_select(1, first_P)
+        other_BPT = squares_BTM.transpose(1, 2).index_select(1, second_P)
+        norms_BPRT = asking_BPR[..., None] * other_BPT[:, :, None]
+        return dot_BPRT * dot_BPRT.abs() / norms_BPRT.clamp_min(1), norms_BPRT > 0
 
     def _interpolated(self, signed_BPRT: Tensor, known_BPRT: Tensor) -> Buckets:
         """r' = w r + b, r = (cos + 1) / 2, as a place between two buckets."""

@@ -55,7 +55,7 @@ class Tower(nn.Module):
             parts.append(self.word_vectors(item_index_BT))
         if hasattr(self, "id_embedding"):
             parts.append(self.id_embedding(item_index_BT) * known_BT1)
-        total_BTW: Tensor = torch.stack(parts).sum(0)
+        total_BTW: Tensor = sum(parts[1:], start=parts[0])
         return total_BTW
 
     def forward(
