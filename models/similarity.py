@@ -69,6 +69,7 @@ class SimilarityBuckets(nn.Module):
 
     codebook: Tensor
     bucket_of: Tensor
+    sides: Tensor  # (2, P): the first and the second modality of every pair
 
     def __init__(self, space: CodeSpace, buckets: int, edges: Edges = "quantile") -> None:
         super().__init__()
@@ -80,7 +81,6 @@ class SimilarityBuckets(nn.Module):
         self.register_buffer("codebook", torch.zeros(shape))  # row K, the null code, stays zero
         bucket_of_PR = torch.zeros(len(self.pairs), _RESOLUTION, dtype=torch.int64)
         self.register_buffer("bucket_of", bucket_of_PR)
-        self.sides: Tensor  # (2, P): the first and the second modality of every pair
         self.register_buffer("sides", torch.tensor(self.pairs).T.contiguous(), persistent=False)
         if edges == "affine":
             self.scale = nn.Parameter(torch.ones(len(self.pairs)))

@@ -67,13 +67,13 @@ def rows(
 ) -> Iterator[Row]:
     """CPU milliseconds a history of every variant, on one thread."""
     torch.set_num_threads(1)
-    rate = bytes_per_ms()
+    bandwidth = bytes_per_ms()
     for name, config in MODELS.items():
         with tempfile.TemporaryDirectory() as directory:
             found = drawn_bundle.write(Path(directory), config, _ITEMS)
             encoders = _encoders(found, compiled=compiled)
         for size in sizes:
-            yield from _of_size(found, encoders, rate, name, size, repetitions)
+            yield from _of_size(found, encoders, bandwidth, name, size, repetitions)
 
 
 def _encoders(found: Bundle, *, compiled: bool) -> dict[str, Encode]:
@@ -97,7 +97,7 @@ def _in_torch(model: Callable[..., torch.Tensor], made: Sequence[History]) -> to
 def _of_size(
     found: Bundle,
     encoders: dict[str, Encode],
-    bytes_per_ms: float,
+    bandwidth: float,
     name: str,
     size: Size,
     repetitions: int,
@@ -112,7 +112,7 @@ def _of_size(
     taken = interleaved({**encodings, _PRODUCT: matrix_product()}, calls, repetitions)
     products_per_ms = MATRIX_PRODUCTS / taken.pop(_PRODUCT)
     needed = work(found.manifest.architecture, length)
-    floor = max(needed.products / products_per_ms, needed.bytes / batch / bytes_per_ms)
+    floor = max(needed.products / products_per_ms, needed.bytes / batch / bandwidth)
     times = {name: ms / batch for name, ms in taken.items()}
     for variant, ms in times.items():
         yield Row(WHAT, variant, label, ms, "ms", _REFERENCE, ms / times[_REFERENCE])
