@@ -32,6 +32,8 @@ from training.encoders.encode import load_embeddings
 from training.evaluate import Ranker, SequenceRanker, rank
 from training.learn import learn_codes, learn_sequence
 
+_MARK = "recipe.txt"  # which training a folder is of
+
 
 class Workshop(NamedTuple):
     """Where jobs leave what they make."""
@@ -65,11 +67,24 @@ def run(job: Job, config: RunConfig, settings: Settings, workshop: Workshop) -> 
 
 def _go_on_or_start_over(directory: Path, recipe: str) -> None:
     """Keep checkpoints of the same job that was cut short, and of no other."""
-    mark = directory / "recipe.txt"
-    if not mark.exists() or mark.read_text(encoding="utf-8") != recipe:
+    if not _made_by(directory, recipe):
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
-        mark.write_text(recipe, encoding="utf-8")
+        (directory / _MARK).write_text(recipe, encoding="utf-8")
+
+
+def _made_by(directory: Path, recipe: str) -> bool:
+    mark = directory / _MARK
+    return mark.exists() and mark.read_text(encoding="utf-8") == recipe
+
+
+def left_by(job: Job, workshop: Workshop) -> Path | None:
+    """The folder with the weights and curves of the training whose result is kept, if it is here.
+
+    A later trial with other settings may have taken its place; what it left is not the table's.
+    """
+    done, directory = workshop.store.read(job), folder(workshop.scratch, job)
+    return directory if done and _made_by(directory, done.facts["recipe"]) else None
 
 
 def run_both(

@@ -1,6 +1,7 @@
 """The results as pictures. Colours: ours orange, backbones blue, the rest grey."""
 
 import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -111,14 +112,11 @@ def item_map(codes: Path, path: Path) -> None:
     _save(figure, path)
 
 
-def curves(dataset: str, scratch: Path, path: Path) -> None:
-    """Validation NDCG@10 by epoch, a line a seed."""
+def curves(dataset: str, files: Mapping[str, Sequence[Path]], path: Path) -> None:
+    """Validation NDCG@10 by epoch, from each model's files, a line a seed."""
     figure, (axis,) = _panels(1, columns=1, height=3)
-    for model in (OURS, *BACKBONES):
-        files = sorted(
-            scratch.glob(f"{dataset}/{model}/seed-*/strict/curves/version_*/metrics.csv")
-        )
-        for n, file in enumerate(files):
+    for model, of_seeds in files.items():
+        for n, file in enumerate(of_seeds):
             with file.open(encoding="utf-8") as lines:
                 rows = [row for row in csv.DictReader(lines) if row["validation/ndcg@10"]]
             epochs = [int(row["epoch"]) + 1 for row in rows]

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import typer
 
@@ -99,24 +98,35 @@ def _draw(found: list[Results], workshop: Workshop, to: Path) -> list[str]:
     plots.accuracy(found, to / "accuracy.png")
     for result in found:
         job = Job(result.dataset, OURS, 1, "strict")
-        done = workshop.store.read(job)
-        if result.protocol == "strict" and done:
+        if result.protocol == "strict":
             plots.ablations(result, to / f"ablations-{job.dataset}.png")
-            draw_model(job, done.facts, workshop.scratch, to)
+            draw_model(job, workshop, to)
     return sorted(path.name for path in to.glob("*.png"))
 
 
-def draw_model(job: Job, facts: dict[str, Any], scratch: Path, to: Path) -> list[Path]:
+def draw_model(job: Job, workshop: Workshop, to: Path) -> list[Path]:
     """Draw one trained model; its weights, codes and curves lie only where it was trained."""
-    weights, codes = jobs.folder(scratch, job) / bundle.FILES.WEIGHTS, scratch / facts["codes"]
     kinds = ("curves", "bucket-bias", "code-usage", "item-map")
     drawn = [to / f"{kind}-{job.dataset}.png" for kind in kinds]
-    if weights.exists():
-        plots.curves(job.dataset, scratch, drawn[0])
-        plots.bucket_bias(weights, codes, drawn[1])
+    done, directory = workshop.store.read(job), jobs.left_by(job, workshop)
+    if done and directory:
+        codes = workshop.scratch / done.facts["codes"]
+        plots.curves(job.dataset, _curves(job.dataset, workshop), drawn[0])
+        plots.bucket_bias(directory / bundle.FILES.WEIGHTS, codes, drawn[1])
         plots.code_usage(codes, drawn[2])
         plots.item_map(codes, drawn[3])
     return [path for path in drawn if path.exists()]
+
+
+def _curves(dataset: str, workshop: Workshop) -> dict[str, list[Path]]:
+    """Training curves of the models whose epochs are chosen on validation, a file a seed."""
+    found: dict[str, list[Path]] = {}
+    for model in (OURS, *BACKBONES):
+        folders = sorted(workshop.scratch.glob(f"{dataset}/{model}/seed-*"))
+        seeds = [int(folder.name.removeprefix("seed-")) for folder in folders]
+        left = [jobs.left_by(Job(dataset, model, n, "strict"), workshop) for n in seeds]
+        found[model] = [f for d in left if d for f in sorted(d.glob("curves/*/metrics.csv"))]
+    return found
 
 
 if __name__ == "__main__":

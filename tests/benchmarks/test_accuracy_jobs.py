@@ -91,11 +91,20 @@ def test_results_are_means_over_seeds_with_slices(workshop: Workshop, config: Ru
 
 
 def test_plots_are_drawn_from_what_a_job_left(workshop: Workshop, tmp_path: Path) -> None:
-    done = workshop.store.read(Job("shop", "bbqrec", 1, "strict"))
-    assert done is not None
-    drawn = report.draw_model(
-        Job("shop", "bbqrec", 1, "strict"), done.facts, workshop.scratch, tmp_path
-    )
+    assert workshop.store.read(Job("shop", "bbqrec", 1, "strict")) is not None
+    drawn = report.draw_model(Job("shop", "bbqrec", 1, "strict"), workshop, tmp_path)
     assert {path.name for path in drawn} == {path.name for path in tmp_path.glob("*.png")}
     assert len(drawn) == 4
     assert all(path.stat().st_size > 5_000 for path in drawn)
+
+
+def test_nothing_is_drawn_from_another_training(workshop: Workshop, tmp_path: Path) -> None:
+    """What a trial with other settings left in a job's folder is not what the table shows."""
+    job = Job("shop", "bbqrec", 1, "strict")
+    other = Workshop(Store(tmp_path / "results"), workshop.scratch)
+    done = workshop.store.read(job)
+    assert done is not None
+    other.store.write(job, done.rank_U.astype(np.int64), done.facts | {"recipe": "another"})
+    assert jobs.left_by(job, workshop) == jobs.folder(workshop.scratch, job)
+    assert jobs.left_by(job, other) is None
+    assert report.draw_model(job, other, tmp_path) == []
