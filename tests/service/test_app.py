@@ -1,6 +1,7 @@
 """What holds for every request: its id, limits, failures, readiness and metrics."""
 
 import asyncio
+import gc
 
 import pytest
 from fastapi.testclient import TestClient
@@ -82,6 +83,14 @@ def test_not_ready_before_a_model_is_loaded_and_while_draining(tiny: Bundle) -> 
         assert client.get("/readyz").json()["detail"] == "draining"
         assert client.post("/recommend", json={"history": ["item-1"]}).status_code == 200
         assert client.get("/livez").status_code == 200
+
+
+def test_collections_do_not_walk_what_lives_as_long_as_the_service(tiny: Bundle) -> None:
+    """A full one took 0.1 s and more, and every request of that moment waited for it."""
+    gc.unfreeze()
+    with TestClient(create_app(Settings(bundle=tiny.directory), loader(tiny, FakeScorer()))):
+        assert gc.get_freeze_count() > len(gc.get_objects())
+    assert gc.get_freeze_count() == 0
 
 
 def test_metrics_start_at_zero(tiny: Bundle) -> None:
