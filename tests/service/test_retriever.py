@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from models.types import FloatArray
+from service.compressed_retriever import CompressedRetriever, balanced_rotation
 from service.matrix_retriever import MatrixRetriever
-from service.retriever import CompressedRetriever, FlatRetriever, Retriever, make_retriever
+from service.retriever import FlatRetriever, Retriever, make_retriever
 
 ITEMS, WIDTH = 20_000, 64
 
@@ -41,6 +42,19 @@ def test_the_compressed_one_finds_what_the_exact_one_does(
     assert (np.diff(found.scores_BK) <= 0).all()
     scores_BK = np.einsum("bkd,bd->bk", vectors_ND[found.items_BK], queries_BD)
     np.testing.assert_allclose(found.scores_BK, scores_BK, rtol=1e-4, atol=1e-4)
+
+
+def test_no_part_of_a_turned_vector_tells_more_than_another() -> None:
+    random = np.random.default_rng(0)
+    axes_DD = np.linalg.qr(random.standard_normal((16, 16)))[0]
+    variance_D = np.array([100.0, 100, 100, 100] + [1.0] * 12)
+    vectors_JD = random.standard_normal((50_000, 16)) * variance_D**0.5 @ axes_DD.T
+    rotation_DD = balanced_rotation(vectors_JD.astype(np.float32), 4)
+    np.testing.assert_allclose(rotation_DD.T @ rotation_DD, np.eye(16), atol=1e-5)
+    told_P = np.var(vectors_JD @ rotation_DD, axis=0).reshape(4, 4).prod(axis=1)
+    np.testing.assert_allclose(told_P, 100, rtol=0.1)  # one of the four great axes in each
+    plain_P = np.var(vectors_JD, axis=0).reshape(4, 4).prod(axis=1)
+    assert plain_P.std() > told_P.std()
 
 
 def test_a_batch_finds_what_each_query_does_alone(
