@@ -9,7 +9,7 @@ from models.types import Modality
 Reweighting = Literal["additive", "multiplicative", "off"]
 Edges = Literal["quantile", "affine", "random"]
 BlockKind = Literal["ligr", "sasrec"]
-Source = Literal["codes", "words", "id"]
+Source = Literal["codes", "words", "id", "behaviour"]
 Towers = tuple[tuple[Source, ...], ...]
 
 
@@ -68,6 +68,8 @@ class SequenceConfig(Frozen):
         for tower in self.towers:
             if not tower or len(set(tower)) < len(tower):
                 raise ValueError(f"towers {self.towers}: one is empty, or names a source twice")
+            if "behaviour" in tower and len(tower) > 1:
+                raise ValueError(f"towers {self.towers}: behaviour is a tower of its own")
         return self
 
     @model_validator(mode="after")

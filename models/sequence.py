@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.attention import Relation, distances
+from models.behaviour_tower import BehaviourTower
 from models.config import SequenceConfig
 from models.similarity import SimilarityBuckets
-from models.tower import Tower
+from models.tower import AttentionTower, Tower
 
 
 class SequenceModel(nn.Module):
@@ -29,7 +30,10 @@ class SequenceModel(nn.Module):
         self.register_buffer("seen", torch.zeros(config.catalogue_size + 1, 1))
         if config.reweighting != "off":
             self.buckets = SimilarityBuckets(config.code_space, config.buckets, config.edges)
-        self.towers = nn.ModuleList(Tower(config, sources) for sources in config.towers)
+        self.towers = nn.ModuleList(
+            BehaviourTower(config) if "behaviour" in sources else AttentionTower(config, sources)
+            for sources in config.towers
+        )
 
     @classmethod
     def load(cls, weights: Path, config: SequenceConfig) -> Self:
@@ -45,11 +49,16 @@ class SequenceModel(nn.Module):
         history_length_B: real items of each history, at least 1.
         """
         codes_BTS = codes_BTS.long()
-        items_BTD = self.represent(codes_BTS, item_index_BT)
+        items_BTD = self.read(codes_BTS, item_index_BT)
         return self.encode(items_BTD, codes_BTS, history_length_B - 1)[:, 0]
 
+    def read(self, codes_BTS: Tensor, item_index_BT: Tensor) -> Tensor:
+        """Item vectors of histories, (..., D), of any leading shape."""
+        known = F.embedding(item_index_BT, self.seen)
+        return torch.cat([t.read(codes_BTS, item_index_BT, known) for t in self.each()], -1)
+
     def represent(self, codes_BTS: Tensor, item_index_BT: Tensor) -> Tensor:
-        """Item vectors, (..., D), of any leading shape."""
+        """Item vectors that user vectors score, (..., D), of any leading shape."""
         known = F.embedding(item_index_BT, self.seen)
         return torch.cat([t.represent(codes_BTS, item_index_BT, known) for t in self.each()], -1)
 

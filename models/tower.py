@@ -1,7 +1,8 @@
-"""A tower: vectors of its own for items, and blocks that turn a history of them into a user vector.
+"""A tower: vectors of its own for items, and a way from a history of them to a user vector.
 
 Towers share nothing but the items' similarity buckets, so that what one learns by heart another may
-not: their summed scores are better than any one's.
+not: their summed scores are better than any one's. Here: what every tower does, and the tower that
+attends. Shapes: the legend in models/types.py.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,38 @@ from models.words import ItemWords, WordBag
 
 
 class Tower(nn.Module):
-    """Item vectors and user vectors of width W. Shapes: the legend in models/types.py.
+    """Item vectors and user vectors of width W."""
+
+    def represent(self, codes_BTS: Tensor, item_index_BT: Tensor, known_BT1: Tensor) -> Tensor:
+        """Item vectors that are scored, (..., W), of any leading shape; z_ID where ``known``."""
+        raise NotImplementedError
+
+    def read(self, codes_BTS: Tensor, item_index_BT: Tensor, known_BT1: Tensor) -> Tensor:
+        """Item vectors of a history, (..., W): those that are scored, unless a tower has others."""
+        return self.represent(codes_BTS, item_index_BT, known_BT1)
+
+    def forward(
+        self, items_BTW: Tensor, inner: Relation, last: Relation, row_B: Tensor | None = None
+    ) -> Tensor:
+        """User vectors, (B, T, W) -> (B, R, W): after every item, or the one that ``row_B`` names.
+
+        ``inner`` relates all rows to all, for every block but the last: that one alone knows which
+        rows ask, since the others' rows are all seen by it.
+        """
+        raise NotImplementedError
+
+    def start_from_codewords(self, codewords_MLKQ: Tensor) -> None:
+        """Before training: let items whose quantized vectors are alike start alike."""
+
+    def learn_words(self, item_words: ItemWords) -> None:
+        """Before training: make word vectors sums of learnable ones."""
+
+    def fold_words(self) -> None:
+        """After training: keep the sums, all that is needed from then on."""
+
+
+class AttentionTower(Tower):
+    """Item vectors that blocks of reweighted attention turn into a user vector.
 
     An item is the sum of what the tower sees of it: its code vector, the sum of its code
     embeddings; its word vector; and z_ID, its own learnable ID residual, which is null for an item
@@ -45,7 +77,7 @@ class Tower(nn.Module):
             self.position = nn.Parameter(torch.randn(config.max_history, self.width) * 0.02)
 
     def represent(self, codes_BTS: Tensor, item_index_BT: Tensor, known_BT1: Tensor) -> Tensor:
-        """Item vectors, (..., W), of any leading shape; z_ID only where ``known`` is 1."""
+        """Item vectors, (..., W), the same for scoring and reading; z_ID only where ``known``."""
         parts = []
         if hasattr(self, "code_embedding"):
             offsets_S = torch.arange(self.space.slots, device=codes_BTS.device)
@@ -61,11 +93,7 @@ class Tower(nn.Module):
     def forward(
         self, items_BTW: Tensor, inner: Relation, last: Relation, row_B: Tensor | None = None
     ) -> Tensor:
-        """User vectors, (B, T, W) -> (B, R, W): after every item, or the one that ``row_B`` names.
-
-        ``inner`` relates all rows to all, for every block but the last: that one alone knows which
-        rows ask, since the others' rows are all seen by it.
-        """
+        """User vectors, (B, T, W) -> (B, R, W)."""
         x_BTW = items_BTW * self.width**0.5
         if hasattr(self, "position"):
             x_BTW = x_BTW + self.position[: x_BTW.shape[1]]
@@ -77,10 +105,7 @@ class Tower(nn.Module):
 
     @torch.no_grad()
     def start_from_codewords(self, codewords_MLKQ: Tensor) -> None:
-        """Start code embeddings as a random rotation of the codewords they stand for.
-
-        Items whose quantized vectors are alike then start alike; size as of z_ID.
-        """
+        """Start code embeddings as a random rotation of codewords, of the size of z_ID."""
         if not hasattr(self, "code_embedding"):
             return
         rotation_QW = torch.randn(self.space.vector_size, self.width)
@@ -90,12 +115,12 @@ class Tower(nn.Module):
         self.code_embedding.weight.view(shape)[:, :, :-1] = start_MLKW
 
     def learn_words(self, item_words: ItemWords) -> None:
-        """Before training: make the word vectors sums of learnable ones."""
+        """Make the word vectors sums of learnable ones."""
         if hasattr(self, "word_vectors"):
             self.word_vectors = WordBag(item_words, self.width)
 
     def fold_words(self) -> None:
-        """After training: keep the sums, all that is needed from then on."""
+        """Keep the sums."""
         bag = getattr(self, "word_vectors", None)
         if isinstance(bag, WordBag):
             self.word_vectors = self._word_table()

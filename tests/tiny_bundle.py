@@ -9,6 +9,7 @@ from models.bundle import CatalogueItem
 from models.config import CodeSpace, SequenceConfig
 from models.semantic_id import SemanticIdTable
 from models.sequence import SequenceModel
+from models.tower import AttentionTower
 from models.types import Modality
 from training.data.histories import EvaluationSet, Histories, Part, targets
 from training.export import export_bundle
@@ -38,6 +39,7 @@ def write_tiny_bundle(directory: Path) -> Parity:
         blocks=2,
         heads=2,
         buckets=8,
+        towers=(("words", "id"), ("words", "codes", "id"), ("behaviour",)),
     )
     model = SequenceModel(config)
     for parameter in model.parameters():
@@ -46,8 +48,9 @@ def write_tiny_bundle(directory: Path) -> Parity:
     model.seen[:ITEMS] = 1
     model.seen[5] = 0
     for tower in model.each():
-        assert isinstance(tower.word_vectors, torch.nn.Embedding)
-        tower.word_vectors.weight.data[[5, ITEMS]] = 0
+        if isinstance(tower, AttentionTower):
+            assert isinstance(tower.word_vectors, torch.nn.Embedding)
+            tower.word_vectors.weight.data[[5, ITEMS]] = 0
     model.buckets.set_codebook(torch.randn(1, 2, 16, 8))
     model.buckets.set_edges(
         torch.from_numpy(codes_NS.astype(np.int64))[None], torch.tensor([ITEMS])

@@ -1,6 +1,6 @@
 """Stage fit (and refit): histories -> weights of the reweighted sequence model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -90,7 +90,7 @@ class SequenceModule(L.LightningModule):
         history_BT, next_BT = batch.items_BT[:, :-1], batch.items_BT[:, 1:]
         steps_T = torch.arange(history_BT.shape[1], device=history_BT.device)
         real_BT = steps_T < batch.length_B[:, None] - 1
-        seen = [self._represent(tower, history_BT) for tower in self.model.each()]
+        seen = [self._shown(tower.read, history_BT) for tower in self.model.each()]
         hidden_BTD = self.model.encode(torch.cat(seen, dim=-1), self.codes_NS[history_BT])
         user_JD, next_J = hidden_BTD[real_BT], next_BT[real_BT]
         users = zip(self.model.each(), torch.split(user_JD, self.config.width, dim=-1), strict=True)
@@ -107,18 +107,18 @@ class SequenceModule(L.LightningModule):
         size, negatives = len(self.seen_C), self.config.negatives
         if negatives == 0 or size <= negatives:
             place_J = torch.searchsorted(self.seen_C, next_J)
-            return F.cross_entropy(user_JW @ self._represent(tower, self.seen_C).T, place_J)
+            return F.cross_entropy(user_JW @ self._shown(tower.represent, self.seen_C).T, place_J)
         drawn_C = self.seen_C[torch.randint(size, (negatives,), device=next_J.device)]
-        own_JW, drawn_CW = self._represent(tower, next_J), self._represent(tower, drawn_C)
+        own_JW, drawn_CW = (self._shown(tower.represent, items) for items in (next_J, drawn_C))
         return sampled_softmax(user_JW, own_JW, drawn_CW, accidental_hits(next_J, drawn_C), size)
 
-    def _represent(self, tower: Tower, items: Tensor) -> Tensor:
-        """Item vectors with ID dropout: a share of the positions show no z_ID.
+    def _shown(self, vectors: Callable[..., Tensor], items: Tensor) -> Tensor:
+        """A tower's item vectors with ID dropout: a share of the positions show no z_ID.
 
         That teaches the model to live without it, as it must for an item nobody has clicked yet.
         """
         kept = torch.rand(*items.shape, 1, device=items.device) >= self.config.id_dropout
-        return tower.represent(self.codes_NS[items], items, self.model.seen[items] * kept)
+        return vectors(self.codes_NS[items], items, self.model.seen[items] * kept)
 
     def on_train_batch_end(self, *_: Any) -> None:
         """The moving average follows."""

@@ -2,8 +2,10 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 
-from models.config import CodeSpace, Reweighting, SequenceConfig
+from models.behaviour_tower import BehaviourTower
+from models.config import CodeSpace, Reweighting, SequenceConfig, Towers
 from models.sequence import SequenceModel
 from models.types import Modality
 
@@ -73,8 +75,12 @@ def test_bucket_biases_learn_alike_however_they_are_looked_up() -> None:
     torch.testing.assert_close(counted, expected)
 
 
-def test_padding_and_neighbours_in_the_batch_change_nothing() -> None:
-    made, (codes_BTS, items_BT, length_B) = model(), inputs()
+BEHAVIOUR = (("codes", "id"), ("behaviour",))
+
+
+@pytest.mark.parametrize("towers", [(("codes", "id"), ("id",)), BEHAVIOUR])
+def test_padding_and_neighbours_in_the_batch_change_nothing(towers: Towers) -> None:
+    made, (codes_BTS, items_BT, length_B) = model(towers=towers), inputs()
     together = made(codes_BTS, items_BT, length_B)
     for row, length in enumerate(length_B.tolist()):
         alone = made(
@@ -85,10 +91,10 @@ def test_padding_and_neighbours_in_the_batch_change_nothing() -> None:
 
 def test_the_future_is_not_seen() -> None:
     made, (codes_BTS, items_BT, _) = model(), inputs()
-    hidden_BTD = made.encode(made.represent(codes_BTS, items_BT), codes_BTS)
+    hidden_BTD = made.encode(made.read(codes_BTS, items_BT), codes_BTS)
     changed = codes_BTS.clone()
     changed[:, 5:] = 3
-    other_BTD = made.encode(made.represent(changed, items_BT), changed)
+    other_BTD = made.encode(made.read(changed, items_BT), changed)
     assert torch.equal(hidden_BTD[:, :5], other_BTD[:, :5])
     assert not torch.allclose(hidden_BTD[:, 5:], other_BTD[:, 5:])
 
@@ -96,13 +102,16 @@ def test_the_future_is_not_seen() -> None:
 @pytest.mark.parametrize("blocks", [1, 2])
 @pytest.mark.parametrize("edges", ["quantile", "affine", "random"])
 @pytest.mark.parametrize("block", ["ligr", "sasrec"])
-def test_computing_the_last_row_alone_is_exact(blocks: int, edges: str, block: str) -> None:
-    made = model(blocks=blocks, edges=edges, block=block)
+@pytest.mark.parametrize("towers", [(("codes", "id"), ("id",)), BEHAVIOUR])
+def test_computing_the_last_row_alone_is_exact(
+    blocks: int, edges: str, block: str, towers: Towers
+) -> None:
+    made = model(blocks=blocks, edges=edges, block=block, towers=towers)
     for name, parameter in made.named_parameters():
         if "bias" in name:
             torch.nn.init.normal_(parameter)
     codes_BTS, items_BT, length_B = inputs()
-    every_BTD = made.encode(made.represent(codes_BTS, items_BT), codes_BTS)
+    every_BTD = made.encode(made.read(codes_BTS, items_BT), codes_BTS)
     last_BD = every_BTD[torch.arange(len(length_B)), length_B - 1]
     torch.testing.assert_close(made(codes_BTS, items_BT, length_B), last_BD, atol=1e-5, rtol=0)
 
@@ -127,3 +136,34 @@ def test_an_item_that_training_never_saw_has_no_id_residual() -> None:
     made.seen[ITEMS] = 0
     assert torch.equal(unseen, made.represent(codes_1S, torch.tensor([ITEMS])))
     assert not torch.equal(unseen, outside)
+
+
+def test_the_behaviour_tower_sums_what_it_reads_and_forgets_with_every_step() -> None:
+    """By hand: a quarter of the width each with a decay of its own."""
+    made, (codes_BTS, items_BT, _) = model(towers=BEHAVIOUR), inputs()
+    tower = made.towers[1]
+    assert isinstance(tower, BehaviourTower)
+    tower.anyone.data.normal_()
+    read_BTW = made.read(codes_BTS, items_BT)[..., 16:]
+    user_BW = made(codes_BTS, items_BT, torch.full((5,), 9))[:, 16:]
+    decay_W = tower.decay.sigmoid().repeat_interleave(4)
+    torch.testing.assert_close(decay_W[::4], torch.tensor([0.6, 0.8, 0.9, 0.97]))
+    sums_BW = torch.stack([decay_W ** (8 - t) * read_BTW[:, t] for t in range(9)]).sum(0)
+    torch.testing.assert_close(user_BW, sums_BW + tower.anyone)
+
+
+def test_what_the_behaviour_tower_reads_of_an_item_is_not_what_it_scores() -> None:
+    made, (codes_BTS, items_BT, _) = model(towers=BEHAVIOUR), inputs()
+    made.seen[3] = 0
+    read_BTD, scored_BTD = made.read(codes_BTS, items_BT), made.represent(codes_BTS, items_BT)
+    assert torch.equal(read_BTD[..., :16], scored_BTD[..., :16])
+    unseen_BT = items_BT == 3
+    assert unseen_BT.any()
+    assert (read_BTD[unseen_BT][:, 16:] == 0).all()
+    assert (scored_BTD[unseen_BT][:, 16:] == 0).all()
+    assert not torch.isclose(read_BTD[~unseen_BT], scored_BTD[~unseen_BT])[:, 16:].all()
+
+
+def test_behaviour_is_a_tower_of_its_own() -> None:
+    with pytest.raises(ValidationError, match="behaviour is a tower of its own"):
+        model(towers=(("behaviour", "id"),))
