@@ -49,7 +49,7 @@ class SequenceConfig(Frozen):
     heads: int = Field(2, ge=1, le=64)
     dropout: float = Field(0.2, ge=0, lt=1)
     towers: Towers = Field(
-        (("words", "id"), ("words", "codes", "id")),
+        (("words", "id"), ("words", "codes", "id"), ("behaviour",)),
         min_length=1,
         description="what each tower sees of an item, as a sum of vectors; towers' scores add up",
     )

@@ -1,20 +1,30 @@
 """Every Prometheus metric of the service, in a registry of its own.
 
 No user or item is a label. Label values are known beforehand and start at zero, so that a dashboard
-shows that nothing happened as 0, not as "no data".
+shows that nothing happened as 0, not as "no data". Where several workers serve, each writes files
+that all of them read: whichever is asked answers for all.
 """
 
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Iterable, Sequence
+from functools import partial
+from pathlib import Path
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
     Histogram,
+    Metric,
     ProcessCollector,
     generate_latest,
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
+
+# The folder of the workers' files. prometheus_client looks for it when it is imported.
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
 SECONDS = tuple(
     milliseconds / 1000
@@ -32,7 +42,13 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
+        self._exposed = self.registry
+        if shared := os.environ.get(SHARED):
+            self._exposed = CollectorRegistry()
+            MultiProcessCollector(self._exposed, shared)  # type: ignore[no-untyped-call]
+            self._exposed.register(_AllProcesses(Path(shared)))
+        else:
+            ProcessCollector(registry=self.registry)
         self.request = self._seconds("request", "Whole requests.", "route", "status")
         self.queue = self._seconds("queue", "From submission to the start of its batch.")
         self.encode = self._seconds("encode", "Histories to user vectors, a batch.")
@@ -51,6 +67,10 @@ class Metrics:
         self._provider = self._info("provider", "What computes user vectors.", "provider")
         self._retriever = self._info("retriever", "How items are searched.", "retriever")
         self._model = self._info("model", "The bundle being served.", "digest", "name")
+        self.workers = Gauge(
+            "bbqrec_workers", "Processes that serve.", registry=self.registry,
+            multiprocess_mode="livesum",
+        )  # fmt: skip
         # Label values resolved once: prometheus_client takes some 5 µs to find them anew.
         self._of_request: dict[tuple[str, int], tuple[Histogram, Counter]] = {}
         self._of_lookup = {
@@ -60,9 +80,8 @@ class Metrics:
         self._start_at_zero()
 
     def describe(self, provider: str, retriever: str, digest: str, name: str) -> None:
-        """Name the active provider, retriever and bundle."""
-        for info in (self._provider, self._retriever, self._model):
-            info.clear()
+        """Name the active provider, retriever and bundle, once: from then on, this one serves."""
+        self.workers.set(1)
         self._provider.labels(provider).set(1)
         self._retriever.labels(retriever).set(1)
         self._model.labels(digest, name).set(1)
@@ -86,7 +105,7 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """What ``/metrics`` answers."""
-        return generate_latest(self.registry)
+        return generate_latest(self._exposed)
 
     def _start_at_zero(self) -> None:
         for status in STATUSES:
@@ -105,4 +124,37 @@ class Metrics:
         return Counter(f"bbqrec_{name}_total", what, labels, registry=self.registry)
 
     def _info(self, name: str, what: str, *labels: str) -> Gauge:
-        return Gauge(f"bbqrec_{name}_info", what, labels, registry=self.registry)
+        return Gauge(
+            f"bbqrec_{name}_info", what, labels, registry=self.registry, multiprocess_mode="livemax"
+        )
+
+
+class _AllProcesses(Collector):
+    """CPU, memory and files of all workers together; the start is the first one's."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def collect(self) -> Iterable[Metric]:
+        """What ProcessCollector says of each live worker, as one."""
+        # A worker that is gone has no such file any more: `forget_worker` took it away.
+        pids = {int(path.stem.split("_")[-1]) for path in self.directory.glob("gauge_live*.db")}
+        of_each = [ProcessCollector(pid=partial(int, pid), registry=None).collect() for pid in pids]
+        # Of one that is just going there is nothing to read.
+        together = zip(*filter(None, map(list, of_each)), strict=True)
+        return [_combined(metrics) for metrics in together]
+
+
+def _combined(metrics: Sequence[Metric]) -> Metric:
+    """The sum over processes; of their starts the first."""
+    first = metrics[0]
+    combine = min if first.name.endswith("start_time_seconds") else sum
+    value = combine(metric.samples[0].value for metric in metrics)
+    first.samples = [first.samples[0]._replace(value=value)]
+    return first
+
+
+def forget_worker(pid: int | None) -> None:
+    """Of a worker that died counts are kept, and what only a live one has is not."""
+    if pid is not None:
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]

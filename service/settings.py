@@ -21,6 +21,13 @@ class Settings(BaseSettings):
     bundle: Path = Field(description="folder that `bbqrec-train export` wrote")
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="0: any free one")
+    workers: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="processes behind the one port, each with a model of its own; "
+        "/metrics tells of all of them",
+    )
     provider: Provider = Field(
         "auto",
         description="cpu, cuda: ONNX Runtime there; cpu-int8: its weights in INT8; "

@@ -150,8 +150,8 @@ class FitConfig(Frozen):
     dropout: float = Field(0.2, ge=0, lt=1)
     id_dropout: float = Field(0.1, ge=0, lt=1, description="share of items whose z_ID is hidden")
     towers: Towers = Field(
-        (("words", "id"), ("words", "codes", "id")),
-        description="what each tower sees of an item: codes, words, id (docs/method.md, 3)",
+        (("words", "id"), ("words", "codes", "id"), ("behaviour",)),
+        description="what each sees of an item: codes, words, id; or behaviour (docs/method.md, 3)",
     )
     block: BlockKind = "ligr"
     reweighting: Reweighting = "additive"

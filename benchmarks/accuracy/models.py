@@ -16,11 +16,15 @@ BACKBONES: dict[str, Settings] = {
     "esasrec": _BACKBONE | {"fit.block": "ligr"},
 }
 ABLATIONS: dict[str, Settings] = {
-    # The gain of two towers alone: both are the plain backbone.
-    "bbqrec-without-content": {"fit.towers": [["id"], ["id"]], "fit.reweighting": "off"},
-    "bbqrec-without-words": {"fit.towers": [["id"], ["codes", "id"]]},
-    "bbqrec-without-codes": {"fit.towers": [["words", "id"], ["words", "id"]]},
-    "bbqrec-without-id": {"fit.towers": [["words"], ["words", "codes"]]},
+    # The gain of towers alone: two are the plain backbone.
+    "bbqrec-without-content": {
+        "fit.towers": [["id"], ["id"], ["behaviour"]],
+        "fit.reweighting": "off",
+    },
+    "bbqrec-without-words": {"fit.towers": [["id"], ["codes", "id"], ["behaviour"]]},
+    "bbqrec-without-codes": {"fit.towers": [["words", "id"], ["words", "id"], ["behaviour"]]},
+    "bbqrec-without-id": {"fit.towers": [["words"], ["words", "codes"], ["behaviour"]]},
+    "bbqrec-without-behaviour": {"fit.towers": [["words", "id"], ["words", "codes", "id"]]},
     "bbqrec-without-late-fusion": {"fit.towers": [["words", "codes", "id"]]},
     "bbqrec-without-averaging": {"fit.averaging": 0.0},
     "bbqrec-without-similarity": {"fit.reweighting": "off"},

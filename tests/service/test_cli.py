@@ -3,38 +3,25 @@
 import contextlib
 import http.client
 import json
-import re
 import shutil
 import signal
 import socket
 import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from models.bundle import FILES, MANIFEST
 from service.settings import Settings
-
-PROGRAM = Path(sys.executable).with_name("bbqrec-serve")
-
-
-def serve(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [PROGRAM, *arguments], capture_output=True, text=True, timeout=60, check=False
-    )
-
-
-def assert_one_clear_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("error:")
-    assert all(word in last for word in words)
+from tests.service.program import (
+    PROGRAM,
+    assert_one_clear_line,
+    recommend,
+    serve,
+    status_of,
+    wait_for_status,
+    wait_for_url,
+)
 
 
 @pytest.fixture
@@ -102,45 +89,9 @@ def test_it_answers_drains_and_exits_with_zero_on_sigterm(
         process.wait()
 
 
-def recommend(url: str) -> dict[str, Any]:
-    body = json.dumps({"history": ["item-1"]}).encode()
-    headers = {"content-type": "application/json"}
-    request = urllib.request.Request(f"{url}/recommend", body, headers)
-    with urllib.request.urlopen(request, timeout=5) as response:
-        answer: dict[str, Any] = json.load(response)
-    return answer
-
-
 def status_of_upload(url: str, size: int) -> int:
     """A caller that sends all before it reads sees the refusal, not a reset connection."""
     connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
     with contextlib.closing(connection):
         connection.request("POST", "/recommend", b" " * size)
         return connection.getresponse().status
-
-
-def wait_for_url(log: Path) -> str:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if found := re.search(r"ready on (\S+)", log.read_text()):
-            return found[1]
-        time.sleep(0.02)
-    raise TimeoutError(log.read_text())
-
-
-def wait_for_status(url: str, status: int) -> bool:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        if status_of(url) == status:
-            return True
-        time.sleep(0.02)
-    return False
-
-
-def status_of(url: str) -> int:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as response:
-            return int(response.status)
-    except urllib.error.HTTPError as error:
-        error.close()
-        return error.code
