@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from models.config import Frozen, SequenceConfig
+from models.mapped import load_mapped
 from models.semantic_id import SemanticIdTable
 from models.types import FloatArray
 
@@ -107,7 +108,9 @@ class BundleError(Exception):
 
 @dataclass(frozen=True)
 class Bundle:
-    """One verified bundle in memory. Weights and graph are read where they are needed."""
+    """One verified bundle. Tables are mapped: several workers share their pages. Weights and graph
+    are read where they are needed.
+    """
 
     directory: Path
     digest: str
@@ -142,8 +145,15 @@ def write_tables(
     with (directory / FILES.CATALOGUE).open("w", encoding="utf-8") as lines:
         for item in catalogue:
             lines.write(item.model_dump_json() + "\n")
-    save_file(semantic_ids.arrays(), directory / FILES.SEMANTIC_IDS)
-    save_file({"item_vectors": item_vectors_ND}, directory / FILES.ITEM_VECTORS)
+    _save_anew(semantic_ids.arrays(), directory / FILES.SEMANTIC_IDS)
+    _save_anew({"item_vectors": item_vectors_ND}, directory / FILES.ITEM_VECTORS)
+
+
+def _save_anew(arrays: dict[str, NDArray[Any]], path: Path) -> None:
+    """Write another file in the place of the old one, which a service may have mapped."""
+    partial = path.with_name(path.name + ".partial")
+    save_file(arrays, partial)
+    partial.replace(path)
 
 
 def write_manifest(directory: Path, fields: Mapping[str, Any]) -> Manifest:
@@ -181,14 +191,14 @@ def read(directory: Path) -> Bundle:
 
 def _assemble(directory: Path, manifest: Manifest, digest: str) -> Bundle:
     space = manifest.architecture.code_space
-    arrays = load_file(directory / FILES.SEMANTIC_IDS)
+    arrays = load_mapped(directory / FILES.SEMANTIC_IDS)
     return Bundle(
         directory=directory,
         digest=digest,
         manifest=manifest,
         catalogue=tuple(_read_catalogue(directory / FILES.CATALOGUE)),
         semantic_ids=SemanticIdTable.from_arrays(arrays, space),
-        item_vectors_ND=load_file(directory / FILES.ITEM_VECTORS)["item_vectors"],
+        item_vectors_ND=load_mapped(directory / FILES.ITEM_VECTORS)["item_vectors"],
     )
 
 

@@ -117,7 +117,7 @@ def test_computing_the_last_row_alone_is_exact(
 
 
 def test_order_matters() -> None:
-    made, (codes_BTS, items_BT, _) = model(), inputs()
+    made, (codes_BTS, items_BT, _) = model(towers=(("codes", "id"),)), inputs()
     for tower in made.towers:
         tower.blocks[0].attention.distance_bias.data.normal_()  # type: ignore[union-attr, index]
     full_B = torch.full((5,), 9)

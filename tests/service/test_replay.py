@@ -18,7 +18,7 @@ def record(model: Callable[..., Tensor], inputs: Sequence[Tensor]) -> Callable[[
 
 def batch(tiny: Bundle, rows: int, longest: int) -> tuple[Tensor, Tensor, Tensor]:
     items_BT = torch.randint(0, ITEMS, (rows, longest))
-    codes_BTS = torch.from_numpy(tiny.semantic_ids.codes_NS)[items_BT]
+    codes_BTS = torch.from_numpy(tiny.semantic_ids.codes_NS.copy())[items_BT]
     return codes_BTS, items_BT, torch.randint(1, longest + 1, (rows,))
 
 
