@@ -4,12 +4,14 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.peers.environment import ROOT
 from benchmarks.serving import drawn_bundle
@@ -23,6 +25,7 @@ _SHARES = (0.3, 0.5, 0.7, 0.9)  # of saturation, where latency is measured
 HEADLINE = 0.7
 _STEP = 1.25  # offered load grows by, until a service cannot follow
 _FOLLOWS = 0.95  # of what is offered
+CPU, OVER = "µs CPU a request", "µs over the engine"
 
 
 class Plan(NamedTuple):
@@ -33,11 +36,20 @@ class Plan(NamedTuple):
     start: float = 100.0  # requests a second
 
 
+class Spent(NamedTuple):
+    """What a service has counted of itself."""
+
+    requests: float
+    cpu: float  # seconds of the process
+    engine: float  # seconds of encoding and searching: the machine is idle but for this, so CPU
+
+
 class Measured(NamedTuple):
-    """One service: what it can take, and every load at shares of that."""
+    """One service: what it can take, every load at shares of that, and what the headline cost."""
 
     saturation: float
     loads: dict[float, list[Load]]
+    spent: Spent | None
 
 
 def rows(plan: Plan, names: Sequence[str] = tuple(COMMANDS)) -> Iterator[Row]:
@@ -50,7 +62,8 @@ def rows(plan: Plan, names: Sequence[str] = tuple(COMMANDS)) -> Iterator[Row]:
         ours = None
         for name in names:
             with running(name, bundle) as port:
-                measured = measure(partial(offer, port, bodies, plan.seconds), plan)
+                counters = partial(spent, port) if name == OURS else None
+                measured = measure(partial(offer, port, bodies, plan.seconds), plan, counters)
             ours = ours or measured
             yield from _as_rows(name, measured, ours)
 
@@ -82,7 +95,18 @@ def offer(port: int, bodies: Path, seconds: float, rate: float) -> Load:
     return Load(**json.loads(done.stdout))
 
 
-def measure(offered: "partial[Load]", plan: Plan) -> Measured:
+def spent(port: int) -> Spent:
+    """From the service's own metrics."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+        families = list(text_string_to_metric_families(response.read().decode()))
+    found = {s.name: s.value for family in families for s in family.samples if not s.labels}
+    engine = found["bbqrec_encode_seconds_sum"] + found["bbqrec_search_seconds_sum"]
+    return Spent(found["bbqrec_queue_seconds_count"], found["process_cpu_seconds_total"], engine)
+
+
+def measure(
+    offered: "partial[Load]", plan: Plan, counters: Callable[[], Spent] | None = None
+) -> Measured:
     """Raise the load until the service cannot follow, then go back to shares of that."""
     rate, saturation = plan.start, 0.0
     while True:
@@ -91,13 +115,15 @@ def measure(offered: "partial[Load]", plan: Plan) -> Measured:
         if load.failed or load.answered < _FOLLOWS * load.offered:
             break
         rate *= _STEP
-    loads = {
-        share: [
-            offered(share * saturation) for _ in range(plan.repetitions if share == HEADLINE else 1)
-        ]
-        for share in _SHARES
-    }
-    return Measured(saturation, loads)
+    loads, cost = {}, None
+    for share in _SHARES:
+        times = plan.repetitions if share == HEADLINE else 1
+        before = counters() if counters else None
+        loads[share] = [offered(share * saturation) for _ in range(times)]
+        if before and counters and share == HEADLINE:
+            pairs = zip(counters(), before, strict=True)
+            cost = Spent(*(after - earlier for after, earlier in pairs))
+    return Measured(saturation, loads, cost)
 
 
 def _as_rows(name: str, measured: Measured, ours: Measured) -> Iterator[Row]:
@@ -110,6 +136,16 @@ def _as_rows(name: str, measured: Measured, ours: Measured) -> Iterator[Row]:
         for level in ("p50", "p90", "p99", "p999"):
             value, own = _median(loads, level), _median(ours.loads[share], level)
             yield Row(WHAT, name, size, value, f"ms {level}", OURS, value / own)
+    if measured.spent:
+        yield from _cost(measured.spent)
+
+
+def _cost(measured: Spent) -> Iterator[Row]:
+    """CPU a request: all of it, the engine's, and what HTTP, Python and metrics add to that."""
+    size = f"{HEADLINE:.0%} of saturation"
+    whole, engine = (1e6 * s / measured.requests for s in (measured.cpu, measured.engine))
+    for unit, value in ((CPU, whole), ("µs engine", engine), (OVER, whole - engine)):
+        yield Row(WHAT, OURS, size, value, unit, "the whole", value / whole)
 
 
 def _median(loads: Sequence[Load], level: str) -> float:

@@ -35,6 +35,7 @@ def judged(rows: Sequence[Row]) -> list[Goal]:
     runtimes = [t for name in ("onnx fp32", "onnx int8") if (t := of_encoder(name)) is not None]
     fastest = min(runtimes, default=None)
     p99 = _value(rows, end_to_end.WHAT, OURS, _AT, "ms p99")
+    over = _value(rows, end_to_end.WHAT, OURS, _AT, end_to_end.OVER)
     ours, million, ten = of_service(OURS), 1_000_000, 10_000_000
     return [
         _below(
@@ -44,6 +45,7 @@ def judged(rows: Sequence[Row]) -> list[Goal]:
         ),
         _above("end to end: requests/s, at least 1,000", ours, 1000),
         _below(f"end to end: p99 at {_AT}, ms, at most 10", p99, 10),
+        _below("end to end: CPU µs a request over the bare engine, at most 200", over, 200),
         _above("end to end: times (a), at least 6", _over(ours, of_service(_EAGER)), 6),
         _above("end to end: times (b), at least 2", _over(ours, of_service(_ONNX)), 2),
         _above("end to end: times (c), at least 2", _over(ours, of_service(_LITSERVE)), 2),
