@@ -10,10 +10,14 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models import bundle
+from models.bundle import Bundle
 from service.batcher import Batcher
 from service.code_cache import make_cache
+from service.device_engine import DeviceEngine
+from service.engine import Engine, HostEngine
 from service.envelope import Envelope
 from service.fast_path import FastPath
+from service.matrix_retriever import MOST_BYTES
 from service.metrics import Metrics
 from service.problems import add_handlers, describe_problems
 from service.recommender import Recommender, most_used, rows_of
@@ -44,16 +48,25 @@ def load_recommender(settings: Settings, metrics: Metrics) -> Recommender:
     Raises BundleError or ProviderError, each a clear sentence.
     """
     found = bundle.read(settings.bundle)
-    scorer = make_scorer(found, settings.provider, settings.threads)
-    gpu = scorer.provider.endswith("cuda")
-    vectors_ND, threads = found.item_vectors_ND, settings.threads
-    retriever = make_retriever(vectors_ND, settings.retriever, threads, gpu=gpu)
-    batcher = Batcher(scorer, retriever, metrics, settings.max_batch)
-    metrics.describe(scorer.provider, retriever.kind, found.digest, found.manifest.name)
+    engine = make_engine(found, settings, metrics)
+    metrics.describe(engine.provider, engine.retriever, found.digest, found.manifest.name)
+    batcher = Batcher(engine, metrics, settings.max_batch)
     rows = rows_of(found)
     cache = make_cache(found, rows, settings, metrics)
     popular = most_used(found)
-    return Recommender(found, rows, popular, cache, batcher, metrics, scorer.provider)
+    return Recommender(found, rows, popular, cache, batcher, metrics, engine.provider)
+
+
+def make_engine(found: Bundle, settings: Settings, metrics: Metrics) -> Engine:
+    """What the settings ask for: all on one GPU where ONNX Runtime holds the catalogue there."""
+    scorer = make_scorer(found, settings.provider, settings.threads)
+    vectors_ND, threads = found.item_vectors_ND, settings.threads
+    fits = vectors_ND.nbytes <= MOST_BYTES and settings.retriever != "compressed"
+    if scorer.provider == "onnx-cuda" and fits:
+        return DeviceEngine(found, "cuda", threads, metrics)
+    gpu = scorer.provider.endswith("cuda")
+    retriever = make_retriever(vectors_ND, settings.retriever, threads, gpu=gpu)
+    return HostEngine(scorer, retriever, metrics)
 
 
 def create_app(

@@ -14,10 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.types import FloatArray, ItemCodes
-from service.lengths import by_length
+from service.engine import Engine
 from service.metrics import Metrics
-from service.retriever import Retriever
-from service.scorer import Scorer
 
 # Handing a batch to a thread and waking up again takes a third of a lone request's time; this long
 # the event loop may stand still instead (seconds).
@@ -43,11 +41,8 @@ class Job(NamedTuple):
 class Batcher:
     """Encodes and searches waiting histories together, in a thread of its own unless quick."""
 
-    def __init__(
-        self, scorer: Scorer, retriever: Retriever, metrics: Metrics, max_batch: int
-    ) -> None:
-        self.scorer = scorer
-        self.retriever = retriever
+    def __init__(self, engine: Engine, metrics: Metrics, max_batch: int) -> None:
+        self.engine = engine
         self.metrics = metrics
         self.max_batch = max_batch
         self.queue: asyncio.Queue[Job | None] = asyncio.Queue()  # None: no more will come
@@ -117,23 +112,11 @@ class Batcher:
             return error
 
     def _compute(self, jobs: list[Job]) -> list[Candidates]:
-        with self.metrics.encode.time():
-            vectors_BD = self._encode([job.history for job in jobs])
-        if not np.isfinite(vectors_BD).all():
-            raise ArithmeticError("the model gave a vector that is not finite")
-        with self.metrics.search.time():
-            found = self.retriever.search(vectors_BD, max(job.k for job in jobs))
+        found = self.engine.candidates([job.history for job in jobs], max(job.k for job in jobs))
         return [
             Candidates(scores_K[: job.k], items_K[: job.k])
             for job, scores_K, items_K in zip(jobs, found.scores_BK, found.items_BK, strict=True)
         ]
-
-    def _encode(self, histories: Sequence[Sequence[ItemCodes]]) -> FloatArray:
-        groups = list(by_length([len(history) for history in histories]))
-        parts = [self.scorer.encode([histories[row] for row in rows]) for rows in groups]
-        vectors_BD = np.concatenate(parts)
-        vectors_BD[np.concatenate(groups)] = vectors_BD.copy()
-        return vectors_BD
 
 
 def _settle(answer: asyncio.Future[Candidates], result: Candidates | Exception) -> None:

@@ -6,11 +6,11 @@ product: 2 to 3 times faster than FAISS's flat index for two queries and more, a
 """
 
 import numpy as np
-import onnxruntime
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from models.types import FloatArray
 from service.retriever import Found
+from service.scorer import open_session
 
 MOST_BYTES = 2**30  # of vectors; a graph may hold 2 GiB
 
@@ -22,12 +22,8 @@ class MatrixRetriever:
 
     def __init__(self, item_vectors_ND: FloatArray, threads: int) -> None:
         self.items = len(item_vectors_ND)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3  # as for the encoder
         graph = search_graph(item_vectors_ND).SerializeToString()
-        providers = ["CPUExecutionProvider"]
-        self.session = onnxruntime.InferenceSession(graph, options, providers=providers)
+        self.session = open_session(graph, "cpu", threads)
 
     def search(self, vectors_BD: FloatArray, k: int) -> Found:
         """The best ``k`` items of each query."""

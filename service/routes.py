@@ -125,7 +125,7 @@ def describe(recommender: Recommender) -> ModelResponse:
         model_version=recommender.bundle.digest,
         created_at=manifest.created_at,
         provider=recommender.provider,
-        retriever=recommender.batcher.retriever.kind,
+        retriever=recommender.batcher.engine.retriever,
         code_cache=CodeCacheState(**recommender.cache.state()._asdict()),
         catalogue_size=len(recommender.bundle.catalogue),
         architecture=manifest.architecture.model_dump(mode="json"),

@@ -5,6 +5,7 @@ The only module, with replay.py, that knows torch and onnxruntime; each is impor
 
 import logging
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -52,28 +53,34 @@ def pad(histories: Sequence[History]) -> Feeds:
     return Feeds(codes_BTS, item_index_BT, length_B)
 
 
+def open_session(graph: Path | bytes, device: Device, threads: int) -> Any:
+    """An ONNX Runtime session on that device and no other. Raises ProviderError without it."""
+    import onnxruntime
+
+    wanted = f"{device.upper()}ExecutionProvider"
+    available = onnxruntime.get_available_providers()
+    if wanted not in available:
+        raise ProviderError(f"this ONNX Runtime has only {', '.join(available)}")
+    if device == "cuda":
+        onnxruntime.preload_dlls()  # CUDA and cuDNN out of their wheels, beside the system's
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors; its warnings are about graphs, not about ours
+    session = onnxruntime.InferenceSession(graph, options, providers=[wanted])
+    if (active := session.get_providers()[0]) != wanted:
+        raise ProviderError(f"ONNX Runtime could not start {wanted}, and fell back to {active}")
+    return session
+
+
 class OnnxScorer:
     """The exported graph on ONNX Runtime."""
 
     def __init__(self, bundle: Bundle, device: Device, threads: int, *, int8: bool = False) -> None:
-        import onnxruntime
-
         graph = bundle.int8_path if int8 else bundle.onnx_path
         if graph is None:
             raise ProviderError("this bundle has no INT8 graph: its model card says why")
-        wanted = f"{device.upper()}ExecutionProvider"
-        available = onnxruntime.get_available_providers()
-        if wanted not in available:
-            raise ProviderError(f"this ONNX Runtime has only {', '.join(available)}")
-        if device == "cuda":
-            onnxruntime.preload_dlls()  # CUDA and cuDNN out of their wheels, beside the system's
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # errors; its warnings are about graphs, not about ours
-        self.session = onnxruntime.InferenceSession(graph, options, providers=[wanted])
-        if (active := self.session.get_providers()[0]) != wanted:
-            raise ProviderError(f"ONNX Runtime could not start {wanted}, and fell back to {active}")
+        self.session = open_session(graph, device, threads)
         self.provider = f"onnx-{device}-int8" if int8 else f"onnx-{device}"
         self.inputs = [(i.name, np.dtype(i.dtype)) for i in bundle.manifest.onnx_inputs]
 

@@ -62,7 +62,7 @@ def rows(plan: Plan, names: Sequence[str] = tuple(COMMANDS)) -> Iterator[Row]:
         ours = None
         for name in names:
             with running(name, bundle) as port:
-                counters = partial(spent, port) if name == OURS else None
+                counters = partial(_ask_what_is_counted, port) if name == OURS else None
                 measured = measure(partial(offer, port, bodies, plan.seconds), plan, counters)
             ours = ours or measured
             yield from _as_rows(name, measured, ours)
@@ -95,13 +95,17 @@ def offer(port: int, bodies: Path, seconds: float, rate: float) -> Load:
     return Load(**json.loads(done.stdout))
 
 
-def spent(port: int) -> Spent:
+def counted(exposition: str) -> Spent:
     """From the service's own metrics."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
-        families = list(text_string_to_metric_families(response.read().decode()))
+    families = text_string_to_metric_families(exposition)
     found = {s.name: s.value for family in families for s in family.samples if not s.labels}
     engine = found["bbqrec_encode_seconds_sum"] + found["bbqrec_search_seconds_sum"]
     return Spent(found["bbqrec_queue_seconds_count"], found["process_cpu_seconds_total"], engine)
+
+
+def _ask_what_is_counted(port: int) -> Spent:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+        return counted(response.read().decode())
 
 
 def measure(

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from benchmarks.serving.encoder import FLOOR, work
+from benchmarks.serving.end_to_end import counted
 from benchmarks.serving.goals import judged
 from benchmarks.serving.load import Generator, Load, request
 from benchmarks.serving.report import write
 from benchmarks.serving.rows import Row, read, replace
 from models.config import CodeSpace, SequenceConfig
 from models.types import Modality
+from service.metrics import Metrics
 
 SPACE = CodeSpace(modalities=(Modality.BEHAVIOUR,), levels=2, codebook_size=4, vector_size=3)
 
@@ -98,3 +100,16 @@ def test_goals_are_judged_by_the_rows_and_not_at_all_without_them(tmp_path: Path
     assert "| 2 | met |" in text
     assert "| onnx fp32 | floor (arithmetic) | onnx int8 |" in text
     assert (tmp_path / "serving-encoder.png").stat().st_size > 1000
+
+
+def test_what_a_request_costs_is_read_from_the_service_itself() -> None:
+    metrics = Metrics()
+    before = counted(metrics.exposition().decode())
+    for _ in range(10):
+        metrics.queue.observe(0.001)
+    metrics.encode.observe(0.003)
+    metrics.search.observe(0.002)
+    after = counted(metrics.exposition().decode())
+    assert after.requests - before.requests == 10
+    assert after.engine - before.engine == pytest.approx(0.005)
+    assert after.cpu >= before.cpu > 0

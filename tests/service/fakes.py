@@ -10,6 +10,7 @@ from models.types import FloatArray
 from service.app import Load
 from service.batcher import Batcher
 from service.code_cache import ProcessCache
+from service.engine import HostEngine
 from service.metrics import Metrics
 from service.recommender import Recommender, most_used, rows_of
 from service.retriever import Found
@@ -53,7 +54,8 @@ def loader(bundle: Bundle, scorer: Scorer) -> Load:
 
     def load(settings: Settings, metrics: Metrics) -> Recommender:
         rows = rows_of(bundle)
-        batcher = Batcher(scorer, FakeRetriever(), metrics, settings.max_batch)
+        engine = HostEngine(scorer, FakeRetriever(), metrics)
+        batcher = Batcher(engine, metrics, settings.max_batch)
         cache = ProcessCache(bundle, rows, metrics)
         return Recommender(bundle, rows, most_used(bundle), cache, batcher, metrics, "fake")
 

@@ -9,6 +9,7 @@ import pytest
 from models.bundle import Bundle
 from models.types import FloatArray, ItemCodes
 from service.batcher import Batcher, Candidates
+from service.engine import HostEngine
 from service.metrics import Metrics
 from service.retriever import FlatRetriever
 from service.scorer import History, make_scorer
@@ -20,9 +21,14 @@ def history(index: int) -> list[ItemCodes]:
     return [ItemCodes(index, np.zeros(2, np.uint16))]
 
 
+def fake_batcher(scorer: FakeScorer, max_batch: int) -> Batcher:
+    metrics = Metrics()
+    return Batcher(HostEngine(scorer, FakeRetriever(), metrics), metrics, max_batch)
+
+
 async def submit_all(indices: list[int], scorer: FakeScorer) -> list[object]:
     """Everything waits while a first request is computed, then goes as batches."""
-    batcher = Batcher(scorer, FakeRetriever(), Metrics(), max_batch=32)
+    batcher = fake_batcher(scorer, max_batch=32)
     await batcher.start()
     try:
         scorer.gate.clear()
@@ -65,7 +71,7 @@ def test_a_cancelled_request_is_not_computed() -> None:
     scorer = FakeScorer()
 
     async def scenario() -> None:
-        batcher = Batcher(scorer, FakeRetriever(), Metrics(), max_batch=8)
+        batcher = fake_batcher(scorer, max_batch=8)
         await batcher.start()
         scorer.gate.clear()
         first = asyncio.create_task(batcher.candidates(history(0), 1))
@@ -94,7 +100,7 @@ def test_quick_batches_save_the_way_to_a_thread_and_slow_ones_do_not_stop_the_lo
             return super().encode(histories)
 
     async def scenario() -> None:
-        batcher = Batcher(Slow(), FakeRetriever(), Metrics(), max_batch=8)
+        batcher = fake_batcher(Slow(), max_batch=8)
         await batcher.start()
         for index in (1, 1, 2, 1, 1):
             await batcher.candidates(history(index), 1)
@@ -107,8 +113,8 @@ def test_quick_batches_save_the_way_to_a_thread_and_slow_ones_do_not_stop_the_lo
 
 def test_closing_unstarted_or_twice_is_harmless_and_nobody_waits_for_ever() -> None:
     async def scenario() -> None:
-        await Batcher(FakeScorer(), FakeRetriever(), Metrics(), max_batch=8).close()
-        batcher = Batcher(FakeScorer(), FakeRetriever(), Metrics(), max_batch=8)
+        await fake_batcher(FakeScorer(), max_batch=8).close()
+        batcher = fake_batcher(FakeScorer(), max_batch=8)
         await batcher.start()
         await batcher.close()
         await batcher.close()
@@ -131,7 +137,8 @@ def test_a_batch_answers_as_each_request_alone(tiny: Bundle) -> None:
 
     async def scenario() -> tuple[list[Candidates], list[Candidates]]:
         retriever = FlatRetriever(tiny.item_vectors_ND, 1)
-        batcher = Batcher(make_scorer(tiny, "cpu", 1), retriever, Metrics(), max_batch=32)
+        engine = HostEngine(make_scorer(tiny, "cpu", 1), retriever, Metrics())
+        batcher = Batcher(engine, Metrics(), max_batch=32)
         await batcher.start()
         together = await asyncio.gather(*(batcher.candidates(h, k) for h, k in wanted))
         alone = [await batcher.candidates(h, k) for h, k in wanted]

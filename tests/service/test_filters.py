@@ -10,6 +10,7 @@ from models.bundle import Bundle
 from models.types import FloatArray
 from service.batcher import Batcher
 from service.code_cache import ProcessCache
+from service.engine import HostEngine
 from service.metrics import Metrics
 from service.recommender import Query, Recommendation, Recommender, most_used, rows_of
 from service.retriever import make_retriever
@@ -37,7 +38,7 @@ def recommender(bundle: Bundle, kind: RetrieverKind) -> Recommender:
     rows, metrics = rows_of(bundle), Metrics()
     scorer = RandomScorer(bundle.item_vectors_ND.shape[1])
     retriever = make_retriever(bundle.item_vectors_ND, kind, 1)
-    batcher = Batcher(scorer, retriever, metrics, max_batch=32)
+    batcher = Batcher(HostEngine(scorer, retriever, metrics), metrics, max_batch=32)
     cache = ProcessCache(bundle, rows, metrics)
     return Recommender(bundle, rows, most_used(bundle), cache, batcher, metrics, "random")
 
