@@ -47,16 +47,20 @@ SIZES = tuple(Size(length, batch) for length in (5, 20, 50, 200) for batch in (1
 
 def work(config: SequenceConfig, length: int) -> Work:
     """Products and bytes of one history, causal and with the last block's last row only."""
-    width, space, towers = config.width, config.code_space, len(config.towers)
+    width, space = config.width, config.code_space
+    sums = sum("behaviour" in tower for tower in config.towers)  # W an item, and nothing else
+    towers = len(config.towers) - sums
     pairs = len(modality_pairs(space)) if config.reweighting != "off" else 0
     triangle, inner = length * (length + 1) // 2, config.blocks - 1
     # projections and gates of attention 5 W^2, SwiGLU 7 W^2; attention itself W a pair, twice
     whole = inner * (12 * width**2 * length + 2 * width * triangle)
     last = 2 * width**2 * length + 10 * width**2 + 2 * width * length
     similar = pairs * space.vector_size * (triangle * bool(inner) + length)
-    gathered = length * (towers * width * (space.slots + 2) + pairs * space.vector_size)
+    seen = towers * width * (space.slots + 2) + sums * width
+    gathered = length * (seen + pairs * space.vector_size)
     weights = towers * config.blocks * 12 * width**2
-    return Work(towers * (whole + last) + similar, 4 * (gathered + weights))
+    products = towers * (whole + last) + sums * width * length + similar
+    return Work(products, 4 * (gathered + weights))
 
 
 def rows(

@@ -13,17 +13,17 @@ from benchmarks.serving.goals import judged
 from benchmarks.serving.load import Generator, Load, request
 from benchmarks.serving.report import write
 from benchmarks.serving.rows import Row, read, replace
-from models.config import CodeSpace, SequenceConfig
+from models.config import CodeSpace, SequenceConfig, Towers
 from models.types import Modality
 from service.metrics import Metrics
 
 SPACE = CodeSpace(modalities=(Modality.BEHAVIOUR,), levels=2, codebook_size=4, vector_size=3)
 
 
-def config(blocks: int) -> SequenceConfig:
+def config(blocks: int, towers: Towers = (("codes", "id"),)) -> SequenceConfig:
     return SequenceConfig(
         code_space=SPACE, catalogue_size=9, max_history=8, width=4, blocks=blocks, heads=1,
-        towers=(("codes", "id"),),
+        towers=towers,
     )  # fmt: skip
 
 
@@ -36,6 +36,8 @@ def test_products_are_those_counted_by_hand() -> None:
     # A block before it computes all rows; 6 pairs of an item with one not after it.
     before, pairs = 3 * 12 * 16 + 2 * 6 * 4, 6 * 3
     assert work(config(2), 3).products == one + before + pairs
+    # A behaviour tower weighs each item of the history, once.
+    assert work(config(1, (("codes", "id"), ("behaviour",))), 3).products == one + 3 * 4
 
 
 async def offered(delay: float, rate: float, seconds: float) -> Load:
