@@ -35,6 +35,7 @@ class BehaviourTower(Tower):
         self.size = nn.Parameter(torch.ones(self.groups, 1))
         self.anyone = nn.Parameter(torch.zeros(self.width))  # what popular items are scored with
         self.dropout = Dropout(config.dropout)
+        self.weight = config.behaviour_weight
 
     def represent(self, codes_BTS: Tensor, item_index_BT: Tensor, known_BT1: Tensor) -> Tensor:
         """Item vectors that are scored, (..., W)."""
@@ -49,7 +50,7 @@ class BehaviourTower(Tower):
     def forward(
         self, items_BTW: Tensor, inner: Relation, last: Relation, row_B: Tensor | None = None
     ) -> Tensor:
-        """User vectors, (B, T, W) -> (B, R, W)."""
+        """User vectors, (B, T, W) -> (B, R, W); weighed once towers no longer learn by themselves."""
         x_BTW = self.dropout(items_BTW)
         x_BGTw = x_BTW.reshape(*x_BTW.shape[:2], self.groups, -1).transpose(1, 2)
         distance_BRT = last.distance_BRT[:, None]  # the same for every group
@@ -57,4 +58,5 @@ class BehaviourTower(Tower):
         weight_BGRT = (distance_BRT.clamp_min(0) * log_decay_G).exp() * (distance_BRT >= 0)
         sums_BGRw = weight_BGRT @ x_BGTw * self.size[:, None]
         sums_BRW: Tensor = sums_BGRw.transpose(1, 2).flatten(-2)
-        return sums_BRW + self.anyone
+        user_BRW = sums_BRW + self.anyone
+        return user_BRW if self.training else user_BRW * self.weight

@@ -53,6 +53,9 @@ class SequenceConfig(Frozen):
         min_length=1,
         description="what each tower sees of an item, as a sum of vectors; towers' scores add up",
     )
+    behaviour_weight: float = Field(
+        1.0, gt=0, description="of the behaviour tower's score beside an attending tower's"
+    )
     block: BlockKind = Field("ligr", description="LiGR with SwiGLU (eSASRec), or SASRec's own")
     reweighting: Reweighting = "additive"
     edges: Edges = Field("quantile", description="random is the control that knows nothing")

@@ -153,6 +153,9 @@ class FitConfig(Frozen):
         (("words", "id"), ("words", "codes", "id"), ("behaviour",)),
         description="what each sees of an item: codes, words, id; or behaviour (docs/method.md, 3)",
     )
+    behaviour_weight: float = Field(
+        1.0, gt=0, description="of the behaviour tower's score beside an attending tower's"
+    )
     block: BlockKind = "ligr"
     reweighting: Reweighting = "additive"
     edges: Edges = "quantile"

@@ -49,6 +49,7 @@ def architecture(config: RunConfig, table: SemanticIdTable) -> SequenceConfig:
         heads=fit.heads,
         dropout=fit.dropout,
         towers=towers,
+        behaviour_weight=fit.behaviour_weight,
         block=fit.block,
         reweighting=fit.reweighting,
         edges=fit.edges,

@@ -33,6 +33,8 @@ from training.evaluate import Ranker, SequenceRanker, rank
 from training.learn import learn_codes, learn_sequence
 
 _MARK = "recipe.txt"  # which training a folder is of
+# Settings that came when there were results: at these values nothing is otherwise than before.
+_LATER = {"behaviour_weight": 1.0}
 
 
 class Workshop(NamedTuple):
@@ -280,6 +282,7 @@ def _recipe(job: Job, config: RunConfig, settings: Settings) -> str:
     if job.model not in models.COUNTED:
         config = configured(job, config, settings)
     asked = config.model_dump(mode="json", exclude={"output", "interactions", "items", "loggers"})
+    asked["fit"] = {k: v for k, v in asked["fit"].items() if _LATER.get(k) != v}
     asked |= job._asdict()
     if revision := models.revision(job.model):
         asked["revision"] = revision

@@ -15,28 +15,44 @@ BACKBONES: dict[str, Settings] = {
     "sasrec-ss": _BACKBONE | {"fit.block": "sasrec"},
     "esasrec": _BACKBONE | {"fit.block": "ligr"},
 }
+# What bbqrec was before it had a behaviour tower: its other parts can be taken from either.
+ATTENDING = "bbqrec-without-behaviour"
+_BEHAVIOUR = [["behaviour"]]
+
+
+def _ablations(whole: str, others: list[list[str]]) -> dict[str, Settings]:
+    """Each part taken away or exchanged; ``others``: towers beside those that attend."""
+    towers: dict[str, Settings] = {
+        # The gain of towers alone: those that attend are plain backbones.
+        "without-content": {"fit.towers": [["id"], ["id"]], "fit.reweighting": "off"},
+        "without-words": {"fit.towers": [["id"], ["codes", "id"]]},
+        "without-codes": {"fit.towers": [["words", "id"], ["words", "id"]]},
+        "without-id": {"fit.towers": [["words"], ["words", "codes"]]},
+        "without-late-fusion": {"fit.towers": [["words", "codes", "id"]]},
+    }
+    parts: dict[str, Settings] = {
+        "without-averaging": {"fit.averaging": 0.0},
+        "without-similarity": {"fit.reweighting": "off"},
+        "with-random-buckets": {"fit.edges": "random"},
+        "with-affine-edges": {"fit.edges": "affine"},
+        "with-multiplicative": {"fit.reweighting": "multiplicative"},
+        "without-club": {"quantize.mutual_information": 0.0},
+        "without-shared-codebook": {"quantize.shared_codebook": False},
+        "without-contrast": {"quantize.contrast": 0.0},
+        "without-sequence-contrast": {"quantize.sequence_contrast": 0.0},
+        "without-quantizer-id": {"quantize.id_residual": False},
+        "with-diversity": {"quantize.diversity": 0.1},
+    }
+    whole_towers = {"fit.towers": [["words", "id"], ["words", "codes", "id"], *others]}
+    found = {name: {**s, "fit.towers": [*s["fit.towers"], *others]} for name, s in towers.items()}
+    found |= {name: {**whole_towers, **settings} for name, settings in parts.items()}
+    return {f"{whole}-{name}": settings for name, settings in found.items()}
+
+
 ABLATIONS: dict[str, Settings] = {
-    # The gain of towers alone: two are the plain backbone.
-    "bbqrec-without-content": {
-        "fit.towers": [["id"], ["id"], ["behaviour"]],
-        "fit.reweighting": "off",
-    },
-    "bbqrec-without-words": {"fit.towers": [["id"], ["codes", "id"], ["behaviour"]]},
-    "bbqrec-without-codes": {"fit.towers": [["words", "id"], ["words", "id"], ["behaviour"]]},
-    "bbqrec-without-id": {"fit.towers": [["words"], ["words", "codes"], ["behaviour"]]},
-    "bbqrec-without-behaviour": {"fit.towers": [["words", "id"], ["words", "codes", "id"]]},
-    "bbqrec-without-late-fusion": {"fit.towers": [["words", "codes", "id"]]},
-    "bbqrec-without-averaging": {"fit.averaging": 0.0},
-    "bbqrec-without-similarity": {"fit.reweighting": "off"},
-    "bbqrec-with-random-buckets": {"fit.edges": "random"},
-    "bbqrec-with-affine-edges": {"fit.edges": "affine"},
-    "bbqrec-with-multiplicative": {"fit.reweighting": "multiplicative"},
-    "bbqrec-without-club": {"quantize.mutual_information": 0.0},
-    "bbqrec-without-shared-codebook": {"quantize.shared_codebook": False},
-    "bbqrec-without-contrast": {"quantize.contrast": 0.0},
-    "bbqrec-without-sequence-contrast": {"quantize.sequence_contrast": 0.0},
-    "bbqrec-without-quantizer-id": {"quantize.id_residual": False},
-    "bbqrec-with-diversity": {"quantize.diversity": 0.1},
+    ATTENDING: {"fit.towers": [["words", "id"], ["words", "codes", "id"]]},
+    **_ablations(OURS, _BEHAVIOUR),
+    **_ablations(ATTENDING, []),
 }
 # What RecTools can be trained to its end with in an hour on one core, and our backbones likewise.
 _AS_RECTOOLS = "-as-rectools"
@@ -54,7 +70,7 @@ PEERS = {
 HEADLINE = (OURS, *BACKBONES, *COUNTED)
 ALIASES = {
     "ours": (OURS,),
-    "ablations": tuple(ABLATIONS),
+    "ablations": (ATTENDING, *_ablations(OURS, _BEHAVIOUR)),
     "backbones": tuple(BACKBONES),
     "peers": (*PEERS, *CHECKS),
 }
@@ -67,6 +83,11 @@ def revision(model: str) -> int:
     3: items that training never saw are no negatives; backbones have nothing to learn from those.
     """
     return 3 if model == OURS or model in ABLATIONS else 0
+
+
+def whole_of(ablation: str) -> str:
+    """The model that an ablation takes a part from."""
+    return ATTENDING if ablation.startswith(f"{ATTENDING}-") else OURS
 
 
 def tuned_as(model: str) -> str:

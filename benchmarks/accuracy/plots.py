@@ -8,7 +8,7 @@ import matplotlib as mpl
 import numpy as np
 from safetensors.numpy import load_file
 
-from benchmarks.accuracy.models import ABLATIONS, BACKBONES, OURS, PEERS
+from benchmarks.accuracy.models import ABLATIONS, BACKBONES, OURS, PEERS, whole_of
 from benchmarks.accuracy.results import Results
 from models.similarity import modality_pairs
 from training import outputs
@@ -37,18 +37,20 @@ def accuracy(results: list[Results], path: Path) -> None:
 
 def ablations(results: Results, path: Path) -> None:
     """Relative change of NDCG@10 when a part is taken away or exchanged."""
-    names = [name for name in results.models if name in ABLATIONS][::-1]
-    if not names or OURS not in results.models:
+    names = [
+        name for name in results.models if name in ABLATIONS and whole_of(name) in results.models
+    ][::-1]
+    if not names:
         return
-    whole = results.models[OURS].values["ndcg@10"]
-    gains = [results.bootstrap.gain(results.models[n].values["ndcg@10"], whole) for n in names]
+    values = {name: model.values["ndcg@10"] for name, model in results.models.items()}
+    gains = [results.bootstrap.gain(values[n], values[whole_of(n)]) for n in names]
     figure, (axis,) = _panels(1, columns=1, height=0.32 * len(names) + 1)
     mean = np.array([gain.mean for gain in gains])
     low, high = (np.array([getattr(g, side) for g in gains]) for side in ("low", "high"))
     error = [100 * (mean - low), 100 * (high - mean)]
     axis.barh([name.removeprefix("bbqrec-") for name in names], 100 * mean, xerr=error)
     axis.axvline(0, color="black", linewidth=0.8)
-    axis.set_xlabel(f"NDCG@10 against {OURS}, %")
+    axis.set_xlabel("NDCG@10 against the model that the part is taken from, %")
     axis.set_title(f"ablations, {results.dataset}, {results.protocol}")
     _save(figure, path)
 

@@ -140,7 +140,7 @@ def test_an_item_that_training_never_saw_has_no_id_residual() -> None:
 
 def test_the_behaviour_tower_sums_what_it_reads_and_forgets_with_every_step() -> None:
     """By hand: a quarter of the width each with a decay of its own."""
-    made, (codes_BTS, items_BT, _) = model(towers=BEHAVIOUR), inputs()
+    made, (codes_BTS, items_BT, _) = model(towers=BEHAVIOUR, behaviour_weight=0.5), inputs()
     tower = made.towers[1]
     assert isinstance(tower, BehaviourTower)
     tower.anyone.data.normal_()
@@ -149,7 +149,10 @@ def test_the_behaviour_tower_sums_what_it_reads_and_forgets_with_every_step() ->
     decay_W = tower.decay.sigmoid().repeat_interleave(4)
     torch.testing.assert_close(decay_W[::4], torch.tensor([0.6, 0.8, 0.9, 0.97]))
     sums_BW = torch.stack([decay_W ** (8 - t) * read_BTW[:, t] for t in range(9)]).sum(0)
-    torch.testing.assert_close(user_BW, sums_BW + tower.anyone)
+    torch.testing.assert_close(user_BW, (sums_BW + tower.anyone) * 0.5)
+    tower.train().dropout.dropped = 0
+    alone_BW = made(codes_BTS, items_BT, torch.full((5,), 9))[:, 16:]
+    torch.testing.assert_close(alone_BW, sums_BW + tower.anyone)  # while it learns by itself
 
 
 def test_what_the_behaviour_tower_reads_of_an_item_is_not_what_it_scores() -> None:
