@@ -50,7 +50,7 @@ class BehaviourTower(Tower):
     def forward(
         self, items_BTW: Tensor, inner: Relation, last: Relation, row_B: Tensor | None = None
     ) -> Tensor:
-        """User vectors, (B, T, W) -> (B, R, W); weighed once towers no longer learn by themselves."""
+        """User vectors, (B, T, W) -> (B, R, W), weighed once towers do not learn any more."""
         x_BTW = self.dropout(items_BTW)
         x_BGTw = x_BTW.reshape(*x_BTW.shape[:2], self.groups, -1).transpose(1, 2)
         distance_BRT = last.distance_BRT[:, None]  # the same for every group
