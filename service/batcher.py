@@ -20,6 +20,9 @@ from service.metrics import Metrics
 # Handing a batch to a thread and waking up again takes a third of a lone request's time; this long
 # the event loop may stand still instead (seconds).
 _QUICK = 0.002
+# More wait for each other only where the service is busy: then requests are read while a thread
+# computes, on another core.
+_FEW = 4
 
 
 class Candidates(NamedTuple):
@@ -39,7 +42,7 @@ class Job(NamedTuple):
 
 
 class Batcher:
-    """Encodes and searches waiting histories together, in a thread of its own unless quick."""
+    """Has an engine answer waiting histories together, in a thread unless few and quick."""
 
     def __init__(self, engine: Engine, metrics: Metrics, max_batch: int) -> None:
         self.engine = engine
@@ -82,7 +85,7 @@ class Batcher:
             # Whoever gave up (a deadline, a caller that went away) cancelled: nobody waits for it.
             jobs = [waiting for waiting in jobs if not waiting.answer.done()]
             if jobs:
-                if self.quick:
+                if self.quick and len(jobs) <= _FEW:
                     answers = self._answer(jobs)
                 else:
                     answers = await loop.run_in_executor(self.pool, self._answer, jobs)

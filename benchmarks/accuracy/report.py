@@ -7,7 +7,7 @@ import typer
 
 from benchmarks.accuracy import jobs, plots, results, tables, work
 from benchmarks.accuracy.jobs import Workshop
-from benchmarks.accuracy.models import BACKBONES, OURS
+from benchmarks.accuracy.models import ATTENDING, BACKBONES, OURS
 from benchmarks.accuracy.results import PROTOCOLS, Results
 from benchmarks.accuracy.store import Job, Store
 from benchmarks.accuracy.trials import SPACE, Trials
@@ -67,7 +67,11 @@ def _section(result: Results) -> str:
         tables.slices_table(result),
     ]
     if ablation := tables.ablation_table(result):
-        parts += ["Parts of the method, each taken away or exchanged:", ablation]
+        parts += [
+            f"Parts of the method, each taken away or exchanged, from {OURS} and from {ATTENDING}, "
+            "which has all but the behaviour tower:",
+            ablation,
+        ]
     if health := tables.health_table(result):
         parts += [f"Health of the semantic IDs of {OURS}, means over seeds:", health]
     return "\n\n".join(parts)
@@ -80,8 +84,8 @@ def _search(trials: Trials, found: list[Results]) -> str:
         "## Settings",
         f"The search covers {len(SPACE)} settings, the same for every learned model; beside it "
         "stand the trials of development, in which towers, losses and averaging were chosen. Every "
-        "one is in `accuracy-trials.jsonl`, judged by validation alone: Beauty's on a seed that no "
-        "table uses, MovieLens-1M's on seed 1, some of them over six epochs of twelve.",
+        "one is in `accuracy-trials.jsonl`, judged by validation alone, on seed 1000, which no table "
+        "uses; MovieLens-1M's earlier ones on seed 1, some of them over six epochs of twelve.",
         tables.trials_table(trials.all()),
         "A data set without trials of its own takes the settings of Beauty; ablations take those "
         "of the whole, RecTools' models those of the backbone that they check, but 256 negatives "

@@ -9,7 +9,7 @@ from benchmarks.serving.rows import RESULTS, Row, read
 
 _HEAD = """# The engine, measured
 
-Made by `python -m benchmarks.serving` on one machine, each part in one run; not edited by hand.
+Made by `python -m benchmarks.serving` on one machine, each size in one run; not edited by hand.
 Times of encoder and retrieval are CPU milliseconds on one thread, medians over repetitions that
 take turns. What was tried on the way is in [serving-log.md](serving-log.md).
 """

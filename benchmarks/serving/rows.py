@@ -32,8 +32,10 @@ def read(path: Path = RESULTS) -> list[Row]:
 
 
 def replace(what: str, rows: Iterable[Row], path: Path = RESULTS) -> None:
-    """Keep ``rows`` in the place of all earlier ones of ``what``."""
-    kept = [row for row in read(path) if row.what != what] + list(rows)
+    """Keep ``rows`` in the place of earlier ones of ``what`` and of their sizes."""
+    new = list(rows)
+    sizes = {row.size for row in new}
+    kept = [row for row in read(path) if row.what != what or row.size not in sizes] + new
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = ",\n".join(json.dumps(row._asdict()) for row in kept)
     path.write_text(f"[\n{lines}\n]\n", encoding="utf-8")

@@ -84,6 +84,8 @@ def test_rows_replace_those_of_the_same_part_only(tmp_path: Path) -> None:
     replace("retrieval", [second], path)
     replace("encoder", [first._replace(value=4.0, against="b", ratio=2.0)], path)
     assert [(row.what, row.value) for row in read(path)] == [("retrieval", 3.0), ("encoder", 4.0)]
+    replace("encoder", [first._replace(size="2", value=5.0)], path)
+    assert [row.value for row in read(path)] == [3.0, 4.0, 5.0]  # of another size: both are kept
     assert set(json.loads(path.read_text())[0]) == set(Row._fields)
 
 

@@ -111,6 +111,28 @@ def test_quick_batches_save_the_way_to_a_thread_and_slow_ones_do_not_stop_the_lo
     assert threads[4] is False
 
 
+def test_a_busy_service_computes_in_a_thread_however_quick() -> None:
+    threads: list[bool] = []
+
+    class Noting(FakeScorer):
+        def encode(self, histories: Sequence[History]) -> FloatArray:
+            threads.append(threading.current_thread() is threading.main_thread())
+            return super().encode(histories)
+
+    async def scenario() -> None:
+        batcher = fake_batcher(Noting(), max_batch=32)
+        await batcher.start()
+        for waiting in (1, 1, 20, 1):
+            await asyncio.gather(
+                *(batcher.candidates(history(n), 1) for n in range(20, 20 + waiting))
+            )
+        await batcher.close()
+
+    asyncio.run(scenario())
+    assert threads[1] is True
+    assert threads[2] is False
+
+
 def test_closing_unstarted_or_twice_is_harmless_and_nobody_waits_for_ever() -> None:
     async def scenario() -> None:
         await fake_batcher(FakeScorer(), max_batch=8).close()
