@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[1]
 START, END = "<!-- results -->", "<!-- end of results -->"
 METRICS = ("ndcg@10", "recall@10")
 PROTOCOLS = ("strict", "refit")
+ATTENDING = "bbqrec-without-behaviour"
 
 
 def main() -> None:
@@ -17,7 +18,7 @@ def main() -> None:
     found = {
         (r["dataset"], r["model"], r["protocol"], r["metric"]): r
         for r in rows
-        if "-with" not in r["model"]  # ablations have a table of their own
+        if "-with" not in r["model"] or r["model"] == ATTENDING  # others have a table of their own
     }
     columns = [(protocol, metric) for protocol in PROTOCOLS for metric in METRICS]
     header = ["data set", "model", "seeds", *(f"{p} {m}" for p, m in columns)]

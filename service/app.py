@@ -23,7 +23,7 @@ from service.problems import add_handlers, describe_problems
 from service.recommender import Recommender, most_used, rows_of
 from service.retriever import make_retriever
 from service.routes import recommend_route, router
-from service.scorer import make_scorer
+from service.scorer import OnnxScorer, make_scorer
 from service.settings import Settings
 from service.state import State
 
@@ -62,8 +62,8 @@ def make_engine(found: Bundle, settings: Settings, metrics: Metrics) -> Engine:
     scorer = make_scorer(found, settings.provider, settings.threads)
     vectors_ND, threads = found.item_vectors_ND, settings.threads
     fits = vectors_ND.nbytes <= MOST_BYTES and settings.retriever != "compressed"
-    if scorer.provider == "onnx-cuda" and fits:
-        return DeviceEngine(found, "cuda", threads, metrics)
+    if isinstance(scorer, OnnxScorer) and scorer.device == "cuda" and fits:
+        return DeviceEngine(scorer, vectors_ND, threads, metrics)
     gpu = scorer.provider.endswith("cuda")
     retriever = make_retriever(vectors_ND, settings.retriever, threads, gpu=gpu)
     return HostEngine(scorer, retriever, metrics)

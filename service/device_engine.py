@@ -11,38 +11,43 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.bundle import Bundle
+from models.types import FloatArray
 from service.matrix_retriever import search_graph
 from service.metrics import Metrics
 from service.retriever import Found
-from service.scorer import Device, History, OnnxScorer, open_session, pad
+from service.scorer import History, OnnxScorer, open_session, pad
 
 
 class DeviceEngine:
-    """Two sessions on ``device``; exact search over at most ``matrix_retriever.MOST_BYTES``."""
+    """The scorer's session and one that searches, on the scorer's device.
+
+    Exact search, over at most ``matrix_retriever.MOST_BYTES`` of item vectors.
+    """
 
     retriever = "exact"
 
-    def __init__(self, bundle: Bundle, device: Device, threads: int, metrics: Metrics) -> None:
+    def __init__(
+        self, scorer: OnnxScorer, item_vectors_ND: FloatArray, threads: int, metrics: Metrics
+    ) -> None:
         import onnxruntime
 
         self.values: Any = onnxruntime.OrtValue
-        self.device = device
+        self.scorer = scorer
+        self.provider = scorer.provider
         self.metrics = metrics
-        self.items = len(bundle.item_vectors_ND)
-        scorer = OnnxScorer(bundle, device, threads)
-        self.provider, self.inputs, self.encoder = scorer.provider, scorer.inputs, scorer.session
-        graph = search_graph(bundle.item_vectors_ND).SerializeToString()
-        self.search = open_session(graph, device, threads)
+        self.items = len(item_vectors_ND)
+        graph = search_graph(item_vectors_ND).SerializeToString()
+        self.search = open_session(graph, scorer.device, threads)
 
     def candidates(self, histories: Sequence[History], k: int) -> Found:
         """The best ``k`` items of each history, all padded to the longest: one batch, one copy."""
         with self.metrics.encode.time():
             feeds = {
                 name: self._on_device(np.asarray(feed, dtype))
-                for (name, dtype), feed in zip(self.inputs, pad(histories), strict=True)
+                for (name, dtype), feed in zip(self.scorer.inputs, pad(histories), strict=True)
             }
-            (vectors_BD,) = _run(self.encoder, feeds, {"user_vector": self.device})
+            outputs = {"user_vector": self.scorer.device}
+            (vectors_BD,) = _run(self.scorer.session, feeds, outputs)
         with self.metrics.search.time():
             most = self.values.ortvalue_from_numpy(np.array([min(k, self.items)]))  # TopK: on a CPU
             outputs = {"best": "cpu", "items": "cpu"}
@@ -53,7 +58,7 @@ class DeviceEngine:
         return found
 
     def _on_device(self, array: NDArray[Any]) -> Any:
-        return self.values.ortvalue_from_numpy(array, self.device, 0)
+        return self.values.ortvalue_from_numpy(array, self.scorer.device, 0)
 
 
 def _run(session: Any, feeds: Mapping[str, Any], outputs: Mapping[str, str]) -> Any:

@@ -80,6 +80,7 @@ class OnnxScorer:
         graph = bundle.int8_path if int8 else bundle.onnx_path
         if graph is None:
             raise ProviderError("this bundle has no INT8 graph: its model card says why")
+        self.device = device
         self.session = open_session(graph, device, threads)
         self.provider = f"onnx-{device}-int8" if int8 else f"onnx-{device}"
         self.inputs = [(i.name, np.dtype(i.dtype)) for i in bundle.manifest.onnx_inputs]

@@ -91,12 +91,12 @@ class Workers:
             self.workers.remove(worker)
             if self.stopping:
                 continue
-            self.pause = _FIRST_PAUSE if worker.ready.is_set() else 2 * self.pause
-            pause = min(self.pause, _LONGEST_PAUSE)
+            longer = min(2 * self.pause, _LONGEST_PAUSE)
+            self.pause = _FIRST_PAUSE if worker.ready.is_set() else longer
             code, pid = worker.process.exitcode, worker.process.pid
-            log.warning("worker %s died with status %s, another in %gs", pid, code, pause)
+            log.warning("worker %s died with status %s, another in %gs", pid, code, self.pause)
             forget_worker(pid)
-            self._wait(pause)
+            self._wait(self.pause)
             if not self.stopping:
                 self._start()
 

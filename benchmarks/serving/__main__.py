@@ -22,7 +22,7 @@ def main(
     compiled: Annotated[bool, typer.Option(help="Time torch.compile too: minutes more.")] = True,
     quick: Annotated[bool, typer.Option(help="Small and once: to see that it works.")] = False,
 ) -> None:
-    """Measure on a machine that does nothing else; what is measured replaces the same size of before."""
+    """Measure on a machine that does nothing else; replaces the same sizes of before."""
     counts = tuple(int(size) for size in sizes.split(","))
     for what in only.split(","):
         found = []

@@ -13,7 +13,7 @@ from service.device_engine import DeviceEngine
 from service.engine import HostEngine
 from service.metrics import Metrics
 from service.retriever import make_retriever
-from service.scorer import Device, History, make_scorer
+from service.scorer import Device, History, OnnxScorer, make_scorer
 from service.settings import Settings
 from tests.tiny_bundle import ITEMS
 
@@ -22,6 +22,11 @@ DEVICES = [
     "cpu",
     pytest.param("cuda", marks=pytest.mark.skipif(not WITH_CUDA, reason="no CUDA provider here")),
 ]
+
+
+def on(device: Device, tiny: Bundle, metrics: Metrics | None = None) -> DeviceEngine:
+    scorer = OnnxScorer(tiny, device, 1)
+    return DeviceEngine(scorer, tiny.item_vectors_ND, 1, metrics or Metrics())
 
 
 def histories(tiny: Bundle) -> list[History]:
@@ -35,7 +40,7 @@ def histories(tiny: Bundle) -> list[History]:
 @pytest.mark.parametrize("device", DEVICES)
 def test_it_finds_what_the_parts_on_the_host_do(tiny: Bundle, device: Device) -> None:
     parts = make_scorer(tiny, "cpu", 1), make_retriever(tiny.item_vectors_ND, "exact", 1)
-    host, engine = HostEngine(*parts, Metrics()), DeviceEngine(tiny, device, 1, Metrics())
+    host, engine = HostEngine(*parts, Metrics()), on(device, tiny)
     assert engine.provider == f"onnx-{device}"
     for k in (1, 10, ITEMS + 5):
         expected = host.candidates(histories(tiny), k)
@@ -46,13 +51,13 @@ def test_it_finds_what_the_parts_on_the_host_do(tiny: Bundle, device: Device) ->
 
 def test_both_steps_are_timed(tiny: Bundle) -> None:
     metrics = Metrics()
-    DeviceEngine(tiny, "cpu", 1, metrics).candidates(histories(tiny), 3)
+    on("cpu", tiny, metrics).candidates(histories(tiny), 3)
     for step in ("encode", "search"):
         assert metrics.registry.get_sample_value(f"bbqrec_{step}_seconds_count") == 1
 
 
 def test_a_vector_of_no_numbers_is_an_error(tiny: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = DeviceEngine(tiny, "cpu", 1, Metrics())
+    engine = on("cpu", tiny)
     lost = onnxruntime.OrtValue.ortvalue_from_numpy(
         np.full((1, tiny.item_vectors_ND.shape[1]), np.nan, np.float32)
     )
@@ -70,7 +75,7 @@ def test_a_vector_of_no_numbers_is_an_error(tiny: Bundle, monkeypatch: pytest.Mo
         def get_outputs(self) -> Sequence[object]:
             return [lost]
 
-    monkeypatch.setattr(engine, "encoder", Lost())
+    monkeypatch.setattr(engine.scorer, "session", Lost())
     with pytest.raises(ArithmeticError):
         engine.candidates(histories(tiny)[:1], 3)
 
