@@ -50,11 +50,11 @@ def run(job: Job, config: RunConfig, settings: Settings, workshop: Workshop) -> 
     strict: nothing after the training part is seen, the epoch is chosen on validation. refit: the
     same settings and number of epochs, trained again on train and validation.
     """
-    recipe = _recipe(job, config, settings)
+    asked = recipe(job, config, settings)
     done = workshop.store.read(job)
-    if done and done.facts["recipe"] == recipe:
+    if done and done.facts["recipe"] == asked:
         return done.facts
-    _go_on_or_start_over(folder(workshop.scratch, job), recipe)
+    _go_on_or_start_over(folder(workshop.scratch, job), asked)
     started = time.process_time()
     ranker, facts = _learner(job.model)(job, config, settings, workshop)
     data = outputs.data(config)
@@ -62,7 +62,7 @@ def run(job: Job, config: RunConfig, settings: Settings, workshop: Workshop) -> 
     ranking = rank(ranker, test, data.card.items, config.evaluate.filter_seen, TOP)
     minutes = facts.pop("minutes", 0.0) + (time.process_time() - started) / 60
     facts |= _shown(ranking.top_EK[:, :10], known_to("strict", config), data.card.items)
-    facts |= {"recipe": recipe, "minutes": round(minutes, 2)}
+    facts |= {"recipe": asked, "minutes": round(minutes, 2)}
     workshop.store.write(job, ranking.rank_E, facts)
     return facts
 
@@ -276,13 +276,16 @@ def content_vectors(config: RunConfig) -> FloatArray:
     return np.concatenate(units or [np.zeros((items, 1), np.float32)], axis=1)
 
 
-def _recipe(job: Job, config: RunConfig, settings: Settings) -> str:
+def recipe(job: Job, config: RunConfig, settings: Settings) -> str:
     """Hash of all that a job's outcome depends on, but for the code and where it ran."""
     config = models.configured(config, {"fit.accelerator": "cpu"})
-    if job.model not in models.COUNTED:
+    unasked = {"output", "interactions", "items", "loggers"}
+    if job.model in models.COUNTED:
+        unasked |= {"fit", "quantize"}
+    else:
         config = configured(job, config, settings)
-    asked = config.model_dump(mode="json", exclude={"output", "interactions", "items", "loggers"})
-    asked["fit"] = {k: v for k, v in asked["fit"].items() if _LATER.get(k) != v}
+    asked = config.model_dump(mode="json", exclude=unasked)
+    asked["fit"] = {k: v for k, v in asked.get("fit", {}).items() if _LATER.get(k) != v}
     asked |= job._asdict()
     if revision := models.revision(job.model):
         asked["revision"] = revision

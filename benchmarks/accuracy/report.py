@@ -32,14 +32,14 @@ protocol is rarely stated.
 def write(workshop: Workshop = work.WORKSHOP, to: Path = work.DOCS) -> None:
     """Write ``accuracy.md``, ``accuracy.json`` and the plots of what is there so far."""
     to.mkdir(parents=True, exist_ok=True)
-    found = _read(workshop.store)
+    trials = Trials(work.TRIALS)
+    found = _read(workshop.store, trials)
     if not found:
         work.console.print("nothing is finished yet, so there is nothing to report")
         return
     rows = [row for result in found for row in result.rows()]
     lines = ",\n".join(json.dumps(row) for row in rows)
     (to / "accuracy.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
-    trials = Trials(work.TRIALS)
     sections = (_section(result) for result in found)
     text = [_HEAD, tables.summary_table(found), *sections, _search(trials, found)]
     pictures = _draw(found, workshop, to)
@@ -48,9 +48,14 @@ def write(workshop: Workshop = work.WORKSHOP, to: Path = work.DOCS) -> None:
     work.console.print(f"wrote {to}/accuracy.md, accuracy.json and {len(pictures)} plots")
 
 
-def _read(store: Store) -> list[Results]:
+def _read(store: Store, trials: Trials) -> list[Results]:
     configs = {dataset: work.configuration(dataset) for dataset in store.datasets()}
-    every = (results.read(d, c, p, store) for d, c in configs.items() for p in PROTOCOLS)
+
+    def recipe(job: Job) -> str:
+        settings = trials.choose(job.dataset, job.model).settings
+        return jobs.recipe(job, configs[job.dataset], settings)
+
+    every = (results.read(d, c, p, store, recipe) for d, c in configs.items() for p in PROTOCOLS)
     return [result for result in every if result]
 
 

@@ -1,6 +1,6 @@
 """What the jobs left, as figures of every user, and from those the rows of the table."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from benchmarks.accuracy.models import COUNTED, LEARNED, PEERS
 from benchmarks.accuracy.statistics import Bootstrap, Interval, Values, accuracy
-from benchmarks.accuracy.store import Finished, Protocol, Store
+from benchmarks.accuracy.store import Finished, Job, Protocol, Store
 from training import outputs
 from training.config import RunConfig
 from training.data.histories import Part, targets
@@ -71,8 +71,16 @@ class Results:
         }
 
 
-def read(dataset: str, config: RunConfig, protocol: Protocol, store: Store) -> Results | None:
-    """Everything that has been finished; None where nothing has."""
+Recipe = Callable[[Job], str]
+
+
+def read(
+    dataset: str, config: RunConfig, protocol: Protocol, store: Store, recipe: Recipe
+) -> Results | None:
+    """Everything that has been finished; None where nothing has.
+
+    Not what an earlier configuration or other settings left: ``recipe`` says what a job is now.
+    """
     data = outputs.data(config)
     test = targets(data.histories, Part.TEST)
     training = data.histories.up_to(Part.TRAIN)
@@ -86,7 +94,8 @@ def read(dataset: str, config: RunConfig, protocol: Protocol, store: Store) -> R
         Bootstrap(len(test.target)),
     )
     for model in (*LEARNED, *PEERS, *COUNTED):
-        if seeds := store.seeds(dataset, model, protocol):
+        kept = store.seeds(dataset, model, protocol).items()
+        if seeds := [done for job, done in kept if done.facts["recipe"] == recipe(job)]:
             found.models[model] = _measured(model, seeds)
     return found if found.models else None
 

@@ -47,10 +47,12 @@ class Store:
         path = self.path(job)
         return _read(path) if path.exists() else None
 
-    def seeds(self, dataset: str, model: str, protocol: Protocol) -> list[Finished]:
+    def seeds(self, dataset: str, model: str, protocol: Protocol) -> dict[Job, Finished]:
         """A model's finished jobs, a seed each."""
         paths = sorted((self.root / dataset / model).glob(f"{protocol}-*.npz"))
-        return [_read(path) for path in paths]
+        numbers = [int(path.stem.removeprefix(f"{protocol}-")) for path in paths]
+        pairs = zip(numbers, paths, strict=True)
+        return {Job(dataset, model, seed, protocol): _read(path) for seed, path in pairs}
 
     def write(self, job: Job, rank_U: NDArray[np.int64], facts: dict[str, Any]) -> None:
         """Keep a finished job; a reader never sees half a file."""

@@ -7,8 +7,8 @@ import pytest
 
 from benchmarks.accuracy import jobs, report, tables
 from benchmarks.accuracy.jobs import Workshop
-from benchmarks.accuracy.models import configured
-from benchmarks.accuracy.results import read
+from benchmarks.accuracy.models import Settings, configured
+from benchmarks.accuracy.results import Recipe, read
 from benchmarks.accuracy.store import Job, Store
 from tests.simulated_shop import Shop
 from tests.training.shop_run import write_config
@@ -42,6 +42,10 @@ def workshop(tmp_path_factory: pytest.TempPathFactory, config: RunConfig) -> Wor
     return workshop
 
 
+def recipes(config: RunConfig, settings: Settings) -> Recipe:
+    return lambda job: jobs.recipe(job, config, settings)
+
+
 def test_a_job_that_was_done_is_not_done_again(workshop: Workshop, config: RunConfig) -> None:
     job = Job("shop", "bbqrec", 1, "strict")
     path = workshop.store.path(job)
@@ -57,6 +61,7 @@ def test_a_changed_setting_is_another_job(workshop: Workshop, config: RunConfig)
     before = workshop.store.path(job).stat().st_mtime_ns
     jobs.run(job, configured(config, {"evaluate.filter_seen": False}), {}, workshop)
     assert workshop.store.path(job).stat().st_mtime_ns != before
+    jobs.run(job, config, FEW_EPOCHS, workshop)  # as the other tests expect it
 
 
 def test_refit_takes_the_choices_of_strict(workshop: Workshop, config: RunConfig) -> None:
@@ -75,7 +80,7 @@ def test_no_protocol_trains_on_the_test_part(config: RunConfig) -> None:
 
 
 def test_results_are_means_over_seeds_with_slices(workshop: Workshop, config: RunConfig) -> None:
-    found = read("shop", config, "strict", workshop.store)
+    found = read("shop", config, "strict", workshop.store, recipes(config, FEW_EPOCHS))
     assert found is not None
     assert found.models["esasrec"].seeds == 2
     each = [workshop.store.read(Job("shop", "esasrec", seed, "strict")) for seed in (1, 2)]
@@ -88,6 +93,14 @@ def test_results_are_means_over_seeds_with_slices(workshop: Workshop, config: Ru
     assert all(row["ci_low"] <= row["mean"] <= row["ci_high"] for row in rows)
     table = tables.main_table(found)
     assert all(f"| {name} |" in table for name in ("esasrec", "popularity", "**bbqrec**"))
+
+
+def test_results_of_other_settings_are_no_results(workshop: Workshop, config: RunConfig) -> None:
+    """Nor are they mixed with those of the settings that are chosen now."""
+    narrower = {**FEW_EPOCHS, "fit.width": 32}
+    found = read("shop", config, "strict", workshop.store, recipes(config, narrower))
+    assert found is not None
+    assert set(found.models) == {"item-knn-decayed", "popularity"}  # those have no width
 
 
 def test_plots_are_drawn_from_what_a_job_left(workshop: Workshop, tmp_path: Path) -> None:
