@@ -120,10 +120,13 @@ def draw_model(job: Job, workshop: Workshop, to: Path) -> list[Path]:
     done, directory = workshop.store.read(job), jobs.left_by(job, workshop)
     if done and directory:
         codes = workshop.scratch / done.facts["codes"]
+        for path in drawn:
+            path.unlink(missing_ok=True)
         plots.curves(job.dataset, _curves(job.dataset, workshop), drawn[0])
-        plots.bucket_bias(directory / bundle.FILES.WEIGHTS, codes, drawn[1])
-        plots.code_usage(codes, drawn[2])
-        plots.item_map(codes, drawn[3])
+        if done.facts["health"]:  # else it looks at no codes
+            plots.bucket_bias(directory / bundle.FILES.WEIGHTS, codes, drawn[1])
+            plots.code_usage(codes, drawn[2])
+            plots.item_map(codes, drawn[3])
     return [path for path in drawn if path.exists()]
 
 

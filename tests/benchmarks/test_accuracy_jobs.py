@@ -111,6 +111,15 @@ def test_plots_are_drawn_from_what_a_job_left(workshop: Workshop, tmp_path: Path
     assert all(path.stat().st_size > 5_000 for path in drawn)
 
 
+def test_of_a_model_without_codes_only_curves_are_drawn(workshop: Workshop, tmp_path: Path) -> None:
+    """And what an earlier one with codes left there is gone."""
+    stale = tmp_path / "code-usage-shop.png"
+    stale.touch()
+    drawn = report.draw_model(Job("shop", "esasrec", 1, "strict"), workshop, tmp_path)
+    assert [path.name for path in drawn] == ["curves-shop.png"]
+    assert not stale.exists()
+
+
 def test_nothing_is_drawn_from_another_training(workshop: Workshop, tmp_path: Path) -> None:
     """What a trial with other settings left in a job's folder is not what the table shows."""
     job = Job("shop", "bbqrec", 1, "strict")
