@@ -8,7 +8,7 @@ import matplotlib as mpl
 import numpy as np
 from safetensors.numpy import load_file
 
-from benchmarks.accuracy.models import ABLATIONS, BACKBONES, OURS, PEERS, whole_of
+from benchmarks.accuracy.models import ABLATIONS, ATTENDING, BACKBONES, OURS, PEERS, whole_of
 from benchmarks.accuracy.results import Results
 from models.similarity import modality_pairs
 from training import outputs
@@ -48,9 +48,11 @@ def ablations(results: Results, path: Path) -> None:
     mean = np.array([gain.mean for gain in gains])
     low, high = (np.array([getattr(g, side) for g in gains]) for side in ("low", "high"))
     error = [100 * (mean - low), 100 * (high - mean)]
-    axis.barh([name.removeprefix("bbqrec-") for name in names], 100 * mean, xerr=error)
+    # "and ...": taken, too, from what has no behaviour tower any more.
+    labels = [n.replace(f"{ATTENDING}-", "and ").removeprefix(f"{OURS}-") for n in names]
+    axis.barh(labels, 100 * mean, xerr=error)
     axis.axvline(0, color="black", linewidth=0.8)
-    axis.set_xlabel("NDCG@10 against the model that the part is taken from, %")
+    axis.set_xlabel("change of NDCG@10, %")
     axis.set_title(f"ablations, {results.dataset}, {results.protocol}")
     _save(figure, path)
 
