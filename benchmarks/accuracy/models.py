@@ -17,11 +17,15 @@ BACKBONES: dict[str, Settings] = {
 }
 # What bbqrec was before it had a behaviour tower: its other parts can be taken from either.
 ATTENDING = "bbqrec-without-behaviour"
+_ATTENDING: Settings = {"fit.towers": [["words", "id"], ["words", "codes", "id"]]}
 _BEHAVIOUR = [["behaviour"]]
 
 
-def _ablations(whole: str, others: list[list[str]]) -> dict[str, Settings]:
-    """Each part taken away or exchanged; ``others``: towers beside those that attend."""
+def _ablations(whole: str, settings: Settings, others: list[list[str]]) -> dict[str, Settings]:
+    """Each part taken away from ``whole``, which has ``settings``, or exchanged.
+
+    others: its towers beside those that attend.
+    """
     towers: dict[str, Settings] = {
         # The gain of towers alone: those that attend are plain backbones.
         "without-content": {"fit.towers": [["id"], ["id"]], "fit.reweighting": "off"},
@@ -43,16 +47,15 @@ def _ablations(whole: str, others: list[list[str]]) -> dict[str, Settings]:
         "without-quantizer-id": {"quantize.id_residual": False},
         "with-diversity": {"quantize.diversity": 0.1},
     }
-    whole_towers = {"fit.towers": [["words", "id"], ["words", "codes", "id"], *others]}
     found = {name: {**s, "fit.towers": [*s["fit.towers"], *others]} for name, s in towers.items()}
-    found |= {name: {**whole_towers, **settings} for name, settings in parts.items()}
-    return {f"{whole}-{name}": settings for name, settings in found.items()}
+    found |= {name: {**settings, **part} for name, part in parts.items()}
+    return {f"{whole}-{name}": changed for name, changed in found.items()}
 
 
 ABLATIONS: dict[str, Settings] = {
-    ATTENDING: {"fit.towers": [["words", "id"], ["words", "codes", "id"]]},
-    **_ablations(OURS, _BEHAVIOUR),
-    **_ablations(ATTENDING, []),
+    ATTENDING: _ATTENDING,
+    **_ablations(OURS, {}, _BEHAVIOUR),
+    **_ablations(ATTENDING, _ATTENDING, []),
 }
 # What RecTools can be trained to its end with in an hour on one core, and our backbones likewise.
 _AS_RECTOOLS = "-as-rectools"
@@ -70,7 +73,7 @@ PEERS = {
 HEADLINE = (OURS, *BACKBONES, *COUNTED)
 ALIASES = {
     "ours": (OURS,),
-    "ablations": (ATTENDING, *_ablations(OURS, _BEHAVIOUR)),
+    "ablations": (ATTENDING, *_ablations(OURS, {}, _BEHAVIOUR)),
     "backbones": tuple(BACKBONES),
     "peers": (*PEERS, *CHECKS),
 }
