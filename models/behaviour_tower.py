@@ -25,15 +25,14 @@ class BehaviourTower(Tower):
 
     def __init__(self, config: SequenceConfig) -> None:
         super().__init__()
-        self.width = config.width
         self.groups = math.gcd(config.width, len(_DECAYS))
-        self.read_embedding = nn.Embedding(config.catalogue_size + 1, self.width)
-        self.id_embedding = nn.Embedding(config.catalogue_size + 1, self.width)
+        self.read_embedding = nn.Embedding(config.catalogue_size + 1, config.width)
+        self.id_embedding = nn.Embedding(config.catalogue_size + 1, config.width)
         nn.init.normal_(self.read_embedding.weight, std=0.02)
         nn.init.normal_(self.id_embedding.weight, std=0.02)
         self.decay = nn.Parameter(torch.logit(torch.tensor(_DECAYS[: self.groups])))
         self.size = nn.Parameter(torch.ones(self.groups, 1))
-        self.anyone = nn.Parameter(torch.zeros(self.width))  # what popular items are scored with
+        self.anyone = nn.Parameter(torch.zeros(config.width))  # what popular items are scored with
         self.dropout = Dropout(config.dropout)
         self.weight = config.behaviour_weight
 

@@ -13,6 +13,7 @@ bundle's *digest*: it names the model everywhere (``model_version``, Redis keys)
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -145,14 +146,20 @@ def write_tables(
     with (directory / FILES.CATALOGUE).open("w", encoding="utf-8") as lines:
         for item in catalogue:
             lines.write(item.model_dump_json() + "\n")
-    _save_anew(semantic_ids.arrays(), directory / FILES.SEMANTIC_IDS)
-    _save_anew({"item_vectors": item_vectors_ND}, directory / FILES.ITEM_VECTORS)
+    with _anew(directory / FILES.SEMANTIC_IDS) as partial:
+        save_file(semantic_ids.arrays(), partial)
+    with _anew(directory / FILES.ITEM_VECTORS) as partial:
+        save_file({"item_vectors": item_vectors_ND}, partial)
 
 
-def _save_anew(arrays: dict[str, NDArray[Any]], path: Path) -> None:
-    """Write another file in the place of the old one, which a service may have mapped."""
+@contextmanager
+def _anew(path: Path) -> Iterator[Path]:
+    """Where to write a file that takes the place of ``path`` once it is whole.
+
+    Another file, not the old one changed: a service may have that mapped.
+    """
     partial = path.with_name(path.name + ".partial")
-    save_file(arrays, partial)
+    yield partial
     partial.replace(path)
 
 
@@ -165,9 +172,8 @@ def write_manifest(directory: Path, fields: Mapping[str, Any]) -> Manifest:
         if name in FILES.ALL or path.exists()
     }
     manifest = Manifest(schema_version=SCHEMA_VERSION, files=files, **fields)
-    partial = directory / (MANIFEST + ".partial")
-    partial.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    partial.replace(directory / MANIFEST)
+    with _anew(directory / MANIFEST) as partial:
+        partial.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return manifest
 
 

@@ -5,11 +5,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+from benchmarks.accuracy.models import ATTENDING
+
 ROOT = Path(__file__).parents[1]
 START, END = "<!-- results -->", "<!-- end of results -->"
 METRICS = ("ndcg@10", "recall@10")
 PROTOCOLS = ("strict", "refit")
-ATTENDING = "bbqrec-without-behaviour"
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from models.types import FloatArray
 from service.matrix_retriever import search_graph
 from service.metrics import Metrics
 from service.retriever import Found
-from service.scorer import History, OnnxScorer, open_session, pad
+from service.scorer import History, OnnxScorer, open_session
 
 
 class DeviceEngine:
@@ -42,10 +42,8 @@ class DeviceEngine:
     def candidates(self, histories: Sequence[History], k: int) -> Found:
         """The best ``k`` items of each history, all padded to the longest: one batch, one copy."""
         with self.metrics.encode.time():
-            feeds = {
-                name: self._on_device(np.asarray(feed, dtype))
-                for (name, dtype), feed in zip(self.scorer.inputs, pad(histories), strict=True)
-            }
+            arrays = self.scorer.feeds(histories)
+            feeds = {name: self._on_device(array) for name, array in arrays.items()}
             outputs = {"user_vector": self.scorer.device}
             (vectors_BD,) = _run(self.scorer.session, feeds, outputs)
         with self.metrics.search.time():

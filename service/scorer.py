@@ -87,12 +87,15 @@ class OnnxScorer:
 
     def encode(self, histories: Sequence[History]) -> FloatArray:
         """(B, D)."""
-        feeds = {
+        vectors_BD: FloatArray = self.session.run(None, self.feeds(histories))[0]
+        return vectors_BD
+
+    def feeds(self, histories: Sequence[History]) -> dict[str, NDArray[Any]]:
+        """A batch by the names and types of the graph's inputs."""
+        return {
             name: np.asarray(feed, dtype)
             for (name, dtype), feed in zip(self.inputs, pad(histories), strict=True)
         }
-        vectors_BD: FloatArray = self.session.run(None, feeds)[0]
-        return vectors_BD
 
 
 class TorchScorer:

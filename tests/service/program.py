@@ -7,6 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,13 @@ def wait_for_url(log: Path) -> str:
 
 
 def wait_for_status(url: str, status: int) -> bool:
-    deadline = time.monotonic() + 10
+    return eventually(lambda: status_of(url) == status, 10)
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 30) -> bool:
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if status_of(url) == status:
+        if holds():
             return True
         time.sleep(0.02)
     return False

@@ -5,9 +5,8 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from models.bundle import FILES
 from tests.service.program import (
     PROGRAM,
     assert_one_clear_line,
+    eventually,
     recommend,
     serve,
     status_of,
@@ -30,16 +30,8 @@ class Served:
     def __init__(self, bundle: Path, log: Path) -> None:
         self.log = log
         with log.open("w") as stderr:
-            command: list[str | Path] = [
-                PROGRAM,
-                bundle,
-                "--port",
-                "0",
-                "--workers",
-                "2",
-                "--provider",
-                "cpu",
-            ]
+            options = ["--port", "0", "--workers", "2", "--provider", "cpu"]
+            command: list[str | Path] = [PROGRAM, bundle, *options]
             self.process = subprocess.Popen(command, stderr=stderr, env=os.environ | SLOW_DRAIN)
         self.url = wait_for_url(log)
 
@@ -61,15 +53,6 @@ ANSWERED = 'bbqrec_requests_total{route="/recommend",status="200"}'
 
 def _command(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_text()
-
-
-def eventually(holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if holds():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 @pytest.fixture
