@@ -6,6 +6,7 @@ costs next to nothing, and its score is one more part of the inner product.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ _DECAYS = (0.6, 0.8, 0.9, 0.97)  # where each quarter of a vector starts to lear
 
 class BehaviourTower(Tower):
     """Two vectors an item, one that is read and one that is scored: what leads to an item is not
-    what it leads to. Both are null for an item that training never saw.
+    what it leads to. Both are null for an item that training never saw, until it borrows.
     """
 
     def __init__(self, config: SequenceConfig) -> None:
@@ -45,6 +46,10 @@ class BehaviourTower(Tower):
         """Item vectors of a history, (..., W)."""
         read_BTW: Tensor = self.read_embedding(item_index_BT) * known_BT1
         return read_BTW
+
+    def residuals(self) -> list[tuple[nn.Embedding, Callable[..., Tensor]]]:
+        """Both vectors."""
+        return [(self.id_embedding, self.represent), (self.read_embedding, self.read)]
 
     def forward(
         self, items_BTW: Tensor, inner: Relation, last: Relation, row_B: Tensor | None = None

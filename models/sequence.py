@@ -74,6 +74,16 @@ class SequenceModel(nn.Module):
         towers = zip(self.towers, parts, strict=True)
         return torch.cat([tower(x_BTW, inner, last, row_B) for tower, x_BTW in towers], dim=-1)
 
+    def borrow(self, codes_NS: Tensor, near_NK: Tensor, share_N: Tensor) -> None:
+        """Once trained: let items borrow ``share`` of the mean vector of those they are near to.
+
+        An item that has borrowed has residuals, seen in training or not.
+        """
+        size = len(near_NK)
+        for tower in self.each():
+            tower.borrow(codes_NS, self.seen[:size], near_NK, share_N[:, None])
+        self.seen[:size][share_N > 0] = 1.0
+
     def _relate(self, codes_BTS: Tensor, row_B: Tensor | None = None) -> Relation:
         reweighted = self.config.reweighting != "off"
         buckets = self.buckets(codes_BTS, row_B) if reweighted else None

@@ -5,7 +5,7 @@ not: their summed scores are better than any one's. Here: what every tower does,
 attends. Shapes: the legend in models/types.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -46,13 +46,26 @@ class Tower(nn.Module):
     def fold_words(self) -> None:
         """After training: keep the sums, all that is needed from then on."""
 
+    def residuals(self) -> list[tuple[nn.Embedding, Callable[..., Tensor]]]:
+        """Tables of what items have for themselves, each with the vectors that it is a part of."""
+        return []
+
+    @torch.no_grad()
+    def borrow(self, codes_NS: Tensor, known_N1: Tensor, near_NK: Tensor, share_N1: Tensor) -> None:
+        """After training: residuals gain a share of the mean of other items' whole vectors."""
+        size, lent = near_NK.shape
+        for table, vectors in self.residuals():
+            whole_NW = vectors(codes_NS, torch.arange(size, device=near_NK.device), known_N1)
+            mean_NW = sum(whole_NW[near_N] for near_N in near_NK.T) / lent  # no (N, K, W) is held
+            table.weight[:size] = table.weight[:size] * known_N1 + share_N1 * mean_NW
+
 
 class AttentionTower(Tower):
     """Item vectors that blocks of reweighted attention turn into a user vector.
 
     An item is the sum of what the tower sees of it: its code vector, the sum of its code
     embeddings; its word vector; and z_ID, its own learnable ID residual, which is null for an item
-    that training never saw.
+    that training never saw, until it borrows.
     """
 
     def __init__(self, config: SequenceConfig, sources: Sequence[Source]) -> None:
@@ -125,6 +138,10 @@ class AttentionTower(Tower):
         if isinstance(bag, WordBag):
             self.word_vectors = self._word_table()
             self.word_vectors.weight.data.copy_(bag.table())
+
+    def residuals(self) -> list[tuple[nn.Embedding, Callable[..., Tensor]]]:
+        """z_ID, of towers that have it."""
+        return [(self.id_embedding, self.represent)] if hasattr(self, "id_embedding") else []
 
     def _word_table(self) -> nn.Embedding:
         table = nn.Embedding(self.items + 1, self.width)

@@ -171,6 +171,9 @@ class FitConfig(Frozen):
     averaging: float = Field(
         0.998, ge=0, lt=1, description="what a step keeps of the moving average of weights; 0 = off"
     )
+    borrowing: float = Field(
+        0.75, ge=0, description="what rare and new items take of those they resemble; 0 = nothing"
+    )
     accelerator: Literal["auto", "cpu", "gpu"] = "cpu"
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     refit: bool = Field(True, description="export a model trained on everything, as one goes live")

@@ -9,14 +9,17 @@ from safetensors.torch import save_file as save_torch
 
 from models import bundle
 from models.quantizer import Quantizer
-from models.semantic_id import Resolution
+from models.semantic_id import Resolution, SemanticIdTable
+from models.sequence import SequenceModel
 from models.types import Modality
 from training import outputs
 from training.behaviour import behaviour_embeddings
+from training.borrowing import borrow
 from training.config import RunConfig
 from training.curves import make_loggers
 from training.data.histories import EvaluationSet, Histories
-from training.encoders.encode import load_embeddings, load_words
+from training.encoders.encode import load_content, load_embeddings, load_words
+from training.evaluate import SequenceRanker, metrics, rank
 from training.fit_quantizer import View, build_table, code_space, fit_quantizer
 from training.fit_sequence import Fitted, fit_sequence, new_model
 from training.health import code_health
@@ -83,6 +86,11 @@ def learn_sequence(
         make_loggers(config.loggers, directory),
         **trainer_options(directory),
     )
+    if config.fit.borrowing:
+        content_ND = load_content(config.output / "encode", len(table))
+        borrow(fitted.model, table, content_ND, histories, config.fit.borrowing)
+        if validation:
+            fitted = fitted._replace(validation_ndcg=_ndcg(config, fitted.model, table, validation))
     if this_process().rank == 0:
         save_torch(outputs.contiguous(fitted.model), directory / bundle.FILES.WEIGHTS)
         outputs.write_json(
@@ -90,6 +98,14 @@ def learn_sequence(
             {"epochs": fitted.epochs, "validation_ndcg@10": fitted.validation_ndcg},
         )
     return fitted
+
+
+def _ndcg(
+    config: RunConfig, model: SequenceModel, table: SemanticIdTable, held_out: EvaluationSet
+) -> float:
+    ranker, seen = SequenceRanker(model, table.codes_NS), config.evaluate.filter_seen
+    ranking = rank(ranker, held_out, len(table), seen, top=0)
+    return metrics(ranking, len(table), (10,))["ndcg@10"]
 
 
 def _views(config: RunConfig, histories: Histories, items: int) -> dict[Modality, View]:

@@ -24,17 +24,17 @@ from models import bundle
 from models.config import CodeSpace
 from models.semantic_id import SemanticIdTable
 from models.sequence import SequenceModel
-from models.types import FloatArray, Modality
+from models.types import Modality
 from training import baselines, outputs
 from training.config import RunConfig
 from training.data.histories import EvaluationSet, Histories, Part, targets
-from training.encoders.encode import load_embeddings
+from training.encoders.encode import load_content
 from training.evaluate import Ranker, SequenceRanker, rank
 from training.learn import learn_codes, learn_sequence
 
 _MARK = "recipe.txt"  # which training a folder is of
 # Settings that came when there were results: at these values nothing is otherwise than before.
-_LATER = {"behaviour_weight": 1.0}
+_LATER = {"behaviour_weight": 1.0, "borrowing": 0.0}
 
 
 class Workshop(NamedTuple):
@@ -253,7 +253,8 @@ def _count(
         return baselines.Popularity(known, size), {}
     make: Callable[[float], Ranker]
     if job.model == "content-knn":
-        make = partial(baselines.ContentKnn, content_vectors(config))
+        content_ND = load_content(config.output / "encode", size)
+        make = partial(baselines.ContentKnn, content_ND)
     else:
         make = partial(baselines.ItemKnn, baselines.item_similarity(known, size))
     if job.model == "item-knn":
@@ -263,17 +264,6 @@ def _count(
     else:
         decay = baselines.choose_decay(make, validation_set(config), size, seen)
     return make(decay), {"decay": decay}
-
-
-def content_vectors(config: RunConfig) -> FloatArray:
-    """(N, D): each modality's vectors at unit length, one after another; zero where missing."""
-    found = load_embeddings(config.output / "encode").values()
-    units = [
-        e.vectors_ND / np.maximum(np.linalg.norm(e.vectors_ND, axis=1, keepdims=True), 1e-12)
-        for e in found
-    ]
-    items = outputs.data(config).card.items
-    return np.concatenate(units or [np.zeros((items, 1), np.float32)], axis=1)
 
 
 def recipe(job: Job, config: RunConfig, settings: Settings) -> str:

@@ -8,54 +8,39 @@ from training.config import RunConfig
 Settings = Mapping[str, Any]  # dotted names in RunConfig
 
 OURS = "bbqrec"
-_BACKBONE = {"fit.towers": [["id"]], "fit.reweighting": "off"}
+_BACKBONE = {"fit.towers": [["id"]], "fit.reweighting": "off", "fit.borrowing": 0.0}
 
 # Our implementation of the strongest published backbones, with none of our parts.
 BACKBONES: dict[str, Settings] = {
     "sasrec-ss": _BACKBONE | {"fit.block": "sasrec"},
     "esasrec": _BACKBONE | {"fit.block": "ligr"},
 }
-# What bbqrec was before it had a behaviour tower: its other parts can be taken from either.
-ATTENDING = "bbqrec-without-behaviour"
-_ATTENDING: Settings = {"fit.towers": [["words", "id"], ["words", "codes", "id"]]}
-_BEHAVIOUR = [["behaviour"]]
-
-
-def _ablations(whole: str, settings: Settings, others: list[list[str]]) -> dict[str, Settings]:
-    """Each part taken away from ``whole``, which has ``settings``, or exchanged.
-
-    others: its towers beside those that attend.
-    """
-    towers: dict[str, Settings] = {
-        # The gain of towers alone: those that attend are plain backbones.
-        "without-content": {"fit.towers": [["id"], ["id"]], "fit.reweighting": "off"},
-        "without-words": {"fit.towers": [["id"], ["codes", "id"]]},
-        "without-codes": {"fit.towers": [["words", "id"], ["words", "id"]]},
-        "without-id": {"fit.towers": [["words"], ["words", "codes"]]},
-        "without-late-fusion": {"fit.towers": [["words", "codes", "id"]]},
-    }
-    parts: dict[str, Settings] = {
-        "without-averaging": {"fit.averaging": 0.0},
-        "without-similarity": {"fit.reweighting": "off"},
-        "with-random-buckets": {"fit.edges": "random"},
-        "with-affine-edges": {"fit.edges": "affine"},
-        "with-multiplicative": {"fit.reweighting": "multiplicative"},
-        "without-club": {"quantize.mutual_information": 0.0},
-        "without-shared-codebook": {"quantize.shared_codebook": False},
-        "without-contrast": {"quantize.contrast": 0.0},
-        "without-sequence-contrast": {"quantize.sequence_contrast": 0.0},
-        "without-quantizer-id": {"quantize.id_residual": False},
-        "with-diversity": {"quantize.diversity": 0.1},
-    }
-    found = {name: {**s, "fit.towers": [*s["fit.towers"], *others]} for name, s in towers.items()}
-    found |= {name: {**settings, **part} for name, part in parts.items()}
-    return {f"{whole}-{name}": changed for name, changed in found.items()}
-
-
+_BEHAVIOUR = ["behaviour"]
+# Each part of the method taken away from the whole, or exchanged.
 ABLATIONS: dict[str, Settings] = {
-    ATTENDING: _ATTENDING,
-    **_ablations(OURS, {}, _BEHAVIOUR),
-    **_ablations(ATTENDING, _ATTENDING, []),
+    "bbqrec-without-behaviour": {"fit.towers": [["words", "id"], ["words", "codes", "id"]]},
+    "bbqrec-without-borrowing": {"fit.borrowing": 0.0},
+    # The gain of towers alone: those that attend are plain backbones.
+    "bbqrec-without-content": {
+        "fit.towers": [["id"], ["id"], _BEHAVIOUR],
+        "fit.reweighting": "off",
+        "fit.borrowing": 0.0,
+    },
+    "bbqrec-without-words": {"fit.towers": [["id"], ["codes", "id"], _BEHAVIOUR]},
+    "bbqrec-without-codes": {"fit.towers": [["words", "id"], ["words", "id"], _BEHAVIOUR]},
+    "bbqrec-without-id": {"fit.towers": [["words"], ["words", "codes"], _BEHAVIOUR]},
+    "bbqrec-without-late-fusion": {"fit.towers": [["words", "codes", "id"], _BEHAVIOUR]},
+    "bbqrec-without-averaging": {"fit.averaging": 0.0},
+    "bbqrec-without-similarity": {"fit.reweighting": "off"},
+    "bbqrec-with-random-buckets": {"fit.edges": "random"},
+    "bbqrec-with-affine-edges": {"fit.edges": "affine"},
+    "bbqrec-with-multiplicative": {"fit.reweighting": "multiplicative"},
+    "bbqrec-without-club": {"quantize.mutual_information": 0.0},
+    "bbqrec-without-shared-codebook": {"quantize.shared_codebook": False},
+    "bbqrec-without-contrast": {"quantize.contrast": 0.0},
+    "bbqrec-without-sequence-contrast": {"quantize.sequence_contrast": 0.0},
+    "bbqrec-without-quantizer-id": {"quantize.id_residual": False},
+    "bbqrec-with-diversity": {"quantize.diversity": 0.1},
 }
 # What RecTools can be trained to its end with in an hour on one core, and our backbones likewise.
 _AS_RECTOOLS = "-as-rectools"
@@ -73,7 +58,7 @@ PEERS = {
 HEADLINE = (OURS, *BACKBONES, *COUNTED)
 ALIASES = {
     "ours": (OURS,),
-    "ablations": (ATTENDING, *_ablations(OURS, {}, _BEHAVIOUR)),
+    "ablations": tuple(ABLATIONS),
     "backbones": tuple(BACKBONES),
     "peers": (*PEERS, *CHECKS),
 }
@@ -86,11 +71,6 @@ def revision(model: str) -> int:
     3: items that training never saw are no negatives; backbones have nothing to learn from those.
     """
     return 3 if model == OURS or model in ABLATIONS else 0
-
-
-def whole_of(ablation: str) -> str:
-    """The model that an ablation takes a part from."""
-    return ATTENDING if ablation.startswith(f"{ATTENDING}-") else OURS
 
 
 def tuned_as(model: str) -> str:

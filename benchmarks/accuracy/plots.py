@@ -8,7 +8,7 @@ import matplotlib as mpl
 import numpy as np
 from safetensors.numpy import load_file
 
-from benchmarks.accuracy.models import ABLATIONS, ATTENDING, BACKBONES, OURS, PEERS, whole_of
+from benchmarks.accuracy.models import ABLATIONS, BACKBONES, OURS, PEERS
 from benchmarks.accuracy.results import Results
 from models.similarity import modality_pairs
 from training import outputs
@@ -18,6 +18,8 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+OF_A_MODEL = ("curves", "bucket-bias", "code-usage", "item-map")
+KINDS = ("accuracy", "ablations", *OF_A_MODEL)  # what files' names start with
 _OURS, _BACKBONE, _OTHER = "#e07b00", "#2b6cb0", "#9aa5b1"
 
 
@@ -37,19 +39,16 @@ def accuracy(results: list[Results], path: Path) -> None:
 
 def ablations(results: Results, path: Path) -> None:
     """Relative change of NDCG@10 when a part is taken away or exchanged."""
-    names = [
-        name for name in results.models if name in ABLATIONS and whole_of(name) in results.models
-    ][::-1]
-    if not names:
+    names = [name for name in ABLATIONS if name in results.models][::-1]
+    if not names or OURS not in results.models:
         return
     values = {name: model.values["ndcg@10"] for name, model in results.models.items()}
-    gains = [results.bootstrap.gain(values[n], values[whole_of(n)]) for n in names]
+    gains = [results.bootstrap.gain(values[n], values[OURS]) for n in names]
     figure, (axis,) = _panels(1, columns=1, height=0.32 * len(names) + 1)
     mean = np.array([gain.mean for gain in gains])
     low, high = (np.array([getattr(g, side) for g in gains]) for side in ("low", "high"))
     error = [100 * (mean - low), 100 * (high - mean)]
-    # "and ...": taken, too, from what has no behaviour tower any more.
-    labels = [n.replace(f"{ATTENDING}-", "and ").removeprefix(f"{OURS}-") for n in names]
+    labels = [name.removeprefix(f"{OURS}-") for name in names]
     axis.barh(labels, 100 * mean, xerr=error)
     axis.axvline(0, color="black", linewidth=0.8)
     axis.set_xlabel("change of NDCG@10, %")

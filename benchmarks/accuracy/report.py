@@ -7,7 +7,7 @@ import typer
 
 from benchmarks.accuracy import jobs, plots, results, tables, work
 from benchmarks.accuracy.jobs import Workshop
-from benchmarks.accuracy.models import ATTENDING, BACKBONES, OURS
+from benchmarks.accuracy.models import BACKBONES, OURS
 from benchmarks.accuracy.results import PROTOCOLS, Results
 from benchmarks.accuracy.store import Job, Store
 from benchmarks.accuracy.trials import SPACE, Trials
@@ -72,11 +72,7 @@ def _section(result: Results) -> str:
         tables.slices_table(result),
     ]
     if ablation := tables.ablation_table(result):
-        parts += [
-            f"Parts of the method, each taken away or exchanged, from {OURS} and from {ATTENDING}, "
-            "which has all but the behaviour tower:",
-            ablation,
-        ]
+        parts += [f"Parts of the method, each taken away from {OURS} or exchanged:", ablation]
     if health := tables.health_table(result):
         parts += [f"Health of the semantic IDs of {OURS}, means over seeds:", health]
     return "\n\n".join(parts)
@@ -110,13 +106,12 @@ def _draw(found: list[Results], workshop: Workshop, to: Path) -> list[str]:
         if result.protocol == "strict":
             plots.ablations(result, to / f"ablations-{job.dataset}.png")
             draw_model(job, workshop, to)
-    return sorted(path.name for path in to.glob("*.png"))
+    return sorted(path.name for kind in plots.KINDS for path in to.glob(f"{kind}*.png"))
 
 
 def draw_model(job: Job, workshop: Workshop, to: Path) -> list[Path]:
     """Draw one trained model; its weights, codes and curves lie only where it was trained."""
-    kinds = ("curves", "bucket-bias", "code-usage", "item-map")
-    drawn = [to / f"{kind}-{job.dataset}.png" for kind in kinds]
+    drawn = [to / f"{kind}-{job.dataset}.png" for kind in plots.OF_A_MODEL]
     done, directory = workshop.store.read(job), jobs.left_by(job, workshop)
     if done and directory:
         codes = workshop.scratch / done.facts["codes"]

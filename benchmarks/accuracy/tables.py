@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.accuracy.models import ABLATIONS, ATTENDING, BACKBONES, OURS, PEERS, whole_of
+from benchmarks.accuracy.models import ABLATIONS, BACKBONES, OURS, PEERS
 from benchmarks.accuracy.published import PUBLISHED
 from benchmarks.accuracy.results import SLICED, Results
 from benchmarks.accuracy.statistics import CUTOFFS, Interval, verdict
@@ -66,18 +66,15 @@ def slices_table(results: Results) -> str:
 
 
 def ablation_table(results: Results) -> str:
-    """A model without, or with another form of, each of its parts: ours, then without one tower."""
-    found = []
-    for whole in (OURS, ATTENDING):
-        rows = []
-        for name, measured in results.models.items():
-            if name in ABLATIONS and whole_of(name) == whole and whole in results.models:
-                interval = results.bootstrap.mean(measured.values[HEADLINE])
-                cells = [name, _interval(interval), *_against(results, name, whole)]
-                rows.append([*cells, str(measured.seeds)])
-        header = ["model", "NDCG@10", f"against {whole}", "", "seeds"]
-        found += [markdown(header, rows)] if rows else []
-    return "\n".join(found)
+    """Ours without, or with another form of, each of its parts."""
+    rows = []
+    for name in ABLATIONS if OURS in results.models else ():
+        if measured := results.models.get(name):
+            interval = results.bootstrap.mean(measured.values[HEADLINE])
+            cells = [name, _interval(interval), *_against(results, name, OURS)]
+            rows.append([*cells, str(measured.seeds)])
+    header = ["model", "NDCG@10", f"against {OURS}", "", "seeds"]
+    return markdown(header, rows) if rows else ""
 
 
 def health_table(results: Results) -> str:

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
 from PIL.Image import Image
 from safetensors.numpy import load_file, save_file
 
-from models.types import Modality
+from models.types import FloatArray, Modality
 from models.words import ItemWords
 from training.config import EncodeConfig, ModalityConfig
 from training.encoders.cache import VectorCache
@@ -93,6 +94,15 @@ def load_embeddings(directory: Path) -> dict[Modality, ItemEmbeddings]:
     """Read back what ``encode_items`` wrote, in the order of modalities."""
     paths = {modality: file_of(directory, modality) for modality in CONTENT}
     return {m: ItemEmbeddings.read(path) for m, path in paths.items() if path.exists()}
+
+
+def load_content(directory: Path, items: int) -> FloatArray:
+    """(N, D): each modality's vectors at unit length, one after another; zero where missing."""
+    units = [
+        e.vectors_ND / np.maximum(np.linalg.norm(e.vectors_ND, axis=1, keepdims=True), 1e-12)
+        for e in load_embeddings(directory).values()
+    ]
+    return np.concatenate(units or [np.zeros((items, 1), np.float32)], axis=1)
 
 
 def load_words(directory: Path) -> ItemWords:

@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+import torch
+
+from models.config import SequenceConfig
+from models.sequence import SequenceModel
+from models.types import FloatArray
+from tests.training.small import ITEMS, PER_GROUP, WORDS, histories
+from tests.training.test_fit_sequence import CONFIG, SPACE, table
+from training import borrowing
+from training.borrowing import NEIGHBOURS, borrow, neighbours
+from training.config import FitConfig
+from training.data.histories import Histories, Part
+from training.fit_sequence import fit_sequence, new_model
+from training.progress import trainer_options
+
+NEW = PER_GROUP  # the first item of the second group: nobody has used it
+BARE = 2 * PER_GROUP  # nobody has used this one either, and nothing is known of it
+GROUP_N = np.arange(ITEMS) // PER_GROUP
+
+
+def content() -> FloatArray:
+    """Items of a group look alike."""
+    content_ND = np.eye(ITEMS // PER_GROUP, dtype=np.float32)[GROUP_N]
+    content_ND += np.random.default_rng(0).normal(0, 0.05, content_ND.shape).astype(np.float32)
+    content_ND[BARE] = 0
+    return content_ND
+
+
+def without_the_new() -> Histories:
+    """Training histories from which the new items have been taken."""
+    known = histories().up_to(Part.TRAIN)
+    kept = ~np.isin(known.items, (NEW, BARE))
+    users = np.repeat(np.arange(len(known)), np.diff(known.offsets))[kept]
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=len(known)))])
+    return Histories(offsets, known.items[kept], known.parts[kept])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> SequenceModel:
+    directory, flow = tmp_path_factory.mktemp("trained"), without_the_new()
+    config = FitConfig(**CONFIG.model_dump() | {"towers": (("id",), ("behaviour",))})
+    architecture = SequenceConfig(
+        code_space=SPACE, catalogue_size=ITEMS, max_history=8, width=16, blocks=1, heads=1,
+        reweighting="off", towers=config.towers,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = new_model(architecture, table(), torch.randn(1, 2, 16, 8), WORDS, flow)
+    options = trainer_options(directory)
+    return fit_sequence(
+        model, table(), flow, None, config, 12, 0, directory, **options
+    ).model.eval()
+
+
+@pytest.fixture
+def model(trained: SequenceModel) -> SequenceModel:
+    copy = SequenceModel(trained.config)
+    copy.load_state_dict(trained.state_dict())
+    return copy.eval()
+
+
+def represent(model: SequenceModel) -> torch.Tensor:
+    with torch.no_grad():
+        return model.represent(torch.zeros(ITEMS, SPACE.slots).long(), torch.arange(ITEMS))
+
+
+def rank_of_the_new(model: SequenceModel) -> int:
+    """Its place for somebody who walked through its group, up to just before it."""
+    walk = torch.arange(NEW + PER_GROUP - 4, NEW + PER_GROUP)[None]
+    with torch.no_grad():
+        user_1D = model(torch.zeros(1, 4, SPACE.slots).int(), walk, torch.tensor([4]))
+    score_N = (user_1D @ represent(model).T)[0]
+    return int((score_N >= score_N[NEW]).sum())
+
+
+def test_a_new_item_is_found_by_those_who_like_what_it_resembles(model: SequenceModel) -> None:
+    before = rank_of_the_new(model)
+    borrow(model, table(), content(), without_the_new(), 0.75)
+    assert before > PER_GROUP >= rank_of_the_new(model)
+
+
+def test_an_item_takes_a_share_that_falls_with_its_use(model: SequenceModel) -> None:
+    flow, content_ND = without_the_new(), content()
+    before_ND = represent(model)
+    borrow(model, table(), content_ND, flow, 0.6)
+    count_N = np.bincount(flow.items, minlength=ITEMS)
+    lenders = np.flatnonzero((count_N > 0) & content_ND.any(1))
+    mean_ND = before_ND[torch.from_numpy(neighbours(content_ND, lenders))].mean(1)
+    share_N = torch.from_numpy(0.6 / (1 + count_N)).float()
+    share_N[BARE] = 0
+    torch.testing.assert_close(represent(model), before_ND + share_N[:, None] * mean_ND)
+
+
+def test_what_has_no_content_neither_borrows_nor_lends(model: SequenceModel) -> None:
+    borrow(model, table(), content(), without_the_new(), 0.75)
+    assert not model.seen[BARE]
+    assert not represent(model)[BARE].any()
+    assert model.seen[NEW]
+
+
+def test_without_any_content_nothing_changes(model: SequenceModel) -> None:
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    borrow(model, table(), np.zeros((ITEMS, 1), np.float32), without_the_new(), 0.75)
+    assert all(torch.equal(before[name], weight) for name, weight in model.state_dict().items())
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_neighbours_are_the_most_alike_of_those_that_lend(
+    exact: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In cells, too; nobody is a neighbour of itself, copies of it are."""
+    if not exact:
+        monkeypatch.setattr(borrowing, "_EXACT", 1)
+    random = np.random.default_rng(1)
+    vectors_ND = random.normal(size=(2000, 8)).astype(np.float32)
+    vectors_ND /= np.linalg.norm(vectors_ND, axis=1, keepdims=True)
+    vectors_ND[100:110] = vectors_ND[100]  # more copies than neighbours
+    lenders = np.arange(50, 2000)
+    found_NK = neighbours(vectors_ND, lenders)
+    assert found_NK.shape == (2000, NEIGHBOURS)
+    assert not (found_NK == np.arange(2000)[:, None]).any()
+    assert np.isin(found_NK, lenders).all()
+    assert np.isin(found_NK[100:110], np.arange(100, 110)).all()
+    score_NN = vectors_ND @ vectors_ND.T
+    np.fill_diagonal(score_NN, -1)
+    score_NN[:, :50] = -1
+    best_NK = -np.sort(-score_NN, axis=1)[:, :NEIGHBOURS]  # scores: copies are all as good
+    agreeing = np.isclose(np.take_along_axis(score_NN, found_NK, axis=1), best_NK).mean()
+    assert agreeing == 1 if exact else agreeing > 0.8
