@@ -5,6 +5,10 @@ and of a new one not at all, so that both are ranked below items that suit worse
 they resemble. A choice of ours, in the place of z_ID being null (docs/method.md, 3).
 """
 
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import NamedTuple
+
 import faiss
 import numpy as np
 import torch
@@ -13,35 +17,62 @@ from numpy.typing import NDArray
 from models.semantic_id import SemanticIdTable
 from models.sequence import SequenceModel
 from models.types import FloatArray
-from training.data.histories import Histories
+from training.data.histories import EvaluationSet, Histories
+from training.evaluate import SequenceRanker, metrics, rank
 
 NEIGHBOURS = 3
 _EXACT = 100_000  # items, beyond which neighbours are looked for in the nearest cells only
 _CELLS_LOOKED_AT = 16
 
 
-def borrow(
-    model: SequenceModel,
-    table: SemanticIdTable,
-    content_ND: FloatArray,
-    histories: Histories,
-    share: float,
-) -> None:
-    """Add to every item's residual share / (1 + n) of what its neighbours in content are.
+class Loans(NamedTuple):
+    """Whom every item borrows from, and how badly it needs to."""
 
-    n: how often training saw the item. content_ND: zero for items without content, which neither
-    borrow nor lend; items that training never saw do not lend.
+    near_NK: NDArray[np.int64]
+    need_N: FloatArray  # 1 / (1 + how often training saw it); 0 without content
+
+
+def loans(content_ND: FloatArray, histories: Histories) -> Loans | None:
+    """Items with content borrow from those of them that training saw; None where too few did.
+
+    content_ND: zero for an item without content, which neither borrows nor lends.
     """
-    count_N = np.bincount(histories.items, minlength=len(table))
+    count_N = np.bincount(histories.items, minlength=len(content_ND))
     has_content_N = content_ND.any(1)
     lenders = np.flatnonzero(has_content_N & (count_N > 0))
     if len(lenders) <= NEIGHBOURS:
-        return
-    near_NK = torch.from_numpy(neighbours(content_ND, lenders))
-    share_N = np.where(has_content_N, share / (1 + count_N), 0).astype(np.float32)
+        return None
+    need_N = np.where(has_content_N, 1 / (1 + count_N), 0).astype(np.float32)
+    return Loans(neighbours(content_ND, lenders), need_N)
+
+
+def borrow(
+    model: SequenceModel, table: SemanticIdTable, loans: Loans, share: float
+) -> SequenceModel:
+    """A copy whose items' residuals gain share x need of the mean vector of their neighbours."""
+    borrowed, device = deepcopy(model), model.seen.device
     codes_NS = torch.from_numpy(table.codes_NS.astype(np.int64))
-    device = model.seen.device
-    model.borrow(codes_NS.to(device), near_NK.to(device), torch.from_numpy(share_N).to(device))
+    near_NK, share_N = torch.from_numpy(loans.near_NK), torch.from_numpy(share * loans.need_N)
+    borrowed.borrow(codes_NS.to(device), near_NK.to(device), share_N.to(device))
+    return borrowed
+
+
+def try_shares(
+    model: SequenceModel,
+    table: SemanticIdTable,
+    loans: Loans,
+    shares: Sequence[float],
+    held_out: EvaluationSet,
+    filter_seen: bool,
+) -> dict[float, float]:
+    """NDCG@10 on ``held_out`` with every share borrowed."""
+
+    def ndcg(share: float) -> float:
+        ranker = SequenceRanker(borrow(model, table, loans, share), table.codes_NS)
+        ranking = rank(ranker, held_out, len(table), filter_seen, top=0)
+        return metrics(ranking, len(table), (10,))["ndcg@10"]
+
+    return {share: ndcg(share) for share in shares}
 
 
 def neighbours(vectors_ND: FloatArray, lenders: NDArray[np.int64]) -> NDArray[np.int64]:

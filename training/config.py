@@ -171,8 +171,10 @@ class FitConfig(Frozen):
     averaging: float = Field(
         0.998, ge=0, lt=1, description="what a step keeps of the moving average of weights; 0 = off"
     )
-    borrowing: float = Field(
-        0.75, ge=0, description="what rare and new items take of those they resemble; 0 = nothing"
+    borrowing: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)] = Field(
+        (0.0, 0.25, 0.5, 0.75, 1.0),
+        description="shares that rare and new items may take of those they resemble: the best on "
+        "validation is taken; (0.0,): none",
     )
     accelerator: Literal["auto", "cpu", "gpu"] = "cpu"
     precision: Literal["32-true", "bf16-mixed"] = "32-true"

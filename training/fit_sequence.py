@@ -1,6 +1,6 @@
 """Stage fit (and refit): histories -> weights of the reweighted sequence model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,6 +44,8 @@ class Fitted(NamedTuple):
     model: SequenceModel
     epochs: int  # epochs that gave the best validation NDCG@10, or all where none was measured
     validation_ndcg: float | None
+    borrowing: float = 0.0  # the share that rare and new items took (training/borrowing.py)
+    tried: Mapping[float, float] = {}  # shares, and the validation NDCG@10 of each
 
 
 class SequenceModule(L.LightningModule):

@@ -1,5 +1,6 @@
 """What is learned, codes and then a sequence model, from any part of the histories."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import lightning as L
@@ -10,16 +11,14 @@ from safetensors.torch import save_file as save_torch
 from models import bundle
 from models.quantizer import Quantizer
 from models.semantic_id import Resolution, SemanticIdTable
-from models.sequence import SequenceModel
 from models.types import Modality
 from training import outputs
 from training.behaviour import behaviour_embeddings
-from training.borrowing import borrow
+from training.borrowing import borrow, loans, try_shares
 from training.config import RunConfig
 from training.curves import make_loggers
 from training.data.histories import EvaluationSet, Histories
 from training.encoders.encode import load_content, load_embeddings, load_words
-from training.evaluate import SequenceRanker, metrics, rank
 from training.fit_quantizer import View, build_table, code_space, fit_quantizer
 from training.fit_sequence import Fitted, fit_sequence, new_model
 from training.health import code_health
@@ -66,8 +65,13 @@ def learn_sequence(
     directory: Path,
     epochs: int,
     validation: EvaluationSet | None,
+    shares: Sequence[float],
 ) -> Fitted:
-    """A sequence model over the semantic IDs in the folder ``codes``; weights to ``directory``."""
+    """A sequence model over the semantic IDs in the folder ``codes``; weights to ``directory``.
+
+    validation: what the epoch and the borrowed share are chosen on. Without it all ``epochs`` are
+    trained, and the first of ``shares`` is borrowed.
+    """
     table, codewords_MLKQ = outputs.semantic_ids(codes)
     _seed(config)
     words = load_words(config.output / "encode")
@@ -86,26 +90,38 @@ def learn_sequence(
         make_loggers(config.loggers, directory),
         **trainer_options(directory),
     )
-    if config.fit.borrowing:
-        content_ND = load_content(config.output / "encode", len(table))
-        borrow(fitted.model, table, content_ND, histories, config.fit.borrowing)
-        if validation:
-            fitted = fitted._replace(validation_ndcg=_ndcg(config, fitted.model, table, validation))
+    fitted = _borrowed(fitted, table, histories, validation, shares, config)
     if this_process().rank == 0:
         save_torch(outputs.contiguous(fitted.model), directory / bundle.FILES.WEIGHTS)
         outputs.write_json(
             directory / outputs.FITTED,
-            {"epochs": fitted.epochs, "validation_ndcg@10": fitted.validation_ndcg},
+            {
+                "epochs": fitted.epochs,
+                "validation_ndcg@10": fitted.validation_ndcg,
+                "borrowing": fitted.borrowing,
+            },
         )
     return fitted
 
 
-def _ndcg(
-    config: RunConfig, model: SequenceModel, table: SemanticIdTable, held_out: EvaluationSet
-) -> float:
-    ranker, seen = SequenceRanker(model, table.codes_NS), config.evaluate.filter_seen
-    ranking = rank(ranker, held_out, len(table), seen, top=0)
-    return metrics(ranking, len(table), (10,))["ndcg@10"]
+def _borrowed(
+    fitted: Fitted,
+    table: SemanticIdTable,
+    histories: Histories,
+    validation: EvaluationSet | None,
+    shares: Sequence[float],
+    config: RunConfig,
+) -> Fitted:
+    """Let rare and new items borrow the share that is best on validation."""
+    content_ND = load_content(config.output / "encode", len(table))
+    found = loans(content_ND, histories) if any(shares) else None
+    if not found:
+        return fitted
+    seen = config.evaluate.filter_seen
+    tried = try_shares(fitted.model, table, found, shares, validation, seen) if validation else {}
+    best = max(tried, key=lambda share: tried[share]) if tried else shares[0]
+    model = borrow(fitted.model, table, found, best)
+    return Fitted(model, fitted.epochs, tried.get(best), best, tried)
 
 
 def _views(config: RunConfig, histories: Histories, items: int) -> dict[Modality, View]:

@@ -50,8 +50,10 @@ def _fit(config: RunConfig, directory: Path) -> str:
         directory,
         config.fit.epochs,
         validation.sample(config.evaluate.validation_users, config.seed),
+        config.fit.borrowing,
     )
-    return f"best validation NDCG@10 {fitted.validation_ndcg:.4f} after {fitted.epochs} epochs"
+    best = f"best validation NDCG@10 {fitted.validation_ndcg:.4f} after {fitted.epochs} epochs"
+    return f"{best}; rare and new items borrow {fitted.borrowing:g}"
 
 
 def _requantize(config: RunConfig, directory: Path) -> str:
@@ -63,9 +65,10 @@ def _requantize(config: RunConfig, directory: Path) -> str:
 def _refit(config: RunConfig, directory: Path) -> str:
     if not config.fit.refit:
         return _REFIT_OFF
-    epochs = outputs.read_json(config.output / "fit" / outputs.FITTED)["epochs"]
-    everything = outputs.data(config).histories
-    learn_sequence(config, config.output / "requantize", everything, directory, epochs, None)
+    fitted = outputs.read_json(config.output / "fit" / outputs.FITTED)
+    epochs, shares = fitted["epochs"], (fitted["borrowing"],)
+    everything, codes = outputs.data(config).histories, config.output / "requantize"
+    learn_sequence(config, codes, everything, directory, epochs, None, shares)
     return f"{epochs} epochs on everything"
 
 

@@ -5,7 +5,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,7 +34,7 @@ from training.learn import learn_codes, learn_sequence
 
 _MARK = "recipe.txt"  # which training a folder is of
 # Settings that came when there were results: at these values nothing is otherwise than before.
-_LATER = {"behaviour_weight": 1.0, "borrowing": 0.0}
+_LATER = {"behaviour_weight": 1.0, "borrowing": [0.0]}
 
 
 class Workshop(NamedTuple):
@@ -129,12 +129,15 @@ def train(
     own_minutes = (time.process_time() - started) / 60  # of codes that no other job had learned
     validation, epochs = _until(job, config, workshop.store)
     known = known_to(job.protocol, config)
-    fitted = learn_sequence(config, codes, known, directory, epochs, validation)
+    shares = _shares(job, config, workshop.store)
+    fitted = learn_sequence(config, codes, known, directory, epochs, validation, shares)
     for checkpoint in directory.glob("*.ckpt"):
         checkpoint.unlink()
     return {
         "epochs": fitted.epochs,
         "validation_ndcg@10": fitted.validation_ndcg,
+        "borrowing": fitted.borrowing,
+        "borrowing_tried": fitted.tried,
         "codes": str(codes.relative_to(workshop.scratch)),
         "health": outputs.read_json(codes / outputs.HEALTH) if uses_codes(config) else {},
         "minutes": outputs.read_json(codes / "minutes.json") - own_minutes,
@@ -147,6 +150,13 @@ def _until(job: Job, config: RunConfig, store: Store) -> tuple[EvaluationSet | N
         return None, _strict_facts(job, store)["epochs"]
     held_out = validation_set(config)
     return held_out.sample(config.evaluate.validation_users, config.seed), config.fit.epochs
+
+
+def _shares(job: Job, config: RunConfig, store: Store) -> Sequence[float]:
+    """What items may borrow: refit takes what validation chose."""
+    if job.protocol == "strict":
+        return config.fit.borrowing
+    return (_strict_facts(job, store).get("borrowing", 0.0),)  # older results know of no borrowing
 
 
 def validation_set(config: RunConfig) -> EvaluationSet:

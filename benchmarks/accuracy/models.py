@@ -8,7 +8,7 @@ from training.config import RunConfig
 Settings = Mapping[str, Any]  # dotted names in RunConfig
 
 OURS = "bbqrec"
-_BACKBONE = {"fit.towers": [["id"]], "fit.reweighting": "off", "fit.borrowing": 0.0}
+_BACKBONE = {"fit.towers": [["id"]], "fit.reweighting": "off", "fit.borrowing": [0.0]}
 
 # Our implementation of the strongest published backbones, with none of our parts.
 BACKBONES: dict[str, Settings] = {
@@ -19,12 +19,12 @@ _BEHAVIOUR = ["behaviour"]
 # Each part of the method taken away from the whole, or exchanged.
 ABLATIONS: dict[str, Settings] = {
     "bbqrec-without-behaviour": {"fit.towers": [["words", "id"], ["words", "codes", "id"]]},
-    "bbqrec-without-borrowing": {"fit.borrowing": 0.0},
+    "bbqrec-without-borrowing": {"fit.borrowing": [0.0]},
     # The gain of towers alone: those that attend are plain backbones.
     "bbqrec-without-content": {
         "fit.towers": [["id"], ["id"], _BEHAVIOUR],
         "fit.reweighting": "off",
-        "fit.borrowing": 0.0,
+        "fit.borrowing": [0.0],
     },
     "bbqrec-without-words": {"fit.towers": [["id"], ["codes", "id"], _BEHAVIOUR]},
     "bbqrec-without-codes": {"fit.towers": [["words", "id"], ["words", "id"], _BEHAVIOUR]},

@@ -1,7 +1,7 @@
 """Metrics of every user, their means, and intervals by a paired bootstrap over users."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,8 +61,8 @@ def verdict(gain: Interval) -> str:
     return "worse" if gain.high < 0 else "same"
 
 
-def accuracy(rank_U: NDArray[np.integer[Any]]) -> Mapping[str, Values]:
-    """recall@k and ndcg@k of every user, from the rank of its held-out item (0: far)."""
+def accuracy(rank_U: NDArray[np.uint8]) -> Mapping[str, Values]:
+    """recall@k and ndcg@k of every user, from the rank of its held-out item (0: not near)."""
     values: dict[str, Values] = {}
     for k in CUTOFFS:
         hit = (rank_U >= 1) & (rank_U <= k)

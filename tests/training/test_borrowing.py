@@ -8,9 +8,9 @@ from models.types import FloatArray
 from tests.training.small import ITEMS, PER_GROUP, WORDS, histories
 from tests.training.test_fit_sequence import CONFIG, SPACE, table
 from training import borrowing
-from training.borrowing import NEIGHBOURS, borrow, neighbours
+from training.borrowing import NEIGHBOURS, borrow, loans, neighbours, try_shares
 from training.config import FitConfig
-from training.data.histories import Histories, Part
+from training.data.histories import Histories, Part, targets
 from training.fit_sequence import fit_sequence, new_model
 from training.progress import trainer_options
 
@@ -37,7 +37,7 @@ def without_the_new() -> Histories:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> SequenceModel:
+def model(tmp_path_factory: pytest.TempPathFactory) -> SequenceModel:
     directory, flow = tmp_path_factory.mktemp("trained"), without_the_new()
     config = FitConfig(**CONFIG.model_dump() | {"towers": (("id",), ("behaviour",))})
     architecture = SequenceConfig(
@@ -52,11 +52,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> SequenceModel:
     ).model.eval()
 
 
-@pytest.fixture
-def model(trained: SequenceModel) -> SequenceModel:
-    copy = SequenceModel(trained.config)
-    copy.load_state_dict(trained.state_dict())
-    return copy.eval()
+def lend(model: SequenceModel, share: float = 0.75) -> SequenceModel:
+    found = loans(content(), without_the_new())
+    assert found
+    return borrow(model, table(), found, share)
 
 
 def represent(model: SequenceModel) -> torch.Tensor:
@@ -74,34 +73,52 @@ def rank_of_the_new(model: SequenceModel) -> int:
 
 
 def test_a_new_item_is_found_by_those_who_like_what_it_resembles(model: SequenceModel) -> None:
-    before = rank_of_the_new(model)
-    borrow(model, table(), content(), without_the_new(), 0.75)
-    assert before > PER_GROUP >= rank_of_the_new(model)
+    assert rank_of_the_new(model) > PER_GROUP >= rank_of_the_new(lend(model))
 
 
 def test_an_item_takes_a_share_that_falls_with_its_use(model: SequenceModel) -> None:
-    flow, content_ND = without_the_new(), content()
-    before_ND = represent(model)
-    borrow(model, table(), content_ND, flow, 0.6)
-    count_N = np.bincount(flow.items, minlength=ITEMS)
+    content_ND, before_ND = content(), represent(model)
+    count_N = np.bincount(without_the_new().items, minlength=ITEMS)
     lenders = np.flatnonzero((count_N > 0) & content_ND.any(1))
     mean_ND = before_ND[torch.from_numpy(neighbours(content_ND, lenders))].mean(1)
     share_N = torch.from_numpy(0.6 / (1 + count_N)).float()
     share_N[BARE] = 0
-    torch.testing.assert_close(represent(model), before_ND + share_N[:, None] * mean_ND)
+    after_ND = represent(lend(model, 0.6))
+    torch.testing.assert_close(after_ND, before_ND + share_N[:, None] * mean_ND)
+    assert torch.equal(represent(model), before_ND)  # what lent a copy is as it was
+
+
+def test_what_is_read_borrows_too(model: SequenceModel) -> None:
+    """A history may name an item that nobody else has used."""
+    assert not model.read(torch.zeros(1, SPACE.slots).long(), torch.tensor([NEW])).any()
+    read_1D = lend(model).read(torch.zeros(1, SPACE.slots).long(), torch.tensor([NEW]))
+    assert all(part_1W.any() for part_1W in torch.split(read_1D, 16, dim=-1))
 
 
 def test_what_has_no_content_neither_borrows_nor_lends(model: SequenceModel) -> None:
-    borrow(model, table(), content(), without_the_new(), 0.75)
-    assert not model.seen[BARE]
-    assert not represent(model)[BARE].any()
-    assert model.seen[NEW]
+    lent = lend(model)
+    assert not lent.seen[BARE]
+    assert not represent(lent)[BARE].any()
+    assert lent.seen[NEW]
+    found = loans(content(), without_the_new())
+    assert found
+    assert not np.isin(found.near_NK, (NEW, BARE)).any()
 
 
-def test_without_any_content_nothing_changes(model: SequenceModel) -> None:
-    before = {name: weight.clone() for name, weight in model.state_dict().items()}
-    borrow(model, table(), np.zeros((ITEMS, 1), np.float32), without_the_new(), 0.75)
-    assert all(torch.equal(before[name], weight) for name, weight in model.state_dict().items())
+def test_shares_are_measured_on_who_wants_what_is_new(model: SequenceModel) -> None:
+    """Nobody who waits for the new item gets it, until it borrows."""
+    found = loans(content(), without_the_new())
+    assert found
+    validation = targets(histories().up_to(Part.VALIDATION), Part.VALIDATION)
+    waiting = np.flatnonzero(validation.target == NEW)
+    assert len(waiting)
+    held_out = validation.take(waiting)
+    tried = try_shares(model, table(), found, (0.0, 0.75), held_out, True)
+    assert tried[0.0] == 0 < tried[0.75]
+
+
+def test_without_content_there_is_nobody_to_borrow_from() -> None:
+    assert loans(np.zeros((ITEMS, 1), np.float32), without_the_new()) is None
 
 
 @pytest.mark.parametrize("exact", [True, False])

@@ -87,6 +87,15 @@ def test_an_item_nobody_bought_is_scored_by_its_content(made: Bundle, shop: Shop
     assert answer["fallback"] is None
 
 
+def test_what_goes_live_borrows_the_share_that_validation_chose(config: Path, made: Bundle) -> None:
+    chosen, live = (
+        json.loads((config.parent / "out" / stage / "fitted.json").read_text())
+        for stage in ("fit", "refit")
+    )
+    assert live["borrowing"] == chosen["borrowing"]
+    assert live["epochs"] == chosen["epochs"]
+
+
 def test_a_second_run_skips_everything(config: Path, made: Bundle) -> None:
     done = train("run", config)
     assert done.stderr.count("unchanged, skipped") == 8
