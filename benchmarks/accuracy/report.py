@@ -75,6 +75,11 @@ def _section(result: Results) -> str:
         parts += [f"Parts of the method, each taken away from {OURS} or exchanged:", ablation]
     if health := tables.health_table(result):
         parts += [f"Health of the semantic IDs of {OURS}, means over seeds:", health]
+    if borrowing := tables.borrowing_table(result):
+        parts += [
+            f"What rare and new items of {OURS} borrow; every seed takes its best:",
+            borrowing,
+        ]
     return "\n\n".join(parts)
 
 

@@ -30,6 +30,7 @@ class Measured:
     values: dict[str, Values]  # metric -> (U,)
     shown: dict[str, Interval]  # coverage and popularity, over seeds: mean, lowest, highest
     health: dict[str, float]  # of the semantic IDs, where the model looks at any
+    borrowing: dict[str, float]  # shares that could be borrowed -> validation NDCG@10
 
 
 @dataclass
@@ -124,10 +125,11 @@ def _measured(model: str, seeds: list[Finished]) -> Measured:
         each = [facts[metric] for _, facts in seeds]
         shown[metric] = Interval(float(np.mean(each)), min(each), max(each))
     minutes = float(np.mean([facts["minutes"] for _, facts in seeds]))
-    healths = [facts["health"] for _, facts in seeds if facts.get("health")]
-    health = (
-        {name: float(np.mean([of[name] for of in healths])) for name in healths[0]}
-        if healths
-        else {}
-    )
-    return Measured(model, len(seeds), minutes, values, shown, health)
+    health, borrowing = _means("health", seeds), _means("borrowing_tried", seeds)
+    return Measured(model, len(seeds), minutes, values, shown, health, borrowing)
+
+
+def _means(name: str, seeds: list[Finished]) -> dict[str, float]:
+    """Of a dictionary of figures in the facts, where it is there and not empty."""
+    found = [facts[name] for _, facts in seeds if facts.get(name)]
+    return {key: float(np.mean([of[key] for of in found])) for key in (found[0] if found else ())}

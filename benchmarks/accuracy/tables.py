@@ -94,6 +94,14 @@ def health_table(results: Results) -> str:
     return markdown(header, rows) + "\n" + markdown(["figure", "value"], others)
 
 
+def borrowing_table(results: Results) -> str:
+    """Validation by the share that rare and new items of ours borrow."""
+    found = results.models[OURS].borrowing if OURS in results.models else {}
+    header = ["share", *found]
+    row = ["validation NDCG@10", *(f"{value:.4f}" for value in found.values())]
+    return markdown(header, [row]) if found else ""
+
+
 def trials_table(trials: Iterable[Mapping[str, Any]]) -> str:
     """How much was spent on choosing each model's settings, on validation."""
     spent: dict[tuple[str, str], list[Mapping[str, Any]]] = {}

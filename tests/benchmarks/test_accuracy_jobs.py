@@ -65,7 +65,8 @@ def test_a_changed_setting_is_another_job(workshop: Workshop, config: RunConfig)
 
 
 def test_refit_takes_the_choices_of_strict(workshop: Workshop, config: RunConfig) -> None:
-    for model, choice in (("bbqrec", "epochs"), ("item-knn-decayed", "decay")):
+    chosen = (("bbqrec", "epochs"), ("bbqrec", "borrowing"), ("item-knn-decayed", "decay"))
+    for model, choice in chosen:
         strict, refit = (workshop.store.read(Job("shop", model, 1, p)) for p in ("strict", "refit"))
         assert strict is not None
         assert refit is not None
