@@ -42,10 +42,15 @@ ABLATIONS: dict[str, Settings] = {
     "bbqrec-without-quantizer-id": {"quantize.id_residual": False},
     "bbqrec-with-diversity": {"quantize.diversity": 0.1},
 }
-# What RecTools can be trained to its end with in an hour on one core, and our backbones likewise.
+# What RecTools can be trained to its end with in an hour or two, and our backbones likewise.
 _AS_RECTOOLS = "-as-rectools"
 CHECKS: dict[str, Settings] = {
-    name + _AS_RECTOOLS: {**settings, "fit.negatives": 256, "fit.max_history": 20}
+    name + _AS_RECTOOLS: {
+        **settings,
+        "fit.negatives": 256,
+        "fit.max_history": 20,
+        "fit.blocks": 1,
+    }
     for name, settings in BACKBONES.items()
 }
 LEARNED: dict[str, Settings] = {OURS: {}, **BACKBONES, **ABLATIONS, **CHECKS}

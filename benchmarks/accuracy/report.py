@@ -94,8 +94,8 @@ def _search(trials: Trials, found: list[Results]) -> str:
         "table uses; MovieLens-1M's earlier ones on seed 1, some over six epochs of twelve.",
         tables.trials_table(trials.all()),
         "A data set without trials of its own takes the settings of Beauty; ablations take those "
-        "of the whole, RecTools' models those of the backbone that they check, but 256 negatives "
-        "and histories of 20 items, with which its training ends within an hour or so: "
+        "of the whole, RecTools' models those of the backbone that they check, but one block, 256 "
+        "negatives and histories of 20 items, with which its training ends within an hour or two: "
         "`sasrec-ss-as-rectools` is our backbone under the same terms.",
     ]
     for dataset in datasets:
