@@ -9,7 +9,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from benchmarks.accuracy.models import ABLATIONS, BACKBONES, OURS, PEERS
-from benchmarks.accuracy.results import Results
+from benchmarks.accuracy.results import HEADLINE, Results
 from models.similarity import modality_pairs
 from training import outputs
 
@@ -28,7 +28,7 @@ def accuracy(results: list[Results], path: Path) -> None:
     figure, axes = _panels(len(results), columns=2, height=2.6)
     for axis, result in zip(axes, results, strict=False):
         names = [name for name in result.models if name not in ABLATIONS][::-1]
-        intervals = [result.bootstrap.mean(result.models[n].values["ndcg@10"]) for n in names]
+        intervals = [result.bootstrap.mean(result.models[n].values[HEADLINE]) for n in names]
         mean = np.array([interval.mean for interval in intervals])
         low, high = (np.array([getattr(i, side) for i in intervals]) for side in ("low", "high"))
         axis.barh(names, mean, xerr=[mean - low, high - mean], color=[_colour(n) for n in names])
@@ -42,8 +42,7 @@ def ablations(results: Results, path: Path) -> None:
     names = [name for name in ABLATIONS if name in results.models][::-1]
     if not names or OURS not in results.models:
         return
-    values = {name: model.values["ndcg@10"] for name, model in results.models.items()}
-    gains = [results.bootstrap.gain(values[n], values[OURS]) for n in names]
+    gains = [results.gain_on_same_seeds(name, OURS) for name in names]
     figure, (axis,) = _panels(1, columns=1, height=0.32 * len(names) + 1)
     mean = np.array([gain.mean for gain in gains])
     low, high = (np.array([getattr(g, side) for g in gains]) for side in ("low", "high"))

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.accuracy.models import COUNTED, LEARNED, PEERS
-from benchmarks.accuracy.statistics import Bootstrap, Interval, Values, accuracy
+from benchmarks.accuracy.statistics import UNKNOWN, Bootstrap, Interval, Values, accuracy
 from benchmarks.accuracy.store import Finished, Job, Protocol, Store
 from training import outputs
 from training.config import RunConfig
 from training.data.histories import Part, targets
 
 PROTOCOLS: tuple[Protocol, ...] = ("strict", "refit")
-SLICED = "ndcg@10"
+HEADLINE = "ndcg@10"
 COLD, TAIL = 0, 10  # interactions of the held-out item in the training part, at most
 SHORT, LONG = 5, 15  # items of the history
 
@@ -28,6 +28,7 @@ class Measured:
     seeds: int
     minutes: float  # CPU minutes a seed
     values: dict[str, Values]  # metric -> (U,)
+    by_seed: dict[int, Values]  # the headline metric of every seed
     shown: dict[str, Interval]  # coverage and popularity, over seeds: mean, lowest, highest
     health: dict[str, float]  # of the semantic IDs, where the model looks at any
     borrowing: dict[str, float]  # shares that could be borrowed -> validation NDCG@10
@@ -45,6 +46,20 @@ class Results:
     bootstrap: Bootstrap
     models: dict[str, Measured] = field(default_factory=dict)
 
+    def gain(self, name: str, other: str) -> Interval:
+        """Of one model over another in the headline metric, all seeds of each."""
+        ours, theirs = self.models[name].values[HEADLINE], self.models[other].values[HEADLINE]
+        return self.bootstrap.gain(ours, theirs)
+
+    def gain_on_same_seeds(self, name: str, other: str) -> Interval:
+        """Likewise, on the seeds that both have: an ablation of one seed is no match for three."""
+        ours, theirs = self.models[name].by_seed, self.models[other].by_seed
+        shared = sorted(ours.keys() & theirs.keys())
+        if not shared:
+            return UNKNOWN
+        means = (np.mean([of[seed] for seed in shared], axis=0) for of in (ours, theirs))
+        return self.bootstrap.gain(*means)
+
     def rows(self) -> Iterator[dict[str, Any]]:
         """As ``docs/benchmarks/accuracy.json`` has them; a slice is a metric of its own."""
         for measured in self.models.values():
@@ -53,9 +68,9 @@ class Results:
             for metric, interval in measured.shown.items():
                 yield self._row(measured, metric, interval)
             for name, chosen_U in self.slices.items():
-                interval = self.bootstrap.mean(measured.values[SLICED], chosen_U)
+                interval = self.bootstrap.mean(measured.values[HEADLINE], chosen_U)
                 if chosen_U.any():
-                    yield self._row(measured, f"{SLICED}[{name}]", interval)
+                    yield self._row(measured, f"{HEADLINE}[{name}]", interval)
 
     def _row(self, measured: Measured, metric: str, interval: Interval) -> dict[str, Any]:
         return {
@@ -96,7 +111,7 @@ def read(
     )
     for model in (*LEARNED, *PEERS, *COUNTED):
         kept = store.seeds(dataset, model, protocol).items()
-        if seeds := [done for job, done in kept if done.facts["recipe"] == recipe(job)]:
+        if seeds := {job.seed: done for job, done in kept if done.facts["recipe"] == recipe(job)}:
             found.models[model] = _measured(model, seeds)
     return found if found.models else None
 
@@ -115,18 +130,19 @@ def slices(
     }
 
 
-def _measured(model: str, seeds: list[Finished]) -> Measured:
-    each_seed = [accuracy(rank_U) for rank_U, _ in seeds]
+def _measured(model: str, done: dict[int, Finished]) -> Measured:
+    each_seed, seeds = [accuracy(rank_U) for rank_U, _ in done.values()], list(done.values())
     values: dict[str, Values] = {
         metric: np.mean([of[metric] for of in each_seed], axis=0) for metric in each_seed[0]
     }
+    by_seed = {seed: of[HEADLINE] for seed, of in zip(done, each_seed, strict=True)}
     shown = {}
     for metric in ("coverage@10", "popularity@10"):
         each = [facts[metric] for _, facts in seeds]
         shown[metric] = Interval(float(np.mean(each)), min(each), max(each))
     minutes = float(np.mean([facts["minutes"] for _, facts in seeds]))
     health, borrowing = _means("health", seeds), _means("borrowing_tried", seeds)
-    return Measured(model, len(seeds), minutes, values, shown, health, borrowing)
+    return Measured(model, len(seeds), minutes, values, by_seed, shown, health, borrowing)
 
 
 def _means(name: str, seeds: list[Finished]) -> dict[str, float]:

@@ -20,6 +20,9 @@ class Interval(NamedTuple):
     high: float
 
 
+UNKNOWN = Interval(float("nan"), float("nan"), float("nan"))
+
+
 class Bootstrap:
     """The same resampled users for every model: differences are paired."""
 
@@ -32,7 +35,7 @@ class Bootstrap:
         """Mean over the users, or those chosen; not a number where none is."""
         chosen_U = np.ones(len(values_U), np.bool_) if chosen_U is None else chosen_U
         if not chosen_U.any():
-            return Interval(float("nan"), float("nan"), float("nan"))
+            return UNKNOWN
         means_R = self._means(values_U, chosen_U)
         return Interval(float(values_U[chosen_U].mean()), *_edges(means_R))
 
@@ -44,7 +47,7 @@ class Bootstrap:
         everybody = np.ones(len(ours_U), np.bool_)
         theirs_R = self._means(theirs_U, everybody)
         if not theirs_R.all():
-            return Interval(float("nan"), float("nan"), float("nan"))
+            return UNKNOWN
         ratios_R = self._means(ours_U, everybody) / theirs_R - 1
         return Interval(float(ours_U.mean() / theirs_U.mean() - 1), *_edges(ratios_R))
 

@@ -6,11 +6,9 @@ from typing import Any
 
 from benchmarks.accuracy.models import ABLATIONS, BACKBONES, OURS, PEERS
 from benchmarks.accuracy.published import PUBLISHED
-from benchmarks.accuracy.results import SLICED, Results
+from benchmarks.accuracy.results import HEADLINE, Results
 from benchmarks.accuracy.statistics import CUTOFFS, Interval, verdict
 from benchmarks.accuracy.trials import Choice
-
-HEADLINE = "ndcg@10"
 
 
 def best_backbone(results: Results) -> str | None:
@@ -60,7 +58,7 @@ def slices_table(results: Results) -> str:
     rows = []
     for name, measured in results.models.items():
         if name not in ABLATIONS:
-            values_U = measured.values[SLICED]
+            values_U = measured.values[HEADLINE]
             rows.append([name, *(f"{values_U[chosen].mean():.4f}" for chosen in named.values())])
     return markdown(header, rows)
 
@@ -71,9 +69,9 @@ def ablation_table(results: Results) -> str:
     for name in ABLATIONS if OURS in results.models else ():
         if measured := results.models.get(name):
             interval = results.bootstrap.mean(measured.values[HEADLINE])
-            cells = [name, _interval(interval), *_against(results, name, OURS)]
-            rows.append([*cells, str(measured.seeds)])
-    header = ["model", "NDCG@10", f"against {OURS}", "", "seeds"]
+            gain = results.gain_on_same_seeds(name, OURS)
+            rows.append([name, _interval(interval), *_percent(gain), str(measured.seeds)])
+    header = ["model", "NDCG@10", f"against {OURS}, same seeds", "", "seeds"]
     return markdown(header, rows) if rows else ""
 
 
@@ -153,14 +151,14 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _against(results: Results, name: str, other: str) -> list[str]:
     """Gain of one model over another, in percent with its interval, and the verdict."""
-    if name == other or not {name, other} <= results.models.keys():
-        return ["", ""]
-    ours, theirs = (results.models[model].values[HEADLINE] for model in (name, other))
-    gain = results.bootstrap.gain(ours, theirs)
+    there = name != other and {name, other} <= results.models.keys()
+    return _percent(results.gain(name, other)) if there else ["", ""]
+
+
+def _percent(gain: Interval) -> list[str]:
     if math.isnan(gain.mean):
         return ["", ""]
-    percent = f"{gain.mean:+.1%} [{gain.low:+.1%}, {gain.high:+.1%}]"
-    return [percent, verdict(gain)]
+    return [f"{gain.mean:+.1%} [{gain.low:+.1%}, {gain.high:+.1%}]", verdict(gain)]
 
 
 def _mean(results: Results, name: str, metric: str) -> float:

@@ -96,6 +96,20 @@ def test_results_are_means_over_seeds_with_slices(workshop: Workshop, config: Ru
     assert all(f"| {name} |" in table for name in ("esasrec", "popularity", "**bbqrec**"))
 
 
+def test_an_ablation_is_compared_on_the_seeds_that_both_have(
+    workshop: Workshop, config: RunConfig
+) -> None:
+    found = read("shop", config, "strict", workshop.store, recipes(config, FEW_EPOCHS))
+    assert found is not None
+    ours, theirs = (found.models[name].by_seed for name in ("bbqrec", "esasrec"))
+    assert (sorted(ours), sorted(theirs)) == ([1], [1, 2])
+    gain = found.gain_on_same_seeds("bbqrec", "esasrec").mean
+    assert gain == pytest.approx(ours[1].mean() / theirs[1].mean() - 1)
+    assert gain != pytest.approx(found.gain("bbqrec", "esasrec").mean)
+    found.models["bbqrec"].by_seed = {3: ours[1]}
+    assert np.isnan(found.gain_on_same_seeds("bbqrec", "esasrec").mean)
+
+
 def test_results_of_other_settings_are_no_results(workshop: Workshop, config: RunConfig) -> None:
     """Nor are they mixed with those of the settings that are chosen now."""
     others = {**FEW_EPOCHS, "fit.dropout": 0.45}
