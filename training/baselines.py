@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models.types import FloatArray
 from training.data.batches import Windows, unroll
 from training.data.histories import EvaluationSet, Histories
-from training.evaluate import Ranker, metrics, rank
+from training.evaluate import Ranker, ndcg
 
 DECAYS = (0.5, 0.6, 0.7, 0.8, 0.9)
 
@@ -98,9 +98,4 @@ def choose_decay(
     filter_seen: bool,
 ) -> float:
     """The decay of DECAYS with the best NDCG@10 on validation."""
-
-    def ndcg(decay: float) -> float:
-        ranking = rank(make(decay), validation, catalogue_size, filter_seen, top=0)
-        return metrics(ranking, catalogue_size, (10,))["ndcg@10"]
-
-    return max(DECAYS, key=ndcg)
+    return max(DECAYS, key=lambda d: ndcg(make(d), validation, catalogue_size, filter_seen))

@@ -18,7 +18,7 @@ from models.semantic_id import SemanticIdTable
 from models.sequence import SequenceModel
 from models.types import FloatArray
 from training.data.histories import EvaluationSet, Histories
-from training.evaluate import SequenceRanker, metrics, rank
+from training.evaluate import SequenceRanker, ndcg
 
 NEIGHBOURS = 3
 _EXACT = 100_000  # items, beyond which neighbours are looked for in the nearest cells only
@@ -66,13 +66,11 @@ def try_shares(
     filter_seen: bool,
 ) -> dict[float, float]:
     """NDCG@10 on ``held_out`` with every share borrowed."""
-
-    def ndcg(share: float) -> float:
+    tried = {}
+    for share in shares:
         ranker = SequenceRanker(borrow(model, table, loans, share), table.codes_NS)
-        ranking = rank(ranker, held_out, len(table), filter_seen, top=0)
-        return metrics(ranking, len(table), (10,))["ndcg@10"]
-
-    return {share: ndcg(share) for share in shares}
+        tried[share] = ndcg(ranker, held_out, len(table), filter_seen)
+    return tried
 
 
 def neighbours(vectors_ND: FloatArray, lenders: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -87,6 +87,12 @@ def metrics(ranking: Ranking, catalogue_size: int, cutoffs: tuple[int, ...]) -> 
     return values
 
 
+def ndcg(ranker: Ranker, held_out: EvaluationSet, catalogue_size: int, filter_seen: bool) -> float:
+    """NDCG@10: what settings, decays and shares are chosen by."""
+    ranking = rank(ranker, held_out, catalogue_size, filter_seen, top=0)
+    return metrics(ranking, catalogue_size, (10,))["ndcg@10"]
+
+
 def _batches(held_out: EvaluationSet, catalogue_size: int) -> Iterator[NDArray[np.int64]]:
     """Users of like history length, so that little is padded, and few enough to hold scores."""
     order = np.argsort(held_out.length, kind="stable")

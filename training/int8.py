@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from training.data.histories import EvaluationSet
-from training.evaluate import metrics, rank
+from training.evaluate import ndcg
 from training.onnx_ranker import OnnxRanker
 
 WORST_COST = 0.005  # relative, of NDCG@10
@@ -48,5 +48,4 @@ def write_int8(source: Path, target: Path) -> None:
 def compare(fp32: OnnxRanker, int8: OnnxRanker, held_out: EvaluationSet) -> Int8:
     """NDCG@10 of both, full ranking, seen items left out."""
     size = len(fp32.vectors_ND)
-    found = (rank(ranker, held_out, size, True, 0) for ranker in (fp32, int8))
-    return Int8(*(metrics(ranking, size, (10,))["ndcg@10"] for ranking in found))
+    return Int8(*(ndcg(ranker, held_out, size, True) for ranker in (fp32, int8)))

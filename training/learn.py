@@ -113,8 +113,9 @@ def _borrowed(
     config: RunConfig,
 ) -> Fitted:
     """Let rare and new items borrow the share that is best on validation."""
-    content_ND = load_content(config.output / "encode", len(table))
-    found = loans(content_ND, histories) if any(shares) else None
+    if not any(shares):
+        return fitted
+    found = loans(load_content(config.output / "encode", len(table)), histories)
     if not found:
         return fitted
     seen = config.evaluate.filter_seen

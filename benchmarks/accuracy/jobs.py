@@ -127,9 +127,8 @@ def train(
     started = time.process_time()
     codes = codes_for(job, config, workshop.scratch)
     own_minutes = (time.process_time() - started) / 60  # of codes that no other job had learned
-    validation, epochs = _until(job, config, workshop.store)
     known = known_to(job.protocol, config)
-    shares = _shares(job, config, workshop.store)
+    validation, epochs, shares = _choices(job, config, workshop.store)
     fitted = learn_sequence(config, codes, known, directory, epochs, validation, shares)
     for checkpoint in directory.glob("*.ckpt"):
         checkpoint.unlink()
@@ -144,19 +143,15 @@ def train(
     }
 
 
-def _until(job: Job, config: RunConfig, store: Store) -> tuple[EvaluationSet | None, int]:
-    """What chooses the epoch, if anything does, and how many epochs there are at most."""
+def _choices(
+    job: Job, config: RunConfig, store: Store
+) -> tuple[EvaluationSet | None, int, Sequence[float]]:
+    """What chooses the epoch and the borrowed share, if anything does; epochs at most; shares."""
     if job.protocol == "refit":
-        return None, _strict_facts(job, store)["epochs"]
-    held_out = validation_set(config)
-    return held_out.sample(config.evaluate.validation_users, config.seed), config.fit.epochs
-
-
-def _shares(job: Job, config: RunConfig, store: Store) -> Sequence[float]:
-    """What items may borrow: refit takes what validation chose."""
-    if job.protocol == "strict":
-        return config.fit.borrowing
-    return (_strict_facts(job, store).get("borrowing", 0.0),)  # older results know of no borrowing
+        chosen = _strict_facts(job, store)  # older results know of no borrowing
+        return None, chosen["epochs"], (chosen.get("borrowing", 0.0),)
+    held_out = validation_set(config).sample(config.evaluate.validation_users, config.seed)
+    return held_out, config.fit.epochs, config.fit.borrowing
 
 
 def validation_set(config: RunConfig) -> EvaluationSet:
@@ -228,7 +223,7 @@ def _peer(
     job: Job, config: RunConfig, settings: Settings, workshop: Workshop
 ) -> tuple[Ranker, dict[str, Any]]:
     config = configured(job, config, settings)
-    validation, epochs = _until(job, config, workshop.store)
+    validation, epochs, _ = _choices(job, config, workshop.store)
     test = targets(outputs.data(config).histories, Part.TEST)
     return train_peer(
         "sasrec" if job.model == "rectools-sasrec" else "esasrec",

@@ -25,13 +25,17 @@ class Measured:
     """One model on one data set and protocol: means over its seeds."""
 
     model: str
-    seeds: int
     minutes: float  # CPU minutes a seed
     values: dict[str, Values]  # metric -> (U,)
     by_seed: dict[int, Values]  # the headline metric of every seed
     shown: dict[str, Interval]  # coverage and popularity, over seeds: mean, lowest, highest
     health: dict[str, float]  # of the semantic IDs, where the model looks at any
     borrowing: dict[str, float]  # shares that could be borrowed -> validation NDCG@10
+
+    @property
+    def seeds(self) -> int:
+        """How many there are."""
+        return len(self.by_seed)
 
 
 @dataclass
@@ -142,7 +146,7 @@ def _measured(model: str, done: dict[int, Finished]) -> Measured:
         shown[metric] = Interval(float(np.mean(each)), min(each), max(each))
     minutes = float(np.mean([facts["minutes"] for _, facts in seeds]))
     health, borrowing = _means("health", seeds), _means("borrowing_tried", seeds)
-    return Measured(model, len(seeds), minutes, values, by_seed, shown, health, borrowing)
+    return Measured(model, minutes, values, by_seed, shown, health, borrowing)
 
 
 def _means(name: str, seeds: list[Finished]) -> dict[str, float]:

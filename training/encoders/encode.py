@@ -18,7 +18,7 @@ from training.encoders.cache import VectorCache
 from training.encoders.contents import Contents, Pictures, Reject, Texts
 from training.encoders.embed import embed
 from training.encoders.embeddings import ItemEmbeddings, file_of
-from training.encoders.interface import Content, Encoder
+from training.encoders.interface import Content, Encoder, unit
 from training.encoders.vectors import read_vectors
 from training.encoders.words import item_words
 
@@ -98,10 +98,7 @@ def load_embeddings(directory: Path) -> dict[Modality, ItemEmbeddings]:
 
 def load_content(directory: Path, items: int) -> FloatArray:
     """(N, D): each modality's vectors at unit length, one after another; zero where missing."""
-    units = [
-        e.vectors_ND / np.maximum(np.linalg.norm(e.vectors_ND, axis=1, keepdims=True), 1e-12)
-        for e in load_embeddings(directory).values()
-    ]
+    units = [unit(embedding.vectors_ND) for embedding in load_embeddings(directory).values()]
     return np.concatenate(units or [np.zeros((items, 1), np.float32)], axis=1)
 
 
