@@ -80,13 +80,14 @@ def _made_by(directory: Path, recipe: str) -> bool:
     return mark.exists() and mark.read_text(encoding="utf-8") == recipe
 
 
-def left_by(job: Job, workshop: Workshop) -> Path | None:
-    """The folder with the weights and curves of the training whose result is kept, if it is here.
+def left_by(job: Job, recipe: str, workshop: Workshop) -> Path | None:
+    """The folder with the weights and curves of a finished training, if that was made here.
 
-    A later trial with other settings may have taken its place; what it left is not the table's.
+    ``recipe`` says which: one of other settings may have left a result, or taken the folder.
     """
     done, directory = workshop.store.read(job), folder(workshop.scratch, job)
-    return directory if done and _made_by(directory, done.facts["recipe"]) else None
+    finished = done is not None and done.facts["recipe"] == recipe
+    return directory if finished and _made_by(directory, recipe) else None
 
 
 def run_both(

@@ -8,8 +8,8 @@ import typer
 from benchmarks.accuracy import jobs, plots, results, tables, work
 from benchmarks.accuracy.jobs import Workshop
 from benchmarks.accuracy.models import BACKBONES, OURS
-from benchmarks.accuracy.results import PROTOCOLS, Results
-from benchmarks.accuracy.store import Job, Store
+from benchmarks.accuracy.results import PROTOCOLS, Recipe, Results
+from benchmarks.accuracy.store import Job
 from benchmarks.accuracy.trials import SPACE, Trials
 from models import bundle
 
@@ -33,7 +33,19 @@ def write(workshop: Workshop = work.WORKSHOP, to: Path = work.DOCS) -> None:
     """Write ``accuracy.md``, ``accuracy.json`` and the plots of what is there so far."""
     to.mkdir(parents=True, exist_ok=True)
     trials = Trials(work.TRIALS)
-    found = _read(workshop.store, trials)
+    configs = {dataset: work.configuration(dataset) for dataset in workshop.store.datasets()}
+
+    def recipe(job: Job) -> str:
+        """What the table shows is of the settings that are chosen now."""
+        settings = trials.choose(job.dataset, job.model).settings
+        return jobs.recipe(job, configs[job.dataset], settings)
+
+    every = (
+        results.read(dataset, config, protocol, workshop.store, recipe)
+        for dataset, config in configs.items()
+        for protocol in PROTOCOLS
+    )
+    found = [result for result in every if result]
     if not found:
         work.console.print("nothing is finished yet, so there is nothing to report")
         return
@@ -42,21 +54,10 @@ def write(workshop: Workshop = work.WORKSHOP, to: Path = work.DOCS) -> None:
     (to / "accuracy.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
     sections = (_section(result) for result in found)
     text = [_HEAD, tables.summary_table(found), *sections, _search(trials, found)]
-    pictures = _draw(found, workshop, to)
+    pictures = _draw(found, recipe, workshop, to)
     text += ["## Plots\n", *(f"![{name}]({name})\n" for name in pictures)]
     (to / "accuracy.md").write_text("\n".join(text), encoding="utf-8")
     work.console.print(f"wrote {to}/accuracy.md, accuracy.json and {len(pictures)} plots")
-
-
-def _read(store: Store, trials: Trials) -> list[Results]:
-    configs = {dataset: work.configuration(dataset) for dataset in store.datasets()}
-
-    def recipe(job: Job) -> str:
-        settings = trials.choose(job.dataset, job.model).settings
-        return jobs.recipe(job, configs[job.dataset], settings)
-
-    every = (results.read(d, c, p, store, recipe) for d, c in configs.items() for p in PROTOCOLS)
-    return [result for result in every if result]
 
 
 def _section(result: Results) -> str:
@@ -104,25 +105,25 @@ def _search(trials: Trials, found: list[Results]) -> str:
     return "\n\n".join(parts)
 
 
-def _draw(found: list[Results], workshop: Workshop, to: Path) -> list[str]:
+def _draw(found: list[Results], recipe: Recipe, workshop: Workshop, to: Path) -> list[str]:
     plots.accuracy(found, to / "accuracy.png")
     for result in found:
         job = Job(result.dataset, OURS, 1, "strict")
         if result.protocol == "strict":
             plots.ablations(result, to / f"ablations-{job.dataset}.png")
-            draw_model(job, workshop, to)
+            draw_model(job, recipe, workshop, to)
     return sorted(path.name for kind in plots.KINDS for path in to.glob(f"{kind}*.png"))
 
 
-def draw_model(job: Job, workshop: Workshop, to: Path) -> list[Path]:
+def draw_model(job: Job, recipe: Recipe, workshop: Workshop, to: Path) -> list[Path]:
     """Draw one trained model; its weights, codes and curves lie only where it was trained."""
     drawn = [to / f"{kind}-{job.dataset}.png" for kind in plots.OF_A_MODEL]
-    done, directory = workshop.store.read(job), jobs.left_by(job, workshop)
+    done, directory = workshop.store.read(job), jobs.left_by(job, recipe(job), workshop)
     if done and directory:
         codes = workshop.scratch / done.facts["codes"]
         for path in drawn:
             path.unlink(missing_ok=True)
-        plots.curves(job.dataset, _curves(job.dataset, workshop), drawn[0])
+        plots.curves(job.dataset, _curves(job.dataset, recipe, workshop), drawn[0])
         if done.facts["health"]:  # else it looks at no codes
             plots.bucket_bias(directory / bundle.FILES.WEIGHTS, codes, drawn[1])
             plots.code_usage(codes, drawn[2])
@@ -130,13 +131,12 @@ def draw_model(job: Job, workshop: Workshop, to: Path) -> list[Path]:
     return [path for path in drawn if path.exists()]
 
 
-def _curves(dataset: str, workshop: Workshop) -> dict[str, list[Path]]:
+def _curves(dataset: str, recipe: Recipe, workshop: Workshop) -> dict[str, list[Path]]:
     """Training curves of the models whose epochs are chosen on validation, a file a seed."""
     found: dict[str, list[Path]] = {}
     for model in (OURS, *BACKBONES):
-        folders = sorted(workshop.scratch.glob(f"{dataset}/{model}/seed-*"))
-        seeds = [int(folder.name.removeprefix("seed-")) for folder in folders]
-        left = [jobs.left_by(Job(dataset, model, n, "strict"), workshop) for n in seeds]
+        trained = sorted(workshop.store.seeds(dataset, model, "strict"))
+        left = [jobs.left_by(job, recipe(job), workshop) for job in trained]
         found[model] = [f for d in left if d for f in sorted(d.glob("curves/*/metrics.csv"))]
     return found
 

@@ -118,30 +118,39 @@ def test_results_of_other_settings_are_no_results(workshop: Workshop, config: Ru
     assert set(found.models) == {"item-knn-decayed", "popularity"}  # those have none
 
 
-def test_plots_are_drawn_from_what_a_job_left(workshop: Workshop, tmp_path: Path) -> None:
-    assert workshop.store.read(Job("shop", "bbqrec", 1, "strict")) is not None
-    drawn = report.draw_model(Job("shop", "bbqrec", 1, "strict"), workshop, tmp_path)
+def test_plots_are_drawn_from_what_a_job_left(
+    workshop: Workshop, config: RunConfig, tmp_path: Path
+) -> None:
+    job = Job("shop", "bbqrec", 1, "strict")
+    drawn = report.draw_model(job, recipes(config, FEW_EPOCHS), workshop, tmp_path)
     assert {path.name for path in drawn} == {path.name for path in tmp_path.glob("*.png")}
     assert len(drawn) == 4
     assert all(path.stat().st_size > 5_000 for path in drawn)
 
 
-def test_of_a_model_without_codes_only_curves_are_drawn(workshop: Workshop, tmp_path: Path) -> None:
+def test_of_a_model_without_codes_only_curves_are_drawn(
+    workshop: Workshop, config: RunConfig, tmp_path: Path
+) -> None:
     """And what an earlier one with codes left there is gone."""
     stale = tmp_path / "code-usage-shop.png"
     stale.touch()
-    drawn = report.draw_model(Job("shop", "esasrec", 1, "strict"), workshop, tmp_path)
+    job = Job("shop", "esasrec", 1, "strict")
+    drawn = report.draw_model(job, recipes(config, FEW_EPOCHS), workshop, tmp_path)
     assert [path.name for path in drawn] == ["curves-shop.png"]
     assert not stale.exists()
 
 
-def test_nothing_is_drawn_from_another_training(workshop: Workshop, tmp_path: Path) -> None:
-    """What a trial with other settings left in a job's folder is not what the table shows."""
+def test_nothing_is_drawn_from_another_training(
+    workshop: Workshop, config: RunConfig, tmp_path: Path
+) -> None:
+    """Not from what a trial with other settings left, in a job's folder or among the results."""
     job = Job("shop", "bbqrec", 1, "strict")
-    other = Workshop(Store(tmp_path / "results"), workshop.scratch)
+    now, others = (recipes(config, s) for s in (FEW_EPOCHS, {**FEW_EPOCHS, "fit.dropout": 0.45}))
+    assert jobs.left_by(job, now(job), workshop) == jobs.folder(workshop.scratch, job)
+    assert jobs.left_by(job, others(job), workshop) is None
+    assert report.draw_model(job, others, workshop, tmp_path) == []
     done = workshop.store.read(job)
     assert done is not None
-    other.store.write(job, done.rank_U.astype(np.int64), done.facts | {"recipe": "another"})
-    assert jobs.left_by(job, workshop) == jobs.folder(workshop.scratch, job)
-    assert jobs.left_by(job, other) is None
-    assert report.draw_model(job, other, tmp_path) == []
+    retried = Workshop(Store(tmp_path / "results"), workshop.scratch)
+    retried.store.write(job, done.rank_U.astype(np.int64), done.facts | {"recipe": others(job)})
+    assert jobs.left_by(job, others(job), retried) is None  # the folder is another's
