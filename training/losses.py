@@ -46,12 +46,14 @@ def sampled_softmax(
 
     Negatives are uniform, so their log-q correction is one constant: log(N / C), the share of the
     partition function that they stand for. Float32 whatever surrounds it: a softmax over thousands
-    of items is not for bfloat16.
+    of items is not for bfloat16. Only the products of its gradient are, under autocast.
     """
-    correction = math.log(catalogue_size / len(drawn_CD))
-    with torch.autocast(user_JD.device.type, enabled=False):
+    correction, device = math.log(catalogue_size / len(drawn_CD)), user_JD.device.type
+    mixed = torch.is_autocast_enabled(device)
+    products = torch.get_autocast_dtype(device) if mixed else torch.float32
+    with torch.autocast(device, enabled=False):
         loss: Tensor = _SampledSoftmax.apply(
-            user_JD.float(), own_JD.float(), drawn_CD.float(), *hits, correction
+            user_JD.float(), own_JD.float(), drawn_CD.float(), *hits, correction, products
         )  # type: ignore[no-untyped-call]
     return loss
 
@@ -68,6 +70,7 @@ class _SampledSoftmax(torch.autograd.Function):
         row_H: Tensor,
         column_H: Tensor,
         correction: float,
+        products: torch.dtype,
     ) -> Tensor:
         own_J = (user_JD * own_JD).sum(-1)
         weight_JC = user_JD @ drawn_CD.T
@@ -76,20 +79,19 @@ class _SampledSoftmax(torch.autograd.Function):
         weight_JC.sub_((top_J - correction)[:, None]).exp_()
         own_weight_J = (own_J - top_J).exp()
         total_J = weight_JC.sum(1) + own_weight_J
-        ctx.save_for_backward(user_JD, own_JD, drawn_CD, weight_JC, total_J, own_weight_J / total_J)
+        kept = user_JD, own_JD, drawn_CD, weight_JC.to(products), total_J, own_weight_J / total_J
+        ctx.save_for_backward(*kept)
         return (total_J.log() + top_J - own_J).mean()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         user_JD, own_JD, drawn_CD, weight_JC, total_J, own_share_J = ctx.saved_tensors
-        each = gradients[0] / len(user_JD)
+        each, products = gradients[0] / len(user_JD), weight_JC.dtype
         scale_J1 = (each / total_J)[:, None]
         own_J1 = (each * (own_share_J - 1))[:, None]
         return (
-            (weight_JC @ drawn_CD) * scale_J1 + own_J1 * own_JD,
+            (weight_JC @ drawn_CD.to(products)) * scale_J1 + own_J1 * own_JD,
             own_J1 * user_JD,
-            weight_JC.T @ (user_JD * scale_J1),
-            None,
-            None,
-            None,
+            (weight_JC.T @ (user_JD * scale_J1).to(products)).float(),
+            *(None,) * 4,
         )
