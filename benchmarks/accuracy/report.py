@@ -92,7 +92,9 @@ def _search(trials: Trials, found: list[Results]) -> str:
         f"The search covers {len(SPACE)} settings, the same for every learned model; beside it "
         "stand the trials of development, in which towers, losses and averaging were chosen. Every "
         "one is in `accuracy-trials.jsonl`, judged by validation alone, on seed 1000, which no "
-        "table uses; MovieLens-1M's earlier ones on seed 1, some over six epochs of twelve.",
+        "table uses; MovieLens-1M's earlier ones on seed 1, some over six epochs, most over "
+        "twelve. The last of it, over sixteen, sum towers that were trained apart: no loss joins "
+        "them.",
         tables.trials_table(trials.all()),
         "A data set without trials of its own takes the settings of Beauty; ablations take those "
         "of the whole, RecTools' models those of the backbone that they check, but one block, 256 "
