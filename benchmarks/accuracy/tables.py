@@ -20,7 +20,7 @@ def best_backbone(results: Results) -> str | None:
 def main_table(results: Results) -> str:
     """Every model but the ablations, with intervals, and how it stands against ours."""
     header = ["model", "NDCG@10", "Recall@10", "coverage@10", "popularity@10"]
-    header += [f"{OURS} against it", "", "seeds", "CPU min"]
+    header += [f"{OURS} against it", "verdict", "seeds", "CPU min"]
     rows = []
     for name, measured in results.models.items():
         if name in ABLATIONS:
@@ -71,7 +71,7 @@ def ablation_table(results: Results) -> str:
             interval = results.bootstrap.mean(measured.values[HEADLINE])
             gain = results.gain_on_same_seeds(name, OURS)
             rows.append([name, _interval(interval), *_percent(gain), str(measured.seeds)])
-    header = ["model", "NDCG@10", f"against {OURS}, same seeds", "", "seeds"]
+    header = ["model", "NDCG@10", f"against {OURS}, same seeds", "verdict", "seeds"]
     return markdown(header, rows) if rows else ""
 
 
@@ -125,10 +125,10 @@ def summary_table(found: Iterable[Results]) -> str:
         if best and OURS in results.models:
             ours, theirs = (f"{_mean(results, name, HEADLINE):.4f}" for name in (OURS, best))
             gain = _against(results, OURS, best)
-            seeds = str(results.models[OURS].seeds)
+            seeds = ", ".join(str(results.models[name].seeds) for name in (OURS, best))
             rows.append([results.dataset, results.protocol, ours, best, theirs, *gain, seeds])
     header = ["data set", "protocol", f"{OURS} NDCG@10", "best backbone", "its NDCG@10", "gain"]
-    return markdown([*header, "", "seeds"], rows)
+    return markdown([*header, "verdict", "seeds of each"], rows)
 
 
 def settings_table(choices: dict[str, Choice]) -> str:
