@@ -2,22 +2,21 @@
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy.models import ABLATIONS
+from benchmarks.accuracy.results import PROTOCOLS
+from benchmarks.accuracy.tables import markdown
+from benchmarks.accuracy.work import DOCS, ROOT
 
-ROOT = Path(__file__).parents[1]
-BENCHMARKS = ROOT / "docs/benchmarks"
 START, END = "<!-- results -->", "<!-- end of results -->"
 DETAILS = "<details><summary>Every model, NDCG@10 and Recall@10</summary>"
 METRICS = ("ndcg@10", "recall@10")
-PROTOCOLS = ("strict", "refit")
 
 
 def main() -> None:
     """The gains, as the report's first table has them, and every model's figures beneath."""
-    report = (BENCHMARKS / "accuracy.md").read_text(encoding="utf-8")
+    report = (DOCS / "accuracy.md").read_text(encoding="utf-8")
     gains = report[report.index("\n|") : report.index("\n## ")].strip()
     readme = ROOT / "README.md"
     results = "\n\n".join([START, gains, DETAILS, _every_model(), "</details>", END])
@@ -28,7 +27,7 @@ def main() -> None:
 
 def _every_model() -> str:
     """One row a data set and model, one column a protocol and metric; the best in bold."""
-    rows = json.loads((BENCHMARKS / "accuracy.json").read_text(encoding="utf-8"))
+    rows = json.loads((DOCS / "accuracy.json").read_text(encoding="utf-8"))
     found = {
         (r["dataset"], r["model"], r["protocol"], r["metric"]): r
         for r in rows
@@ -36,12 +35,12 @@ def _every_model() -> str:
     }
     columns = [(protocol, metric) for protocol in PROTOCOLS for metric in METRICS]
     header = ["data set", "model", "seeds", *(f"{p} {m}" for p, m in columns)]
-    lines = [header, ["---"] * len(header)]
+    lines = []
     for dataset, model in dict.fromkeys(key[:2] for key in found):
         cells = [_cell(found, dataset, model, *column) for column in columns]
         seeds = str(found[dataset, model, "strict", METRICS[0]]["seeds"])
         lines.append([dataset, model, seeds, *cells])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown(header, lines).strip()
 
 
 def _cell(found: dict[Any, dict[str, Any]], dataset: str, model: str, *column: str) -> str:
