@@ -10,7 +10,7 @@ from benchmarks.accuracy.jobs import Workshop
 from benchmarks.accuracy.models import BACKBONES, OURS
 from benchmarks.accuracy.results import PROTOCOLS, Recipe, Results
 from benchmarks.accuracy.store import Job
-from benchmarks.accuracy.trials import SPACE, Trials
+from benchmarks.accuracy.trials import LADDERS, Trials
 from models import bundle
 
 _HEAD = """# Accuracy
@@ -89,12 +89,12 @@ def _search(trials: Trials, found: list[Results]) -> str:
     learned = (OURS, *BACKBONES)
     parts = [
         "## Settings",
-        f"The search covers {len(SPACE)} settings, the same for every learned model; beside it "
-        "stand the trials of development, in which towers, losses and averaging were chosen. Every "
-        "one is in `accuracy-trials.jsonl`, judged by validation alone, on seed 1000, which no "
-        "table uses; MovieLens-1M's earlier ones on seed 1, some over six epochs, most over "
-        "twelve. The last of it, over sixteen, sum towers that were trained apart: no loss joins "
-        "them.",
+        "The search changes one setting of a model's best at a time, the same settings for every "
+        f"learned model: {', '.join(name.removeprefix('fit.') for name in LADDERS)}. The trials of "
+        "development count too, in which towers, losses and averaging were chosen. Every one is in "
+        "`accuracy-trials.jsonl`, judged by validation alone, on seed 1000, which no table uses; "
+        "MovieLens-1M's earlier ones on seed 1, some over six epochs, most over twelve. Later ones "
+        "of bbqrec there sum towers that were trained apart: no loss joins them.",
         tables.trials_table(trials.all()),
         "A data set without trials of its own takes the settings of Beauty; ablations take those "
         "of the whole, RecTools' models those of the backbone that they check, but one block, 256 "

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 import time
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,9 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.accuracy import jobs, models, work
-from benchmarks.accuracy.models import BACKBONES, OURS, Settings
+from benchmarks.accuracy.models import BACKBONES, LEARNED, OURS, Settings, configured
 from benchmarks.accuracy.store import Job
-from benchmarks.accuracy.trials import SPACE, Trials
+from benchmarks.accuracy.trials import Trials
 from training.config import RunConfig
 
 SEED = 1000  # none of the table's
@@ -23,19 +24,32 @@ def main(
     names: Annotated[str, typer.Option("--models", help="Comma-separated.")] = ",".join(
         [OURS, *BACKBONES]
     ),
+    budget: Annotated[int, typer.Option(min=1, help="Trials of each model.")] = 20,
     workers: int = 2,
 ) -> None:
-    """Try every setting of the search space that has not been tried."""
+    """Change one setting of each model's best at a time, until every model had its trials."""
     config, trials = work.configuration(dataset), Trials(work.TRIALS)
-    tasks = [
-        (f"{model} {dict(settings)}", partial(trial, dataset, model, settings, config))
-        for settings in SPACE
-        for model in models.named(names)
-        if not trials.has(dataset, model, settings)
-    ]
-    for name, found in work.run_all(tasks, workers, f"trials on {dataset}"):
-        trials.add(found)
-        work.console.print(f"{name}: {found['validation_ndcg@10']:.4f}", highlight=False)
+    while tasks := _round(dataset, models.named(names), config, trials, budget):
+        made = len(trials.all())
+        for name, found in work.run_all(tasks, workers, f"trials on {dataset}"):
+            trials.add(found)
+            work.console.print(f"{name}: {found['validation_ndcg@10']:.4f}", highlight=False)
+        if len(trials.all()) == made:
+            raise typer.Exit(1)  # all of them failed, and would again
+
+
+def _round(
+    dataset: str, names: Iterable[str], config: RunConfig, trials: Trials, budget: int
+) -> list[tuple[str, Callable[[], dict[str, Any]]]]:
+    """The next trial of each model that has any left."""
+    tasks: list[tuple[str, Callable[[], dict[str, Any]]]] = []
+    for model in names:
+        configure = partial(configured, config, LEARNED[model])
+        settings = trials.next(dataset, model, configure)
+        if settings is not None and trials.count(dataset, model) < budget:
+            task = partial(trial, dataset, model, settings, config)
+            tasks.append((f"{model} {dict(settings)}", task))
+    return tasks
 
 
 def trial(dataset: str, model: str, settings: Settings, config: RunConfig) -> dict[str, Any]:

@@ -1,15 +1,26 @@
 """Hyper-parameter trials: every one is kept, so that each model's search budget can be seen."""
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.accuracy.models import Settings, tuned_as
+from training.config import RunConfig
 
-# The same for every learned model: equal budgets.
-SPACE: tuple[Settings, ...] = tuple(
-    {"fit.width": width, "fit.dropout": dropout} for width in (64, 128) for dropout in (0.3, 0.5)
-)
+# Where a search may go, the most promising first; the same for every learned model.
+LADDERS: dict[str, tuple[float, ...]] = {
+    "fit.learning_rate": (2.5e-4, 5e-4, 1e-3, 2e-3),
+    "fit.dropout": (0.1, 0.2, 0.3, 0.4, 0.5),
+    "fit.blocks": (1, 2, 3),
+    "fit.negatives": (256, 512, 1024, 2048),
+    "fit.id_dropout": (0.0, 0.1, 0.2),
+    "fit.batch_tokens": (1024, 2048, 4096),
+    "fit.heads": (1, 2, 4),
+    "fit.averaging": (0.99, 0.998, 0.9995),
+    "fit.width": (32, 64, 128),
+    "fit.weight_decay": (0.0, 0.01),
+}
 FALLBACK = "beauty"  # a data set without a search of its own takes the settings found here
 
 
@@ -32,9 +43,19 @@ class Trials:
             return []
         return [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
 
-    def has(self, dataset: str, model: str, settings: Settings) -> bool:
-        """Whether this trial was made."""
-        return any(trial["settings"] == settings for trial in self._of(dataset, model))
+    def next(
+        self, dataset: str, model: str, configure: Callable[[Settings], RunConfig]
+    ) -> Settings | None:
+        """The first step up or down a ladder from the best settings that was not tried yet."""
+        made = self._of(dataset, model)
+        best = self.choose(dataset, model).settings
+        tried = [configure(trial["settings"]) for trial in made]
+        steps = _steps(best, configure(best)) if made else iter([best])
+        return next((step for step in steps if configure(step) not in tried), None)
+
+    def count(self, dataset: str, model: str) -> int:
+        """How many a model had."""
+        return len(self._of(dataset, model))
 
     def add(self, trial: dict[str, Any]) -> None:
         """Keep one more."""
@@ -52,3 +73,12 @@ class Trials:
 
     def _of(self, dataset: str, model: str) -> list[dict[str, Any]]:
         return [t for t in self.all() if (t["dataset"], t["model"]) == (dataset, model)]
+
+
+def _steps(settings: Settings, config: RunConfig) -> Iterator[Settings]:
+    for name, ladder in LADDERS.items():
+        section, setting = name.split(".")
+        now = getattr(getattr(config, section), setting)
+        below = [value for value in ladder if value < now]
+        above = [value for value in ladder if value > now]
+        yield from ({**settings, name: value} for value in (*below[-1:], *above[:1]))

@@ -1,9 +1,10 @@
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.accuracy.models import LEARNED, configured, named, tuned_as
+from benchmarks.accuracy.models import LEARNED, Settings, configured, named, tuned_as
 from benchmarks.accuracy.results import slices
 from benchmarks.accuracy.statistics import Bootstrap, Interval, accuracy, verdict
 from benchmarks.accuracy.store import TOP, Job, Store
@@ -94,3 +95,23 @@ def test_settings_come_from_validation_and_an_ablation_has_those_of_the_whole(
     assert trials.choose("beauty", "bbqrec-without-words").settings == {"fit.dropout": 0.5}
     assert trials.choose("toys", "bbqrec").searched_on == "beauty"
     assert tuned_as("rectools-esasrec") == "esasrec"
+
+
+def test_the_search_takes_one_step_from_the_best_and_none_twice(tmp_path: Path) -> None:
+    trials = Trials(tmp_path / "trials.jsonl")
+    configure = partial(configured, CONFIG)
+
+    def add(settings: Settings, value: float) -> None:
+        fields = {"dataset": "d", "model": "m", "settings": settings}
+        trials.add(fields | {"validation_ndcg@10": value})
+
+    assert trials.next("d", "m", configure) == {}  # the configuration as it stands comes first
+    add({}, 0.05)
+    first = trials.next("d", "m", configure)
+    assert first == {"fit.learning_rate": 5e-4}
+    add(first, 0.04)  # worse: the next step starts where this one did
+    second = trials.next("d", "m", configure)
+    assert second == {"fit.learning_rate": 2e-3}
+    add(second, 0.06)  # better: steps start here, and 1e-3, the default, was tried already
+    assert trials.next("d", "m", configure) == {"fit.learning_rate": 2e-3, "fit.dropout": 0.1}
+    assert trials.count("d", "m") == 3
