@@ -10,9 +10,9 @@ from training.config import RunConfig
 
 # Where a search may go, the most promising first; the same for every learned model.
 LADDERS: dict[str, tuple[float, ...]] = {
+    "fit.blocks": (1, 2, 3, 4),
     "fit.learning_rate": (2.5e-4, 5e-4, 1e-3, 2e-3),
     "fit.dropout": (0.1, 0.2, 0.3, 0.4, 0.5),
-    "fit.blocks": (1, 2, 3),
     "fit.negatives": (256, 512, 1024, 2048),
     "fit.id_dropout": (0.0, 0.1, 0.2),
     "fit.batch_tokens": (1024, 2048, 4096),
@@ -81,4 +81,4 @@ def _steps(settings: Settings, config: RunConfig) -> Iterator[Settings]:
         now = getattr(getattr(config, section), setting)
         below = [value for value in ladder if value < now]
         above = [value for value in ladder if value > now]
-        yield from ({**settings, name: value} for value in (*below[-1:], *above[:1]))
+        yield from ({**settings, name: value} for value in (*above[:1], *below[-1:]))

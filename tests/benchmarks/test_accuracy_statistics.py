@@ -108,10 +108,10 @@ def test_the_search_takes_one_step_from_the_best_and_none_twice(tmp_path: Path) 
     assert trials.next("d", "m", configure) == {}  # the configuration as it stands comes first
     add({}, 0.05)
     first = trials.next("d", "m", configure)
-    assert first == {"fit.learning_rate": 5e-4}
+    assert first == {"fit.blocks": 3}
     add(first, 0.04)  # worse: the next step starts where this one did
     second = trials.next("d", "m", configure)
-    assert second == {"fit.learning_rate": 2e-3}
-    add(second, 0.06)  # better: steps start here, and 1e-3, the default, was tried already
-    assert trials.next("d", "m", configure) == {"fit.learning_rate": 2e-3, "fit.dropout": 0.1}
+    assert second == {"fit.blocks": 1}
+    add(second, 0.06)  # better: steps start here, and 2, the default, was tried already
+    assert trials.next("d", "m", configure) == {"fit.blocks": 1, "fit.learning_rate": 2e-3}
     assert trials.count("d", "m") == 3
