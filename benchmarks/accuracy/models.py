@@ -42,7 +42,8 @@ ABLATIONS: dict[str, Settings] = {
     "bbqrec-without-quantizer-id": {"quantize.id_residual": False},
     "bbqrec-with-diversity": {"quantize.diversity": 0.1},
 }
-# What RecTools can be trained to its end with in an hour or two, and our backbones likewise.
+# What RecTools can be trained to its end with in an hour or two, and our backbones likewise. Both
+# sides are as configured: a check of the code needs equal settings, not the best ones.
 _AS_RECTOOLS = "-as-rectools"
 CHECKS: dict[str, Settings] = {
     name + _AS_RECTOOLS: {
@@ -80,7 +81,7 @@ def revision(model: str) -> int:
 
 def tuned_as(model: str) -> str:
     """Whose search a model's settings come from: an ablation takes those of the whole."""
-    return OURS if model in ABLATIONS else PEERS.get(model, model).removesuffix(_AS_RECTOOLS)
+    return OURS if model in ABLATIONS else model
 
 
 def named(names: str) -> tuple[str, ...]:

@@ -97,9 +97,9 @@ def _search(trials: Trials, found: list[Results]) -> str:
         "of bbqrec there sum towers that were trained apart: no loss joins them.",
         tables.trials_table(trials.all()),
         "A data set without trials of its own takes the settings of Beauty; ablations take those "
-        "of the whole, RecTools' models those of the backbone that they check, but one block, 256 "
-        "negatives and histories of 20 items, with which its training ends within an hour or two: "
-        "`sasrec-ss-as-rectools` is our backbone under the same terms.",
+        "of the whole. RecTools' models are not searched: they and our backbones "
+        "(`sasrec-ss-as-rectools`) run as configured, but with one block, 256 negatives and "
+        "histories of 20 items, with which RecTools' training ends within an hour or two.",
     ]
     for dataset in datasets:
         choices = {model: trials.choose(dataset, model) for model in learned}
