@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.accuracy import jobs, models, work
-from benchmarks.accuracy.models import BACKBONES, LEARNED, OURS, Settings, configured
+from benchmarks.accuracy.models import BACKBONES, OURS, Settings
 from benchmarks.accuracy.store import Job
 from benchmarks.accuracy.trials import Trials
 from training.config import RunConfig
@@ -44,7 +44,7 @@ def _round(
     """The next trial of each model that has any left."""
     tasks: list[tuple[str, Callable[[], dict[str, Any]]]] = []
     for model in names:
-        configure = partial(configured, config, LEARNED[model])
+        configure = partial(jobs.configured, _job(dataset, model), config)
         settings = trials.next(dataset, model, configure)
         if settings is not None and trials.count(dataset, model) < budget:
             task = partial(trial, dataset, model, settings, config)
@@ -56,8 +56,7 @@ def trial(dataset: str, model: str, settings: Settings, config: RunConfig) -> di
     """One strict training, judged by validation alone: the test part is not looked at."""
     started = time.process_time()
     directory = Path(tempfile.mkdtemp(prefix="trial-"))
-    job = Job(dataset, model, SEED, "strict")
-    facts = jobs.train(job, config, settings, work.WORKSHOP, directory)
+    facts = jobs.train(_job(dataset, model), config, settings, work.WORKSHOP, directory)
     shutil.rmtree(directory)
     minutes = facts["minutes"] + (time.process_time() - started) / 60
     return {
@@ -69,6 +68,10 @@ def trial(dataset: str, model: str, settings: Settings, config: RunConfig) -> di
         "epochs": facts["epochs"],
         "minutes": round(minutes, 2),
     }
+
+
+def _job(dataset: str, model: str) -> Job:
+    return Job(dataset, model, SEED, "strict")
 
 
 if __name__ == "__main__":
