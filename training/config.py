@@ -163,6 +163,9 @@ class FitConfig(Frozen):
     negatives: int = Field(
         1024, ge=0, description="shared, for sampled softmax; 0 or no fewer than items: all items"
     )
+    mask_seen: bool = Field(
+        False, description="what a user already had is no negative, as it is never recommended"
+    )
     epochs: int = Field(100, ge=1)
     patience: int = Field(10, ge=1, description="epochs without a better validation NDCG@10")
     batch_tokens: int = Field(8192, ge=1, description="real positions a batch, about")
@@ -213,6 +216,12 @@ class RunConfig(Frozen):
     def _temporal_shares_leave_training(self) -> Self:
         if self.split.validation_share + self.split.test_share >= 1:
             raise ValueError("split.validation_share + split.test_share leave nothing to train on")
+        return self
+
+    @model_validator(mode="after")
+    def _masked_items_are_filtered(self) -> Self:
+        if self.fit.mask_seen and not self.evaluate.filter_seen:
+            raise ValueError("fit.mask_seen needs evaluate.filter_seen: nothing else hides them")
         return self
 
 

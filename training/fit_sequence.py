@@ -24,6 +24,7 @@ from training.config import FitConfig
 from training.data.batches import (
     Batch,
     LengthBuckets,
+    Past,
     TrainingBatches,
     Windows,
     gather,
@@ -31,7 +32,7 @@ from training.data.batches import (
 )
 from training.data.histories import EvaluationSet, Histories
 from training.evaluate import SequenceRanker, metrics, rank
-from training.losses import accidental_hits, sampled_softmax
+from training.losses import Hits, accidental_hits, past_hits, sampled_softmax
 from training.processes import ALONE, Process, seed_epoch, this_process
 
 MONITOR = "validation/ndcg@10"
@@ -96,23 +97,30 @@ class SequenceModule(L.LightningModule):
         hidden_BTD = self.model.encode(torch.cat(seen, dim=-1), self.codes_NS[history_BT])
         user_JD, next_J = hidden_BTD[real_BT], next_BT[real_BT]
         users = zip(self.model.each(), torch.split(user_JD, self.config.width, dim=-1), strict=True)
-        loss = torch.stack([self.softmax_loss(t, user_JW, next_J) for t, user_JW in users]).sum()
+        losses = [self.softmax_loss(t, user_JW, next_J, batch.past) for t, user_JW in users]
+        loss = torch.stack(losses).sum()
         self.log("train/loss", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=1)
         return loss
 
-    def softmax_loss(self, tower: Tower, user_JW: Tensor, next_J: Tensor) -> Tensor:
+    def softmax_loss(
+        self, tower: Tower, user_JW: Tensor, next_J: Tensor, past: Past | None = None
+    ) -> Tensor:
         """Cross-entropy of the next item, over all items or over negatives drawn for the batch.
 
         Every tower learns to score by itself, from negatives of its own: towers that err apart
-        from each other are worth more when their scores are summed.
+        from each other are worth more when their scores are summed. Items of ``past`` are none.
         """
         size, negatives = len(self.seen_C), self.config.negatives
         if negatives == 0 or size <= negatives:
             place_J = torch.searchsorted(self.seen_C, next_J)
-            return F.cross_entropy(user_JW @ self._shown(tower.represent, self.seen_C).T, place_J)
+            logits_JC = user_JW @ self._shown(tower.represent, self.seen_C).T
+            return F.cross_entropy(_without(past, self.seen_C, place_J, logits_JC), place_J)
         drawn_C = self.seen_C[torch.randint(size, (negatives,), device=next_J.device)]
         own_JW, drawn_CW = (self._shown(tower.represent, items) for items in (next_J, drawn_C))
-        return sampled_softmax(user_JW, own_JW, drawn_CW, accidental_hits(next_J, drawn_C), size)
+        hits = accidental_hits(next_J, drawn_C)
+        if past:
+            hits = Hits(*map(torch.cat, zip(hits, past_hits(past, drawn_C), strict=True)))
+        return sampled_softmax(user_JW, own_JW, drawn_CW, hits, size)
 
     def _shown(self, vectors: Callable[..., Tensor], items: Tensor) -> Tensor:
         """A tower's item vectors with ID dropout: a share of the positions show no z_ID.
@@ -145,6 +153,16 @@ class SequenceModule(L.LightningModule):
         for name in ("ndcg@10", "recall@10"):
             value = torch.tensor(values[name] * weight, device=self.device)
             self.log(f"validation/{name}", value, prog_bar=name == "ndcg@10", sync_dist=True)
+
+
+def _without(past: Past | None, item_C: Tensor, place_J: Tensor, logits_JC: Tensor) -> Tensor:
+    """Logits of all items but those that users had; what comes next stays, had before or not."""
+    if past is None:
+        return logits_JC
+    row_H, column_H = past_hits(past, item_C)
+    other_H = column_H != place_J[row_H]
+    nothing = logits_JC.new_tensor(-torch.inf)
+    return logits_JC.index_put((row_H[other_H], column_H[other_H]), nothing)
 
 
 def moving_average(model: SequenceModel, decay: float) -> AveragedModel:
@@ -263,7 +281,7 @@ def _batches(
     windows = training_windows(histories, config.max_history)
     positions = max(1, config.batch_tokens // process.count)
     return DataLoader(
-        TrainingBatches(histories.items, windows),
+        TrainingBatches(histories, windows, config.mask_seen),
         sampler=LengthBuckets(windows.length, positions, seed, process),
         batch_size=None,  # the sampler draws whole batches
         generator=torch.Generator(),  # nothing is drawn from the one that an epoch seeds

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from training.data.batches import Past
+
 
 def info_nce(first_BQ: Tensor, second_BQ: Tensor, identity_B: Tensor, temperature: float) -> Tensor:
     """Two-way InfoNCE: row i of one side belongs to row i of the other, against the batch.
@@ -33,10 +35,23 @@ def accidental_hits(next_J: Tensor, drawn_C: Tensor) -> Hits:
     sorted_C, place_C = drawn_C.sort()
     first_J = torch.searchsorted(sorted_C, next_J)
     count_J = torch.searchsorted(sorted_C, next_J, right=True) - first_J
-    row_H = torch.repeat_interleave(torch.arange(len(next_J), device=next_J.device), count_J)
-    before_J = count_J.cumsum(0) - count_J
-    nth_H = torch.arange(len(row_H), device=row_H.device) - before_J[row_H]
+    row_H, nth_H = _counted_out(count_J)
     return Hits(row_H, place_C[first_J[row_H] + nth_H])
+
+
+def past_hits(past: Past, drawn_C: Tensor) -> Hits:
+    """Where a shared negative is an item that the user already had at that position."""
+    entry_P, column_P = accidental_hits(past.item_E, drawn_C)
+    first_P = past.first_E[entry_P]
+    pair_H, nth_H = _counted_out(past.stop_E[entry_P] - first_P)
+    return Hits(first_P[pair_H] + nth_H, column_P[pair_H])
+
+
+def _counted_out(count_J: Tensor) -> tuple[Tensor, Tensor]:
+    """Each row as often as ``count`` says, and the how-manieth time it is: (H,) each."""
+    row_H = torch.repeat_interleave(torch.arange(len(count_J), device=count_J.device), count_J)
+    before_J = count_J.cumsum(0) - count_J
+    return row_H, torch.arange(len(row_H), device=row_H.device) - before_J[row_H]
 
 
 def sampled_softmax(

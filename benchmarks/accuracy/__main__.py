@@ -39,6 +39,8 @@ def main(
                 if model in COUNTED and seed > 1:
                     continue
                 settings = trials.choose(dataset, model).settings
+                if models.changes_nothing(model, config, settings):
+                    continue
                 job = Job(dataset, model, seed, "strict")
                 task = partial(run, job, config, settings, work.WORKSHOP)
                 tasks.append((f"{dataset} {model} {seed}", task))

@@ -34,7 +34,7 @@ from training.learn import learn_codes, learn_sequence
 
 _MARK = "recipe.txt"  # which training a folder is of
 # Settings that came when there were results: at these values nothing is otherwise than before.
-_LATER = {"behaviour_weight": 1.0, "borrowing": [0.0]}
+_LATER = {"behaviour_weight": 1.0, "borrowing": [0.0], "mask_seen": False}
 
 
 class Workshop(NamedTuple):

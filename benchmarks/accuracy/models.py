@@ -8,7 +8,8 @@ from training.config import RunConfig
 Settings = Mapping[str, Any]  # dotted names in RunConfig
 
 OURS = "bbqrec"
-_BACKBONE = {"fit.towers": [["id"]], "fit.reweighting": "off", "fit.borrowing": [0.0]}
+_ONE_TOWER = {"fit.towers": [["id"]], "fit.reweighting": "off", "fit.borrowing": [0.0]}
+_BACKBONE = _ONE_TOWER | {"fit.mask_seen": False}
 
 # Our implementation of the strongest published backbones, with none of our parts.
 BACKBONES: dict[str, Settings] = {
@@ -29,8 +30,11 @@ ABLATIONS: dict[str, Settings] = {
     "bbqrec-without-words": {"fit.towers": [["id"], ["codes", "id"], _BEHAVIOUR]},
     "bbqrec-without-codes": {"fit.towers": [["words", "id"], ["words", "id"], _BEHAVIOUR]},
     "bbqrec-without-id": {"fit.towers": [["words"], ["words", "codes"], _BEHAVIOUR]},
+    "bbqrec-with-one-tower": _ONE_TOWER,  # a backbone, but for what its training masks
     "bbqrec-without-late-fusion": {"fit.towers": [["words", "codes", "id"], _BEHAVIOUR]},
     "bbqrec-without-averaging": {"fit.averaging": 0.0},
+    "bbqrec-without-mask": {"fit.mask_seen": False},
+    "bbqrec-with-mask": {"fit.mask_seen": True},
     "bbqrec-without-similarity": {"fit.reweighting": "off"},
     "bbqrec-with-random-buckets": {"fit.edges": "random"},
     "bbqrec-with-affine-edges": {"fit.edges": "affine"},
@@ -82,6 +86,12 @@ def revision(model: str) -> int:
 def tuned_as(model: str) -> str:
     """Whose search a model's settings come from: an ablation takes those of the whole."""
     return OURS if model in ABLATIONS else model
+
+
+def changes_nothing(model: str, base: RunConfig, settings: Settings) -> bool:
+    """Whether an ablation takes away what ours, with these settings, does not have."""
+    ours = configured(base, settings)
+    return model in ABLATIONS and configured(base, settings, ABLATIONS[model]) == ours
 
 
 def named(names: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.accuracy.models import LEARNED, Settings, configured, named
+from benchmarks.accuracy.models import LEARNED, Settings, changes_nothing, configured, named
 from benchmarks.accuracy.results import slices
 from benchmarks.accuracy.statistics import Bootstrap, Interval, accuracy, verdict
 from benchmarks.accuracy.store import TOP, Job, Store
@@ -75,6 +75,14 @@ def test_every_model_is_a_valid_configuration() -> None:
         configured(CONFIG, settings)
     with pytest.raises(ValueError, match=r"no setting fit\.widht"):
         configured(CONFIG, {"fit.widht": 3})
+
+
+def test_an_ablation_of_what_ours_has_not_changes_nothing() -> None:
+    masked = {"fit.mask_seen": True}
+    assert changes_nothing("bbqrec-without-mask", CONFIG, {})
+    assert changes_nothing("bbqrec-with-mask", CONFIG, masked)
+    assert not changes_nothing("bbqrec-without-mask", CONFIG, masked)
+    assert not changes_nothing("bbqrec", CONFIG, {})
 
 
 def test_models_are_named_or_refused() -> None:

@@ -13,6 +13,7 @@ from tests.training.small import ITEMS, WORDS, histories
 from training.baselines import Popularity
 from training.config import FitConfig
 from training.curves import make_loggers
+from training.data.batches import Past
 from training.data.histories import EvaluationSet, Histories, Part, targets
 from training.evaluate import SequenceRanker, metrics, rank
 from training.fit_sequence import (
@@ -60,14 +61,19 @@ def fresh(flow: Histories, reweighting: Reweighting = "additive") -> SequenceMod
     return new_model(config, table(), torch.randn(1, 2, 16, 8), WORDS, flow)
 
 
-def fit(directory: Path, epochs: int = 12, validation: EvaluationSet | None = None) -> Fitted:
+def fit(
+    directory: Path,
+    epochs: int = 12,
+    validation: EvaluationSet | None = None,
+    config: FitConfig = CONFIG,
+) -> Fitted:
     training = histories().up_to(Part.TRAIN)
     return fit_sequence(
         fresh(training),
         table(),
         training,
         validation,
-        CONFIG,
+        config,
         epochs,
         seed=0,
         directory=directory,
@@ -89,6 +95,16 @@ def test_it_learns_what_comes_next(tmp_path: Path) -> None:
     assert ndcg(Popularity(flow.up_to(Part.TRAIN), ITEMS)) < 0.2
     assert fitted.validation_ndcg is not None
     assert fitted.validation_ndcg > 0.8
+
+
+def test_what_is_masked_costs_no_loss(tmp_path: Path) -> None:
+    losses = []
+    for masked in (False, True):
+        directory = tmp_path / str(masked)
+        fit(directory, 1, config=CONFIG.model_copy(update={"mask_seen": masked}))
+        row = (directory / "curves/version_0/metrics.csv").read_text().splitlines()[1]
+        losses.append(float(row.split(",")[2]))
+    assert losses[1] < losses[0]
 
 
 def test_a_run_that_was_cut_short_goes_on_from_its_last_epoch(tmp_path: Path) -> None:
@@ -118,6 +134,19 @@ def test_sampled_softmax_estimates_the_full_one() -> None:
     full, sampled = loss(ITEMS), [loss(50) for _ in range(5)]
     assert full == pytest.approx(np.log(ITEMS), abs=0.2)
     assert np.mean(sampled) == pytest.approx(full, abs=0.1)
+
+
+@pytest.mark.parametrize("negatives", [0, 20])
+def test_what_a_user_had_is_no_negative(negatives: int) -> None:
+    """Where everything was had, nothing is left to learn, though the next item was had too."""
+    one, next_J = module(negatives), torch.randint(ITEMS, (7,))
+    everything = Past(torch.arange(ITEMS), torch.zeros(ITEMS).long(), torch.full((ITEMS,), 7))
+    tower, user_JW = one.model.each()[0], torch.randn(7, CONFIG.width, requires_grad=True)
+    loss = one.softmax_loss(tower, user_JW, next_J, everything)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert float(loss.detach()) == pytest.approx(0, abs=1e-6)
+    assert user_JW.grad is not None
+    assert user_JW.grad.abs().max() < 1e-6
 
 
 @pytest.mark.parametrize("negatives", [0, 20])

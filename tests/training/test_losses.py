@@ -1,9 +1,14 @@
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.losses import accidental_hits, sampled_softmax
+from training.data.batches import past, training_windows
+from training.data.histories import Histories
+from training.losses import accidental_hits, past_hits, sampled_softmax
 
 ITEMS, DRAWN, POSITIONS, WIDTH = 500, 60, 40, 16
 
@@ -36,3 +41,24 @@ def test_loss_and_gradient_are_those_of_a_cross_entropy(mixed: bool, tolerance: 
     for found, wanted in zip(*gradients, strict=True):
         assert found.dtype == torch.float32
         assert (found - wanted).norm() < tolerance * wanted.norm()
+
+
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=6), st.integers(1, 5), st.integers(0, 99))
+def test_past_hits_are_what_users_had_by_each_position(
+    lengths: list[int], most: int, seed: int
+) -> None:
+    """In windows before this one too; of an item had twice and a negative drawn twice as well."""
+    random = np.random.default_rng(seed)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    items = random.integers(10, size=offsets[-1], dtype=np.int32)
+    data = Histories(offsets, items, np.zeros(len(items), np.uint8))
+    windows = training_windows(data, most)
+    drawn_C = random.integers(10, size=7)
+    row_H, column_H = past_hits(past(data, windows), torch.from_numpy(drawn_C))
+    had = [
+        set(items[max(o for o in offsets if o <= start) : at + 1].tolist())
+        for start, length in zip(windows.start, windows.length, strict=True)
+        for at in range(start, start + length - 1)
+    ]
+    expected = {(j, c) for j, items_J in enumerate(had) for c in range(7) if drawn_C[c] in items_J}
+    assert set(zip(row_H.tolist(), column_H.tolist(), strict=True)) == expected

@@ -19,11 +19,23 @@ from training.data.histories import Histories
 from training.processes import ALONE, Process
 
 
+class Past(NamedTuple):
+    """Which items users had by which positions, (E,) each: ``first`` up to ``stop`` of a batch's.
+
+    Positions are counted over real ones that predict something, window after window.
+    """
+
+    item_E: Tensor
+    first_E: Tensor
+    stop_E: Tensor
+
+
 class Batch(NamedTuple):
     """Windows of histories: items (B, T), padded on the right with 0, and lengths (B,)."""
 
     items_BT: Tensor
     length_B: Tensor
+    past: Past | None = None  # of whole histories, for training that masks it
 
 
 class Windows(NamedTuple):
@@ -80,15 +92,28 @@ def unroll(items: NDArray[np.int32], windows: Windows) -> Steps:
     return Steps(row, windows.length[row] - 1 - place, items[windows.start[row] + place])
 
 
-class TrainingBatches(Dataset[Batch]):
-    """Reads a batch of windows by their indices."""
+def past(histories: Histories, windows: Windows) -> Past:
+    """What the users of a batch of windows had, before each window and in it."""
+    first = histories.offsets[np.searchsorted(histories.offsets, windows.start, "right") - 1]
+    predict = windows.length - 1  # all but the last item, which is only predicted
+    had = unroll(histories.items, Windows(first, windows.start + predict - first))
+    stop_E = np.cumsum(predict)[had.row]
+    first_E = stop_E - np.minimum(had.back + 1, predict[had.row])
+    return Past(torch.from_numpy(had.item).long(), *map(torch.from_numpy, (first_E, stop_E)))
 
-    def __init__(self, items: NDArray[np.int32], windows: Windows) -> None:
-        self.items = items
+
+class TrainingBatches(Dataset[Batch]):
+    """Reads a batch of windows by their indices, ``with_past`` or without."""
+
+    def __init__(self, histories: Histories, windows: Windows, with_past: bool) -> None:
+        self.histories = histories
         self.windows = windows
+        self.with_past = with_past
 
     def __getitem__(self, rows: list[int]) -> Batch:
-        return gather(self.items, Windows(self.windows.start[rows], self.windows.length[rows]))
+        windows = Windows(self.windows.start[rows], self.windows.length[rows])
+        batch = gather(self.histories.items, windows)
+        return batch._replace(past=past(self.histories, windows)) if self.with_past else batch
 
 
 class EpochShuffle(Sampler[int]):
