@@ -118,7 +118,7 @@ class SequenceModule(L.LightningModule):
         drawn_C = self.seen_C[torch.randint(size, (negatives,), device=next_J.device)]
         own_JW, drawn_CW = (self._shown(tower.represent, items) for items in (next_J, drawn_C))
         hits = accidental_hits(next_J, drawn_C)
-        if past:
+        if past is not None:
             hits = Hits(*map(torch.cat, zip(hits, past_hits(past, drawn_C), strict=True)))
         return sampled_softmax(user_JW, own_JW, drawn_CW, hits, size)
 
