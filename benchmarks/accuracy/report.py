@@ -94,9 +94,10 @@ def _search(trials: Trials, found: list[Results]) -> str:
         "development count too, in which towers, losses and averaging were chosen. Every one is in "
         "`accuracy-trials.jsonl`, judged by validation alone, on seed 1000, which no table uses; "
         "MovieLens-1M's earlier ones on seed 1, some over six epochs, most over twelve. Some later "
-        "ones of bbqrec there sum towers that were trained apart: no loss joins them. Trials in "
-        "`accuracy-trials-untrained.jsonl` are better than a model's choice here, but wait for the "
-        "trainings that they ask for: this report does not count them.",
+        "ones of bbqrec there sum towers that were trained apart: no loss joins them. The rest of "
+        "the search, with which every model has had as many trials, is in "
+        "`accuracy-trials-untrained.jsonl`: some are better than a model's choice here, but wait "
+        "for the trainings that they ask for. This report does not count them.",
         tables.trials_table(trials.all()),
         "A data set without trials of its own takes the settings of Beauty; ablations take those "
         "of the whole. RecTools' models are not searched: they and our backbones "
