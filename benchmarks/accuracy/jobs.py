@@ -17,6 +17,7 @@ from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch
 
 from benchmarks.accuracy import models
+from benchmarks.accuracy.curves import validation_curve
 from benchmarks.accuracy.models import Settings
 from benchmarks.accuracy.peers import train_peer
 from benchmarks.accuracy.store import TOP, Job, Protocol, Store
@@ -41,7 +42,7 @@ class Workshop(NamedTuple):
     """Where jobs leave what they make."""
 
     store: Store  # results: small, kept with the project
-    scratch: Path  # weights, codes and curves
+    scratch: Path  # weights, codes and checkpoints
 
 
 def run(job: Job, config: RunConfig, settings: Settings, workshop: Workshop) -> dict[str, Any]:
@@ -81,7 +82,7 @@ def _made_by(directory: Path, recipe: str) -> bool:
 
 
 def left_by(job: Job, recipe: str, workshop: Workshop) -> Path | None:
-    """The folder with the weights and curves of a finished training, if that was made here.
+    """The folder with the weights of a finished training, if that was made here.
 
     ``recipe`` says which: one of other settings may have left a result, or taken the folder.
     """
@@ -110,7 +111,7 @@ def _shown(top_UK: NDArray[np.int64], training: Histories, items: int) -> dict[s
 
 
 def folder(scratch: Path, job: Job) -> Path:
-    """Where a job's weights and curves lie."""
+    """Where a job's weights and checkpoints lie."""
     return scratch / job.dataset / job.model / f"seed-{job.seed}" / job.protocol
 
 
@@ -136,6 +137,7 @@ def train(
     return {
         "epochs": fitted.epochs,
         "validation_ndcg@10": fitted.validation_ndcg,
+        "curve": validation_curve(directory),
         "borrowing": fitted.borrowing,
         "borrowing_tried": fitted.tried,
         "codes": str(codes.relative_to(workshop.scratch)),

@@ -1,7 +1,5 @@
 """The results as pictures. Colours: ours orange, backbones blue, the rest grey."""
 
-import csv
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -18,8 +16,8 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-OF_A_MODEL = ("curves", "bucket-bias", "code-usage", "item-map")
-KINDS = ("accuracy", "ablations", *OF_A_MODEL)  # what files' names start with
+OF_CODES = ("bucket-bias", "code-usage", "item-map")
+KINDS = ("accuracy", "ablations", "curves", *OF_CODES)  # what files' names start with
 _OURS, _BACKBONE, _OTHER = "#e07b00", "#2b6cb0", "#9aa5b1"
 
 
@@ -114,20 +112,19 @@ def item_map(codes: Path, path: Path) -> None:
     _save(figure, path)
 
 
-def curves(dataset: str, files: Mapping[str, Sequence[Path]], path: Path) -> None:
-    """Validation NDCG@10 by epoch, from each model's files, a line a seed."""
+def curves(results: Results, path: Path) -> None:
+    """Validation NDCG@10 by epoch, a line a seed; earlier results did not keep it."""
+    found = {m: results.models[m].curves for m in (OURS, *BACKBONES) if m in results.models}
+    if not found.get(OURS):
+        return
     figure, (axis,) = _panels(1, columns=1, height=3)
-    for model, of_seeds in files.items():
-        for n, file in enumerate(of_seeds):
-            with file.open(encoding="utf-8") as lines:
-                rows = [row for row in csv.DictReader(lines) if row["validation/ndcg@10"]]
-            epochs = [int(row["epoch"]) + 1 for row in rows]
-            values = [float(row["validation/ndcg@10"]) for row in rows]
-            label = model if n == 0 else None
+    for model, of_seeds in found.items():
+        for n, values in enumerate(of_seeds):
+            label, epochs = model if n == 0 else None, range(1, len(values) + 1)
             axis.plot(epochs, values, color=_colour(model), linestyle=_dash(model), label=label)
     axis.set_xlabel("epoch")
     axis.set_ylabel("validation NDCG@10")
-    axis.set_title(f"training curves, {dataset}, strict")
+    axis.set_title(f"training curves, {results.dataset}, strict")
     axis.legend()
     _save(figure, path)
 

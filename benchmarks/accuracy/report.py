@@ -117,34 +117,24 @@ def _draw(found: list[Results], recipe: Recipe, workshop: Workshop, to: Path) ->
         job = Job(result.dataset, OURS, 1, "strict")
         if result.protocol == "strict":
             plots.ablations(result, to / f"ablations-{job.dataset}.png")
+            plots.curves(result, to / f"curves-{job.dataset}.png")
             draw_model(job, recipe, workshop, to)
     return sorted(path.name for kind in plots.KINDS for path in to.glob(f"{kind}*.png"))
 
 
 def draw_model(job: Job, recipe: Recipe, workshop: Workshop, to: Path) -> list[Path]:
-    """Draw one trained model; its weights, codes and curves lie only where it was trained."""
-    drawn = [to / f"{kind}-{job.dataset}.png" for kind in plots.OF_A_MODEL]
+    """Draw one model's codes and biases; its weights and codes lie only where it was trained."""
+    drawn = [to / f"{kind}-{job.dataset}.png" for kind in plots.OF_CODES]
     done, directory = workshop.store.read(job), jobs.left_by(job, recipe(job), workshop)
     if done and directory:
         codes = workshop.scratch / done.facts["codes"]
         for path in drawn:
             path.unlink(missing_ok=True)
-        plots.curves(job.dataset, _curves(job.dataset, recipe, workshop), drawn[0])
         if done.facts["health"]:  # else it looks at no codes
-            plots.bucket_bias(directory / bundle.FILES.WEIGHTS, codes, drawn[1])
-            plots.code_usage(codes, drawn[2])
-            plots.item_map(codes, drawn[3])
+            plots.bucket_bias(directory / bundle.FILES.WEIGHTS, codes, drawn[0])
+            plots.code_usage(codes, drawn[1])
+            plots.item_map(codes, drawn[2])
     return [path for path in drawn if path.exists()]
-
-
-def _curves(dataset: str, recipe: Recipe, workshop: Workshop) -> dict[str, list[Path]]:
-    """Training curves of the models whose epochs are chosen on validation, a file a seed."""
-    found: dict[str, list[Path]] = {}
-    for model in (OURS, *BACKBONES):
-        trained = sorted(workshop.store.seeds(dataset, model, "strict"))
-        left = [jobs.left_by(job, recipe(job), workshop) for job in trained]
-        found[model] = [f for d in left if d for f in sorted(d.glob("curves/*/metrics.csv"))]
-    return found
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ class Measured:
     by_seed: dict[int, Values]  # the headline metric of every seed
     shown: dict[str, Interval]  # coverage and popularity, over seeds: mean, lowest, highest
     health: dict[str, float]  # of the semantic IDs, where the model looks at any
+    curves: list[list[float]]  # validation of the headline metric by epoch, where it was kept
     borrowing: dict[str, float]  # shares that could be borrowed -> validation NDCG@10
 
     @property
@@ -146,7 +147,8 @@ def _measured(model: str, done: dict[int, Finished]) -> Measured:
         shown[metric] = Interval(float(np.mean(each)), min(each), max(each))
     minutes = float(np.mean([facts["minutes"] for _, facts in seeds]))
     health, borrowing = _means("health", seeds), _means("borrowing_tried", seeds)
-    return Measured(model, minutes, values, by_seed, shown, health, borrowing)
+    curves = [facts["curve"] for _, facts in seeds if facts.get("curve")]
+    return Measured(model, minutes, values, by_seed, shown, health, curves, borrowing)
 
 
 def _means(name: str, seeds: list[Finished]) -> dict[str, float]:

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.accuracy import jobs, report, tables
+from benchmarks.accuracy import jobs, plots, report, tables
+from benchmarks.accuracy.curves import validation_curve
 from benchmarks.accuracy.jobs import Workshop
 from benchmarks.accuracy.models import Settings, configured
 from benchmarks.accuracy.results import Recipe, read
@@ -124,11 +125,39 @@ def test_plots_are_drawn_from_what_a_job_left(
     job = Job("shop", "bbqrec", 1, "strict")
     drawn = report.draw_model(job, recipes(config, FEW_EPOCHS), workshop, tmp_path)
     assert {path.name for path in drawn} == {path.name for path in tmp_path.glob("*.png")}
-    assert len(drawn) == 4
+    assert len(drawn) == 3
     assert all(path.stat().st_size > 5_000 for path in drawn)
 
 
-def test_of_a_model_without_codes_only_curves_are_drawn(
+def test_curves_are_drawn_from_the_results_alone(
+    workshop: Workshop, config: RunConfig, tmp_path: Path
+) -> None:
+    """As in a fresh clone, where no training left anything else."""
+    found = read("shop", config, "strict", workshop.store, recipes(config, FEW_EPOCHS))
+    assert found is not None
+    seeds = [workshop.store.read(Job("shop", "esasrec", seed, "strict")) for seed in (1, 2)]
+    curves = found.models["esasrec"].curves
+    assert [len(curve) for curve in curves] == [2, 2]  # epochs
+    best = [done.facts["validation_ndcg@10"] for done in seeds if done]
+    assert [max(curve) for curve in curves] == pytest.approx(best)
+    path = tmp_path / "curves.png"
+    plots.curves(found, path)
+    assert path.stat().st_size > 5_000
+    path.unlink()
+    found.models["bbqrec"].curves = []
+    plots.curves(found, path)
+    assert not path.exists()
+
+
+def test_a_training_that_was_cut_short_has_one_curve(tmp_path: Path) -> None:
+    for part, rows in enumerate(["0,1,.1\n1,2,.2\n", "1,2,.2\n2,3,.3\n", "2,3,.3\n2,4,\n"]):
+        file = tmp_path / f"curves/version_{part}/metrics.csv"
+        file.parent.mkdir(parents=True)
+        file.write_text("epoch,step,validation/ndcg@10\n" + rows, encoding="utf-8")
+    assert validation_curve(tmp_path) == [0.1, 0.2, 0.3]
+
+
+def test_of_a_model_without_codes_nothing_is_drawn(
     workshop: Workshop, config: RunConfig, tmp_path: Path
 ) -> None:
     """And what an earlier one with codes left there is gone."""
@@ -136,7 +165,7 @@ def test_of_a_model_without_codes_only_curves_are_drawn(
     stale.touch()
     job = Job("shop", "esasrec", 1, "strict")
     drawn = report.draw_model(job, recipes(config, FEW_EPOCHS), workshop, tmp_path)
-    assert [path.name for path in drawn] == ["curves-shop.png"]
+    assert drawn == []
     assert not stale.exists()
 
 
