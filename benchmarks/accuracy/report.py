@@ -53,8 +53,7 @@ def write(workshop: Workshop = work.WORKSHOP, to: Path = work.DOCS) -> None:
     lines = ",\n".join(json.dumps(row) for row in rows)
     (to / "accuracy.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
     sections = (_section(result) for result in found)
-    search = _search(trials, Trials(work.WAITING), found)
-    text = [_HEAD, tables.summary_table(found), *sections, search]
+    text = [_HEAD, tables.summary_table(found), *sections, _search(trials, found)]
     pictures = _draw(found, recipe, workshop, to)
     text += ["## Plots\n", *(f"![{name}]({name})\n" for name in pictures)]
     (to / "accuracy.md").write_text("\n".join(text), encoding="utf-8")
@@ -85,7 +84,7 @@ def _section(result: Results) -> str:
     return "\n\n".join(parts)
 
 
-def _search(trials: Trials, waiting: Trials, found: list[Results]) -> str:
+def _search(trials: Trials, found: list[Results]) -> str:
     datasets = dict.fromkeys(result.dataset for result in found)
     learned = (OURS, *BACKBONES)
     parts = [
@@ -97,9 +96,6 @@ def _search(trials: Trials, waiting: Trials, found: list[Results]) -> str:
         "MovieLens-1M's earlier ones on seed 1, some over six epochs, most over twelve. Some later "
         "ones of bbqrec there sum towers that were trained apart: no loss joins them.",
         tables.trials_table(trials.all()),
-        f"Later trials, in `{work.WAITING.name}`. Some are better than what the tables above use, "
-        "and wait for the trainings that they ask for:",
-        tables.trials_table(waiting.all()),
         "A data set without trials of its own takes the settings of Beauty; ablations take those "
         "of the whole. RecTools' models are not searched: they and our backbones "
         "(`sasrec-ss-as-rectools`) run as configured, but with one block, 256 negatives and "

@@ -21,7 +21,6 @@ ROOT = Path(__file__).parents[2]
 CONFIGS, DOCS = ROOT / "configs", ROOT / "docs/benchmarks"
 WORKSHOP = Workshop(Store(DOCS / "accuracy-results"), ROOT / "artifacts" / "accuracy")
 TRIALS = DOCS / "accuracy-trials.jsonl"
-WAITING = DOCS / "accuracy-trials-untrained.jsonl"  # would change a choice not trained yet
 Done = TypeVar("Done")
 console = Console()
 
