@@ -36,7 +36,8 @@ class Bootstrap:
         chosen_U = np.ones(len(values_U), np.bool_) if chosen_U is None else chosen_U
         if not chosen_U.any():
             return UNKNOWN
-        means_R = self._means(values_U, chosen_U)
+        users_R = self._sums(chosen_U.astype(np.float32))
+        means_R = self._sums(values_U * chosen_U) / users_R.clip(1)
         return Interval(float(values_U[chosen_U].mean()), *_edges(means_R))
 
     def gain(self, ours_U: Values, theirs_U: Values) -> Interval:
@@ -44,17 +45,15 @@ class Bootstrap:
 
         Not a number where some resample finds no hit of theirs: nothing to be relative to.
         """
-        everybody = np.ones(len(ours_U), np.bool_)
-        theirs_R = self._means(theirs_U, everybody)
+        theirs_R = self._sums(theirs_U)
         if not theirs_R.all():
             return UNKNOWN
-        ratios_R = self._means(ours_U, everybody) / theirs_R - 1
+        ratios_R = self._sums(ours_U) / theirs_R - 1
         return Interval(float(ours_U.mean() / theirs_U.mean() - 1), *_edges(ratios_R))
 
-    def _means(self, values_U: Values, chosen_U: NDArray[np.bool_]) -> NDArray[np.float32]:
-        count_RC = self.count_RU[:, chosen_U]
-        means_R: NDArray[np.float32] = (count_RC @ values_U[chosen_U]) / count_RC.sum(1).clip(1)
-        return means_R
+    def _sums(self, values_U: Values) -> NDArray[np.float32]:
+        sums_R: NDArray[np.float32] = self.count_RU @ values_U
+        return sums_R
 
 
 def verdict(gain: Interval) -> str:
