@@ -24,8 +24,8 @@ chosen on validation. *refit*: the same settings and number of epochs, trained a
 and validation part, as one does before going live; the test item is never seen. Means over seeds;
 95% intervals by a bootstrap over users, paired where two models are compared. coverage@10: share of
 the catalogue that anybody is shown; popularity@10: how popular what is shown is, as a percentile.
-CPU min: minutes a seed on one core, quantizer included. Published figures are in italics: their
-protocol is rarely stated.
+CPU min: minutes a seed on one core, quantizer included; of a training that was cut short, those
+since it went on. Published figures are in italics: their protocol is rarely stated.
 """
 
 
