@@ -79,7 +79,11 @@ def _section(result: Results) -> str:
         tables.slices_table(result),
     ]
     if ablation := tables.ablation_table(result):
-        parts += [f"Parts of the method, each taken away from {OURS} or exchanged:", ablation]
+        parts += [
+            f"Parts of the method, each taken away from {OURS} or exchanged. Intervals are over "
+            "users and know nothing of seeds, which differ too: a verdict on one seed is a hint.",
+            ablation,
+        ]
     if health := tables.health_table(result):
         parts += [f"Health of the semantic IDs of {OURS}, means over seeds:", health]
     if borrowing := tables.borrowing_table(result):
