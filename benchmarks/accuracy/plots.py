@@ -37,18 +37,20 @@ def accuracy(results: list[Results], path: Path) -> None:
 
 def ablations(results: Results, path: Path) -> None:
     """Relative change of NDCG@10 when a part is taken away or exchanged."""
-    names = [name for name in ABLATIONS if name in results.models][::-1]
-    if not names or OURS not in results.models:
+    changes = dict(reversed(results.ablations().items()))
+    if not changes:
         return
-    gains = [results.gain_on_same_seeds(name, OURS) for name in names]
+    names, gains = list(changes), [change.test for change in changes.values()]
     figure, (axis,) = _panels(1, columns=1, height=0.32 * len(names) + 1)
     mean = np.array([gain.mean for gain in gains])
     low, high = (np.array([getattr(g, side) for g in gains]) for side in ("low", "high"))
     error = [100 * (mean - low), 100 * (high - mean)]
     labels = [name.removeprefix(f"{OURS}-") for name in names]
     axis.barh(labels, 100 * mean, xerr=error)
+    for row, change in enumerate(changes.values()):
+        axis.plot(100 * change.each_S, np.full(len(change.each_S), row), ".", color=_OURS)
     axis.axvline(0, color="black", linewidth=0.8)
-    axis.set_xlabel("change of NDCG@10, %")
+    axis.set_xlabel("change of NDCG@10, %\ninterval over users, a dot a seed")
     axis.set_title(f"ablations, {results.dataset}, {results.protocol}")
     _save(figure, path)
 

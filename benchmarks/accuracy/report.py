@@ -80,8 +80,9 @@ def _section(result: Results) -> str:
     ]
     if ablation := tables.ablation_table(result):
         parts += [
-            f"Parts of the method, each taken away from {OURS} or exchanged. Intervals are over "
-            "users and know nothing of seeds, which differ too: a verdict on one seed is a hint.",
+            f"Parts of the method, each taken away from {OURS} or exchanged, on the same seeds. "
+            "Intervals are over users and know nothing of seeds, which differ too: a verdict that "
+            "not every seed shares is a hint. Choices look at validation only.",
             ablation,
         ]
     if health := tables.health_table(result):

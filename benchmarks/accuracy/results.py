@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.accuracy.models import COUNTED, LEARNED, PEERS
-from benchmarks.accuracy.statistics import UNKNOWN, Bootstrap, Interval, Values, accuracy
+from benchmarks.accuracy.models import ABLATIONS, COUNTED, LEARNED, OURS, PEERS
+from benchmarks.accuracy.statistics import Bootstrap, Interval, Values, accuracy
 from benchmarks.accuracy.store import Finished, Job, Protocol, Store
 from training import outputs
 from training.config import RunConfig
@@ -28,6 +28,7 @@ class Measured:
     minutes: float  # CPU minutes a seed
     values: dict[str, Values]  # metric -> (U,)
     by_seed: dict[int, Values]  # the headline metric of every seed
+    validation: dict[int, float]  # likewise on validation, of the epoch that was chosen
     shown: dict[str, Interval]  # coverage and popularity, over seeds: mean, lowest, highest
     health: dict[str, float]  # of the semantic IDs, where the model looks at any
     curves: list[list[float]]  # validation of the headline metric by epoch, where it was kept
@@ -37,6 +38,14 @@ class Measured:
     def seeds(self) -> int:
         """How many there are."""
         return len(self.by_seed)
+
+
+class Change(NamedTuple):
+    """One model against another, relative, on the seeds that both have."""
+
+    test: Interval  # of the means over seeds
+    each_S: NDArray[np.float64]  # of every seed, on test
+    validation: float  # mean over seeds; what choices may look at
 
 
 @dataclass
@@ -56,14 +65,25 @@ class Results:
         ours, theirs = self.models[name].values[HEADLINE], self.models[other].values[HEADLINE]
         return self.bootstrap.gain(ours, theirs)
 
-    def gain_on_same_seeds(self, name: str, other: str) -> Interval:
-        """Likewise, on the seeds that both have: an ablation of one seed is no match for three."""
-        ours, theirs = self.models[name].by_seed, self.models[other].by_seed
-        shared = sorted(ours.keys() & theirs.keys())
-        if not shared:
-            return UNKNOWN
-        means = (np.mean([of[seed] for seed in shared], axis=0) for of in (ours, theirs))
-        return self.bootstrap.gain(*means)
+    def change(self, name: str, other: str) -> Change | None:
+        """Seed against same seed: an ablation of one is no match for three. None if none is."""
+        one, another = self.models[name], self.models[other]
+        seeds = sorted(one.by_seed.keys() & another.by_seed.keys())
+        if not seeds:
+            return None
+        ours_SU, theirs_SU = (np.stack([m.by_seed[s] for s in seeds]) for m in (one, another))
+        validations = [one.validation[s] / another.validation[s] - 1 for s in seeds]
+        return Change(
+            self.bootstrap.gain(ours_SU.mean(0), theirs_SU.mean(0)),
+            ours_SU.mean(1) / theirs_SU.mean(1) - 1,
+            float(np.mean(validations)),
+        )
+
+    def ablations(self) -> dict[str, Change]:
+        """Ours without, or with another form of, each part that was tried, against the whole."""
+        names = ABLATIONS if OURS in self.models else ()
+        changes = {name: self.change(name, OURS) for name in names if name in self.models}
+        return {name: change for name, change in changes.items() if change}
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """As ``docs/benchmarks/accuracy.json`` has them; a slice is a metric of its own."""
@@ -141,6 +161,8 @@ def _measured(model: str, done: dict[int, Finished]) -> Measured:
         metric: np.mean([of[metric] for of in each_seed], axis=0) for metric in each_seed[0]
     }
     by_seed = {seed: of[HEADLINE] for seed, of in zip(done, each_seed, strict=True)}
+    # None of refit, and none of models that are counted.
+    validation = {s: facts.get("validation_ndcg@10") or np.nan for s, (_, facts) in done.items()}
     shown = {}
     for metric in ("coverage@10", "popularity@10"):
         each = [facts[metric] for _, facts in seeds]
@@ -148,7 +170,7 @@ def _measured(model: str, done: dict[int, Finished]) -> Measured:
     minutes = float(np.mean([facts["minutes"] for _, facts in seeds]))
     health, borrowing = _means("health", seeds), _means("borrowing_tried", seeds)
     curves = [facts["curve"] for _, facts in seeds if facts.get("curve")]
-    return Measured(model, minutes, values, by_seed, shown, health, curves, borrowing)
+    return Measured(model, minutes, values, by_seed, validation, shown, health, curves, borrowing)
 
 
 def _means(name: str, seeds: list[Finished]) -> dict[str, float]:

@@ -66,12 +66,12 @@ def slices_table(results: Results) -> str:
 def ablation_table(results: Results) -> str:
     """Ours without, or with another form of, each of its parts."""
     rows = []
-    for name in ABLATIONS if OURS in results.models else ():
-        if measured := results.models.get(name):
-            interval = results.bootstrap.mean(measured.values[HEADLINE])
-            gain = results.gain_on_same_seeds(name, OURS)
-            rows.append([name, _interval(interval), *_percent(gain), str(measured.seeds)])
-    header = ["model", "NDCG@10", f"against {OURS}, same seeds", "verdict", "seeds"]
+    for name, change in results.ablations().items():
+        interval = results.bootstrap.mean(results.models[name].values[HEADLINE])
+        each = ", ".join(f"{one:+.1%}" for one in change.each_S)
+        validation = "" if math.isnan(change.validation) else f"{change.validation:+.1%}"
+        rows.append([name, _interval(interval), *_percent(change.test), each, validation])
+    header = ["model", "NDCG@10", f"against {OURS}", "verdict", "each seed", "on validation"]
     return markdown(header, rows) if rows else ""
 
 

@@ -104,11 +104,15 @@ def test_an_ablation_is_compared_on_the_seeds_that_both_have(
     assert found is not None
     ours, theirs = (found.models[name].by_seed for name in ("bbqrec", "esasrec"))
     assert (sorted(ours), sorted(theirs)) == ([1], [1, 2])
-    gain = found.gain_on_same_seeds("bbqrec", "esasrec").mean
-    assert gain == pytest.approx(ours[1].mean() / theirs[1].mean() - 1)
-    assert gain != pytest.approx(found.gain("bbqrec", "esasrec").mean)
+    change = found.change("bbqrec", "esasrec")
+    assert change is not None
+    assert change.test.mean == pytest.approx(ours[1].mean() / theirs[1].mean() - 1)
+    assert change.test.mean != pytest.approx(found.gain("bbqrec", "esasrec").mean)
+    assert change.each_S == pytest.approx([change.test.mean])
+    on_validation = [found.models[name].validation[1] for name in ("bbqrec", "esasrec")]
+    assert change.validation == pytest.approx(on_validation[0] / on_validation[1] - 1)
     found.models["bbqrec"].by_seed = {3: ours[1]}
-    assert np.isnan(found.gain_on_same_seeds("bbqrec", "esasrec").mean)
+    assert found.change("bbqrec", "esasrec") is None
 
 
 def test_results_of_other_settings_are_no_results(workshop: Workshop, config: RunConfig) -> None:
