@@ -36,6 +36,7 @@ ABLATIONS: dict[str, Settings] = {
     "bbqrec-without-mask": {"fit.mask_seen": False},
     "bbqrec-with-mask": {"fit.mask_seen": True},
     "bbqrec-without-similarity": {"fit.reweighting": "off"},
+    "bbqrec-with-similarity": {"fit.reweighting": "additive"},
     "bbqrec-with-random-buckets": {"fit.edges": "random"},
     "bbqrec-with-affine-edges": {"fit.edges": "affine"},
     "bbqrec-with-multiplicative": {"fit.reweighting": "multiplicative"},

@@ -86,7 +86,7 @@ def _section(result: Results) -> str:
             ablation,
         ]
     if health := tables.health_table(result):
-        parts += [f"Health of the semantic IDs of {OURS}, means over seeds:", health]
+        parts += [f"Health of the semantic IDs of {result.with_codes()}, means over seeds:", health]
     if borrowing := tables.borrowing_table(result):
         parts += [
             f"What rare and new items of {OURS} borrow; every seed takes its best:",
@@ -121,7 +121,7 @@ def _search(trials: Trials, found: list[Results]) -> str:
 def _draw(found: list[Results], recipe: Recipe, workshop: Workshop, to: Path) -> list[str]:
     plots.accuracy(found, to / "accuracy.png")
     for result in found:
-        job = Job(result.dataset, OURS, 1, "strict")
+        job = Job(result.dataset, result.with_codes() or OURS, 1, "strict")
         if result.protocol == "strict":
             plots.ablations(result, to / f"ablations-{job.dataset}.png")
             plots.curves(result, to / f"curves-{job.dataset}.png")

@@ -85,6 +85,11 @@ class Results:
         changes = {name: self.change(name, OURS) for name in names if name in self.models}
         return {name: change for name, change in changes.items() if change}
 
+    def with_codes(self) -> str | None:
+        """Whose semantic IDs are shown: ours, or an ablation's where ours looks at none."""
+        named = (name for name in (OURS, *ABLATIONS) if name in self.models)
+        return next((name for name in named if self.models[name].health), None)
+
     def rows(self) -> Iterator[dict[str, Any]]:
         """As ``docs/benchmarks/accuracy.json`` has them; a slice is a metric of its own."""
         for measured in self.models.values():

@@ -76,10 +76,10 @@ def ablation_table(results: Results) -> str:
 
 
 def health_table(results: Results) -> str:
-    """Health of our semantic IDs: a row a level, a column a modality, then the other figures."""
-    health = results.models[OURS].health if OURS in results.models else {}
-    if not health:
+    """Health of semantic IDs: a row a level, a column a modality, then the other figures."""
+    if not (name := results.with_codes()):
         return ""
+    health = results.models[name].health
     levels = dict.fromkeys(name.split("/")[-2] for name in health if "level_" in name)
     prefixes = dict.fromkeys(name.split("level_")[0] for name in health if "level_" in name)
     header = ["used, perplexity", *(prefix.rstrip("/") or "all" for prefix in prefixes)]

@@ -1,5 +1,6 @@
 """The harness on the simulated shop: jobs train, test, are kept, and are not done twice."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,20 @@ def test_an_ablation_is_compared_on_the_seeds_that_both_have(
     assert change.validation == pytest.approx(on_validation[0] / on_validation[1] - 1)
     found.models["bbqrec"].by_seed = {3: ours[1]}
     assert found.change("bbqrec", "esasrec") is None
+
+
+def test_where_ours_has_no_codes_those_of_an_ablation_are_shown(
+    workshop: Workshop, config: RunConfig
+) -> None:
+    found = read("shop", config, "strict", workshop.store, recipes(config, FEW_EPOCHS))
+    assert found is not None
+    assert found.with_codes() == "bbqrec"
+    coded = found.models["bbqrec"]
+    found.models["bbqrec"] = replace(coded, health={})
+    assert (found.with_codes(), tables.health_table(found)) == (None, "")
+    found.models["bbqrec-with-similarity"] = coded
+    assert found.with_codes() == "bbqrec-with-similarity"
+    assert "| level 1 |" in tables.health_table(found)
 
 
 def test_results_of_other_settings_are_no_results(workshop: Workshop, config: RunConfig) -> None:
