@@ -82,8 +82,11 @@ def _section(result: Results) -> str:
         parts += [
             f"Parts of the method, each taken away from {OURS} or exchanged, on the same seeds. "
             "Intervals are over users and know nothing of seeds, which differ too: a verdict that "
-            "not every seed shares is a hint. Choices look at validation only.",
+            "not every seed shares is a hint. Validation chooses what is borrowed, seed by seed; "
+            "where that differs, part of a change in rare items is its doing.",
             ablation,
+            f"The same against {OURS}, by kind of item and of history:",
+            tables.ablation_slices_table(result),
         ]
     if health := tables.health_table(result):
         parts += [f"Health of the semantic IDs of {result.with_codes()}, means over seeds:", health]

@@ -33,6 +33,7 @@ class Measured:
     health: dict[str, float]  # of the semantic IDs, where the model looks at any
     curves: list[list[float]]  # validation of the headline metric by epoch, where it was kept
     borrowing: dict[str, float]  # shares that could be borrowed -> validation NDCG@10
+    borrowed: list[float]  # the share that every seed chose
 
     @property
     def seeds(self) -> int:
@@ -45,6 +46,7 @@ class Change(NamedTuple):
 
     test: Interval  # of the means over seeds
     each_S: NDArray[np.float64]  # of every seed, on test
+    slices: dict[str, Interval]  # of the means over seeds, on test
     validation: float  # mean over seeds; what choices may look at
 
 
@@ -72,11 +74,17 @@ class Results:
         if not seeds:
             return None
         ours_SU, theirs_SU = (np.stack([m.by_seed[s] for s in seeds]) for m in (one, another))
+        ours_U, theirs_U = ours_SU.mean(0), theirs_SU.mean(0)
+        sliced = {
+            name: self.bootstrap.gain(ours_U * chosen_U, theirs_U * chosen_U)
+            for name, chosen_U in self.slices.items()
+        }
         validations = [one.validation[s] / another.validation[s] - 1 for s in seeds]
         return Change(
-            self.bootstrap.gain(ours_SU.mean(0), theirs_SU.mean(0)),
-            ours_SU.mean(1) / theirs_SU.mean(1) - 1,
-            float(np.mean(validations)),
+            test=self.bootstrap.gain(ours_U, theirs_U),
+            each_S=ours_SU.mean(1) / theirs_SU.mean(1) - 1,
+            slices=sliced,
+            validation=float(np.mean(validations)),
         )
 
     def ablations(self) -> dict[str, Change]:
@@ -172,10 +180,18 @@ def _measured(model: str, done: dict[int, Finished]) -> Measured:
     for metric in ("coverage@10", "popularity@10"):
         each = [facts[metric] for _, facts in seeds]
         shown[metric] = Interval(float(np.mean(each)), min(each), max(each))
-    minutes = float(np.mean([facts["minutes"] for _, facts in seeds]))
-    health, borrowing = _means("health", seeds), _means("borrowing_tried", seeds)
-    curves = [facts["curve"] for _, facts in seeds if facts.get("curve")]
-    return Measured(model, minutes, values, by_seed, validation, shown, health, curves, borrowing)
+    return Measured(
+        model,
+        minutes=float(np.mean([facts["minutes"] for _, facts in seeds])),
+        values=values,
+        by_seed=by_seed,
+        validation=validation,
+        shown=shown,
+        health=_means("health", seeds),
+        curves=[facts["curve"] for _, facts in seeds if facts.get("curve")],
+        borrowing=_means("borrowing_tried", seeds),
+        borrowed=[facts.get("borrowing") or 0.0 for _, facts in seeds],
+    )
 
 
 def _means(name: str, seeds: list[Finished]) -> dict[str, float]:

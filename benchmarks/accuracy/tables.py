@@ -65,14 +65,34 @@ def slices_table(results: Results) -> str:
 
 def ablation_table(results: Results) -> str:
     """Ours without, or with another form of, each of its parts."""
-    rows = []
-    for name, change in results.ablations().items():
-        interval = results.bootstrap.mean(results.models[name].values[HEADLINE])
+    changes = results.ablations()
+    if not changes:
+        return ""
+    rows = [[_bold(OURS, True), *_headline_and_borrowed(results, OURS), *[""] * 4]]
+    for name, change in changes.items():
         each = ", ".join(f"{one:+.1%}" for one in change.each_S)
         validation = "" if math.isnan(change.validation) else f"{change.validation:+.1%}"
-        rows.append([name, _interval(interval), *_percent(change.test), each, validation])
-    header = ["model", "NDCG@10", f"against {OURS}", "verdict", "each seed", "on validation"]
-    return markdown(header, rows) if rows else ""
+        cells = [*_percent(change.test), each, validation]
+        rows.append([name, *_headline_and_borrowed(results, name), *cells])
+    header = ["model", "NDCG@10", "shares borrowed", f"against {OURS}", "verdict"]
+    return markdown([*header, "each seed", "on validation"], rows)
+
+
+def _headline_and_borrowed(results: Results, name: str) -> list[str]:
+    measured = results.models[name]
+    interval = results.bootstrap.mean(measured.values[HEADLINE])
+    return [_interval(interval), ", ".join(f"{share:g}" for share in measured.borrowed)]
+
+
+def ablation_slices_table(results: Results) -> str:
+    """Where the parts matter: changes by kind of item and of history."""
+    changes = results.ablations()
+    named = [name for name, chosen in results.slices.items() if chosen.any()]
+    rows = [
+        [model, *(_percent(change.slices[name])[0] for name in named)]
+        for model, change in changes.items()
+    ]
+    return markdown(["model", *named], rows) if rows else ""
 
 
 def health_table(results: Results) -> str:

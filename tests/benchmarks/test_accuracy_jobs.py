@@ -116,6 +116,29 @@ def test_an_ablation_is_compared_on_the_seeds_that_both_have(
     assert found.change("bbqrec", "esasrec") is None
 
 
+def test_an_ablation_is_shown_seed_by_seed_and_by_slice(
+    workshop: Workshop, config: RunConfig
+) -> None:
+    found = read("shop", config, "strict", workshop.store, recipes(config, FEW_EPOCHS))
+    assert found is not None
+    assert (tables.ablation_table(found), tables.ablation_slices_table(found)) == ("", "")
+    found.models["bbqrec-without-club"] = found.models["esasrec"]
+    header, _, whole, ablation = (
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in tables.ablation_table(found).splitlines()
+    )
+    change = found.ablations()["bbqrec-without-club"]
+    shown = dict(zip(header, ablation, strict=True))
+    assert shown["each seed"] == f"{change.each_S[0]:+.1%}"  # the one that both have
+    assert shown["on validation"] == f"{change.validation:+.1%}"
+    assert shown["shares borrowed"] == "0, 0"
+    assert whole[0] == "**bbqrec**"
+    head_U = found.slices["head item"]
+    ours, theirs = (found.models[n].by_seed[1][head_U].mean() for n in ("esasrec", "bbqrec"))
+    assert change.slices["head item"].mean == pytest.approx(ours / theirs - 1)
+    assert "head item" in tables.ablation_slices_table(found)
+
+
 def test_where_ours_has_no_codes_those_of_an_ablation_are_shown(
     workshop: Workshop, config: RunConfig
 ) -> None:
