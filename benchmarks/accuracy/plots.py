@@ -58,23 +58,24 @@ def ablations(results: Results, path: Path) -> None:
 def bucket_bias(weights_file: Path, codes: Path, path: Path) -> None:
     """The learned attention bias of every similarity bucket, a panel a modality pair."""
     weights, space = load_file(weights_file), outputs.semantic_ids(codes)[0].space
-    biases = [value for name, value in sorted(weights.items()) if name.endswith("bucket_bias")]
-    names = [name for name in sorted(weights) if name.endswith("bucket_bias")]
+    biases = {name: weights[name] for name in sorted(weights) if name.endswith("bucket_bias")}
     if not biases:
         return
     pairs = modality_pairs(space)
     figure, axes = _panels(len(pairs), columns=3, height=2.4)
     for p, (axis, pair) in enumerate(zip(axes, pairs, strict=False)):
-        for name, bias_PKH in zip(names, biases, strict=True):
+        for name, bias_PKH in biases.items():
             for head in range(bias_PKH.shape[2]):
-                label = f"{'.'.join(name.split('.')[:2])} head {head + 1}"
+                tower, block = (int(part) + 1 for part in name.split(".") if part.isdigit())
+                label = f"tower {tower}, block {block}, head {head + 1}"
                 axis.plot(bias_PKH[p, 1:, head], label=label)
         axis.axhline(0, color="black", linewidth=0.8)
         first, second = space.modalities[pair.first], space.modalities[pair.second]
         axis.set_title(first if first == second else f"{first} x {second}")
         axis.set_xlabel("bucket, least similar first")
     axes[0].set_ylabel("bias")
-    axes[0].legend(fontsize=6)
+    last = axes[len(pairs) - 1]
+    last.legend(fontsize=6, loc="upper left", bbox_to_anchor=(1, 1))  # beside it: lines are many
     _save(figure, path)
 
 
