@@ -65,8 +65,8 @@ def bucket_bias(weights_file: Path, codes: Path, path: Path) -> None:
     figure, axes = _panels(len(pairs), columns=3, height=2.4)
     for p, (axis, pair) in enumerate(zip(axes, pairs, strict=False)):
         for name, bias_PKH in biases.items():
+            tower, block = (int(part) + 1 for part in name.split(".") if part.isdigit())
             for head in range(bias_PKH.shape[2]):
-                tower, block = (int(part) + 1 for part in name.split(".") if part.isdigit())
                 label = f"tower {tower}, block {block}, head {head + 1}"
                 axis.plot(bias_PKH[p, 1:, head], label=label)
         axis.axhline(0, color="black", linewidth=0.8)
