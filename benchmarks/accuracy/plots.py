@@ -37,7 +37,7 @@ def accuracy(results: list[Results], path: Path) -> None:
 
 def ablations(results: Results, path: Path) -> None:
     """Relative change of NDCG@10 when a part is taken away or exchanged."""
-    changes = dict(reversed(results.ablations().items()))
+    changes = dict(reversed(results.ablations.items()))
     if not changes:
         return
     names, gains = list(changes), [change.test for change in changes.values()]

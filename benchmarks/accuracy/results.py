@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,6 +88,7 @@ class Results:
             validation=float(np.mean(validations)),
         )
 
+    @cached_property
     def ablations(self) -> dict[str, Change]:
         """Ours without, or with another form of, each part that was tried, against the whole."""
         names = ABLATIONS if OURS in self.models else ()

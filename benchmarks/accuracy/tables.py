@@ -65,7 +65,7 @@ def slices_table(results: Results) -> str:
 
 def ablation_table(results: Results) -> str:
     """Ours without, or with another form of, each of its parts."""
-    changes = results.ablations()
+    changes = results.ablations
     if not changes:
         return ""
     rows = [[_bold(OURS, True), *_headline_and_borrowed(results, OURS), *[""] * 4]]
@@ -86,7 +86,7 @@ def _headline_and_borrowed(results: Results, name: str) -> list[str]:
 
 def ablation_slices_table(results: Results) -> str:
     """Where the parts matter: changes by kind of item and of history."""
-    changes = results.ablations()
+    changes = results.ablations
     named = [name for name, chosen in results.slices.items() if chosen.any()]
     rows = [
         [model, *(_percent(change.slices[name])[0] for name in named)]

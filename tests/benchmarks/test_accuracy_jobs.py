@@ -127,7 +127,7 @@ def test_an_ablation_is_shown_seed_by_seed_and_by_slice(
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in tables.ablation_table(found).splitlines()
     )
-    change = found.ablations()["bbqrec-without-club"]
+    change = found.ablations["bbqrec-without-club"]
     shown = dict(zip(header, ablation, strict=True))
     assert shown["each seed"] == f"{change.each_S[0]:+.1%}"  # the one that both have
     assert shown["on validation"] == f"{change.validation:+.1%}"
