@@ -8,6 +8,7 @@ from training.config import RunConfig
 Settings = Mapping[str, Any]  # dotted names in RunConfig
 
 OURS = "bbqrec"
+SIMILARITY, RANDOM_BUCKETS = "bbqrec-with-similarity", "bbqrec-with-random-buckets"
 _ONE_TOWER = {"fit.towers": [["id"]], "fit.reweighting": "off", "fit.borrowing": [0.0]}
 _BACKBONE = _ONE_TOWER | {"fit.mask_seen": False}
 
@@ -36,8 +37,8 @@ ABLATIONS: dict[str, Settings] = {
     "bbqrec-without-mask": {"fit.mask_seen": False},
     "bbqrec-with-mask": {"fit.mask_seen": True},
     "bbqrec-without-similarity": {"fit.reweighting": "off"},
-    "bbqrec-with-similarity": {"fit.reweighting": "additive"},
-    "bbqrec-with-random-buckets": {"fit.reweighting": "additive", "fit.edges": "random"},
+    SIMILARITY: {"fit.reweighting": "additive"},
+    RANDOM_BUCKETS: {"fit.reweighting": "additive", "fit.edges": "random"},
     "bbqrec-with-affine-edges": {"fit.reweighting": "additive", "fit.edges": "affine"},
     "bbqrec-with-multiplicative": {"fit.reweighting": "multiplicative"},
     "bbqrec-without-club": {"quantize.mutual_information": 0.0},

@@ -85,6 +85,7 @@ def _section(result: Results) -> str:
             "not every seed shares is a hint. Validation chooses what is borrowed, seed by seed; "
             "where that differs, part of a change in rare items is its doing.",
             ablation,
+            tables.control_table(result),
             f"The same against {OURS}, by kind of item and of history:",
             tables.ablation_slices_table(result),
         ]
@@ -95,7 +96,7 @@ def _section(result: Results) -> str:
             f"What rare and new items of {OURS} borrow; every seed takes its best:",
             borrowing,
         ]
-    return "\n\n".join(parts)
+    return "\n\n".join(filter(None, parts))
 
 
 def _search(trials: Trials, found: list[Results]) -> str:

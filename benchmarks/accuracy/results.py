@@ -1,14 +1,22 @@
 """What the jobs left, as figures of every user, and from those the rows of the table."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.accuracy.models import ABLATIONS, COUNTED, LEARNED, OURS, PEERS
+from benchmarks.accuracy.models import (
+    ABLATIONS,
+    COUNTED,
+    LEARNED,
+    OURS,
+    PEERS,
+    RANDOM_BUCKETS,
+    SIMILARITY,
+)
 from benchmarks.accuracy.statistics import Bootstrap, Interval, Values, accuracy
 from benchmarks.accuracy.store import Finished, Job, Protocol, Store
 from training import outputs
@@ -51,7 +59,7 @@ class Change(NamedTuple):
     validation: float  # mean over seeds; what choices may look at
 
 
-@dataclass
+@dataclass(frozen=True)
 class Results:
     """All models on one data set and protocol, over the same users."""
 
@@ -59,9 +67,9 @@ class Results:
     split: str
     protocol: Protocol
     users: int
-    slices: dict[str, NDArray[np.bool_]]
+    slices: Mapping[str, NDArray[np.bool_]]
     bootstrap: Bootstrap
-    models: dict[str, Measured] = field(default_factory=dict)
+    models: Mapping[str, Measured]
 
     def gain(self, name: str, other: str) -> Interval:
         """Of one model over another in the headline metric, all seeds of each."""
@@ -94,6 +102,16 @@ class Results:
         names = ABLATIONS if OURS in self.models else ()
         changes = {name: self.change(name, OURS) for name in names if name in self.models}
         return {name: change for name, change in changes.items() if change}
+
+    def controlled(self) -> dict[str, Change]:
+        """What reweights by similarity against what reweights at random: the worth of knowing it.
+
+        Ours; where ours does not reweight, the ablation that does.
+        """
+        name = SIMILARITY if SIMILARITY in self.models else OURS
+        both = {name, RANDOM_BUCKETS} <= self.models.keys()
+        change = self.change(name, RANDOM_BUCKETS) if both else None
+        return {name: change} if change else {}
 
     def with_codes(self) -> str | None:
         """Whose semantic IDs are shown: ours, or an ablation's where ours looks at none."""
@@ -141,19 +159,22 @@ def read(
     test = targets(data.histories, Part.TEST)
     training = data.histories.up_to(Part.TRAIN)
     count_N = np.bincount(training.items, minlength=data.card.items)
-    found = Results(
+    models = {}
+    for model in (*LEARNED, *PEERS, *COUNTED):
+        kept = store.seeds(dataset, model, protocol).items()
+        if seeds := {job.seed: done for job, done in kept if done.facts["recipe"] == recipe(job)}:
+            models[model] = _measured(model, seeds)
+    if not models:
+        return None
+    return Results(
         dataset,
         data.card.split.kind,
         protocol,
         len(test.target),
         slices(count_N[test.target], test.length),
         Bootstrap(len(test.target)),
+        models,
     )
-    for model in (*LEARNED, *PEERS, *COUNTED):
-        kept = store.seeds(dataset, model, protocol).items()
-        if seeds := {job.seed: done for job, done in kept if done.facts["recipe"] == recipe(job)}:
-            found.models[model] = _measured(model, seeds)
-    return found if found.models else None
 
 
 def slices(

@@ -4,11 +4,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.accuracy.models import ABLATIONS, BACKBONES, OURS, PEERS
+from benchmarks.accuracy.models import ABLATIONS, BACKBONES, OURS, PEERS, RANDOM_BUCKETS
 from benchmarks.accuracy.published import PUBLISHED
-from benchmarks.accuracy.results import HEADLINE, Results
+from benchmarks.accuracy.results import HEADLINE, Change, Results
 from benchmarks.accuracy.statistics import CUTOFFS, Interval, verdict
 from benchmarks.accuracy.trials import Choice
+
+_CHANGE = ("verdict", "each seed", "on validation")  # after the change itself
 
 
 def best_backbone(results: Results) -> str | None:
@@ -70,12 +72,20 @@ def ablation_table(results: Results) -> str:
         return ""
     rows = [[_bold(OURS, True), *_headline_and_borrowed(results, OURS), *[""] * 4]]
     for name, change in changes.items():
-        each = ", ".join(f"{one:+.1%}" for one in change.each_S)
-        validation = "" if math.isnan(change.validation) else f"{change.validation:+.1%}"
-        cells = [*_percent(change.test), each, validation]
-        rows.append([name, *_headline_and_borrowed(results, name), *cells])
-    header = ["model", "NDCG@10", "shares borrowed", f"against {OURS}", "verdict"]
-    return markdown([*header, "each seed", "on validation"], rows)
+        rows.append([name, *_headline_and_borrowed(results, name), *_cells(change)])
+    return markdown(["model", "NDCG@10", "shares borrowed", f"against {OURS}", *_CHANGE], rows)
+
+
+def control_table(results: Results) -> str:
+    """Buckets of similarity against random ones, their control."""
+    rows = [[name, *_cells(change)] for name, change in results.controlled().items()]
+    return markdown(["model", f"against {RANDOM_BUCKETS}", *_CHANGE], rows) if rows else ""
+
+
+def _cells(change: Change) -> list[str]:
+    each = ", ".join(f"{one:+.1%}" for one in change.each_S)
+    validation = "" if math.isnan(change.validation) else f"{change.validation:+.1%}"
+    return [*_percent(change.test), each, validation]
 
 
 def _headline_and_borrowed(results: Results, name: str) -> list[str]:
