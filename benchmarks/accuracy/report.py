@@ -28,12 +28,6 @@ CPU min: minutes a seed on one core, quantizer included; of a training that was 
 since it went on. Published figures are in italics: their protocol is rarely stated.
 """
 
-_PLOTS = """## Plots
-
-Curves that were drawn before they were kept with the results stay until our model is trained again:
-backbones there may be of earlier settings.
-"""
-
 
 def write(workshop: Workshop = work.WORKSHOP, to: Path = work.DOCS) -> None:
     """Write ``accuracy.md``, ``accuracy.json`` and the plots of what is there so far."""
@@ -61,9 +55,21 @@ def write(workshop: Workshop = work.WORKSHOP, to: Path = work.DOCS) -> None:
     sections = (_section(result) for result in found)
     text = [_HEAD, tables.summary_table(found), *sections, _search(trials, found)]
     pictures = _draw(found, recipe, workshop, to)
-    text += [_PLOTS, *(f"![{name}]({name})\n" for name in pictures)]
+    text += ["## Plots\n", earlier_curves(found), *(f"![{name}]({name})\n" for name in pictures)]
     (to / "accuracy.md").write_text("\n".join(text), encoding="utf-8")
     work.console.print(f"wrote {to}/accuracy.md, accuracy.json and {len(pictures)} plots")
+
+
+def earlier_curves(found: list[Results]) -> str:
+    """What to know of curves that were drawn before they were kept with the results."""
+    strict = (result for result in found if result.protocol == "strict")
+    names = [r.dataset for r in strict if OURS in r.models and not r.models[OURS].curves]
+    if not names:
+        return ""
+    return (
+        f"Curves of {', '.join(names)} are as they were drawn before results kept them, until "
+        f"{OURS} is trained there again: backbones may be of earlier settings.\n"
+    )
 
 
 def _section(result: Results) -> str:

@@ -204,10 +204,12 @@ def test_curves_are_drawn_from_the_results_alone(
     path = tmp_path / "curves.png"
     plots.curves(found, path)
     assert path.stat().st_size > 5_000
+    assert report.earlier_curves([found]) == ""
     path.unlink()
-    unknown = replace(found.models["bbqrec"], curves=[])
-    plots.curves(having(found, bbqrec=unknown), path)
+    found = having(found, bbqrec=replace(found.models["bbqrec"], curves=[]))
+    plots.curves(found, path)
     assert not path.exists()
+    assert "Curves of shop are" in report.earlier_curves([found])
 
 
 def test_a_training_that_was_cut_short_has_one_curve(tmp_path: Path) -> None:
