@@ -10,7 +10,7 @@ Settings = Mapping[str, Any]  # dotted names in RunConfig
 OURS = "bbqrec"
 SIMILARITY, RANDOM_BUCKETS = "bbqrec-with-similarity", "bbqrec-with-random-buckets"
 _ONE_TOWER = {"fit.towers": [["id"]], "fit.reweighting": "off", "fit.borrowing": [0.0]}
-_BACKBONE = _ONE_TOWER | {"fit.mask_seen": False}
+_BACKBONE = _ONE_TOWER | {"fit.mask_seen": False, "fit.behaviour_weight": 1.0}
 
 # Our implementation of the strongest published backbones, with none of our parts.
 BACKBONES: dict[str, Settings] = {

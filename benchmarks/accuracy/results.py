@@ -137,9 +137,9 @@ class Results:
             "protocol": self.protocol,
             "model": measured.model,
             "metric": metric,
-            "mean": round(interval.mean, 5),
-            "ci_low": round(interval.low, 5),
-            "ci_high": round(interval.high, 5),
+            "mean": round(interval.mean, 6),
+            "ci_low": round(interval.low, 6),
+            "ci_high": round(interval.high, 6),
             "seeds": measured.seeds,
             "minutes": round(measured.minutes, 2),
         }
