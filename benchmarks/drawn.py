@@ -3,14 +3,14 @@
 import numpy as np
 import torch
 
-from models.config import CodeSpace, SequenceConfig
-from models.semantic_id import SemanticIdTable
-from models.sequence import SequenceModel
-from models.types import Modality
-from models.words import ItemWords
+from models.contract.config import CodeSpace, SequenceConfig
+from models.contract.semantic_id import SemanticIdTable
+from models.contract.types import Modality
+from models.nets.sequence import SequenceModel
+from models.nets.words import ItemWords
 from training.config import FitConfig
 from training.data.histories import Histories
-from training.fit_sequence import new_model
+from training.fit.fit_sequence import new_model
 
 SPACE = CodeSpace(
     modalities=(Modality.TEXT, Modality.BEHAVIOUR), levels=4, codebook_size=256, vector_size=64

@@ -23,10 +23,10 @@ from rich.table import Table
 
 from benchmarks import drawn
 from benchmarks.peers.environment import rectools_python
-from models.config import Reweighting, Towers
+from models.contract.config import Reweighting, Towers
 from training.config import FitConfig
 from training.data.histories import Histories
-from training.fit_sequence import fit_sequence
+from training.fit.fit_sequence import fit_sequence
 from training.progress import trainer_options
 
 ROOT = Path(__file__).parents[1]

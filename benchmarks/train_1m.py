@@ -19,7 +19,7 @@ from rich.console import Console
 from benchmarks import drawn
 from training.config import FitConfig
 from training.data.histories import Histories
-from training.fit_sequence import fit_sequence
+from training.fit.fit_sequence import fit_sequence
 from training.progress import trainer_options
 
 REPORT = Path(__file__).parents[1] / "docs" / "benchmarks" / "train_1m.json"

@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.bundle import CatalogueItem
-from models.config import CodeSpace, SequenceConfig
-from models.semantic_id import SemanticIdTable
-from models.sequence import SequenceModel
-from models.tower import AttentionTower
-from models.types import Modality
+from models.contract.bundle import CatalogueItem
+from models.contract.config import CodeSpace, SequenceConfig
+from models.contract.semantic_id import SemanticIdTable
+from models.contract.types import Modality
+from models.nets.sequence import SequenceModel
+from models.nets.tower import AttentionTower
 from training.data.histories import EvaluationSet, Histories, Part, targets
-from training.export import export_bundle
-from training.model_card import Parity
+from training.export.export import export_bundle
+from training.export.model_card import Parity
 
 ITEMS, MAX_HISTORY = 60, 12
 SPACE = CodeSpace(

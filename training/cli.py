@@ -23,7 +23,7 @@ Force = Annotated[bool, typer.Option("--force", help="Run even if nothing has ch
 @app.command()
 def run(config: Config, force: Force = False) -> None:
     """Run all stages in order; those whose inputs have not changed are skipped."""
-    from training.pipeline import STAGES
+    from training.run.stages import STAGES
 
     for stage in STAGES:
         _run_stage(config, stage.name, force)
@@ -93,9 +93,9 @@ def demo_data(
 
 def _run_stage(path: Path, name: str, force: bool) -> None:
     from training.config import load
-    from training.pipeline import STAGES
     from training.processes import this_process
-    from training.stages import Pipeline
+    from training.run.pipeline import Pipeline
+    from training.run.stages import STAGES
 
     pipeline, process = Pipeline(load(path), STAGES), this_process()
     if force and process.count > 1:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
-from models.config import BlockKind, Edges, Frozen, Reweighting, Towers
+from models.contract.config import BlockKind, Edges, Frozen, Reweighting, Towers
 from training.errors import UserError
 
 Format = Literal[

@@ -21,17 +21,18 @@ from benchmarks.accuracy.curves import validation_curve
 from benchmarks.accuracy.models import Settings
 from benchmarks.accuracy.peers import train_peer
 from benchmarks.accuracy.store import TOP, Job, Protocol, Store
-from models import bundle
-from models.config import CodeSpace
-from models.semantic_id import SemanticIdTable
-from models.sequence import SequenceModel
-from models.types import Modality
-from training import baselines, outputs
+from models.contract import bundle
+from models.contract.config import CodeSpace
+from models.contract.semantic_id import SemanticIdTable
+from models.contract.types import Modality
+from models.nets.sequence import SequenceModel
 from training.config import RunConfig
 from training.data.histories import EvaluationSet, Histories, Part, targets
 from training.encoders.encode import load_content
-from training.evaluate import Ranker, SequenceRanker, rank
-from training.learn import learn_codes, learn_sequence
+from training.evaluate import baselines
+from training.evaluate.ranking import Ranker, SequenceRanker, rank
+from training.run import outputs
+from training.run.learn import learn_codes, learn_sequence
 
 _MARK = "recipe.txt"  # which training a folder is of
 # Settings that came when there were results: at these values nothing is otherwise than before.

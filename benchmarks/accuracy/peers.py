@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.peers.environment import rectools_python
-from models.types import FloatArray
-from training import outputs
+from models.contract.types import FloatArray
 from training.config import RunConfig
 from training.data.batches import Windows
 from training.data.histories import EvaluationSet, Histories
-from training.evaluate import Ranker
+from training.evaluate.ranking import Ranker
+from training.run import outputs
 
 Kind = Literal["sasrec", "esasrec"]
 SCRIPT = Path(__file__).parents[1] / "peers" / "rectools_sequence.py"

@@ -8,8 +8,8 @@ from safetensors.numpy import load_file
 
 from benchmarks.accuracy.models import ABLATIONS, BACKBONES, OURS, PEERS
 from benchmarks.accuracy.results import HEADLINE, Results
-from models.similarity import modality_pairs
-from training import outputs
+from models.nets.similarity import modality_pairs
+from training.run import outputs
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt

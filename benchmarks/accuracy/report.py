@@ -11,7 +11,7 @@ from benchmarks.accuracy.models import BACKBONES, OURS
 from benchmarks.accuracy.results import PROTOCOLS, Recipe, Results
 from benchmarks.accuracy.store import Job
 from benchmarks.accuracy.trials import LADDERS, Trials
-from models import bundle
+from models.contract import bundle
 
 _HEAD = """# Accuracy
 

@@ -19,9 +19,9 @@ from benchmarks.accuracy.models import (
 )
 from benchmarks.accuracy.statistics import Bootstrap, Interval, Values, accuracy
 from benchmarks.accuracy.store import Finished, Job, Protocol, Store
-from training import outputs
 from training.config import RunConfig
 from training.data.histories import Part, targets
+from training.run import outputs
 
 PROTOCOLS: tuple[Protocol, ...] = ("strict", "refit")
 HEADLINE = "ndcg@10"

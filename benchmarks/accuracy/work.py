@@ -14,8 +14,8 @@ from benchmarks.accuracy.jobs import Workshop
 from benchmarks.accuracy.models import configured
 from benchmarks.accuracy.store import Store
 from training.config import RunConfig, load
-from training.pipeline import STAGES
-from training.stages import Pipeline
+from training.run.pipeline import Pipeline
+from training.run.stages import STAGES
 
 ROOT = Path(__file__).parents[2]
 CONFIGS, DOCS = ROOT / "configs", ROOT / "docs/benchmarks"

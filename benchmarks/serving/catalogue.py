@@ -7,9 +7,9 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from models import bundle
-from models.types import FloatArray, ItemCodes
-from service.scorer import make_scorer
+from models.contract import bundle
+from models.contract.types import FloatArray, ItemCodes
+from service.engine.scorer import make_scorer
 
 DEMO = Path("artifacts/demo/export")
 _HISTORY, _NEIGHBOURS, _USERS = 8, 50, 2000

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from benchmarks import drawn
-from models import bundle
-from models.bundle import Bundle, CatalogueItem
+from models.contract import bundle
+from models.contract.bundle import Bundle, CatalogueItem
 from training.config import FitConfig
 from training.data.histories import Histories, Part, targets
-from training.export import export_bundle
+from training.export.export import export_bundle
 
 SEQUENCES = Path("../shared/data/amazon_beauty/sequences.txt")  # `user item item ...` a line
 WIDE = FitConfig(width=128, blocks=2, towers=(("codes", "id"),), max_history=200, dropout=0)

@@ -12,12 +12,12 @@ import torch
 from benchmarks.serving import drawn_bundle
 from benchmarks.serving.machine import MATRIX_PRODUCTS, bytes_per_ms, interleaved, matrix_product
 from benchmarks.serving.rows import Row
-from models.bundle import Bundle
-from models.config import SequenceConfig
-from models.sequence import SequenceModel
-from models.similarity import modality_pairs
-from models.types import ItemCodes
-from service.scorer import History, OnnxScorer, pad
+from models.contract.bundle import Bundle
+from models.contract.config import SequenceConfig
+from models.contract.types import ItemCodes
+from models.nets.sequence import SequenceModel
+from models.nets.similarity import modality_pairs
+from service.engine.scorer import History, OnnxScorer, pad
 
 WHAT = "encoder"
 MODELS = {"d=128, 2 blocks": drawn_bundle.WIDE, "default": drawn_bundle.DEFAULT}

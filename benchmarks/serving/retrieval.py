@@ -11,9 +11,9 @@ import numpy as np
 from benchmarks.serving.catalogue import best, drawn, learned
 from benchmarks.serving.machine import bytes_per_ms, interleaved
 from benchmarks.serving.rows import Row
-from models.types import FloatArray
-from service.compressed_retriever import CompressedRetriever
-from service.retriever import make_retriever
+from models.contract.types import FloatArray
+from service.retrieval.choose import make_retriever
+from service.retrieval.compressed import CompressedRetriever
 
 WHAT = "retrieval"
 SIZES = (12_000, 100_000, 1_000_000, 10_000_000)

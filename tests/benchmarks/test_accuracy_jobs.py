@@ -16,8 +16,8 @@ from tests.simulated_shop import Shop
 from tests.training.shop_run import write_config
 from training.config import RunConfig, load
 from training.data.histories import Part
-from training.pipeline import STAGES
-from training.stages import Pipeline
+from training.run.pipeline import Pipeline
+from training.run.stages import STAGES
 
 FEW_EPOCHS = {"fit.epochs": 2, "quantize.epochs": 2}
 

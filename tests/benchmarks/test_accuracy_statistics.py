@@ -10,7 +10,7 @@ from benchmarks.accuracy.statistics import Bootstrap, Interval, accuracy, verdic
 from benchmarks.accuracy.store import TOP, Job, Store
 from benchmarks.accuracy.trials import Trials
 from training.config import InteractionsConfig, RunConfig
-from training.evaluate import Ranking, metrics
+from training.evaluate.ranking import Ranking, metrics
 
 CONFIG = RunConfig.model_validate(
     {"name": "x", "output": "x", "interactions": InteractionsConfig.model_validate({"path": "x"})}

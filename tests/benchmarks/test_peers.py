@@ -10,12 +10,12 @@ import pytest
 
 from benchmarks.accuracy import peers
 from benchmarks.accuracy.peers import PeerError, VectorRanker
-from models.types import FloatArray
+from models.contract.types import FloatArray
 from tests.training.small import ITEMS, histories
 from training.config import InteractionsConfig, RunConfig
 from training.data.batches import Windows
 from training.data.histories import EvaluationSet, Part, targets
-from training.evaluate import rank
+from training.evaluate.ranking import rank
 
 FIELDS = {"kind": "sasrec", "seed": 1}
 # Knows the answers: a user's vector is the target's one-hot, an item's vector its own.

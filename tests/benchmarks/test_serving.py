@@ -13,8 +13,8 @@ from benchmarks.serving.goals import judged
 from benchmarks.serving.load import Generator, Load, request
 from benchmarks.serving.report import write
 from benchmarks.serving.rows import Row, read, replace
-from models.config import CodeSpace, SequenceConfig, Towers
-from models.types import Modality
+from models.contract.config import CodeSpace, SequenceConfig, Towers
+from models.contract.types import Modality
 from service.metrics import Metrics
 
 SPACE = CodeSpace(modalities=(Modality.BEHAVIOUR,), levels=2, codebook_size=4, vector_size=3)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from models import bundle
-from models.bundle import Bundle
-from service.app import create_app
+from models.contract import bundle
+from models.contract.bundle import Bundle
+from service.http.app import create_app
 from service.settings import Settings
 from tests.tiny_bundle import write_tiny_bundle
 

@@ -5,16 +5,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.bundle import Bundle
-from models.types import FloatArray
-from service.app import Load
-from service.batcher import Batcher
-from service.code_cache import ProcessCache
-from service.engine import HostEngine
+from models.contract.bundle import Bundle
+from models.contract.types import FloatArray
+from service.catalogue.code_cache import ProcessCache
+from service.engine.batcher import Batcher
+from service.engine.engine import HostEngine
+from service.engine.scorer import History, Scorer
+from service.generation.recommender import Recommender, most_used, rows_of
+from service.http.app import Load
 from service.metrics import Metrics
-from service.recommender import Recommender, most_used, rows_of
-from service.retriever import Found
-from service.scorer import History, Scorer
+from service.retrieval.retriever import Found
 from service.settings import Settings
 
 POISON, NAN = 13, 14

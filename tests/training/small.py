@@ -5,11 +5,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.types import Modality
-from models.words import ItemWords
-from training.behaviour import behaviour_embeddings
+from models.contract.types import Modality
+from models.nets.words import ItemWords
 from training.data.histories import Histories, Part
-from training.fit_quantizer import View
+from training.quantize.behaviour import behaviour_embeddings
+from training.quantize.fit_quantizer import View
 
 GROUPS, PER_GROUP = 6, 12
 ITEMS = GROUPS * PER_GROUP

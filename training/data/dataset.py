@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from models.config import Frozen
+from models.contract.config import Frozen
 from training.data.histories import Histories, Part
 from training.errors import UserError
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from models.types import FloatArray
+from models.contract.types import FloatArray
 from training.errors import UserError
 
 KEY_BYTES = 32

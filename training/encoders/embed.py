@@ -8,7 +8,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from models.types import FloatArray
+from models.contract.types import FloatArray
 from training.encoders.cache import VectorCache
 from training.encoders.contents import Contents
 from training.encoders.embeddings import ItemEmbeddings

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from models.types import FloatArray, Modality
+from models.contract.types import FloatArray, Modality
 from training.errors import UserError
 
 

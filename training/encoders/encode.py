@@ -11,8 +11,8 @@ import polars as pl
 from PIL.Image import Image
 from safetensors.numpy import load_file, save_file
 
-from models.types import FloatArray, Modality
-from models.words import ItemWords
+from models.contract.types import FloatArray, Modality
+from models.nets.words import ItemWords
 from training.config import EncodeConfig, ModalityConfig
 from training.encoders.cache import VectorCache
 from training.encoders.contents import Contents, Pictures, Reject, Texts

@@ -9,7 +9,7 @@ from PIL.Image import Image, Resampling
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from models.types import FloatArray
+from models.contract.types import FloatArray
 from training.encoders.interface import unit
 from training.errors import UserError
 

@@ -5,7 +5,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from models.types import FloatArray
+from models.contract.types import FloatArray
 
 Content = TypeVar("Content")
 Encodable_contra = TypeVar("Encodable_contra", contravariant=True)

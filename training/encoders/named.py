@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from models.types import FloatArray, Modality
+from models.contract.types import FloatArray, Modality
 from training.encoders.interface import unit
 from training.errors import UserError
 

@@ -14,7 +14,7 @@ import numpy as np
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
-from models.types import FloatArray
+from models.contract.types import FloatArray
 from training.encoders.interface import unit
 from training.errors import UserError
 

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import polars as pl
 
-from models.words import ItemWords
+from models.nets.words import ItemWords
 from training.config import WordsConfig
 
 WORD = r"\w+"

@@ -10,8 +10,8 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from benchmarks.serving.references.shop import Shop
-from models import bundle
-from models.sequence import SequenceModel
+from models.contract import bundle
+from models.nets.sequence import SequenceModel
 
 
 class Request(BaseModel):

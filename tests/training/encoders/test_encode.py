@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageDraw
 from safetensors.numpy import save_file
 
-from models.types import FloatArray, Modality
+from models.contract.types import FloatArray, Modality
 from training.config import EncodeConfig, ModalityConfig
 from training.encoders.encode import Encoders, encode_items, load_embeddings
 from training.encoders.image import EfficientNetEncoder

@@ -1,0 +1,66 @@
+"""The behaviour tower: a history as the decayed sum of its items' behaviour vectors.
+
+What recency-decayed item-kNN counts, learned and of low rank: it keeps which items follow which,
+where attention keeps what a history is about, and their sum ranks better than either. Linear, so it
+costs next to nothing, and its score is one more part of the inner product.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from models.contract.config import SequenceConfig
+from models.nets.attention import Relation
+from models.nets.dropout import Dropout
+from models.nets.tower import Tower
+
+_DECAYS = (0.6, 0.8, 0.9, 0.97)  # where each quarter of a vector starts to learn its own
+
+
+class BehaviourTower(Tower):
+    """Two vectors an item, one that is read and one that is scored: what leads to an item is not
+    what it leads to. Both are null for an item that training never saw, until it borrows.
+    """
+
+    def __init__(self, config: SequenceConfig) -> None:
+        super().__init__()
+        self.groups = math.gcd(config.width, len(_DECAYS))
+        self.read_embedding = nn.Embedding(config.catalogue_size + 1, config.width)
+        self.id_embedding = nn.Embedding(config.catalogue_size + 1, config.width)
+        nn.init.normal_(self.read_embedding.weight, std=0.02)
+        nn.init.normal_(self.id_embedding.weight, std=0.02)
+        self.decay = nn.Parameter(torch.logit(torch.tensor(_DECAYS[: self.groups])))
+        self.size = nn.Parameter(torch.ones(self.groups, 1))
+        self.anyone = nn.Parameter(torch.zeros(config.width))  # what popular items are scored with
+        self.dropout = Dropout(config.dropout)
+        self.weight = config.behaviour_weight
+
+    def represent(self, codes_BTS: Tensor, item_index_BT: Tensor, known_BT1: Tensor) -> Tensor:
+        """Item vectors that are scored, (..., W)."""
+        scored_BTW: Tensor = self.id_embedding(item_index_BT) * known_BT1
+        return scored_BTW
+
+    def read(self, codes_BTS: Tensor, item_index_BT: Tensor, known_BT1: Tensor) -> Tensor:
+        """Item vectors of a history, (..., W)."""
+        read_BTW: Tensor = self.read_embedding(item_index_BT) * known_BT1
+        return read_BTW
+
+    def residuals(self) -> list[tuple[nn.Embedding, Callable[..., Tensor]]]:
+        """Both vectors."""
+        return [(self.id_embedding, self.represent), (self.read_embedding, self.read)]
+
+    def forward(
+        self, items_BTW: Tensor, inner: Relation, last: Relation, row_B: Tensor | None = None
+    ) -> Tensor:
+        """User vectors, (B, T, W) -> (B, R, W), weighed once towers do not learn any more."""
+        x_BTW = self.dropout(items_BTW)
+        x_BGTw = x_BTW.reshape(*x_BTW.shape[:2], self.groups, -1).transpose(1, 2)
+        distance_BRT = last.distance_BRT[:, None]  # the same for every group
+        log_decay_G = nn.functional.logsigmoid(self.decay)[:, None, None]
+        weight_BGRT = (distance_BRT.clamp_min(0) * log_decay_G).exp() * (distance_BRT >= 0)
+        sums_BGRw = weight_BGRT @ x_BGTw * self.size[:, None]
+        sums_BRW: Tensor = sums_BGRw.transpose(1, 2).flatten(-2)
+        user_BRW = sums_BRW + self.anyone
+        return user_BRW if self.training else user_BRW * self.weight

@@ -1,0 +1,55 @@
+"""Engine: waiting histories -> the best items of each. Here: the parts of any runtime, on the host.
+
+``device_engine.py`` is the other one: what is between its two graphs never leaves the GPU.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from models.contract.types import FloatArray
+from service.engine.lengths import by_length
+from service.engine.scorer import History, Scorer
+from service.metrics import Metrics
+from service.retrieval.retriever import Found, Retriever
+
+
+class Engine(Protocol):
+    """Encodes histories and searches the catalogue; ``/model`` names by what."""
+
+    provider: str
+    retriever: str
+
+    def candidates(self, histories: Sequence[History], k: int) -> Found:
+        """The best ``k`` items of each history. Raises ArithmeticError for a vector of no numbers.
+
+        Each history has 1 to ``max_history`` items; where the catalogue has fewer than ``k``, all.
+        """
+
+
+class HostEngine:
+    """A Scorer and a Retriever: user vectors pass between them in memory."""
+
+    def __init__(self, scorer: Scorer, retriever: Retriever, metrics: Metrics) -> None:
+        self.scorer = scorer
+        self.searcher = retriever
+        self.metrics = metrics
+        self.provider = scorer.provider
+        self.retriever = retriever.kind
+
+    def candidates(self, histories: Sequence[History], k: int) -> Found:
+        """The best ``k`` items of each history."""
+        with self.metrics.encode.time():
+            vectors_BD = self._encode(histories)
+        if not np.isfinite(vectors_BD).all():
+            raise ArithmeticError("the model gave a vector that is not finite")
+        with self.metrics.search.time():
+            return self.searcher.search(vectors_BD, k)
+
+    def _encode(self, histories: Sequence[History]) -> FloatArray:
+        groups = list(by_length([len(history) for history in histories]))
+        parts = [self.scorer.encode([histories[row] for row in rows]) for rows in groups]
+        vectors_BD = np.concatenate(parts)
+        vectors_BD[np.concatenate(groups)] = vectors_BD.copy()
+        return vectors_BD

@@ -1,0 +1,140 @@
+"""Scorer: histories -> user vectors. ONNX Runtime, or torch where asked for or nothing else fits.
+
+The only module, with replay.py, that knows torch, which is imported when used.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.contract.bundle import Bundle
+from models.contract.types import CodeArray, FloatArray, ItemCodes
+from service.runtime import Device, ProviderError, open_session
+from service.settings import Provider
+
+log = logging.getLogger("bbqrec")
+History = Sequence[ItemCodes]
+
+
+class Scorer(Protocol):
+    """Turns histories into user vectors."""
+
+    provider: str
+
+    def encode(self, histories: Sequence[History]) -> FloatArray:
+        """(B, D), one row a history; each has 1 to ``max_history`` items."""
+
+
+class Feeds(NamedTuple):
+    """A batch as the graph wants it, in the order of ``bundle.onnx_inputs``."""
+
+    codes_BTS: CodeArray
+    item_index_BT: NDArray[np.int64]
+    length_B: NDArray[np.int64]
+
+
+def pad(histories: Sequence[History]) -> Feeds:
+    """Stack histories, padded on the right to the longest of this batch, no further."""
+    length_B = np.array([len(history) for history in histories], np.int64)
+    shape = (len(histories), int(length_B.max()))
+    codes_BTS = np.zeros((*shape, len(histories[0][0].codes)), np.uint16)
+    item_index_BT = np.zeros(shape, np.int64)
+    for row, history in enumerate(histories):
+        codes_BTS[row, : len(history)] = [item.codes for item in history]
+        item_index_BT[row, : len(history)] = [item.item_index for item in history]
+    return Feeds(codes_BTS, item_index_BT, length_B)
+
+
+class OnnxScorer:
+    """The exported graph on ONNX Runtime."""
+
+    def __init__(self, bundle: Bundle, device: Device, threads: int, *, int8: bool = False) -> None:
+        graph = bundle.int8_path if int8 else bundle.onnx_path
+        if graph is None:
+            raise ProviderError("this bundle has no INT8 graph: its model card says why")
+        self.device = device
+        self.session = open_session(graph, device, threads)
+        self.provider = f"onnx-{device}-int8" if int8 else f"onnx-{device}"
+        self.inputs = [(i.name, np.dtype(i.dtype)) for i in bundle.manifest.onnx_inputs]
+
+    def encode(self, histories: Sequence[History]) -> FloatArray:
+        """(B, D)."""
+        vectors_BD: FloatArray = self.session.run(None, self.feeds(histories))[0]
+        return vectors_BD
+
+    def feeds(self, histories: Sequence[History]) -> dict[str, NDArray[Any]]:
+        """A batch by the names and types of the graph's inputs."""
+        return {
+            name: np.asarray(feed, dtype)
+            for (name, dtype), feed in zip(self.inputs, pad(histories), strict=True)
+        }
+
+
+class TorchScorer:
+    """The same weights in torch; on a GPU, CUDA graphs are replayed."""
+
+    def __init__(self, bundle: Bundle, device: Device, threads: int) -> None:
+        import torch
+
+        from models.nets.sequence import SequenceModel
+        from service.engine.replay import Replay, record_cuda
+
+        if device == "cuda" and not torch.cuda.is_available():
+            raise ProviderError("torch finds no CUDA device")
+        torch.set_num_threads(threads)
+        self.provider = f"torch-{device}"
+        self.torch: Any = torch
+        self.device = device
+        architecture = bundle.manifest.architecture
+        model = SequenceModel.load(bundle.weights_path, architecture).to(device)
+        on_gpu = device == "cuda"
+        self.model = Replay(model, architecture.max_history, record_cuda) if on_gpu else model
+
+    def encode(self, histories: Sequence[History]) -> FloatArray:
+        """(B, D)."""
+        with self.torch.inference_mode():
+            feeds = [self.torch.from_numpy(feed).to(self.device) for feed in pad(histories)]
+            vectors_BD: FloatArray = self.model(*feeds).cpu().numpy()
+        return vectors_BD
+
+
+_MAKERS: dict[Provider, Callable[[Bundle, int], Scorer]] = {
+    "cuda": lambda bundle, threads: OnnxScorer(bundle, "cuda", threads),
+    "cpu": lambda bundle, threads: OnnxScorer(bundle, "cpu", threads),
+    "cpu-int8": lambda bundle, threads: OnnxScorer(bundle, "cpu", threads, int8=True),
+    "torch": lambda bundle, threads: TorchScorer(bundle, "cpu", threads),
+    "torch-cuda": lambda bundle, threads: TorchScorer(bundle, "cuda", threads),
+}
+
+
+def make_scorer(bundle: Bundle, provider: Provider, threads: int) -> Scorer:
+    """The scorer for ``provider``, proved to work.
+
+    Raises ProviderError where what was asked for is not there: a GPU that is missing is an error,
+    never a silent CPU. ``auto`` takes the first that works, and the log says why not the others.
+    """
+    if provider != "auto":
+        return _proved(bundle, provider, threads)
+    for candidate in ("cuda", "cpu"):
+        try:
+            return _proved(bundle, candidate, threads)
+        except ProviderError as error:
+            log.info("not chosen: %s", error)
+    return _proved(bundle, "torch", threads)
+
+
+def _proved(bundle: Bundle, provider: Provider, threads: int) -> Scorer:
+    """Encode something before serving: a first run is slow, and may be where a runtime fails."""
+    item = ItemCodes(0, bundle.semantic_ids.codes_NS[0])
+    try:
+        scorer = _MAKERS[provider](bundle, threads)
+        vectors_BD = scorer.encode([[item], [item, item]])
+    except Exception as error:  # each runtime has its own; all mean the same to the operator
+        reason = str(error).strip().splitlines() or [repr(error)]
+        raise ProviderError(f"provider `{provider}` cannot serve: {reason[0]}") from error
+    if vectors_BD.shape != (2, bundle.manifest.architecture.vector_size):
+        raise ProviderError(f"provider `{provider}` gives vectors of {vectors_BD.shape}")
+    return scorer

@@ -1,0 +1,33 @@
+"""A fault of set-up is one clear line, never a traceback."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pydantic import ValidationError
+from rich.console import Console
+
+from models.contract.bundle import BundleError
+from service.runtime import ProviderError
+
+_console = Console(stderr=True)
+
+
+@contextmanager
+def exit_clearly() -> Iterator[None]:
+    """Exit with status 1 and say what to mend, where settings, bundle, GPU or port are at fault."""
+    try:
+        yield
+    except ValidationError as error:
+        faults = (
+            f"BBQREC_{'.'.join(map(str, f['loc'])).upper()}: {f['msg']}" for f in error.errors()
+        )
+        _fail("settings: " + "; ".join(faults))
+    except (BundleError, ProviderError, OSError) as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> None:
+    _console.print("[bold red]error:[/]", end=" ")
+    _console.print(message, markup=False, highlight=False, soft_wrap=True)
+    sys.exit(1)

@@ -1,0 +1,33 @@
+"""ONNX Runtime: a session on the device that was asked for, or a clear refusal.
+
+The only module that knows onnxruntime, which is imported when used.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+Device = Literal["cpu", "cuda"]
+
+
+class ProviderError(Exception):
+    """The provider that was asked for is not to be had."""
+
+
+def open_session(graph: Path | bytes, device: Device, threads: int) -> Any:
+    """An ONNX Runtime session on that device and no other. Raises ProviderError without it."""
+    import onnxruntime
+
+    wanted = f"{device.upper()}ExecutionProvider"
+    available = onnxruntime.get_available_providers()
+    if wanted not in available:
+        raise ProviderError(f"this ONNX Runtime has only {', '.join(available)}")
+    if device == "cuda":
+        onnxruntime.preload_dlls()  # CUDA and cuDNN out of their wheels, beside the system's
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors; its warnings are about graphs, not about ours
+    session = onnxruntime.InferenceSession(graph, options, providers=[wanted])
+    if (active := session.get_providers()[0]) != wanted:
+        raise ProviderError(f"ONNX Runtime could not start {wanted}, and fell back to {active}")
+    return session

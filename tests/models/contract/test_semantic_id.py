@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.contract.config import CodeSpace
+from models.contract.semantic_id import SemanticIdTable, resolve_collisions
+from models.contract.types import Modality
+
+
+def space(levels: int = 2, codebook_size: int = 4, modalities: int = 2) -> CodeSpace:
+    return CodeSpace(
+        modalities=tuple(Modality)[:modalities],
+        levels=levels,
+        codebook_size=codebook_size,
+        vector_size=3,
+    )
+
+
+@given(st.data())
+def test_resolution_always_ends_unique(data: st.DataObject) -> None:
+    """Whatever the collisions and missing modalities, every item ends with an ID of its own."""
+    shape = space()
+    items = data.draw(st.integers(1, 60))
+    random = np.random.default_rng(data.draw(st.integers(0, 1000)))
+    codes_NML = random.integers(0, shape.codebook_size, (items, 2, 2)).astype(np.uint16)
+    codes_NML[random.random((items, 2)) < 0.3] = shape.null_code
+    before_NS = codes_NML.reshape(items, -1)
+    residual_NMQ = random.normal(size=(items, 2, 3)).astype(np.float32)
+    codebook_MKQ = random.normal(size=(2, 4, 3)).astype(np.float32)
+
+    found = resolve_collisions(shape, before_NS, residual_NMQ, codebook_MKQ)
+
+    assert len(np.unique(found.table.semantic_ids(), axis=0)) == items
+    changed = (found.table.codes_NS != before_NS).any(axis=1)
+    assert found.moved == changed.sum()
+    assert found.moved + found.extended <= found.collided
+    null_before = before_NS == shape.null_code
+    assert ((found.table.codes_NS == shape.null_code) == null_before).all()
+
+
+def test_the_nearest_item_keeps_its_code_and_the_farther_moves_next_door() -> None:
+    shape = space(levels=1, codebook_size=3, modalities=1)
+    codebook_MKQ = np.array([[[0, 0, 0], [1, 0, 0], [9, 0, 0]]], np.float32)
+    residual_NMQ = np.array([[[0.4, 0, 0]], [[0.1, 0, 0]]], np.float32)
+    found = resolve_collisions(shape, np.zeros((2, 1), np.uint16), residual_NMQ, codebook_MKQ)
+    assert found.table.codes_NS.ravel().tolist() == [1, 0]
+    assert (found.collided, found.moved, found.extended) == (2, 1, 0)
+
+
+def test_items_without_any_modality_are_told_apart_by_the_extra_code() -> None:
+    shape = space()
+    codes_NS = np.full((3, 4), shape.null_code, np.uint16)
+    found = resolve_collisions(
+        shape, codes_NS, np.zeros((3, 2, 3), np.float32), np.zeros((2, 4, 3), np.float32)
+    )
+    assert found.table.extra_N.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("codes", "complaint"),
+    [
+        ([[0, 0, 0, 0], [0, 0, 0, 0]], "not unique"),
+        ([[0, 0, 0, 5]], "above"),
+        ([[0, 4, 0, 0]], "missing in some"),
+        ([[0, 0, 0]], "want"),
+    ],
+)
+def test_a_bad_table_is_refused(codes: list[list[int]], complaint: str) -> None:
+    codes_NS = np.array(codes, np.uint16)
+    with pytest.raises(ValueError, match=complaint):
+        SemanticIdTable(space(), codes_NS, np.zeros(len(codes), np.uint16))

@@ -1,0 +1,173 @@
+import asyncio
+import threading
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from models.contract.bundle import Bundle
+from models.contract.types import FloatArray, ItemCodes
+from service.engine.batcher import Batcher, Candidates
+from service.engine.engine import HostEngine
+from service.engine.scorer import History, make_scorer
+from service.metrics import Metrics
+from service.retrieval.flat import FlatRetriever
+from tests.service.fakes import NAN, POISON, FakeRetriever, FakeScorer
+from tests.tiny_bundle import ITEMS
+
+
+def history(index: int) -> list[ItemCodes]:
+    return [ItemCodes(index, np.zeros(2, np.uint16))]
+
+
+def fake_batcher(scorer: FakeScorer, max_batch: int) -> Batcher:
+    metrics = Metrics()
+    return Batcher(HostEngine(scorer, FakeRetriever(), metrics), metrics, max_batch)
+
+
+async def submit_all(indices: list[int], scorer: FakeScorer) -> list[object]:
+    """Everything waits while a first request is computed, then goes as batches."""
+    batcher = fake_batcher(scorer, max_batch=32)
+    await batcher.start()
+    try:
+        scorer.gate.clear()
+        first = asyncio.create_task(batcher.candidates(history(0), 2))
+        await asyncio.sleep(0.05)
+        waiting = [asyncio.create_task(batcher.candidates(history(n), 2)) for n in indices]
+        await asyncio.sleep(0.05)
+        scorer.gate.set()
+        await first
+        return list(await asyncio.gather(*waiting, return_exceptions=True))
+    finally:
+        await batcher.close()
+
+
+def test_what_waits_is_computed_together_and_everyone_gets_their_own() -> None:
+    scorer = FakeScorer()
+    answers = asyncio.run(submit_all(list(range(20, 40)), scorer))
+    assert scorer.batches == [1, 20]
+    assert [answer.items_K.tolist() for answer in answers] == [  # type: ignore[attr-defined]
+        [n, n + 1] for n in range(20, 40)
+    ]
+
+
+@pytest.mark.parametrize(("poison", "error"), [(POISON, ValueError), (NAN, ArithmeticError)])
+def test_a_poisoned_request_fails_alone(poison: int, error: type[Exception]) -> None:
+    *good, bad = asyncio.run(submit_all([*range(20, 51), poison], FakeScorer()))
+    assert isinstance(bad, error)
+    assert len(good) == 31
+    assert all(isinstance(answer, Candidates) for answer in good)
+
+
+def test_batches_are_no_larger_than_allowed() -> None:
+    scorer = FakeScorer()
+    asyncio.run(submit_all(list(range(100, 180)), scorer))
+    assert max(scorer.batches) == 32
+    assert sum(scorer.batches) == 81
+
+
+def test_a_cancelled_request_is_not_computed() -> None:
+    scorer = FakeScorer()
+
+    async def scenario() -> None:
+        batcher = fake_batcher(scorer, max_batch=8)
+        await batcher.start()
+        scorer.gate.clear()
+        first = asyncio.create_task(batcher.candidates(history(0), 1))
+        await asyncio.sleep(0.05)
+        hung_up = asyncio.create_task(batcher.candidates(history(1), 1))
+        await asyncio.sleep(0.05)
+        hung_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await hung_up
+        scorer.gate.set()
+        await first
+        await batcher.candidates(history(2), 1)
+        await batcher.close()
+
+    asyncio.run(scenario())
+    assert scorer.batches == [1, 1]
+
+
+def test_quick_batches_save_the_way_to_a_thread_and_slow_ones_do_not_stop_the_loop() -> None:
+    threads: list[bool] = []
+
+    class Slow(FakeScorer):
+        def encode(self, histories: Sequence[History]) -> FloatArray:
+            threads.append(threading.current_thread() is threading.main_thread())
+            time.sleep(0.01 if histories[0][-1].item_index == 1 else 0)
+            return super().encode(histories)
+
+    async def scenario() -> None:
+        batcher = fake_batcher(Slow(), max_batch=8)
+        await batcher.start()
+        for index in (1, 1, 2, 1, 1):
+            await batcher.candidates(history(index), 1)
+        await batcher.close()
+
+    asyncio.run(scenario())
+    assert threads[:3] == [False, False, False]
+    assert threads[4] is False
+
+
+def test_a_busy_service_computes_in_a_thread_however_quick() -> None:
+    threads: list[bool] = []
+
+    class Noting(FakeScorer):
+        def encode(self, histories: Sequence[History]) -> FloatArray:
+            threads.append(threading.current_thread() is threading.main_thread())
+            return super().encode(histories)
+
+    async def scenario() -> None:
+        batcher = fake_batcher(Noting(), max_batch=32)
+        await batcher.start()
+        for waiting in (1, 1, 20, 1):
+            await asyncio.gather(
+                *(batcher.candidates(history(n), 1) for n in range(20, 20 + waiting))
+            )
+        await batcher.close()
+
+    asyncio.run(scenario())
+    assert threads[1] is True
+    assert threads[2] is False
+
+
+def test_closing_unstarted_or_twice_is_harmless_and_nobody_waits_for_ever() -> None:
+    async def scenario() -> None:
+        await fake_batcher(FakeScorer(), max_batch=8).close()
+        batcher = fake_batcher(FakeScorer(), max_batch=8)
+        await batcher.start()
+        await batcher.close()
+        await batcher.close()
+        with pytest.raises(RuntimeError):
+            await batcher.candidates(history(1), 1)
+
+    asyncio.run(scenario())
+
+
+def test_a_batch_answers_as_each_request_alone(tiny: Bundle) -> None:
+    """The real parts: histories of different lengths and k, together and one by one."""
+    random = np.random.default_rng(0)
+    wanted = [
+        ([ItemCodes(int(n), tiny.semantic_ids.codes_NS[n]) for n in row], int(k))
+        for row, k in (
+            (random.integers(0, ITEMS, random.integers(1, 13)), random.integers(1, ITEMS))
+            for _ in range(60)
+        )
+    ]
+
+    async def scenario() -> tuple[list[Candidates], list[Candidates]]:
+        retriever = FlatRetriever(tiny.item_vectors_ND, 1)
+        engine = HostEngine(make_scorer(tiny, "cpu", 1), retriever, Metrics())
+        batcher = Batcher(engine, Metrics(), max_batch=32)
+        await batcher.start()
+        together = await asyncio.gather(*(batcher.candidates(h, k) for h, k in wanted))
+        alone = [await batcher.candidates(h, k) for h, k in wanted]
+        await batcher.close()
+        return together, alone
+
+    for batched, alone, (_, k) in zip(*asyncio.run(scenario()), wanted, strict=True):
+        assert len(batched.items_K) == k
+        assert batched.items_K.tolist() == alone.items_K.tolist()
+        np.testing.assert_allclose(batched.scores_K, alone.scores_K, atol=1e-5)

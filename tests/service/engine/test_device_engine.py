@@ -1,0 +1,92 @@
+"""The engine by IO binding, here on a CPU; on a GPU the same code, and these tests, run there."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from models.contract.bundle import Bundle
+from models.contract.types import ItemCodes
+from service.engine.device import DeviceEngine
+from service.engine.engine import HostEngine
+from service.engine.scorer import History, OnnxScorer, make_scorer
+from service.http.app import make_engine
+from service.metrics import Metrics
+from service.retrieval.choose import make_retriever
+from service.runtime import Device
+from service.settings import Settings
+from tests.tiny_bundle import ITEMS
+
+WITH_CUDA = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+DEVICES = [
+    "cpu",
+    pytest.param("cuda", marks=pytest.mark.skipif(not WITH_CUDA, reason="no CUDA provider here")),
+]
+
+
+def on(device: Device, tiny: Bundle, metrics: Metrics | None = None) -> DeviceEngine:
+    scorer = OnnxScorer(tiny, device, 1)
+    return DeviceEngine(scorer, tiny.item_vectors_ND, 1, metrics or Metrics())
+
+
+def histories(tiny: Bundle) -> list[History]:
+    random = np.random.default_rng(0)
+    return [
+        [ItemCodes(int(n), tiny.semantic_ids.codes_NS[n]) for n in random.integers(0, ITEMS, size)]
+        for size in random.integers(1, 13, 40)
+    ]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_it_finds_what_the_parts_on_the_host_do(tiny: Bundle, device: Device) -> None:
+    parts = make_scorer(tiny, "cpu", 1), make_retriever(tiny.item_vectors_ND, "exact", 1)
+    host, engine = HostEngine(*parts, Metrics()), on(device, tiny)
+    assert engine.provider == f"onnx-{device}"
+    for k in (1, 10, ITEMS + 5):
+        expected = host.candidates(histories(tiny), k)
+        found = engine.candidates(histories(tiny), k)
+        np.testing.assert_allclose(found.scores_BK, expected.scores_BK, atol=1e-4)
+        assert (found.items_BK == expected.items_BK).mean() > 0.99  # but for ties within rounding
+
+
+def test_both_steps_are_timed(tiny: Bundle) -> None:
+    metrics = Metrics()
+    on("cpu", tiny, metrics).candidates(histories(tiny), 3)
+    for step in ("encode", "search"):
+        assert metrics.registry.get_sample_value(f"bbqrec_{step}_seconds_count") == 1
+
+
+def test_a_vector_of_no_numbers_is_an_error(tiny: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = on("cpu", tiny)
+    lost = onnxruntime.OrtValue.ortvalue_from_numpy(
+        np.full((1, tiny.item_vectors_ND.shape[1]), np.nan, np.float32)
+    )
+
+    class Lost:
+        def io_binding(self) -> "Lost":
+            return self
+
+        def bind_ortvalue_input(self, *_: object) -> None: ...
+
+        def bind_output(self, *_: object) -> None: ...
+
+        def run_with_iobinding(self, _: object) -> None: ...
+
+        def get_outputs(self) -> Sequence[object]:
+            return [lost]
+
+    monkeypatch.setattr(engine.scorer, "session", Lost())
+    with pytest.raises(ArithmeticError):
+        engine.candidates(histories(tiny)[:1], 3)
+
+
+def test_the_host_has_it_unless_a_gpu_was_asked_for(tiny: Bundle) -> None:
+    settings = Settings(bundle=tiny.directory, provider="cpu")
+    assert isinstance(make_engine(tiny, settings, Metrics()), HostEngine)
+
+
+@pytest.mark.skipif(not WITH_CUDA, reason="no CUDA provider here")
+def test_a_gpu_has_it_all(tiny: Bundle) -> None:
+    settings = Settings(bundle=tiny.directory, provider="cuda")
+    assert isinstance(make_engine(tiny, settings, Metrics()), DeviceEngine)

@@ -1,0 +1,120 @@
+import dataclasses
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.contract.bundle import FILES, Bundle
+from models.contract.types import ItemCodes
+from service.engine.scorer import OnnxScorer, TorchScorer, make_scorer, pad
+from service.retrieval.flat import FlatRetriever
+from service.runtime import ProviderError
+from service.settings import Provider
+from tests.tiny_bundle import ITEMS, MAX_HISTORY
+
+
+def histories(bundle: Bundle, count: int = 30) -> list[list[ItemCodes]]:
+    random = np.random.default_rng(0)
+    codes_NS = bundle.semantic_ids.codes_NS
+    return [
+        [ItemCodes(int(n), codes_NS[n]) for n in random.integers(0, ITEMS, random.integers(1, 13))]
+        for _ in range(count)
+    ]
+
+
+def test_a_batch_is_padded_to_its_longest_history_and_no_further(tiny: Bundle) -> None:
+    made = histories(tiny, 3)
+    feeds = pad(made)
+    longest = max(map(len, made))
+    assert feeds.codes_BTS.shape == (3, longest, 4)
+    assert feeds.length_B.tolist() == [len(history) for history in made]
+    assert longest <= MAX_HISTORY
+
+
+def test_onnx_and_torch_agree_and_batching_changes_nothing(tiny: Bundle) -> None:
+    onnx, torch = OnnxScorer(tiny, "cpu", 1), TorchScorer(tiny, "cpu", 1)
+    made = histories(tiny)
+    together_BD = onnx.encode(made)
+    np.testing.assert_allclose(together_BD, torch.encode(made), atol=1e-5)
+    alone_BD = np.concatenate([onnx.encode([history]) for history in made])
+    np.testing.assert_allclose(together_BD, alone_BD, atol=1e-5)
+
+
+def test_int8_weights_give_nearly_the_same_vectors(tiny: Bundle) -> None:
+    made = histories(tiny)
+    exact_BD, int8_BD = (make_scorer(tiny, p, 1).encode(made) for p in ("cpu", "cpu-int8"))
+    near_BB = int8_BD @ exact_BD.T
+    assert (near_BB.argmax(axis=1) == (exact_BD @ exact_BD.T).argmax(axis=1)).mean() > 0.9
+    assert 0 < np.abs(int8_BD - exact_BD).mean() < 0.1 * np.abs(exact_BD).mean()
+
+
+def test_a_bundle_without_int8_says_so(tiny: Bundle) -> None:
+    files = {k: v for k, v in tiny.manifest.files.items() if k != FILES.ONNX_INT8}
+    without = dataclasses.replace(tiny, manifest=tiny.manifest.model_copy(update={"files": files}))
+    with pytest.raises(ProviderError, match="no INT8 graph"):
+        make_scorer(without, "cpu-int8", 1)
+
+
+def test_an_item_outside_the_catalogue_is_scored_by_its_codes_alone(tiny: Bundle) -> None:
+    codes_S = tiny.semantic_ids.codes_NS[5]  # item 5 has no z_ID and no words either
+    providers: tuple[Provider, ...] = ("cpu", "torch")
+    for provider in providers:
+        scorer = make_scorer(tiny, provider, 1)
+        stranger_BD = scorer.encode([[ItemCodes(ITEMS, codes_S)]])
+        np.testing.assert_allclose(stranger_BD, scorer.encode([[ItemCodes(5, codes_S)]]), atol=1e-5)
+
+
+def test_a_graph_that_cannot_run_is_an_error_or_for_auto_the_fallback(
+    tiny: Bundle, tmp_path: Path
+) -> None:
+    (tmp_path / FILES.ONNX).write_bytes(b"no graph")
+    shutil.copy(tiny.weights_path, tmp_path)
+    broken = dataclasses.replace(tiny, directory=tmp_path)
+    with pytest.raises(ProviderError, match="`cpu` cannot serve"):
+        make_scorer(broken, "cpu", 1)
+    assert make_scorer(broken, "auto", 1).provider == "torch-cpu"
+
+
+def test_torch_and_training_are_not_loaded_to_serve_onnx(tiny: Bundle) -> None:
+    """A service image needs neither, and torch alone takes seconds to import."""
+    code = (
+        "import sys; from pathlib import Path; from models.contract import bundle; import service.process.cli;"
+        "from service.engine.scorer import make_scorer;"
+        f"make_scorer(bundle.read(Path({str(tiny.directory)!r})), 'cpu', 1);"
+        "print(sorted({'torch', 'training'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("provider", ["cuda", "torch-cuda"])
+def test_a_gpu_that_is_asked_for_and_absent_is_an_error(tiny: Bundle, provider: str) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(ProviderError):
+        make_scorer(tiny, provider, 1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("provider", "active"), [("cpu", "onnx-cpu"), ("torch", "torch-cpu"), ("auto", "onnx-cpu")]
+)
+def test_the_active_provider_is_named(tiny: Bundle, provider: str, active: str) -> None:
+    assert make_scorer(tiny, provider, 1).provider == active  # type: ignore[arg-type]
+
+
+def test_search_is_exact_batched_or_not() -> None:
+    random = np.random.default_rng(1)
+    items_ND = random.normal(size=(500, 16)).astype(np.float32)
+    queries_BD = random.normal(size=(40, 16)).astype(np.float32)
+    retriever = FlatRetriever(items_ND, 1)
+    found = retriever.search(queries_BD, 10)
+    expected_BK = np.argsort(-(queries_BD @ items_ND.T), axis=1)[:, :10]
+    assert (found.items_BK == expected_BK).all()
+    alone = [retriever.search(query[None], 10).items_BK[0] for query in queries_BD]
+    assert (found.items_BK == alone).all()
+    assert retriever.search(queries_BD, 9999).items_BK.shape == (40, 500)

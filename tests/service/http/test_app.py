@@ -1,0 +1,181 @@
+"""What holds for every request: its id, limits, failures, readiness and metrics."""
+
+import asyncio
+import gc
+
+import pytest
+from fastapi.testclient import TestClient
+
+from models.contract.bundle import Bundle
+from service.http.app import create_app
+from service.settings import Settings
+from tests.service.fakes import POISON, FakeScorer, loader
+
+PROBLEM = "application/problem+json"
+
+
+def test_request_id_is_echoed_or_made(client: TestClient) -> None:
+    given_id = client.get("/livez", headers={"x-request-id": "abc-1"}).headers["x-request-id"]
+    made = client.get("/livez", headers={"x-request-id": "bad id\t"}).headers["x-request-id"]
+    assert given_id == "abc-1"
+    assert len(made) == 32
+
+
+def test_an_unknown_path_and_method_are_problem_json(client: TestClient) -> None:
+    for response, status in ((client.get("/nope"), 404), (client.get("/recommend"), 405)):
+        assert response.status_code == status
+        assert response.headers["content-type"] == PROBLEM
+        assert response.headers["x-request-id"]
+
+
+def test_a_body_over_the_limit_is_refused_declared_or_not(client: TestClient) -> None:
+    declared = client.post("/recommend", content=b" " * 100_001)
+    streamed = client.post("/recommend", content=iter([b" " * 60_000] * 3))
+    for response in (declared, streamed):
+        assert response.status_code == 413
+        assert response.headers["content-type"] == PROBLEM
+        assert "100000 bytes" in response.json()["detail"]
+    assert 'bbqrec_requests_total{route="/recommend",status="413"}' in client.get("/metrics").text
+
+
+def test_a_failure_is_a_500_with_the_request_id_and_fails_nobody_else(
+    tiny: Bundle, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = create_app(Settings(bundle=tiny.directory), loader(tiny, FakeScorer()))
+    with TestClient(app) as client:
+        headers = {"x-request-id": "poison-1"}
+        failed = client.post("/recommend", json={"history": [f"item-{POISON}"]}, headers=headers)
+        assert failed.status_code == 500
+        assert failed.headers["content-type"] == PROBLEM
+        assert failed.headers["x-request-id"] == "poison-1"
+        assert "poisoned" not in failed.text
+        assert "poison-1" in caplog.text
+        assert "ValueError: poisoned" in caplog.text
+        assert client.post("/recommend", json={"history": ["item-1"]}).status_code == 200
+        counted = 'bbqrec_requests_total{route="/recommend",status="500"} 1.0'
+        assert counted in client.get("/metrics").text
+
+
+def test_an_answer_that_is_too_slow_is_a_504(tiny: Bundle) -> None:
+    scorer = FakeScorer()
+    settings = Settings(bundle=tiny.directory, deadline=0.05)
+    with TestClient(create_app(settings, loader(tiny, scorer))) as client:
+        scorer.gate.clear()
+        slow = client.post("/recommend", json={"history": ["item-1"]})
+        scorer.gate.set()
+        assert slow.status_code == 504
+        assert slow.headers["retry-after"]
+        assert "0.05 seconds" in slow.json()["detail"]
+        assert client.post("/recommend", json={"history": ["item-2"]}).status_code == 200
+
+
+def test_not_ready_before_a_model_is_loaded_and_while_draining(tiny: Bundle) -> None:
+    app = create_app(Settings(bundle=tiny.directory), loader(tiny, FakeScorer()))
+    unloaded = TestClient(app)  # not entered: nothing was loaded
+    assert unloaded.get("/livez").status_code == 200
+    for response in (unloaded.get("/readyz"), unloaded.get("/model")):
+        assert response.status_code == 503
+        assert response.headers["content-type"] == PROBLEM
+    assert unloaded.post("/recommend", json={"history": []}).status_code == 503
+    with TestClient(app) as client:
+        assert client.get("/readyz").status_code == 200
+        app.state.service.draining = True
+        assert client.get("/readyz").json()["detail"] == "draining"
+        assert client.post("/recommend", json={"history": ["item-1"]}).status_code == 200
+        assert client.get("/livez").status_code == 200
+
+
+def test_collections_do_not_walk_what_lives_as_long_as_the_service(tiny: Bundle) -> None:
+    """A full one took 0.1 s and more, and every request of that moment waited for it."""
+    gc.unfreeze()
+    with TestClient(create_app(Settings(bundle=tiny.directory), loader(tiny, FakeScorer()))):
+        assert gc.get_freeze_count() > len(gc.get_objects())
+    assert gc.get_freeze_count() == 0
+
+
+def test_metrics_start_at_zero(tiny: Bundle) -> None:
+    app = create_app(Settings(bundle=tiny.directory), loader(tiny, FakeScorer()))
+    with TestClient(app) as client:
+        text = client.get("/metrics").text
+    for line in (
+        *(f'bbqrec_requests_total{{route="/recommend",status="{s}"}} 0.0' for s in (200, 422, 500)),
+        'bbqrec_fallbacks_total{reason="popular"} 0.0',
+        'bbqrec_cache_lookups_total{backend="redis",result="miss"} 0.0',
+        "bbqrec_cache_errors_total 0.0",
+        "bbqrec_unknown_items_total 0.0",
+        "bbqrec_batch_size_count 0.0",
+    ):
+        assert line in text
+    for name in ("queue", "encode", "search"):
+        assert f'bbqrec_{name}_seconds_bucket{{le="0.0005"}} 0.0' in text
+
+
+def test_metrics_count_and_carry_no_item_or_path(client: TestClient, tiny: Bundle) -> None:
+    client.post("/recommend", json={"history": ["item-3", "secret-item"]})
+    client.post("/recommend", json={"history": []})
+    client.get("/secret-path")
+    text = client.get("/metrics").text
+    samples = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    ok = 'route="/recommend",status="200"'
+    assert float(samples[f"bbqrec_requests_total{{{ok}}}"]) >= 2
+    assert float(samples[f"bbqrec_request_seconds_count{{{ok}}}"]) >= 2
+    assert float(samples['bbqrec_cache_lookups_total{backend="process",result="hit"}']) >= 1
+    assert float(samples["bbqrec_unknown_items_total"]) >= 1
+    assert float(samples['bbqrec_fallbacks_total{reason="popular"}']) >= 1
+    for name in ("queue_seconds", "encode_seconds", "search_seconds", "batch_size"):
+        assert float(samples[f"bbqrec_{name}_count"]) >= 1
+    assert samples['bbqrec_provider_info{provider="onnx-cpu"}'] == "1.0"
+    assert samples[f'bbqrec_model_info{{digest="{tiny.digest}",name="tiny"}}'] == "1.0"
+    assert samples['bbqrec_requests_total{route="other",status="404"}']
+    assert "secret" not in text
+
+
+def test_requests_in_flight_finish_before_the_model_goes(tiny: Bundle) -> None:
+    """What hot reload will stand on: closing an old model answers what it had accepted."""
+    scorer = FakeScorer()
+    app = create_app(Settings(bundle=tiny.directory), loader(tiny, scorer))
+
+    async def scenario() -> list[int]:
+        recommender = loader(tiny, scorer)(app.state.service.settings, app.state.service.metrics)
+        await recommender.start()
+        known = await recommender.cache.get(["item-1", "item-2", "item-3"])
+        scorer.gate.clear()
+        histories = [[codes] for codes in known if codes is not None]
+        tasks = [asyncio.create_task(recommender.batcher.candidates(h, 1)) for h in histories]
+        await asyncio.sleep(0.02)
+        closing = asyncio.create_task(recommender.close())
+        await asyncio.sleep(0.02)
+        scorer.gate.set()
+        await closing
+        return [int((await task).items_K[0]) for task in tasks]
+
+    assert asyncio.run(scenario()) == [1, 2, 3]
+
+
+def test_the_operator_sets_the_limits(tiny: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BBQREC_BUNDLE", str(tiny.directory))
+    monkeypatch.setenv("BBQREC_MAX_K", "3")
+    monkeypatch.setenv("BBQREC_MAX_HISTORY", "2")
+    monkeypatch.setenv("BBQREC_MAX_EXCLUDE", "1")
+    monkeypatch.setenv("BBQREC_REDIS_URL", "")  # as compose files leave it
+    app = create_app(Settings(), loader(tiny, FakeScorer()))
+    ids = ["item-1", "item-2"]
+    with TestClient(app) as client:
+        for field, value in {"k": 4, "history": [*ids, "item-3"], "exclude": ids}.items():
+            refused = client.post("/recommend", json={"history": ids, "k": 1, field: value})
+            assert refused.status_code == 422
+            assert refused.json()["errors"][0]["field"] == field
+        assert client.post("/recommend", json={"history": ids, "k": 3}).status_code == 200
+
+
+def test_every_provider_recommends_the_same(tiny: Bundle) -> None:
+    answers = []
+    for provider in ("cpu", "torch"):
+        settings = Settings.model_validate({"bundle": tiny.directory, "provider": provider})
+        with TestClient(create_app(settings)) as client:
+            body = {"history": ["item-3", "item-8"], "k": 20}
+            answers.append(client.post("/recommend", json=body).json()["items"])
+            assert client.get("/model").json()["provider"].endswith("cpu")
+    onnx, torch = answers
+    assert [item["item_id"] for item in onnx] == [item["item_id"] for item in torch]
+    assert [i["score"] for i in onnx] == pytest.approx([i["score"] for i in torch], abs=1e-4)

@@ -1,0 +1,240 @@
+"""The contract of POST /recommend and its neighbours, over HTTP."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from models.contract.bundle import Bundle
+from tests.tiny_bundle import ITEMS
+
+AS_JSON = {"content-type": "application/json"}
+
+
+def ask(client: TestClient, **body: Any) -> dict[str, Any]:
+    response = client.post("/recommend", json=body)
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def ids(answer: dict[str, Any]) -> list[str]:
+    return [item["item_id"] for item in answer["items"]]
+
+
+def test_a_good_request(client: TestClient, tiny: Bundle) -> None:
+    answer = ask(client, history=["item-3", "item-4"], k=5)
+    assert len(answer["items"]) == 5
+    scores = [item["score"] for item in answer["items"]]
+    assert scores == sorted(scores, reverse=True)
+    assert answer["model_version"] == tiny.digest
+    assert (answer["fallback"], answer["unknown_items"]) == (None, [])
+    assert set(answer["items"][0]) == {"item_id", "score", "title"}
+    assert set(answer) == {"items", "model_version", "unknown_items", "fallback"}
+
+
+def test_ten_items_unless_told(client: TestClient) -> None:
+    assert len(ask(client, history=["item-3"])["items"]) == 10
+
+
+def test_unknown_items_are_skipped_and_named_once(client: TestClient) -> None:
+    mixed = ask(client, history=["nope", "item-3", "no", "nope", "item-4"])
+    assert mixed["unknown_items"] == ["nope", "no"]
+    assert mixed["items"] == ask(client, history=["item-3", "item-4"])["items"]
+
+
+@pytest.mark.parametrize("history", [[], ["nope", "never"]])
+def test_nothing_known_gets_popular_items_and_says_so(
+    client: TestClient, history: list[str]
+) -> None:
+    answer = ask(client, history=history, k=3, exclude=["item-58"])
+    assert ids(answer) == ["item-59", "item-57", "item-56"]
+    assert answer["fallback"] == "popular"
+    assert answer["unknown_items"] == history
+
+
+def test_history_and_excluded_items_never_come_back(client: TestClient) -> None:
+    history = ["item-1", "item-2", "item-3"]
+    best = ids(ask(client, history=history, k=4))
+    without = ids(ask(client, history=history, k=4, exclude=best[:2]))
+    assert not set(without) & {*history, *best[:2]}
+    assert without[:2] == best[2:]
+
+
+def test_include_history_lifts_only_the_history_filter(client: TestClient) -> None:
+    history = ["item-1", "item-2"]
+    everything = ids(ask(client, history=history, k=ITEMS, include_history=True))
+    assert set(history) < set(everything)
+    assert len(everything) == ITEMS
+    fewer = ids(ask(client, history=history, k=ITEMS, include_history=True, exclude=["item-1"]))
+    assert set(everything) - set(fewer) == {"item-1"}
+
+
+def test_all_that_exist_are_returned_when_k_is_more(client: TestClient) -> None:
+    assert len(ask(client, history=["item-1"], k=500)["items"]) == ITEMS - 1
+
+
+def test_explain_names_the_most_similar_item_of_the_history(
+    client: TestClient, tiny: Bundle
+) -> None:
+    history = ["item-1", "item-8", "item-2"]
+    answer = ask(client, history=["nope", *history], k=20, explain=True)
+    unit_ND = tiny.item_vectors_ND / np.linalg.norm(tiny.item_vectors_ND, axis=1, keepdims=True)
+    for item in answer["items"]:
+        row = int(item["item_id"].removeprefix("item-"))
+        assert item["because"] == history[int((unit_ND[[1, 8, 2]] @ unit_ND[row]).argmax())]
+    assert len({item["because"] for item in answer["items"]}) > 1
+
+
+def test_a_popular_item_is_because_of_nothing(client: TestClient) -> None:
+    answer = ask(client, history=[], k=2, explain=True)
+    assert [item["because"] for item in answer["items"]] == [None, None]
+
+
+def test_titles_come_along_or_are_null(client: TestClient) -> None:
+    everything = ask(client, history=["item-1"], k=ITEMS)["items"]
+    titles = {item["item_id"]: item["title"] for item in everything}
+    assert titles["item-9"] == "Title 9"
+    assert titles["item-0"] is None
+
+
+def test_only_the_latest_items_of_a_long_history_count(client: TestClient) -> None:
+    old = [f"item-{n}" for n in range(20, 50)]
+    new = [f"item-{n}" for n in range(12)]
+    long = ask(client, history=old + new, k=5, exclude=old)
+    assert long["items"] == ask(client, history=new, k=5, exclude=old)["items"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "history"),
+        ({"history": "item-1"}, "history"),
+        ({"history": [1]}, "history.0"),
+        ({"history": ["ok", ""]}, "history.1"),
+        ({"history": ["x" * 257]}, "history.0"),
+        ({"history": [None]}, "history.0"),
+        ({"history": [], "k": 0}, "k"),
+        ({"history": [], "k": "3"}, "k"),
+        ({"history": [], "k": 501}, "k"),
+        ({"history": [], "exclude": "item-1"}, "exclude"),
+        ({"history": [], "limit": 3}, "limit"),
+        ({"history": ["a"] * 10_001}, "history"),
+        ([], "body"),
+    ],
+)
+def test_a_bad_field_is_named_in_problem_json(client: TestClient, body: Any, field: str) -> None:
+    response = client.post("/recommend", json=body)
+    assert response.status_code == 422
+    assert response.headers["content-type"] == "application/problem+json"
+    problem = response.json()
+    assert problem["status"] == 422
+    assert problem["errors"][0]["field"] == field
+    assert field in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b'{"history": [}',
+        b"null",
+        b'{"history": ["\\ud800"]}',
+        b'{"\\ud800": 1}',
+        b'{"history": [], "k": ' + b"9" * 5000 + b"}",
+        b"[" * 50_000,
+    ],
+)
+def test_a_malformed_body_is_a_clear_422(client: TestClient, content: bytes) -> None:
+    response = client.post("/recommend", content=content, headers=AS_JSON)
+    assert response.status_code == 422
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["errors"]
+
+
+def test_a_body_that_is_not_called_json_is_told_how(client: TestClient) -> None:
+    response = client.post("/recommend", content=b'{"history": []}')
+    assert response.status_code == 422
+    assert "content-type: application/json" in response.json()["detail"]
+
+
+def test_an_answer_lists_twenty_faults_at_most(client: TestClient) -> None:
+    response = client.post("/recommend", json={"history": [1] * 9000})
+    assert response.status_code == 422
+    assert len(response.json()["errors"]) == 20
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    history=st.lists(st.sampled_from([f"item-{n}" for n in range(70)]), max_size=30),
+    exclude=st.lists(st.sampled_from([f"item-{n}" for n in range(70)]), max_size=30),
+    k=st.integers(1, 80),
+    include_history=st.booleans(),
+)
+def test_always_k_items_when_k_exist_and_never_a_hidden_one(
+    client: TestClient, history: list[str], exclude: list[str], k: int, include_history: bool
+) -> None:
+    answer = ask(client, history=history, exclude=exclude, k=k, include_history=include_history)
+    catalogue = {f"item-{n}" for n in range(ITEMS)}
+    allowed = catalogue - set(exclude) - (set() if include_history else set(history))
+    found = ids(answer)
+    assert len(found) == len(set(found)) == min(k, len(allowed))
+    assert set(found) <= allowed
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None)),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+FIELDS = ("history", "k", "exclude", "include_history", "explain")
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    body=JSON
+    | st.fixed_dictionaries({"history": JSON | st.lists(st.text(max_size=300), max_size=5)})
+    | st.dictionaries(st.sampled_from(FIELDS) | st.text(), JSON, max_size=6)
+)
+@example(body={"history": [], "": None})
+def test_any_json_is_answered_or_refused_with_the_field(client: TestClient, body: Any) -> None:
+    """Lone surrogates, NaN, deep nesting, huge integers: never a 500."""
+    content = json.dumps(body).encode()
+    response = client.post("/recommend", content=content, headers=AS_JSON)
+    assert response.status_code in (200, 422)
+    if response.status_code == 422:
+        assert response.headers["content-type"] == "application/problem+json"
+        assert response.json()["errors"][0]["field"]
+
+
+def test_health_and_model(client: TestClient, tiny: Bundle) -> None:
+    assert client.get("/livez").json() == {"status": "ok"}
+    assert client.get("/readyz").json() == {"status": "ok"}
+    model = client.get("/model").json()
+    assert (model["name"], model["model_version"]) == ("tiny", tiny.digest)
+    assert (model["provider"], model["catalogue_size"]) == ("onnx-cpu", ITEMS)
+    assert model["code_cache"] == {"backend": "process", "available": True, "published": False}
+    assert model["architecture"]["width"] == 16
+    assert model["metrics"] == {"ndcg@10": 0.1}
+
+
+def test_the_openapi_document_has_examples_and_problems(client: TestClient) -> None:
+    assert client.get("/docs").status_code == 200
+    document = client.get("/openapi.json").json()
+    assert document["components"]["schemas"]["RecommendRequest"]["examples"][0]["history"]
+    responses = document["paths"]["/recommend"]["post"]["responses"]
+    assert set(responses) == {"200", "413", "422", "500", "503", "504"}
+    for status in set(responses) - {"200"}:
+        assert set(responses[status]["content"]) == {"application/problem+json"}
+
+
+def test_the_examples_of_the_document_are_accepted(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    for shown in document["components"]["schemas"]["RecommendRequest"]["examples"]:
+        ask(client, **shown)

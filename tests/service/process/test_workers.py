@@ -1,0 +1,116 @@
+"""`bbqrec-serve --workers 2` as a person runs it."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from models.contract.bundle import FILES
+from tests.service.program import (
+    PROGRAM,
+    assert_one_clear_line,
+    eventually,
+    recommend,
+    serve,
+    status_of,
+    wait_for_status,
+    wait_for_url,
+)
+
+
+class Served:
+    """Two workers behind one port."""
+
+    def __init__(self, bundle: Path, log: Path) -> None:
+        self.log = log
+        with log.open("w") as stderr:
+            options = ["--port", "0", "--workers", "2", "--provider", "cpu"]
+            command: list[str | Path] = [PROGRAM, bundle, *options]
+            self.process = subprocess.Popen(command, stderr=stderr, env=os.environ | SLOW_DRAIN)
+        self.url = wait_for_url(log)
+
+    def workers(self) -> list[int]:
+        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        children = [int(pid) for pid in path.read_text().split()]
+        return [pid for pid in children if "spawn_main" in _command(pid)]
+
+    def metric(self, name: str) -> float:
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=5) as response:
+            found = re.search(rf"^{re.escape(name)} (\S+)$", response.read().decode(), re.M)
+        assert found is not None, name
+        return float(found[1])
+
+
+SLOW_DRAIN = {"BBQREC_DRAIN": "1"}
+ANSWERED = 'bbqrec_requests_total{route="/recommend",status="200"}'
+
+
+def _command(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()
+
+
+@pytest.fixture
+def served(bundle_directory: Path, tmp_path: Path) -> Iterator[Served]:
+    made = Served(bundle_directory, tmp_path / "log")
+    yield made
+    made.process.kill()
+    made.process.wait()
+
+
+def test_any_worker_tells_of_all_and_one_that_dies_is_replaced(served: Served) -> None:
+    first = served.workers()
+    assert len(first) == 2
+    for _ in range(20):
+        assert len(recommend(served.url)["items"]) == 10
+    assert all(served.metric(ANSWERED) == 20 for _ in range(10))
+    assert served.metric("bbqrec_workers") == 2
+    assert served.metric("bbqrec_provider_info" + '{provider="onnx-cpu"}') == 1
+    memory = served.metric("process_resident_memory_bytes")
+    assert memory > 1.5 * _resident(first[0])
+
+    os.kill(first[0], signal.SIGKILL)
+    assert eventually(lambda: served.log.read_text().count("serving tiny") == 3)
+    assert eventually(lambda: served.metric("bbqrec_workers") == 2)
+    assert served.metric(ANSWERED) == 20  # what the dead one counted is not forgotten
+    assert recommend(served.url)["items"]
+    assert len(set(served.workers()) - set(first)) == 1
+
+
+def _resident(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_they_drain_together_and_exit_with_zero(served: Served) -> None:
+    served.process.send_signal(signal.SIGTERM)
+    assert wait_for_status(f"{served.url}/readyz", 503)
+    assert recommend(served.url)["items"]
+    assert served.process.wait(timeout=20) == 0
+    assert "Traceback" not in served.log.read_text()
+    assert served.log.read_text().count("stopped") == 2
+
+
+def test_a_parent_that_is_killed_leaves_no_worker_behind(served: Served) -> None:
+    workers = served.workers()
+    served.process.kill()
+    served.process.wait()
+    assert eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+
+
+def test_a_bundle_that_cannot_be_served_is_said_once(
+    bundle_directory: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(bundle_directory, tmp_path / "bundle"))
+    (copy / FILES.CATALOGUE).write_text("")
+    done = serve(copy, "--workers", "2", "--port", "0")
+    assert_one_clear_line(done, FILES.CATALOGUE, "SHA-256")
+    assert done.stderr.count("error:") == 1
+
+
+def test_readiness_is_any_workers(served: Served) -> None:
+    assert all(status_of(f"{served.url}/readyz") == 200 for _ in range(10))

@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from models.contract.types import FloatArray
+from training.data.batches import Windows
+from training.data.histories import EvaluationSet, Histories, Part, targets
+from training.evaluate.ranking import Ranking, metrics, rank
+
+ITEMS = 12
+
+
+def histories(users: int = 40, seed: int = 0) -> Histories:
+    random = np.random.default_rng(seed)
+    lengths = random.integers(3, 9, users)
+    items = np.concatenate([random.permutation(ITEMS)[:n] for n in lengths]).astype(np.int32)
+    parts = np.concatenate([[0] * (n - 2) + [1, 2] for n in lengths]).astype(np.uint8)
+    return Histories(np.concatenate([[0], np.cumsum(lengths)]), items, parts)
+
+
+class HashRanker:
+    """Scores that depend on the history's items alone, the same however they are batched."""
+
+    def score(self, items: NDArray[np.int32], windows: Windows) -> FloatArray:
+        rows = [
+            np.random.default_rng(items[start : start + length]).normal(size=ITEMS)
+            for start, length in zip(windows.start, windows.length, strict=True)
+        ]
+        return np.array(rows, np.float32)
+
+
+def naive_ranks(held_out: EvaluationSet, filter_seen: bool) -> list[int]:
+    ranks = []
+    for start, length, target in zip(held_out.start, held_out.length, held_out.target, strict=True):
+        window = Windows(np.array([start]), np.array([length]))
+        scores = HashRanker().score(held_out.items, window)[0]
+        seen = set(held_out.items[start : start + length].tolist()) if filter_seen else set()
+        ahead = [i for i in range(ITEMS) if i not in seen and scores[i] > scores[target]]
+        ranks.append(len(ahead) + 1)
+    return ranks
+
+
+@pytest.mark.parametrize("filter_seen", [True, False])
+def test_vectorised_ranks_equal_a_loop_over_users(filter_seen: bool) -> None:
+    held_out = targets(histories(), Part.TEST)
+    found = rank(HashRanker(), held_out, ITEMS, filter_seen, top=5)
+    assert found.rank_E.tolist() == naive_ranks(held_out, filter_seen)
+
+
+def test_seen_items_are_never_among_the_best() -> None:
+    held_out = targets(histories(), Part.TEST)
+    found = rank(HashRanker(), held_out, ITEMS, filter_seen=True, top=3)
+    for row in range(len(held_out.target)):
+        start, length = held_out.start[row], held_out.length[row]
+        assert not set(found.top_EK[row]) & set(held_out.items[start : start + length].tolist())
+
+
+def test_ties_count_against_the_model() -> None:
+    """A model that scores everything alike must not look good."""
+
+    class Constant:
+        def score(self, items: NDArray[np.int32], windows: Windows) -> FloatArray:
+            return np.zeros((len(windows.start), ITEMS), np.float32)
+
+    held_out = targets(histories(), Part.TEST)
+    found = rank(Constant(), held_out, ITEMS, filter_seen=False, top=3)
+    assert (found.rank_E == ITEMS).all()
+
+
+def test_metrics_by_hand() -> None:
+    ranking = Ranking(np.array([1, 3, 11]), np.array([[0, 1], [0, 2], [0, 1]]))
+    values = metrics(ranking, catalogue_size=10, cutoffs=(2, 10))
+    assert values["recall@2"] == pytest.approx(1 / 3)
+    assert values["recall@10"] == pytest.approx(2 / 3)
+    assert values["ndcg@10"] == pytest.approx((1 + 1 / np.log2(4)) / 3)
+    assert values["coverage@2"] == pytest.approx(3 / 10)
+
+
+def test_targets_are_the_first_of_their_part_and_histories_end_before_them() -> None:
+    flat = Histories(
+        np.array([0, 4, 5, 9]),
+        np.array([1, 2, 3, 4, 5, 6, 7, 8, 9], np.int32),
+        np.array([0, 1, 2, 2, 2, 0, 0, 0, 1], np.uint8),
+    )
+    test = targets(flat, Part.TEST)
+    assert (test.user.tolist(), test.target.tolist()) == ([0], [3])  # user 1 has no history
+    assert (test.start.tolist(), test.length.tolist()) == ([0], [2])
+    validation = targets(flat, Part.VALIDATION)
+    assert (validation.user.tolist(), validation.target.tolist()) == ([0, 2], [2, 9])
+    assert flat.up_to(Part.TRAIN).items.tolist() == [1, 6, 7, 8]
+    assert flat.up_to(Part.TRAIN).offsets.tolist() == [0, 1, 1, 4]

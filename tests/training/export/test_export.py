@@ -1,0 +1,88 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.contract import bundle
+from models.contract.semantic_id import SemanticIdTable
+from models.nets.sequence import SequenceModel
+from tests.tiny_bundle import write_tiny_bundle
+from training.errors import UserError
+from training.export import export
+from training.export.int8 import Int8
+
+
+def test_onnx_and_torch_agree_on_every_history(tmp_path: Path) -> None:
+    parity = write_tiny_bundle(tmp_path)
+    assert parity.histories == 40
+    assert parity.same_top == parity.histories
+    assert parity.worst_score < export.SCORE_TOLERANCE
+
+
+def test_no_manifest_is_written_where_the_runtimes_disagree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tiny_bundle(tmp_path)
+    honest = export.write_onnx
+
+    def altered(model: SequenceModel, path: Path) -> None:
+        weight = model.get_parameter("towers.0.blocks.0.feed_out.weight")
+        with torch.no_grad():
+            weight.add_(0.01)
+            honest(model, path)
+            weight.sub_(0.01)
+
+    monkeypatch.setattr(export, "write_onnx", altered)
+    with pytest.raises(UserError, match="disagree"):
+        write_tiny_bundle(tmp_path)
+    assert not (tmp_path / bundle.MANIFEST).exists()
+
+
+def test_the_exported_weights_are_the_model(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path)
+    found = bundle.read(tmp_path)
+    model = SequenceModel.load(found.weights_path, found.manifest.architecture)
+    np.testing.assert_allclose(
+        export.item_vectors(model, found.semantic_ids), found.item_vectors_ND, atol=1e-6
+    )
+
+
+def test_swapped_ties_count_as_the_same_top_but_wrong_items_do_not() -> None:
+    scores_BN = np.array([[3.0, 3.0, 1.0, 0.0]], np.float32)
+    tied_BN = scores_BN + np.array([[0, 1e-6, 0, 0]], np.float32)
+    wrong_BN = np.array([[3.0, 1.0, 3.0, 0.0]], np.float32)
+    assert export._same_top(scores_BN, tied_BN) == 1
+    assert export._same_top(scores_BN, wrong_BN) == 0
+
+
+def test_a_bundle_holds_exactly_its_files(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path)
+    files = {*bundle.FILES.ALL, *bundle.FILES.OPTIONAL, bundle.MANIFEST}
+    assert {path.name for path in tmp_path.iterdir()} == files
+
+
+def test_int8_is_in_the_bundle_only_where_it_costs_next_to_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tiny_bundle(tmp_path)
+    card = tmp_path / bundle.FILES.MODEL_CARD
+    assert "BBQREC_PROVIDER=cpu-int8" in card.read_text()
+    assert bundle.read(tmp_path).int8_path == tmp_path / bundle.FILES.ONNX_INT8
+    monkeypatch.setattr(export, "compare", lambda *_: Int8(fp32=0.2, int8=0.19))
+    write_tiny_bundle(tmp_path)
+    assert "0.2000, with weights in INT8 0.1900 (-5.00%). That is more than" in card.read_text()
+    assert bundle.read(tmp_path).int8_path is None
+    assert not (tmp_path / bundle.FILES.ONNX_INT8).exists()
+
+
+def test_a_table_of_another_catalogue_is_refused(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path)
+    found = bundle.read(tmp_path)
+    table = found.semantic_ids
+    shorter = SemanticIdTable(table.space, table.codes_NS[:-1], table.extra_N[:-1])
+    bundle.write_tables(tmp_path, found.catalogue, shorter, found.item_vectors_ND)
+    fields = found.manifest.model_dump(exclude={"schema_version", "files"})
+    bundle.write_manifest(tmp_path, fields)
+    with pytest.raises(bundle.BundleError, match="59 rows"):
+        bundle.read(tmp_path)

@@ -1,0 +1,88 @@
+import dataclasses
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+
+from models.contract.semantic_id import Resolution
+from models.contract.types import CodeArray, Modality
+from models.nets.quantizer import Quantizer
+from tests.training.small import ITEMS, World, histories, world
+from training.config import QuantizeConfig
+from training.data.histories import Histories, Part
+from training.progress import trainer_options
+from training.quantize.fit_quantizer import QuantizerModule, build_table, code_space, fit_quantizer
+from training.quantize.health import code_health
+
+CONFIG = QuantizeConfig(
+    levels=3, codebook_size=16, vector_size=16, hidden_size=32, epochs=40, batch_size=36
+)
+
+
+def quantize(directory: Path, made: World) -> tuple[QuantizerModule, Resolution]:
+    L.seed_everything(0, verbose=False)
+    space = code_space(made.views, CONFIG)
+    sizes = {modality: view.vectors_NX.shape[1] for modality, view in made.views.items()}
+    quantizer = Quantizer(space, sizes, ITEMS, CONFIG.hidden_size)
+    training = made.histories.up_to(Part.TRAIN)
+    options = trainer_options(directory)
+    module = fit_quantizer(quantizer, made.views, training, CONFIG, 0, directory, **options)
+    return module, build_table(quantizer.eval(), made.views)
+
+
+@pytest.fixture(scope="module")
+def trained(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[World, QuantizerModule, Resolution]:
+    made = world()
+    return made, *quantize(tmp_path_factory.mktemp("quantizer"), made)
+
+
+def test_every_semantic_id_is_unique_and_missing_pictures_are_null(
+    trained: tuple[World, QuantizerModule, Resolution],
+) -> None:
+    made, _, resolution = trained
+    assert len(np.unique(resolution.table.semantic_ids(), axis=0)) == ITEMS
+    picture = resolution.table.present_NM[:, 1]
+    assert (picture == made.views[Modality.IMAGE].present_N.numpy()).all()
+    assert 0 < picture.sum() < ITEMS
+
+
+def test_quantized_vectors_recover_the_groups(
+    trained: tuple[World, QuantizerModule, Resolution],
+) -> None:
+    """The truth is known: the nearest item, in code space alone, is of the same group."""
+    made, module, _ = trained
+    with torch.no_grad():
+        everything_N = torch.arange(ITEMS)
+        vectors_NQ = module.item_vectors(everything_N) - module.quantizer.id_residual(everything_N)
+    near_NN = torch.nn.functional.normalize(vectors_NQ, dim=-1)
+    near_NN = near_NN @ near_NN.T - 2 * torch.eye(ITEMS)
+    agree = made.group_N[near_NN.argmax(1).numpy()] == made.group_N
+    assert agree.mean() > 0.9  # chance: 0.15
+
+
+def test_codes_are_healthy(trained: tuple[World, QuantizerModule, Resolution]) -> None:
+    _, module, resolution = trained
+    health = code_health(module, resolution)
+    assert all(health[f"level_{level}/used"] > 0.9 for level in (1, 2, 3))
+    assert health["text/specific_variance"] > 0.01  # neither branch went constant to please CLUB
+    assert health["text/bound_variance"] > 0.01
+    assert health["text/unexplained_variance"] < 0.9
+
+
+def test_no_held_out_interaction_reaches_a_code(tmp_path: Path) -> None:
+    """Changing every validation and test item changes no code: nothing leaks."""
+    flow = histories()
+    changed = dataclasses.replace(flow, items=flow.items.copy())
+    held_out = flow.parts > Part.TRAIN
+    random = np.random.default_rng(9)
+    changed.items[held_out] = random.integers(0, ITEMS, held_out.sum())
+    assert (changed.items != flow.items).any()
+
+    def codes(name: str, histories: Histories) -> CodeArray:
+        return quantize(tmp_path / name, world(flow=histories))[1].table.codes_NS
+
+    assert (codes("one", flow) == codes("other", changed)).all()

@@ -1,0 +1,128 @@
+"""The whole road on the simulated shop: `bbqrec-train run`, then answers from the bundle."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from models.contract import bundle
+from models.contract.bundle import Bundle
+from service.http.app import create_app
+from service.settings import Settings
+from tests.simulated_shop import Shop
+from tests.training.shop_run import train, write_config
+
+
+@pytest.fixture(scope="module")
+def config(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_config(shop, tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def trained(config: Path) -> subprocess.CompletedProcess[str]:
+    done = train("run", config)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def made(trained: subprocess.CompletedProcess[str], config: Path) -> Bundle:
+    return bundle.read(config.parent / "out/export")
+
+
+def evaluation(config: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((config.parent / "out/evaluate/evaluation.json").read_text())
+    return found
+
+
+def test_a_run_prints_its_stages_and_the_table(trained: subprocess.CompletedProcess[str]) -> None:
+    for stage in ("prepare", "encode", "quantize", "fit", "evaluate", "refit", "export"):
+        assert f"{stage} " in trained.stderr
+    for row in ("popularity", "item-knn-decayed", "bbqrec"):
+        assert row in trained.stdout
+    assert "Traceback" not in trained.stderr
+    assert "Warning" not in trained.stderr
+
+
+def test_learning_beats_the_baselines_where_there_is_something_to_learn(
+    trained: subprocess.CompletedProcess[str], config: Path
+) -> None:
+    models = evaluation(config)["models"]
+    assert models["bbqrec"]["ndcg@10"] > 1.1 * models["popularity"]["ndcg@10"]
+    assert models["bbqrec"]["ndcg@10"] > models["item-knn"]["ndcg@10"]
+
+
+def test_every_item_has_a_unique_id_and_missing_content_is_null(made: Bundle, shop: Shop) -> None:
+    table, space = made.semantic_ids, made.manifest.architecture.code_space
+    assert len(np.unique(table.semantic_ids(), axis=0)) == len(made.catalogue) == len(shop.item_ids)
+    picture = space.modalities.index("image")
+    for row, item in enumerate(made.catalogue):
+        assert table.present_NM[row, picture] == (item.item_id not in shop.without_picture)
+        assert table.present_NM[row, 0] == (item.item_id not in shop.without_text)
+
+
+def test_recommendations_follow_the_truth_of_the_shop(made: Bundle, shop: Shop) -> None:
+    """After an item of one group, the group that tends to follow comes first."""
+    row_of = {item_id: row for row, item_id in enumerate(shop.item_ids)}
+    right = []
+    with TestClient(create_app(Settings(bundle=made.directory, provider="cpu", drain=0))) as client:
+        for row, item_id in enumerate(shop.item_ids):
+            if item_id in shop.never_bought:
+                continue
+            answer = client.post("/recommend", json={"history": [item_id], "k": 5}).json()
+            groups = [shop.group_of_item[row_of[item["item_id"]]] for item in answer["items"]]
+            right.append(np.mean(np.array(groups) == shop.following[shop.group_of_item[row]]))
+    assert np.mean(right) > 0.5  # chance: one group in six
+
+
+def test_an_item_nobody_bought_is_scored_by_its_content(made: Bundle, shop: Shop) -> None:
+    cold = sorted(shop.never_bought - shop.without_text)[0]
+    with TestClient(create_app(Settings(bundle=made.directory, provider="cpu", drain=0))) as client:
+        answer = client.post("/recommend", json={"history": [cold], "k": 5}).json()
+    assert answer["unknown_items"] == []
+    assert answer["fallback"] is None
+
+
+def test_what_goes_live_borrows_the_share_that_validation_chose(config: Path, made: Bundle) -> None:
+    chosen, live = (
+        json.loads((config.parent / "out" / stage / "fitted.json").read_text())
+        for stage in ("fit", "refit")
+    )
+    assert live["borrowing"] == chosen["borrowing"]
+    assert live["epochs"] == chosen["epochs"]
+
+
+def test_a_second_run_skips_everything(config: Path, made: Bundle) -> None:
+    done = train("run", config)
+    assert done.stderr.count("unchanged, skipped") == 8
+    assert bundle.read(config.parent / "out/export").digest == made.digest
+
+
+def test_a_stage_alone_needs_those_before_it(config: Path, tmp_path: Path) -> None:
+    path = tmp_path / "other.toml"
+    path.write_text(config.read_text().replace(str(config.parent / "out"), str(tmp_path / "out")))
+    done = train("quantize", path)
+    assert done.returncode == 1
+    assert "needs stage `prepare`" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_column_is_one_clear_message(config: Path, tmp_path: Path) -> None:
+    path = tmp_path / "other.toml"
+    text = config.read_text().replace('title = "title"', 'title = "nombre"')
+    path.write_text(text.replace(str(config.parent / "out"), str(tmp_path / "out")))
+    done = train("prepare", path)
+    assert done.returncode == 1
+    assert "nombre" in done.stderr
+    assert "items.csv" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_names_every_verb() -> None:
+    text = train("--help").stdout
+    for verb in ("prepare", "encode", "quantize", "fit", "evaluate", "refit", "export", "run"):
+        assert f" {verb} " in text

@@ -1,0 +1,107 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from training.config import RunConfig, load
+from training.errors import UserError
+from training.run.pipeline import Pipeline, Stage
+
+TOML = """
+name = "test"
+output = "out"
+seed = {seed}
+[interactions]
+path = "log.csv"
+[fit]
+epochs = {epochs}
+"""
+
+
+class Journal:
+    """Two stages that note when they run."""
+
+    def __init__(self, directory: Path) -> None:
+        self.ran: list[str] = []
+        self.directory = directory
+        (directory / "log.csv").write_text("user,item\n")
+
+    def noting(self, name: str) -> Callable[[RunConfig, Path], str]:
+        def run(config: RunConfig, directory: Path) -> str:
+            self.ran.append(name)
+            (directory / "output").write_text(name)
+            return "fine"
+
+        return run
+
+    def run(self, seed: int = 1, epochs: int = 5) -> list[str]:
+        (self.directory / "run.toml").write_text(TOML.format(seed=seed, epochs=epochs))
+        stages = (
+            Stage(
+                "prepare",
+                "",
+                self.noting("prepare"),
+                sections=("seed",),
+                files=lambda config: [config.interactions.path],
+            ),
+            Stage("fit", "", self.noting("fit"), needs=("prepare",), sections=("fit",)),
+        )
+        self.pipeline = Pipeline(load(self.directory / "run.toml"), stages)
+        self.ran.clear()
+        for name in self.pipeline.stages:
+            if not self.pipeline.is_done(name):
+                self.pipeline.run(name)
+        return list(self.ran)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal(tmp_path)
+
+
+def test_finished_stages_are_skipped(journal: Journal) -> None:
+    assert journal.run() == ["prepare", "fit"]
+    assert journal.run() == []
+
+
+def test_a_changed_setting_reruns_its_stage_and_those_after_it(journal: Journal) -> None:
+    journal.run()
+    assert journal.run(epochs=6) == ["fit"]
+    assert journal.run(epochs=6, seed=2) == ["prepare", "fit"]
+
+
+def test_a_changed_file_reruns_but_a_touched_one_does_not(journal: Journal) -> None:
+    journal.run()
+    log = journal.directory / "log.csv"
+    log.touch()
+    assert journal.run() == []
+    log.write_text("user,item\n1,2\n")
+    assert journal.run() == ["prepare", "fit"]
+
+
+def test_a_stage_refuses_to_run_before_what_it_needs(journal: Journal) -> None:
+    journal.run()
+    journal.run(seed=1)
+    (journal.directory / "out/prepare/stage.json").unlink()
+    with pytest.raises(UserError, match=r"needs stage `prepare`.*bbqrec-train prepare"):
+        journal.pipeline.run("fit")
+
+
+def test_leftovers_of_other_inputs_are_cleared_but_our_own_are_kept(journal: Journal) -> None:
+    """A checkpoint of an interrupted run is resumed from; one of another configuration never is."""
+    journal.run()
+    checkpoint = journal.directory / "out/fit/last.ckpt"
+    checkpoint.write_text("half")
+    (journal.directory / "out/fit/stage.json").unlink()
+    journal.run()
+    assert checkpoint.exists()
+    journal.run(epochs=9)
+    assert not checkpoint.exists()
+
+
+def test_a_run_moved_to_another_folder_is_still_done(journal: Journal, tmp_path: Path) -> None:
+    journal.run()
+    moved = tmp_path.with_name(tmp_path.name + "-moved")
+    tmp_path.rename(moved)
+    journal.directory = moved
+    assert journal.run() == []

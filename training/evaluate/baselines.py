@@ -1,0 +1,101 @@
+"""Baselines that need no training: popularity, item-kNN, recency-decayed and content kNN.
+
+A sub-second kNN is astonishingly strong on sparse shop logs; a model that loses to it should
+not go live.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from models.contract.types import FloatArray
+from training.data.batches import Windows, unroll
+from training.data.histories import EvaluationSet, Histories
+from training.evaluate.ranking import Ranker, ndcg
+
+DECAYS = (0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+class Popularity:
+    """Every history gets the same scores: how often each item was used in training."""
+
+    def __init__(self, histories: Histories, catalogue_size: int) -> None:
+        self.count_N = np.bincount(histories.items, minlength=catalogue_size).astype(np.float32)
+
+    def score(self, items: NDArray[np.int32], windows: Windows) -> FloatArray:
+        """Scores (B, N)."""
+        return np.tile(self.count_N, (len(windows.start), 1))
+
+
+class ItemKnn:
+    """Cosine similarity of items' TF-IDF weighted user vectors, summed over the history.
+
+    ``decay``: the weight of an item falls by this factor with every step back; 1 forgets nothing.
+    """
+
+    def __init__(self, similarity_NN: sp.csr_array, decay: float = 1.0) -> None:
+        self.similarity_NN = similarity_NN
+        self.decay = decay
+
+    def score(self, items: NDArray[np.int32], windows: Windows) -> FloatArray:
+        """Scores (B, N)."""
+        history_BN = _decayed(items, windows, self.decay, self.similarity_NN.shape[0])
+        scores_BN: FloatArray = (history_BN @ self.similarity_NN).toarray().astype(np.float32)
+        return scores_BN
+
+
+class ContentKnn:
+    """Inner product of an item's content vector and the history's, decayed as in ItemKnn."""
+
+    def __init__(self, vectors_ND: FloatArray, decay: float = 1.0) -> None:
+        self.vectors_ND = vectors_ND
+        self.decay = decay
+
+    def score(self, items: NDArray[np.int32], windows: Windows) -> FloatArray:
+        """Scores (B, N)."""
+        history_BN = _decayed(items, windows, self.decay, len(self.vectors_ND))
+        scores_BN: FloatArray = (history_BN @ self.vectors_ND) @ self.vectors_ND.T
+        return scores_BN
+
+
+def _decayed(
+    items: NDArray[np.int32], windows: Windows, decay: float, catalogue_size: int
+) -> sp.csr_array:
+    """(B, N): what each item of a history still weighs."""
+    steps = unroll(items, windows)
+    weights = decay ** steps.back.astype(np.float32)
+    shape = (len(windows.start), catalogue_size)
+    return sp.csr_array((weights, (steps.row, steps.item)), shape=shape)
+
+
+def item_similarity(histories: Histories, catalogue_size: int) -> sp.csr_array:
+    """(N, N) cosines between items' TF-IDF user vectors, without the diagonal.
+
+    A user is a document, an item a word: users with long histories say less about each item.
+    """
+    users = np.repeat(np.arange(len(histories)), np.diff(histories.offsets))
+    shape = (catalogue_size, len(histories))
+    ones = np.ones(len(users), np.float32)
+    uses_NU = sp.csr_array((ones, (histories.items, users)), shape=shape)
+    uses_NU.data[:] = 1.0
+    items_of_user: FloatArray = np.asarray(uses_NU.sum(axis=0)).ravel()
+    idf_U = np.log(catalogue_size / np.maximum(items_of_user, 1)) + 1
+    weighted_NU = sp.csr_array(uses_NU @ sp.diags_array(idf_U))
+    norm_N = np.sqrt(np.asarray(weighted_NU.power(2).sum(axis=1)).ravel())
+    unit_NU = sp.csr_array(sp.diags_array(1 / np.maximum(norm_N, 1e-12)) @ weighted_NU)
+    similarity_NN = sp.csr_array(unit_NU @ unit_NU.T)
+    similarity_NN.setdiag(0)
+    similarity_NN.eliminate_zeros()
+    return similarity_NN.astype(np.float32)
+
+
+def choose_decay(
+    make: Callable[[float], Ranker],
+    validation: EvaluationSet,
+    catalogue_size: int,
+    filter_seen: bool,
+) -> float:
+    """The decay of DECAYS with the best NDCG@10 on validation."""
+    return max(DECAYS, key=lambda d: ndcg(make(d), validation, catalogue_size, filter_seen))

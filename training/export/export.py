@@ -1,0 +1,155 @@
+"""Stage export: the sequence model as ONNX and torch weights, tables, model card, manifest.
+
+The manifest is written last, and only after ONNX Runtime and torch agreed on real histories.
+"""
+
+import datetime as dt
+import logging
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from models.contract import bundle
+from models.contract.bundle import FILES, CatalogueItem
+from models.contract.semantic_id import SemanticIdTable
+from models.contract.types import FloatArray
+from models.nets.sequence import SequenceModel
+from training.data.batches import Windows, gather_latest
+from training.data.histories import EvaluationSet
+from training.errors import UserError
+from training.export.int8 import Int8, compare, write_int8
+from training.export.model_card import TOP, Parity, model_card
+from training.export.onnx_ranker import OnnxRanker
+
+SCORE_TOLERANCE = 1e-4
+PARITY_HISTORIES = 500
+
+
+def export_bundle(
+    directory: Path,
+    model: SequenceModel,
+    table: SemanticIdTable,
+    catalogue: tuple[CatalogueItem, ...],
+    held_out: EvaluationSet,
+    fields: Mapping[str, Any],
+) -> Parity:
+    """Write a whole bundle. ``fields``: name, split, metrics and health of the manifest.
+
+    Raises UserError, leaving no manifest, where the runtimes disagree.
+    """
+    (directory / bundle.MANIFEST).unlink(missing_ok=True)
+    model = model.eval().cpu()
+    write_onnx(model, directory / FILES.ONNX)
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, directory / FILES.WEIGHTS)
+    vectors_ND = item_vectors(model, table)
+    bundle.write_tables(directory, catalogue, table, vectors_ND)
+    parity = check_parity(directory / FILES.ONNX, model, table, vectors_ND, held_out)
+    if parity.worst_score > SCORE_TOLERANCE or parity.same_top < parity.histories:
+        raise UserError(
+            f"ONNX Runtime and torch disagree, so no bundle was written: worst score difference "
+            f"{parity.worst_score:.2e} (limit {SCORE_TOLERANCE}), same top-{TOP} on "
+            f"{parity.same_top} of {parity.histories} histories"
+        )
+    int8 = _offer_int8(directory, model, table, vectors_ND, held_out)
+    card = model_card(fields, parity, int8, len(catalogue))
+    (directory / FILES.MODEL_CARD).write_text(card, encoding="utf-8")
+    bundle.write_manifest(
+        directory,
+        {
+            **fields,
+            "created_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            "architecture": model.config,
+            "onnx_inputs": bundle.onnx_inputs(model.config.code_space.slots),
+            "onnx_outputs": bundle.onnx_outputs(model.config.vector_size),
+        },
+    )
+    return parity
+
+
+def _offer_int8(
+    directory: Path,
+    model: SequenceModel,
+    table: SemanticIdTable,
+    vectors_ND: FloatArray,
+    held_out: EvaluationSet,
+) -> Int8:
+    """Write the INT8 graph, and take it away again where it costs too much accuracy."""
+    graphs = directory / FILES.ONNX, directory / FILES.ONNX_INT8
+    write_int8(*graphs)
+    fp32, int8 = (OnnxRanker(g, model.config, table.codes_NS, vectors_ND) for g in graphs)
+    found = compare(fp32, int8, held_out)
+    if not found.kept:
+        graphs[1].unlink()
+    return found
+
+
+@torch.inference_mode()
+def item_vectors(model: SequenceModel, table: SemanticIdTable) -> FloatArray:
+    """(N, D): what user vectors are compared with."""
+    codes_NS = torch.from_numpy(table.codes_NS.astype(np.int64))
+    vectors_ND: FloatArray = model.represent(codes_NS, torch.arange(len(table))).numpy()
+    return vectors_ND
+
+
+def write_onnx(model: SequenceModel, path: Path) -> None:
+    """Export through torch.export, batch and length dynamic."""
+    batch = torch.export.Dim("batch", min=1)
+    length = torch.export.Dim("length", min=1, max=max(2, model.config.max_history))
+    slots = model.config.code_space.slots
+    inputs, outputs = bundle.onnx_inputs(slots), bundle.onnx_outputs(model.config.vector_size)
+    example = (
+        torch.zeros(2, 2, slots, dtype=torch.uint16),
+        torch.zeros(2, 2, dtype=torch.int64),
+        torch.ones(2, dtype=torch.int64),
+    )
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns about its own internals
+        program = torch.onnx.export(
+            model,
+            example,
+            input_names=[spec.name for spec in inputs],
+            output_names=[spec.name for spec in outputs],
+            dynamic_shapes=({0: batch, 1: length}, {0: batch, 1: length}, {0: batch}),
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    program.save(path, external_data=False)
+
+
+@torch.inference_mode()
+def check_parity(
+    path: Path,
+    model: SequenceModel,
+    table: SemanticIdTable,
+    vectors_ND: FloatArray,
+    held_out: EvaluationSet,
+) -> Parity:
+    """Score the same real histories with both runtimes, one batch of mixed lengths at a time."""
+    onnx = OnnxRanker(path, model.config, table.codes_NS, vectors_ND)
+    worst, same, users = 0.0, 0, np.arange(min(PARITY_HISTORIES, len(held_out.target)))
+    for first in range(0, len(users), 32):
+        chosen = users[first : first + 32]
+        windows = Windows(held_out.start[chosen], held_out.length[chosen])
+        batch = gather_latest(held_out.items, windows, model.config.max_history)
+        codes_BTS = torch.from_numpy(table.codes_NS[batch.items_BT.numpy()])
+        torch_BN = model(codes_BTS, batch.items_BT, batch.length_B).numpy() @ vectors_ND.T
+        onnx_BN = onnx.score_batch(batch)
+        worst = max(worst, float(np.abs(torch_BN - onnx_BN).max()))
+        same += _same_top(torch_BN, onnx_BN)
+    return Parity(len(users), worst, same)
+
+
+def _same_top(one_BN: FloatArray, other_BN: FloatArray) -> int:
+    """Rows whose top items agree, in order; items whose scores tie within rounding may swap."""
+    top = min(TOP, one_BN.shape[1])
+    one_BK = np.argsort(-one_BN, axis=1, kind="stable")[:, :top]
+    other_BK = np.argsort(-other_BN, axis=1, kind="stable")[:, :top]
+    gap_BK = np.take_along_axis(one_BN, one_BK, 1) - np.take_along_axis(one_BN, other_BK, 1)
+    return int(((one_BK == other_BK) | (np.abs(gap_BK) < 1e-5)).all(axis=1).sum())

@@ -1,0 +1,93 @@
+"""After training, items that were seen rarely, or never, borrow from those they resemble.
+
+An item is known by its use. Training pulls the residual of a rare item little away from nothing,
+and of a new one not at all, so that both are ranked below items that suit worse; content says whom
+they resemble. A choice of ours, in the place of z_ID being null (docs/method.md, 3).
+"""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import NamedTuple
+
+import faiss
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.contract.semantic_id import SemanticIdTable
+from models.contract.types import FloatArray
+from models.nets.sequence import SequenceModel
+from training.data.histories import EvaluationSet, Histories
+from training.evaluate.ranking import SequenceRanker, ndcg
+
+NEIGHBOURS = 3
+_EXACT = 100_000  # items, beyond which neighbours are looked for in the nearest cells only
+_CELLS_LOOKED_AT = 16
+
+
+class Loans(NamedTuple):
+    """Whom every item borrows from, and how badly it needs to."""
+
+    near_NK: NDArray[np.int64]
+    need_N: FloatArray  # 1 / (1 + how often training saw it); 0 without content
+
+
+def loans(content_ND: FloatArray, histories: Histories) -> Loans | None:
+    """Items with content borrow from those of them that training saw; None where too few did.
+
+    content_ND: zero for an item without content, which neither borrows nor lends.
+    """
+    count_N = np.bincount(histories.items, minlength=len(content_ND))
+    has_content_N = content_ND.any(1)
+    lenders = np.flatnonzero(has_content_N & (count_N > 0))
+    if len(lenders) <= NEIGHBOURS:
+        return None
+    need_N = np.where(has_content_N, 1 / (1 + count_N), 0).astype(np.float32)
+    return Loans(neighbours(content_ND, lenders), need_N)
+
+
+def borrow(
+    model: SequenceModel, table: SemanticIdTable, loans: Loans, share: float
+) -> SequenceModel:
+    """A copy whose items' residuals gain share x need of the mean vector of their neighbours."""
+    borrowed, device = deepcopy(model), model.seen.device
+    codes_NS = torch.from_numpy(table.codes_NS.astype(np.int64))
+    near_NK, share_N = torch.from_numpy(loans.near_NK), torch.from_numpy(share * loans.need_N)
+    borrowed.borrow(codes_NS.to(device), near_NK.to(device), share_N.to(device))
+    return borrowed
+
+
+def try_shares(
+    model: SequenceModel,
+    table: SemanticIdTable,
+    loans: Loans,
+    shares: Sequence[float],
+    held_out: EvaluationSet,
+    filter_seen: bool,
+) -> dict[float, float]:
+    """NDCG@10 on ``held_out`` with every share borrowed."""
+    tried = {}
+    for share in shares:
+        ranker = SequenceRanker(borrow(model, table, loans, share), table.codes_NS)
+        tried[share] = ndcg(ranker, held_out, len(table), filter_seen)
+    return tried
+
+
+def neighbours(vectors_ND: FloatArray, lenders: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(N, NEIGHBOURS) lenders with the largest inner product, never an item itself.
+
+    Exact up to 100,000 lenders. There must be more than NEIGHBOURS of them.
+    """
+    exact = len(lenders) <= _EXACT
+    kind = "Flat" if exact else f"IVF{4 * int(len(lenders) ** 0.5)},SQ8"
+    index = faiss.index_factory(vectors_ND.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
+    if not exact:
+        faiss.ParameterSpace().set_index_parameter(index, "nprobe", _CELLS_LOOKED_AT)
+    index.train(vectors_ND[lenders])
+    index.add(vectors_ND[lenders])
+    _, place = index.search(vectors_ND, NEIGHBOURS + 1)
+    found = lenders[place]
+    unfit = (place < 0) | (found == np.arange(len(found))[:, None])  # -1: too few in those cells
+    fit_first = np.argsort(unfit, axis=1, kind="stable")[:, :NEIGHBOURS]
+    nearest: NDArray[np.int64] = np.take_along_axis(found, fit_first, axis=1)
+    return nearest

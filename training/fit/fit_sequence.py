@@ -1,0 +1,288 @@
+"""Stage fit (and refit): histories -> weights of the reweighted sequence model."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import DDPStrategy
+from torch import Tensor
+from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel
+from torch.utils.data import DataLoader
+
+from models.contract.config import SequenceConfig
+from models.contract.semantic_id import SemanticIdTable
+from models.nets.sequence import SequenceModel
+from models.nets.tower import Tower
+from models.nets.words import ItemWords
+from training.config import FitConfig
+from training.data.batches import (
+    Batch,
+    LengthBuckets,
+    Past,
+    TrainingBatches,
+    Windows,
+    gather,
+    training_windows,
+)
+from training.data.histories import EvaluationSet, Histories
+from training.evaluate.ranking import SequenceRanker, metrics, rank
+from training.losses import Hits, accidental_hits, past_hits, sampled_softmax
+from training.processes import ALONE, Process, seed_epoch, this_process
+
+MONITOR = "validation/ndcg@10"
+_EDGE_SAMPLE = 256  # histories that the quantile edges of similarity buckets are taken from
+
+
+class Fitted(NamedTuple):
+    """A trained model and what the choice of its epoch was based on."""
+
+    model: SequenceModel
+    epochs: int  # epochs that gave the best validation NDCG@10, or all where none was measured
+    validation_ndcg: float | None
+    borrowing: float = 0.0  # the share that rare and new items took (training/fit/borrowing.py)
+    tried: Mapping[float, float] = {}  # shares, and the validation NDCG@10 of each
+
+
+class SequenceModule(L.LightningModule):
+    """Next-item training of a SequenceModel with sampled softmax over shared negatives."""
+
+    def __init__(
+        self,
+        model: SequenceModel,
+        table: SemanticIdTable,
+        config: FitConfig,
+        validation: EvaluationSet | None,
+        filter_seen: bool,
+        seed: int,
+        process: Process = ALONE,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.averaged = moving_average(model, config.averaging)
+        self.seed = seed
+        self.process = process
+        self.config = config
+        self.validation = validation
+        self.filter_seen = filter_seen
+        self.codes_NS: Tensor
+        codes_NS = torch.from_numpy(table.codes_NS.astype(np.int64))
+        self.register_buffer("codes_NS", codes_NS, persistent=False)
+        self.seen_C: Tensor  # items that training sees, in order: negatives are drawn from these
+        self.register_buffer("seen_C", model.seen[:, 0].nonzero()[:, 0], persistent=False)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam, with decoupled weight decay where asked for."""
+        return torch.optim.AdamW(
+            self.model.parameters(),
+            self.config.learning_rate,
+            weight_decay=self.config.weight_decay,
+        )
+
+    def on_train_epoch_start(self) -> None:
+        """An epoch's dropout and negatives depend on its number and the process alone."""
+        seed_epoch(self.seed, self.current_epoch, self.process)
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Predict each item from those before it; only real positions reach the catalogue."""
+        history_BT, next_BT = batch.items_BT[:, :-1], batch.items_BT[:, 1:]
+        steps_T = torch.arange(history_BT.shape[1], device=history_BT.device)
+        real_BT = steps_T < batch.length_B[:, None] - 1
+        seen = [self._shown(tower.read, history_BT) for tower in self.model.each()]
+        hidden_BTD = self.model.encode(torch.cat(seen, dim=-1), self.codes_NS[history_BT])
+        user_JD, next_J = hidden_BTD[real_BT], next_BT[real_BT]
+        users = zip(self.model.each(), torch.split(user_JD, self.config.width, dim=-1), strict=True)
+        losses = [self.softmax_loss(t, user_JW, next_J, batch.past) for t, user_JW in users]
+        loss = torch.stack(losses).sum()
+        self.log("train/loss", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=1)
+        return loss
+
+    def softmax_loss(
+        self, tower: Tower, user_JW: Tensor, next_J: Tensor, past: Past | None = None
+    ) -> Tensor:
+        """Cross-entropy of the next item, over all items or over negatives drawn for the batch.
+
+        Every tower learns to score by itself, from negatives of its own: towers that err apart
+        from each other are worth more when their scores are summed. Items of ``past`` are none.
+        """
+        size, negatives = len(self.seen_C), self.config.negatives
+        if negatives == 0 or size <= negatives:
+            place_J = torch.searchsorted(self.seen_C, next_J)
+            logits_JC = user_JW @ self._shown(tower.represent, self.seen_C).T
+            return F.cross_entropy(_without(past, self.seen_C, place_J, logits_JC), place_J)
+        drawn_C = self.seen_C[torch.randint(size, (negatives,), device=next_J.device)]
+        own_JW, drawn_CW = (self._shown(tower.represent, items) for items in (next_J, drawn_C))
+        hits = accidental_hits(next_J, drawn_C)
+        if past is not None:
+            hits = Hits(*map(torch.cat, zip(hits, past_hits(past, drawn_C), strict=True)))
+        return sampled_softmax(user_JW, own_JW, drawn_CW, hits, size)
+
+    def _shown(self, vectors: Callable[..., Tensor], items: Tensor) -> Tensor:
+        """A tower's item vectors with ID dropout: a share of the positions show no z_ID.
+
+        That teaches the model to live without it, as it must for an item nobody has clicked yet.
+        """
+        kept = torch.rand(*items.shape, 1, device=items.device) >= self.config.id_dropout
+        return vectors(self.codes_NS[items], items, self.model.seen[items] * kept)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """The moving average follows."""
+        self.averaged.update_parameters(self.model)
+
+    def averaged_model(self) -> SequenceModel:
+        """What is validated and exported."""
+        assert isinstance(self.averaged.module, SequenceModel)
+        return self.averaged.module
+
+    def on_train_epoch_end(self) -> None:
+        """Full-ranking validation, once an epoch."""
+        if self.validation is None:
+            return
+        mine = self.validation.share(self.process)
+        codes_NS = self.codes_NS.cpu().numpy().astype(np.uint16)
+        ranker = SequenceRanker(self.averaged_model(), codes_NS)
+        size = self.model.config.catalogue_size
+        values = metrics(rank(ranker, mine, size, self.filter_seen, top=0), size, (10,))
+        # Processes hold shares of users that may differ by one: weigh them, then take the mean.
+        weight = len(mine.user) * self.process.count / len(self.validation.user)
+        for name in ("ndcg@10", "recall@10"):
+            value = torch.tensor(values[name] * weight, device=self.device)
+            self.log(f"validation/{name}", value, prog_bar=name == "ndcg@10", sync_dist=True)
+
+
+def _without(past: Past | None, item_C: Tensor, place_J: Tensor, logits_JC: Tensor) -> Tensor:
+    """Logits of all items but those that users had; what comes next stays, had before or not."""
+    if past is None:
+        return logits_JC
+    row_H, column_H = past_hits(past, item_C)
+    other_H = column_H != place_J[row_H]
+    nothing = logits_JC.new_tensor(-torch.inf)
+    return logits_JC.index_put((row_H[other_H], column_H[other_H]), nothing)
+
+
+def moving_average(model: SequenceModel, decay: float) -> AveragedModel:
+    """Weights averaged over steps, exponentially; the first steps soon forget where they began.
+
+    What is validated and exported. Late steps of sparse data wander around what they look for:
+    their average is better than any of them, and changes smoothly from epoch to epoch.
+    """
+
+    @torch.no_grad()
+    def follow(averaged: Any, current: Any, count: Tensor | int) -> None:
+        steps = int(count)
+        share = 1 - min(decay, (1 + steps) / (10 + steps))
+        torch._foreach_lerp_(averaged, current, share)
+
+    return AveragedModel(model, multi_avg_fn=follow).requires_grad_(False)
+
+
+def new_model(
+    config: SequenceConfig,
+    table: SemanticIdTable,
+    codewords_MLKQ: Tensor,
+    words: ItemWords,
+    histories: Histories,
+) -> SequenceModel:
+    """A fresh model that knows the code space and which items training will see."""
+    model = SequenceModel(config)
+    model.seen[torch.from_numpy(np.unique(histories.items)).long()] = 1.0
+    for tower in model.each():
+        tower.learn_words(words)
+        tower.start_from_codewords(codewords_MLKQ)
+    if config.reweighting != "off":
+        windows = training_windows(histories, config.max_history)
+        chosen = np.random.default_rng(0).permutation(len(windows.start))[:_EDGE_SAMPLE]
+        sample = gather(histories.items, Windows(windows.start[chosen], windows.length[chosen]))
+        codes_NS = torch.from_numpy(table.codes_NS.astype(np.int64))
+        model.buckets.set_codebook(codewords_MLKQ)
+        model.buckets.set_edges(codes_NS[sample.items_BT], sample.length_B)
+    return model
+
+
+def fit_sequence(
+    model: SequenceModel,
+    table: SemanticIdTable,
+    histories: Histories,
+    validation: EvaluationSet | None,
+    config: FitConfig,
+    epochs: int,
+    seed: int,
+    directory: Path,
+    filter_seen: bool = True,
+    loggers: Sequence[Logger] = (),
+    callbacks: Sequence[L.Callback] = (),
+    **trainer: Any,
+) -> Fitted:
+    """Train ``model`` on all of ``histories``; with ``validation``, stop early and keep the best.
+
+    Checkpoints go to ``directory``; a run that was cut short goes on from ``last.ckpt``. Started
+    by torchrun, every process calls this, and all end with the same weights.
+    """
+    process = this_process()
+    module = SequenceModule(model, table, config, validation, filter_seen, seed, process)
+    keep = ModelCheckpoint(
+        directory,
+        "best",
+        monitor=MONITOR if validation else None,
+        mode="max",
+        save_last=True,
+        enable_version_counter=False,
+    )
+    stop = [EarlyStopping(MONITOR, mode="max", patience=config.patience)] if validation else []
+    loop = L.Trainer(
+        max_epochs=epochs,
+        accelerator=config.accelerator,
+        precision=config.precision,
+        logger=list(loggers) or False,
+        callbacks=[keep, *stop, *callbacks],
+        log_every_n_steps=1,
+        gradient_clip_val=5.0,
+        **_distribution(process, config),
+        **trainer,
+    )
+    batches, last = _batches(histories, config, seed, process), directory / "last.ckpt"
+    loop.fit(module, batches, ckpt_path=last if last.exists() else None, weights_only=True)
+    fitted = _best(module, keep) if validation else Fitted(module.averaged_model(), epochs, None)
+    for tower in fitted.model.each():
+        tower.fold_words()
+    return fitted
+
+
+def _best(module: SequenceModule, kept: ModelCheckpoint) -> Fitted:
+    """The model of the epoch with the best validation."""
+    best = torch.load(kept.best_model_path, weights_only=True)
+    module.load_state_dict(best["state_dict"])
+    score = float(kept.best_model_score or 0.0)
+    return Fitted(module.averaged_model(), int(best["epoch"]) + 1, score)
+
+
+def _distribution(process: Process, config: FitConfig) -> dict[str, Any]:
+    """Lightning's options for one process, or for those that torchrun started."""
+    if process.count == 1:
+        return {"devices": 1}
+    backend = "gloo" if config.accelerator == "cpu" else None
+    return {
+        "devices": process.local_count,
+        "num_nodes": process.count // process.local_count,
+        "strategy": DDPStrategy(process_group_backend=backend),
+        "use_distributed_sampler": False,  # LengthBuckets shares the batches out itself
+    }
+
+
+def _batches(
+    histories: Histories, config: FitConfig, seed: int, process: Process
+) -> DataLoader[Batch]:
+    """All windows of all histories, batched by length; processes share ``batch_tokens``."""
+    windows = training_windows(histories, config.max_history)
+    positions = max(1, config.batch_tokens // process.count)
+    return DataLoader(
+        TrainingBatches(histories, windows, config.mask_seen),
+        sampler=LengthBuckets(windows.length, positions, seed, process),
+        batch_size=None,  # the sampler draws whole batches
+        generator=torch.Generator(),  # nothing is drawn from the one that an epoch seeds
+    )

@@ -1,0 +1,48 @@
+"""BehaviourEmbedding: what an item is to the people who use it, from training positions only."""
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy.sparse.linalg import svds
+
+from models.contract.types import FloatArray
+from training.data.histories import Histories
+
+
+def co_occurrence(
+    histories: Histories, catalogue_size: int, window: int = 5, decay: float = 0.7
+) -> sp.csr_array:
+    """Symmetric (N, N) counts of items within ``window`` steps, each step apart weighing less."""
+    users = np.repeat(np.arange(len(histories)), np.diff(histories.offsets))
+    total = sp.csr_array((catalogue_size, catalogue_size), dtype=np.float64)
+    for step in range(1, window + 1):
+        together = users[:-step] == users[step:]
+        earlier, later = histories.items[:-step][together], histories.items[step:][together]
+        weights = np.full(len(earlier), decay ** (step - 1))
+        total = total + sp.csr_array((weights, (earlier, later)), shape=total.shape)
+    return sp.csr_array(total + total.T)
+
+
+def behaviour_embeddings(
+    histories: Histories, catalogue_size: int, size: int, seed: int
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Vectors (N, size) and which items have one: a factorised, shifted PPMI of co-occurrence.
+
+    The closed form of what skip-gram item2vec learns (Levy and Goldberg, NeurIPS 2014): a choice,
+    where the paper says only that behaviour comes from a sequence model. Items that training never
+    saw have no behaviour: a mask, not a zero vector.
+    """
+    counts = co_occurrence(histories, catalogue_size).tocoo()
+    marginal = np.asarray(counts.sum(axis=1)).ravel() + 1e-12
+    rows, columns = counts.coords
+    information = np.log(counts.data * marginal.sum() / (marginal[rows] * marginal[columns]))
+    kept = information > 0
+    ppmi = sp.csr_array(
+        (information[kept], (rows[kept], columns[kept])), shape=counts.shape, dtype=np.float64
+    )
+    rank = min(size, catalogue_size - 2)
+    start = np.random.default_rng(seed).normal(size=catalogue_size)
+    left, values, _ = svds(ppmi, k=rank, v0=start)
+    vectors = np.zeros((catalogue_size, size), np.float32)
+    vectors[:, :rank] = left * np.sqrt(np.abs(values))
+    return vectors, np.asarray(ppmi.sum(axis=1)).ravel() > 0

@@ -1,0 +1,149 @@
+"""Which stage needs what, and whether it still has to run.
+
+A stage writes into ``<output>/<stage>`` and, when all is written, ``stage.json`` with the
+fingerprint of everything it depended on: the configuration's sections, the content of the user's
+files, and the fingerprints of the stages before it. The same fingerprint again means skip.
+"""
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+from models.contract.bundle import sha256
+from training.config import RunConfig
+from training.errors import UserError
+
+DONE, BEGUN = "stage.json", "begun"
+_POLL = 0.2  # seconds between looks at what the first process has done
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One verb of the command line."""
+
+    name: str
+    title: str
+    run: Callable[[RunConfig, Path], str]  # writes into the folder; returns a line of summary
+    needs: tuple[str, ...] = ()
+    sections: tuple[str, ...] = ()  # dotted names in RunConfig that its outcome depends on
+    files: Callable[[RunConfig], Iterable[Path]] = field(default=lambda config: ())
+    distributed: bool = False  # all processes of torchrun take part, not the first alone
+
+
+class Pipeline:
+    """The stages of one run, in order."""
+
+    def __init__(self, config: RunConfig, stages: tuple[Stage, ...]) -> None:
+        self.config = config
+        self.stages = {stage.name: stage for stage in stages}
+        self._fingerprints: dict[str, str] = {}
+
+    def directory(self, name: str) -> Path:
+        """Where a stage writes."""
+        return self.config.output / name
+
+    def fingerprint(self, name: str) -> str:
+        """Hash of everything the stage's outcome depends on."""
+        if name not in self._fingerprints:
+            stage = self.stages[name]
+            content = {
+                "stage": name,
+                "release": version("bbqrec"),
+                "sections": {path: _section(self.config, path) for path in stage.sections},
+                "files": [_file_hash(path) for path in stage.files(self.config)],
+                "needs": [self.fingerprint(need) for need in stage.needs],
+            }
+            digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+            self._fingerprints[name] = digest
+        return self._fingerprints[name]
+
+    def is_done(self, name: str) -> bool:
+        """Whether the stage ran with exactly these inputs."""
+        try:
+            done = json.loads((self.directory(name) / DONE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        return bool(done.get("fingerprint") == self.fingerprint(name))
+
+    def run(self, name: str) -> str:
+        """Run one stage. Raises UserError if one that it needs has not run with these inputs."""
+        stage = self.stages[name]
+        for need in stage.needs:
+            if not self.is_done(need):
+                raise UserError(
+                    f"stage `{name}` needs stage `{need}`, which has not run with this "
+                    f"configuration and data: run `bbqrec-train {need}` first, or `run` for all"
+                )
+        directory = self.directory(name)
+        directory.mkdir(parents=True, exist_ok=True)
+        self._forget_other_inputs(name)
+        started = time.monotonic()
+        summary = stage.run(self.config, directory)
+        record = {
+            "fingerprint": self.fingerprint(name),
+            "summary": summary,
+            "seconds": round(time.monotonic() - started, 1),
+        }
+        (directory / DONE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        return summary
+
+    def assist(self, name: str) -> None:
+        """What every process but the first does: take part in a distributed stage, and wait.
+
+        The first alone decides whether the stage has to run, and writes its files.
+        """
+        stage = self.stages[name]
+        while not self.is_done(name):
+            if stage.distributed and self._begun(name):
+                stage.run(self.config, self.directory(name))
+                stage = dataclasses.replace(stage, distributed=False)
+            time.sleep(_POLL)
+
+    def _begun(self, name: str) -> bool:
+        """Whether an attempt with exactly these inputs has cleared the folder for itself."""
+        begun = self.directory(name) / BEGUN
+        return begun.exists() and begun.read_text(encoding="utf-8") == self.fingerprint(name)
+
+    def _forget_other_inputs(self, name: str) -> None:
+        """Clear what an attempt with other inputs left, checkpoints above all; keep our own."""
+        directory = self.directory(name)
+        if not self._begun(name):
+            for path in sorted(directory.rglob("*"), reverse=True):
+                path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+            (directory / BEGUN).write_text(self.fingerprint(name), encoding="utf-8")
+        (directory / DONE).unlink(missing_ok=True)
+
+
+def _section(config: RunConfig, path: str) -> object:
+    value: object = config.model_dump(mode="python")
+    for part in path.split("."):
+        value = value[part] if isinstance(value, dict) else value
+    return _portable(value)
+
+
+def _portable(value: object) -> object:
+    """Paths count by name (and by their files' content), not by where a checkout happens to lie."""
+    if isinstance(value, dict):
+        return {key: _portable(inner) for key, inner in value.items()}
+    if isinstance(value, tuple):
+        return [_portable(inner) for inner in value]
+    return value.name if isinstance(value, Path) else value
+
+
+def _file_hash(path: Path) -> str:
+    """Content of a file; names, sizes and times of a folder's files."""
+    if path.is_file():
+        return sha256(path)
+    if not path.is_dir():
+        return "absent"
+    listing = [
+        (str(file.relative_to(path)), file.stat().st_size, file.stat().st_mtime_ns)
+        for file in sorted(path.rglob("*"))
+        if file.is_file()
+    ]
+    return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
