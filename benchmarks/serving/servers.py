@@ -20,7 +20,7 @@ _PATIENCE = 120.0  # seconds to start in
 
 
 def _ours(bundle: Path, port: int) -> list[str]:
-    start = "from service.cli import main; main()"
+    start = "from service.process.cli import main; main()"
     return [sys.executable, "-c", start, str(bundle), "--port", str(port), "--provider", "cpu"]
 
 

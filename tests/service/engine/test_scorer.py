@@ -81,7 +81,8 @@ def test_a_graph_that_cannot_run_is_an_error_or_for_auto_the_fallback(
 def test_torch_and_training_are_not_loaded_to_serve_onnx(tiny: Bundle) -> None:
     """A service image needs neither, and torch alone takes seconds to import."""
     code = (
-        "import sys; from pathlib import Path; from models.contract import bundle; import service.process.cli;"
+        "import sys; from pathlib import Path; from models.contract import bundle;"
+        "import service.process.cli;"
         "from service.engine.scorer import make_scorer;"
         f"make_scorer(bundle.read(Path({str(tiny.directory)!r})), 'cpu', 1);"
         "print(sorted({'torch', 'training'} & set(sys.modules)))"
