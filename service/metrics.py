@@ -6,9 +6,10 @@ that all of them read: whichever is asked answers for all.
 """
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
@@ -30,9 +31,20 @@ SECONDS = tuple(
     milliseconds / 1000
     for milliseconds in (0.5, 1, 2, 3, 5, 7.5, 10, 15, 25, 50, 100, 250, 500, 1000, 2500)
 )
+LOAD_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160)
+AGREEMENT = tuple(tenth / 10 for tenth in range(10))
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 BACKENDS = ("process", "redis")
 STATUSES = ("200", "413", "422", "500", "503", "504")
+
+
+class Serving(NamedTuple):
+    """A generation, as metrics name it."""
+
+    digest: str
+    name: str
+    provider: str
+    retriever: str
 
 
 class Metrics:
@@ -43,10 +55,10 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._exposed = self.registry
-        if shared := os.environ.get(SHARED):
+        if shared := shared_directory():
             self._exposed = CollectorRegistry()
-            MultiProcessCollector(self._exposed, shared)  # type: ignore[no-untyped-call]
-            self._exposed.register(_AllProcesses(Path(shared)))
+            MultiProcessCollector(self._exposed, str(shared))  # type: ignore[no-untyped-call]
+            self._exposed.register(_AllProcesses(shared))
         else:
             ProcessCollector(registry=self.registry)
         self.request = self._seconds("request", "Whole requests.", "route", "status")
@@ -66,7 +78,24 @@ class Metrics:
         )
         self._provider = self._info("provider", "What computes user vectors.", "provider")
         self._retriever = self._info("retriever", "How items are searched.", "retriever")
-        self._model = self._info("model", "The bundle being served.", "digest", "name")
+        self._model = self._info("model", "Bundles in service.", "digest", "name", "role")
+        self.load_seconds = Histogram(
+            "bbqrec_load_seconds", "From a change of the folder to a generation in service.",
+            buckets=LOAD_SECONDS, registry=self.registry,
+        )  # fmt: skip
+        self._loads = self._counter("loads", "Generations loaded, or not.", "result")
+        self._load_failing = self._gauge(
+            "load_failing", "1: what should serve in this role cannot.", "role"
+        )
+        self.bundle_changed = self._gauge(
+            "bundle_changed", "1: files of a bundle in service were written over."
+        )
+        self.shadow_agreement = Histogram(
+            "bbqrec_shadow_agreement", "Share of the top 10 that a shadow gives too.",
+            buckets=AGREEMENT, registry=self.registry,
+        )  # fmt: skip
+        self.shadow_skipped = self._counter("shadow_skipped", "Requests a shadow was not asked.")
+        self._serving: set[Gauge] = set()
         self.workers = Gauge(
             "bbqrec_workers", "Processes that serve.", registry=self.registry,
             multiprocess_mode="livesum",
@@ -79,12 +108,37 @@ class Metrics:
         }
         self._start_at_zero()
 
-    def describe(self, provider: str, retriever: str, digest: str, name: str) -> None:
-        """Name the active provider, retriever and bundle, once: from then on, this one serves."""
-        self.workers.set(1)
-        self._provider.labels(provider).set(1)
-        self._retriever.labels(retriever).set(1)
-        self._model.labels(digest, name).set(1)
+    def serve(self, serving: Mapping[str, Serving]) -> None:
+        """Name what is in service, by role; nothing else is from then on."""
+        named = {
+            gauge
+            for role, found in serving.items()
+            for gauge in (
+                self._provider.labels(found.provider),
+                self._retriever.labels(found.retriever),
+                self._model.labels(found.digest, found.name, role),
+            )
+        }
+        for gauge in self._serving - named:
+            gauge.set(0)
+        for gauge in named:
+            gauge.set(1)
+        self._serving = named
+        self.workers.set("current" in serving)
+
+    def loaded(self, seconds: float) -> None:
+        """A generation came into service."""
+        self.load_seconds.observe(seconds)
+        self._loads.labels("ok").inc()
+
+    def load_failed(self, role: str) -> None:
+        """A bundle that should serve cannot."""
+        self._loads.labels("failed").inc()
+        self._load_failing.labels(role).set(1)
+
+    def load_mended(self, role: str) -> None:
+        """What should serve does, again."""
+        self._load_failing.labels(role).set(0)
 
     def count_request(self, route: str, status: int, seconds: float) -> None:
         """Count and time one request."""
@@ -114,6 +168,9 @@ class Metrics:
         self.fallbacks.labels("popular")
         for backend in BACKENDS:
             self.cache.labels(backend)
+        for result in ("ok", "failed"):
+            self._loads.labels(result)
+        self._load_failing.labels("current")
 
     def _seconds(self, name: str, what: str, *labels: str) -> Histogram:
         return Histogram(
@@ -124,8 +181,11 @@ class Metrics:
         return Counter(f"bbqrec_{name}_total", what, labels, registry=self.registry)
 
     def _info(self, name: str, what: str, *labels: str) -> Gauge:
+        return self._gauge(f"{name}_info", what, *labels)
+
+    def _gauge(self, name: str, what: str, *labels: str) -> Gauge:
         return Gauge(
-            f"bbqrec_{name}_info", what, labels, registry=self.registry, multiprocess_mode="livemax"
+            f"bbqrec_{name}", what, labels, registry=self.registry, multiprocess_mode="livemax"
         )
 
 
@@ -152,6 +212,12 @@ def _combined(metrics: Sequence[Metric]) -> Metric:
     value = combine(metric.samples[0].value for metric in metrics)
     first.samples = [first.samples[0]._replace(value=value)]
     return first
+
+
+def shared_directory() -> Path | None:
+    """Where workers leave files for each other; None where there is but one process."""
+    shared = os.environ.get(SHARED)
+    return Path(shared) if shared else None
 
 
 def forget_worker(pid: int | None) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AnyUrl, Field, UrlConstraints
+from pydantic import AnyUrl, Field, SecretStr, UrlConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 RetrieverKind = Literal["auto", "exact", "compressed"]
@@ -18,7 +18,23 @@ class Settings(BaseSettings):
         env_prefix="BBQREC_", env_ignore_empty=True, extra="ignore", frozen=True
     )
 
-    bundle: Path = Field(description="folder that `bbqrec-train export` wrote")
+    bundle: Path = Field(
+        description="output folder of a run, whose link `current` is followed, or one bundle"
+    )
+    watch: float = Field(
+        0.5, ge=0, description="between looks at the folder's links; 0: only when asked to reload"
+    )
+    verify: Literal["start", "background"] = Field(
+        "start",
+        description="when hashes of a bundle's mapped tables are checked: before it serves, or "
+        "while it does, and out of service it goes when one differs",
+    )
+    canary_share: float = Field(
+        0.1, ge=0, le=1, description="of requests that the link `canary` answers, if there is one"
+    )
+    admin_key: SecretStr | None = Field(
+        None, description="what POST /admin/reload asks for; unset: there is no such route"
+    )
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="0: any free one")
     workers: int = Field(

@@ -21,12 +21,13 @@ SPACE = CodeSpace(
 )
 
 
-def write_tiny_bundle(directory: Path) -> Parity:
+def write_tiny_bundle(directory: Path, *, seed: int = 0, indexed: bool = False) -> Parity:
     """Item n is ``item-n``, used n times; item 7's text is missing.
 
     Item 5 was never trained and has no words, nor has what is outside the catalogue.
+    ``indexed``: with an index, which so small a catalogue would not get.
     """
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     random = np.random.default_rng(0)
     codes_NS = random.integers(0, 16, (ITEMS, SPACE.slots)).astype(np.uint16)
     codes_NS[7, : SPACE.levels] = SPACE.null_code
@@ -60,7 +61,9 @@ def write_tiny_bundle(directory: Path) -> Parity:
         for n in range(ITEMS)
     )
     fields = {"name": "tiny", "split": {"kind": "none"}, "metrics": {"ndcg@10": 0.1}, "health": {}}
-    return export_bundle(directory, model, table, catalogue, _held_out(random), fields)
+    index_from = 0 if indexed else ITEMS
+    held_out = _held_out(random)
+    return export_bundle(directory, model, table, catalogue, held_out, fields, index_from)
 
 
 def _held_out(random: np.random.Generator) -> EvaluationSet:

@@ -192,6 +192,17 @@ class EvaluateConfig(Frozen):
     validation_users: int = Field(20_000, ge=1, description="at most this many, seeded, per epoch")
 
 
+class ExportConfig(Frozen):
+    """``[export]``: the bundles of the output folder."""
+
+    keep: int = Field(
+        3, ge=1, description="newest bundles that stay, to go back to; those in service stay anyway"
+    )
+    index_from: int = Field(
+        200_000, ge=0, description="items; a larger catalogue gets an index of 24 bytes an item"
+    )
+
+
 class RunConfig(Frozen):
     """One run: from a log to a bundle. Paths are relative to the TOML file's folder."""
 
@@ -211,6 +222,7 @@ class RunConfig(Frozen):
     quantize: QuantizeConfig = QuantizeConfig()
     fit: FitConfig = FitConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    export: ExportConfig = ExportConfig()
 
     @model_validator(mode="after")
     def _temporal_shares_leave_training(self) -> Self:

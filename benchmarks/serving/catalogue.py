@@ -11,7 +11,7 @@ from models.contract import bundle
 from models.contract.types import FloatArray, ItemCodes
 from service.engine.scorer import make_scorer
 
-DEMO = Path("artifacts/demo/export")
+DEMO = Path("artifacts/demo/current")
 _HISTORY, _NEIGHBOURS, _USERS = 8, 50, 2000
 _AT_ONCE = 100_000
 

@@ -15,9 +15,10 @@ from benchmarks.serving.rows import Row
 from models.contract.bundle import Bundle
 from models.contract.config import SequenceConfig
 from models.contract.types import ItemCodes
-from models.nets.sequence import SequenceModel
+from models.nets.sequence import HistoryEncoder
 from models.nets.similarity import modality_pairs
-from service.engine.scorer import History, OnnxScorer, pad
+from service.engine.feeds import History, feeds
+from service.engine.scorer import OnnxScorer
 
 WHAT = "encoder"
 MODELS = {"d=128, 2 blocks": drawn_bundle.WIDE, "default": drawn_bundle.DEFAULT}
@@ -81,21 +82,23 @@ def rows(
 
 
 def _encoders(found: Bundle, *, compiled: bool) -> dict[str, Encode]:
-    model = SequenceModel.load(found.weights_path, found.manifest.architecture)
+    model = HistoryEncoder.load(found.weights_path, found.manifest.architecture)
     encoders: dict[str, Encode] = {
-        _REFERENCE: partial(_in_torch, model),
+        _REFERENCE: partial(_in_torch, found, model),
         "onnx fp32": OnnxScorer(found, "cpu", 1).encode,
     }
     if found.int8_path:
         encoders["onnx int8"] = OnnxScorer(found, "cpu", 1, int8=True).encode
     if compiled:
-        encoders["torch.compile"] = partial(_in_torch, torch.compile(model, dynamic=True))
+        encoders["torch.compile"] = partial(_in_torch, found, torch.compile(model, dynamic=True))
     return encoders
 
 
 @torch.inference_mode()
-def _in_torch(model: Callable[..., torch.Tensor], made: Sequence[History]) -> torch.Tensor:
-    return model(*map(torch.from_numpy, pad(made)))
+def _in_torch(
+    found: Bundle, model: Callable[..., torch.Tensor], made: Sequence[History]
+) -> torch.Tensor:
+    return model(*map(torch.from_numpy, feeds(found, made)))
 
 
 def _of_size(

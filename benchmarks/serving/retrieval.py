@@ -12,8 +12,9 @@ from benchmarks.serving.catalogue import best, drawn, learned
 from benchmarks.serving.machine import bytes_per_ms, interleaved
 from benchmarks.serving.rows import Row
 from models.contract.types import FloatArray
-from service.retrieval.choose import make_retriever
+from service.retrieval.choose import exact_retriever
 from service.retrieval.compressed import CompressedRetriever
+from training.export.index import learn_index
 
 WHAT = "retrieval"
 SIZES = (12_000, 100_000, 1_000_000, 10_000_000)
@@ -123,7 +124,7 @@ def _flat(vectors_ND: FloatArray) -> Contender:
 
 def _exact(vectors_ND: FloatArray) -> Contender:
     started = time.perf_counter()
-    retriever = make_retriever(vectors_ND, "exact", 1)
+    retriever = exact_retriever(vectors_ND, 1)
     seconds, threshold = time.perf_counter() - started, faiss.cvar.distance_compute_blas_threshold
 
     def search(queries_BD: FloatArray) -> Any:
@@ -135,7 +136,8 @@ def _exact(vectors_ND: FloatArray) -> Contender:
 
 def _compressed(vectors_ND: FloatArray) -> Contender:
     started = time.perf_counter()
-    retriever = CompressedRetriever(vectors_ND, 1)
+    index = learn_index(vectors_ND)
+    retriever = CompressedRetriever(vectors_ND, index.faiss, index.rotation_DD, 1)
     seconds = time.perf_counter() - started
     return Contender(
         lambda queries_BD: retriever.search(queries_BD, _K).items_BK,

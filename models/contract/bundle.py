@@ -1,124 +1,61 @@
 """THE contract between training and service: a directory that holds everything about one model.
 
-Files (``FILES`` below): the ONNX graph, perhaps its INT8 variant, the torch weights for the
-fallback, the semantic ID table, the item vectors, the catalogue, the model card, and
-``manifest.json``, which names the schema version, the architecture, the ONNX tensors, the metrics
-and the SHA-256 of every other file.
+Files (``FILES`` in manifest.py): the ONNX graph, perhaps its INT8 variant, the same weights for the
+torch fallback, the semantic ID table, the item vectors, the catalogue and its id map, the index of
+a large catalogue, the model card, and ``manifest.json``, which names the schema version, the
+architecture, the ONNX tensors, the metrics and the SHA-256 of every other file.
 
 Training writes the manifest last, so a half-written bundle is never read. The service reads it
-first, and refuses a newer schema or a file whose hash differs. The manifest's own SHA-256 is the
-bundle's *digest*: it names the model everywhere (``model_version``, Redis keys).
+first, and refuses another schema or a file whose hash differs. The manifest's own SHA-256 is the
+bundle's *digest*: it names the model everywhere (``model_version``, Redis keys). A bundle is never
+changed once it has one; ``store.py`` keeps several beside each other.
 """
 
-import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from models.contract.config import Frozen, SequenceConfig
+from models.contract.catalogue import Catalogue, CatalogueItem, write_catalogue
+from models.contract.item_vectors import ItemVectors
+from models.contract.manifest import (
+    FILES,
+    MANIFEST,
+    SCHEMA_VERSION,
+    BundleError,
+    FileEntry,
+    Manifest,
+    check_sizes,
+    read_manifest,
+    sha256,
+    verify,
+)
 from models.contract.mapped import load_mapped
 from models.contract.semantic_id import SemanticIdTable
 from models.contract.types import FloatArray
 
-SCHEMA_VERSION = 2
-MANIFEST = "manifest.json"
-
-
-class FILES:
-    """Every file of a bundle besides the manifest."""
-
-    ONNX = "model.onnx"
-    WEIGHTS = "weights.safetensors"
-    SEMANTIC_IDS = "semantic_ids.safetensors"
-    ITEM_VECTORS = "item_vectors.safetensors"
-    CATALOGUE = "catalogue.jsonl"
-    MODEL_CARD = "model_card.md"
-
-    ALL = (ONNX, WEIGHTS, SEMANTIC_IDS, ITEM_VECTORS, CATALOGUE, MODEL_CARD)
-    ONNX_INT8 = "model.int8.onnx"
-    OPTIONAL = (ONNX_INT8,)  # INT8 only where it costs next to no accuracy
-
-
-class TensorSpec(Frozen):
-    """One tensor at the ONNX graph's border; a string in ``shape`` is a dynamic axis."""
-
-    name: str
-    dtype: Literal["uint16", "int32", "int64", "float32"]
-    shape: tuple[int | str, ...]
-
-
-def onnx_inputs(slots: int) -> tuple[TensorSpec, ...]:
-    """The graph's inputs: codes_BTS, item_index_BT and length_B, padded on the right.
-
-    Padding may hold any valid values: attention is causal, so nothing before it sees it.
-    """
-    return (
-        TensorSpec(name="codes", dtype="uint16", shape=("batch", "length", slots)),
-        TensorSpec(name="item_index", dtype="int64", shape=("batch", "length")),
-        TensorSpec(name="history_length", dtype="int64", shape=("batch",)),
-    )
-
-
-def onnx_outputs(width: int) -> tuple[TensorSpec, ...]:
-    """The graph's output, one vector a history: its inner product with an item's is a score."""
-    return (TensorSpec(name="user_vector", dtype="float32", shape=("batch", width)),)
-
-
-class FileEntry(Frozen):
-    """Size and hash of one file."""
-
-    sha256: str
-    bytes: int
-
-
-class Manifest(Frozen):
-    """What ``manifest.json`` holds."""
-
-    schema_version: int
-    name: str
-    created_at: str = Field(description="UTC, ISO 8601")
-    architecture: SequenceConfig
-    onnx_inputs: tuple[TensorSpec, ...]
-    onnx_outputs: tuple[TensorSpec, ...]
-    split: dict[str, Any] = Field(description="how interactions were split, as `prepare` wrote it")
-    metrics: dict[str, float] = Field(description="test metrics of the strict model, `ndcg@10`...")
-    health: dict[str, float] = Field(description="health of the codes: use, collisions, perplexity")
-    files: dict[str, FileEntry]
-
-
-class CatalogueItem(Frozen):
-    """One line of the catalogue; its line number is the item_index."""
-
-    item_id: str
-    title: str | None = None
-    popularity: int = Field(0, ge=0, description="interactions in the training data")
-
-
-class BundleError(Exception):
-    """A bundle that must not be served: missing, newer, incomplete or tampered with."""
-
 
 @dataclass(frozen=True)
 class Bundle:
-    """One verified bundle. Tables are mapped: several workers share their pages. Weights and graph
-    are read where they are needed.
+    """One bundle. Tables are mapped: workers share their pages. Weights, graph and index are read
+    where they are needed.
     """
 
     directory: Path
     digest: str
     manifest: Manifest
-    catalogue: tuple[CatalogueItem, ...]
+    catalogue: Catalogue
     semantic_ids: SemanticIdTable
-    item_vectors_ND: FloatArray
+    vectors: ItemVectors
+
+    @property
+    def item_vectors_ND(self) -> FloatArray:
+        """What user vectors are compared with."""
+        return self.vectors.scored_ND
 
     @property
     def onnx_path(self) -> Path:
@@ -128,39 +65,47 @@ class Bundle:
     @property
     def int8_path(self) -> Path | None:
         """The ONNX graph with INT8 weights, if the bundle has one."""
-        return self.directory / FILES.ONNX_INT8 if FILES.ONNX_INT8 in self.manifest.files else None
+        return self._optional(FILES.ONNX_INT8)
+
+    @property
+    def index_path(self) -> Path | None:
+        """The index of a large catalogue, if the bundle has one."""
+        return self._optional(FILES.INDEX)
 
     @property
     def weights_path(self) -> Path:
-        """The torch weights of the same model, for the fallback."""
+        """The torch weights of the same graph, for the fallback."""
         return self.directory / FILES.WEIGHTS
+
+    def verify(self, names: Collection[str]) -> None:
+        """Raises BundleError, naming the file, where one of these is not what was exported."""
+        for name in names:
+            verify(self.directory, name, self.manifest)
+        if FILES.ITEM_VECTORS in names:
+            self.check_vectors()
+
+    def check_vectors(self) -> None:
+        """Raises BundleError for item vectors that are no numbers."""
+        if not self.vectors.finite():
+            raise BundleError(f"{FILES.ITEM_VECTORS} holds numbers that are not finite")
+
+    def _optional(self, name: str) -> Path | None:
+        return self.directory / name if self.manifest.has(name) else None
 
 
 def write_tables(
     directory: Path,
     catalogue: Sequence[CatalogueItem],
     semantic_ids: SemanticIdTable,
-    item_vectors_ND: FloatArray,
+    vectors: ItemVectors,
 ) -> None:
-    """Write the catalogue, the semantic IDs and the item vectors."""
-    with (directory / FILES.CATALOGUE).open("w", encoding="utf-8") as lines:
-        for item in catalogue:
-            lines.write(item.model_dump_json() + "\n")
-    with _anew(directory / FILES.SEMANTIC_IDS) as partial:
-        save_file(semantic_ids.arrays(), partial)
-    with _anew(directory / FILES.ITEM_VECTORS) as partial:
-        save_file({"item_vectors": item_vectors_ND}, partial)
-
-
-@contextmanager
-def _anew(path: Path) -> Iterator[Path]:
-    """Where to write a file that takes the place of ``path`` once it is whole.
-
-    Another file, not the old one changed: a service may have that mapped.
-    """
-    partial = path.with_name(path.name + ".partial")
-    yield partial
-    partial.replace(path)
+    """Write the catalogue, the semantic IDs and the item vectors. Raises ValueError."""
+    semantic_ids.check()
+    if not vectors.finite():
+        raise ValueError("item vectors hold numbers that are not finite")
+    write_catalogue(directory / FILES.CATALOGUE, directory / FILES.ITEM_IDS, catalogue)
+    save_file(semantic_ids.arrays(), directory / FILES.SEMANTIC_IDS)
+    save_file(vectors.arrays(), directory / FILES.ITEM_VECTORS)
 
 
 def write_manifest(directory: Path, fields: Mapping[str, Any]) -> Manifest:
@@ -172,96 +117,63 @@ def write_manifest(directory: Path, fields: Mapping[str, Any]) -> Manifest:
         if name in FILES.ALL or path.exists()
     }
     manifest = Manifest(schema_version=SCHEMA_VERSION, files=files, **fields)
-    with _anew(directory / MANIFEST) as partial:
-        partial.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    content = manifest.model_dump_json(indent=2) + "\n"
+    (directory / MANIFEST).write_text(content, encoding="utf-8")
     return manifest
 
 
-def read(directory: Path) -> Bundle:
-    """Read and verify a bundle.
+def read(directory: Path, later: Collection[str] = ()) -> Bundle:
+    """Verify the files of a bundle, and map its tables.
 
-    Raises BundleError, naming the file, when anything is missing, newer than this code,
-    malformed, or not what the manifest's hashes say.
+    later: files, of ``FILES.MAPPED``, that the caller verifies when it is open.
+    Raises BundleError, naming the file, when anything is missing, of another schema, malformed, or
+    not what the manifest's hashes say.
     """
-    manifest, digest = _read_manifest(directory)
-    for name in (*FILES.ALL, *FILES.OPTIONAL):
-        if name in FILES.ALL or name in manifest.files:
-            _verify(directory / name, manifest.files.get(name))
-    try:
-        bundle = _assemble(directory, manifest, digest)
-    except (ValueError, KeyError, SafetensorError) as error:
-        raise BundleError(f"{directory} holds tables that cannot be used: {error}") from error
-    _check_sizes(bundle)
+    manifest, digest = read_manifest(directory)
+    check_sizes(directory, manifest)
+    for name in manifest.files:
+        if name not in later:
+            verify(directory, name, manifest)
+    bundle = _mapped(directory, manifest, digest)
+    _check_rows(bundle)
+    if FILES.ITEM_VECTORS not in later:
+        bundle.check_vectors()
     return bundle
 
 
-def _assemble(directory: Path, manifest: Manifest, digest: str) -> Bundle:
-    space = manifest.architecture.code_space
-    arrays = load_mapped(directory / FILES.SEMANTIC_IDS)
-    return Bundle(
-        directory=directory,
-        digest=digest,
-        manifest=manifest,
-        catalogue=tuple(_read_catalogue(directory / FILES.CATALOGUE)),
-        semantic_ids=SemanticIdTable.from_arrays(arrays, space),
-        item_vectors_ND=load_mapped(directory / FILES.ITEM_VECTORS)["item_vectors"],
-    )
-
-
-def sha256(path: Path) -> str:
-    """Hex SHA-256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _read_manifest(directory: Path) -> tuple[Manifest, str]:
-    path = directory / MANIFEST
-    try:
-        content = path.read_bytes()
-        version = json.loads(content).get("schema_version")
-    except FileNotFoundError:
-        raise BundleError(f"{directory} is no bundle: it has no {MANIFEST}") from None
-    except (OSError, ValueError, AttributeError) as error:
-        raise BundleError(f"{path} cannot be read: {error}") from error
-    if version != SCHEMA_VERSION:
-        raise BundleError(
-            f"{path} has schema version {version}, this release reads {SCHEMA_VERSION}: "
-            "export the bundle again, or upgrade bbqrec"
+def _mapped(directory: Path, manifest: Manifest, digest: str) -> Bundle:
+    with _said(directory):
+        architecture = manifest.architecture
+        codes = load_mapped(directory / FILES.SEMANTIC_IDS)
+        vectors = load_mapped(directory / FILES.ITEM_VECTORS)
+        return Bundle(
+            directory=directory,
+            digest=digest,
+            manifest=manifest,
+            catalogue=Catalogue.load(directory / FILES.CATALOGUE, directory / FILES.ITEM_IDS),
+            semantic_ids=SemanticIdTable.from_arrays(codes, architecture.code_space),
+            vectors=ItemVectors.of(vectors, architecture),
         )
+
+
+@contextmanager
+def _said(directory: Path) -> Iterator[None]:
     try:
-        return Manifest.model_validate_json(content), hashlib.sha256(content).hexdigest()
-    except ValidationError as error:
-        raise BundleError(f"{path} is malformed: {error}") from error
+        yield
+    except (ValueError, KeyError, OSError, RuntimeError, SafetensorError) as error:
+        raise BundleError(f"{directory} holds tables that cannot be used: {error}") from error
 
 
-def _verify(path: Path, entry: FileEntry | None) -> None:
-    if entry is None:
-        raise BundleError(f"{path.parent / MANIFEST} does not list {path.name}")
-    if not path.is_file():
-        raise BundleError(f"{path} is missing")
-    if path.stat().st_size != entry.bytes or sha256(path) != entry.sha256:
-        raise BundleError(f"{path} is not the file that was exported: its SHA-256 differs")
-
-
-def _read_catalogue(path: Path) -> Iterator[CatalogueItem]:
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            yield CatalogueItem.model_validate_json(line)
-
-
-def _check_sizes(bundle: Bundle) -> None:
+def _check_rows(bundle: Bundle) -> None:
     size = bundle.manifest.architecture.catalogue_size
-    rows: dict[str, NDArray[Any] | Sequence[Any]] = {
-        FILES.CATALOGUE: bundle.catalogue,
-        FILES.SEMANTIC_IDS: bundle.semantic_ids.codes_NS,
-        FILES.ITEM_VECTORS: bundle.item_vectors_ND,
+    rows = {
+        FILES.CATALOGUE: len(bundle.catalogue),
+        FILES.ITEM_IDS: len(bundle.catalogue.rows),
+        FILES.SEMANTIC_IDS: len(bundle.semantic_ids.codes_NS),
     }
-    for name, table in rows.items():
-        if len(table) != size:
-            raise BundleError(f"{name} has {len(table)} rows, the manifest says {size} items")
-    if len({item.item_id for item in bundle.catalogue}) != size:
-        raise BundleError(f"{FILES.CATALOGUE} names an item twice")
-    if bundle.item_vectors_ND.shape != (size, bundle.manifest.architecture.vector_size):
-        raise BundleError(f"{FILES.ITEM_VECTORS} has shape {bundle.item_vectors_ND.shape}")
-    if not np.isfinite(bundle.item_vectors_ND).all():
-        raise BundleError(f"{FILES.ITEM_VECTORS} holds numbers that are not finite")
+    for name, found in rows.items():
+        if found != size:
+            raise BundleError(f"{name} has {found} rows, the manifest says {size} items")
+
+
+__all__ = ["FILES", "MANIFEST", "Bundle", "BundleError", "CatalogueItem", "Manifest"]

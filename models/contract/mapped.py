@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
 
-_DTYPES = {"F32": np.float32, "U16": np.uint16, "I32": np.int32, "I64": np.int64}
+_DTYPES = {
+    "F32": np.float32,
+    "U8": np.uint8,
+    "U16": np.uint16,
+    "I32": np.int32,
+    "I64": np.int64,
+}
 _HEADER = 8  # bytes that hold the length of the header
 
 

@@ -17,8 +17,9 @@ class SemanticIdTable:
     """Codes of every item, and the extra code that tells apart what codes alone cannot.
 
     codes_NS: (N, S) uint16, modality-major; a missing modality holds the null code K in all its
-    levels. extra_N: (N,) uint16, 0 for nearly all items. The pair is unique for every item: this
-    is checked when the table is made.
+    levels. extra_N: (N,) uint16, 0 for nearly all items. The pair is unique for every item, which
+    ``check`` looks at where a table is made or written: over ten million items it takes half a
+    minute, and a bundle that is read has been checked, and its hash says that it is the same.
     """
 
     space: CodeSpace
@@ -26,16 +27,20 @@ class SemanticIdTable:
     extra_N: NDArray[np.uint16]
 
     def __post_init__(self) -> None:
-        """Refuse codes out of range, half-missing modalities and duplicates."""
+        """Refuse another shape, and codes out of range."""
         if self.codes_NS.ndim != 2 or self.codes_NS.shape[1] != self.space.slots:
             raise ValueError(f"codes are {self.codes_NS.shape}, want (N, {self.space.slots})")
         if self.codes_NS.size and int(self.codes_NS.max()) > self.space.null_code:
             raise ValueError(f"a code is above {self.space.null_code}")
+
+    def check(self) -> Self:
+        """Itself. Raises ValueError for half-missing modalities and duplicates."""
         null_NML = self.codes_NML == self.space.null_code
         if (null_NML.any(axis=2) != null_NML.all(axis=2)).any():
             raise ValueError("a modality is missing in some of its levels but not in all")
         if len(np.unique(self.semantic_ids(), axis=0)) != len(self):
             raise ValueError("semantic IDs are not unique")
+        return self
 
     def __len__(self) -> int:
         return len(self.codes_NS)
@@ -113,7 +118,7 @@ def resolve_collisions(
             else:
                 extra_N[item] = _checked_extra(rank)
     return Resolution(
-        SemanticIdTable(space, codes_NS, extra_N),
+        SemanticIdTable(space, codes_NS, extra_N).check(),
         collided=sum(map(len, crowded)),
         moved=moved,
         extended=int((extra_N > 0).sum()),

@@ -19,7 +19,8 @@ class SequenceModel(nn.Module):
     """Towers beside each other, and the item head. Shapes: the legend in models/contract/types.py.
 
     Item and user vectors are the towers' vectors one after another, so that their inner product is
-    the sum of the towers' scores (late fusion, EnsRec's lead). ``forward`` is what is exported.
+    the sum of the towers' scores (late fusion, EnsRec's lead). ``HistoryEncoder`` is what is
+    exported of it.
     """
 
     seen: Tensor
@@ -37,7 +38,7 @@ class SequenceModel(nn.Module):
 
     @classmethod
     def load(cls, weights: Path, config: SequenceConfig) -> Self:
-        """A model in evaluation mode from a bundle's ``weights.safetensors``."""
+        """A model in evaluation mode from the weights that training left."""
         model = cls(config)
         model.load_state_dict(load_file(weights))
         return model.eval()
@@ -92,3 +93,47 @@ class SequenceModel(nn.Module):
     def each(self) -> list[Tower]:
         """The towers, as what they are."""
         return [tower for tower in self.towers if isinstance(tower, Tower)]
+
+
+class HistoryEncoder(nn.Module):
+    """What is exported and served: histories, as codes and item vectors -> user vectors.
+
+    It holds no table of items, so it does not grow with the catalogue, and an item that came after
+    training is encoded like any other. What it reads of an item is ``SequenceModel.read``, which a
+    bundle keeps as a table of its own.
+    """
+
+    def __init__(self, model: SequenceModel) -> None:
+        super().__init__()
+        self.model = model
+
+    @classmethod
+    def load(cls, weights: Path, config: SequenceConfig) -> Self:
+        """In evaluation mode, from a bundle's weights. Raises ValueError where they are not its."""
+        model = SequenceModel(config.model_copy(update={"catalogue_size": 1}))
+        found = model.load_state_dict(load_file(weights), strict=False)
+        if found.unexpected_keys or set(found.missing_keys) != item_tables(config):
+            raise ValueError(f"{weights} holds weights of another model")
+        return cls(model).eval()
+
+    def weights(self) -> dict[str, Tensor]:
+        """All but what a catalogue's items have for themselves: what ``load`` takes."""
+        tables = item_tables(self.model.config)
+        whole = self.model.state_dict().items()
+        return {name: weight.contiguous() for name, weight in whole if name not in tables}
+
+    def forward(self, codes_BTS: Tensor, items_BTD: Tensor, history_length_B: Tensor) -> Tensor:
+        """One user vector a history, (B, D).
+
+        codes_BTS, items_BTD: padded on the right with any valid values. history_length_B: real
+        items of each history, at least 1.
+        """
+        return self.model.encode(items_BTD, codes_BTS.long(), history_length_B - 1)[:, 0]
+
+
+def item_tables(config: SequenceConfig) -> set[str]:
+    """Names of the weights that have a row an item: models of one and of two items tell."""
+    with torch.device("meta"):
+        sizes = ({"catalogue_size": 1}, {"catalogue_size": 2})
+        one, two = (SequenceModel(config.model_copy(update=s)).state_dict() for s in sizes)
+    return {name for name, weight in one.items() if weight.shape != two[name].shape}

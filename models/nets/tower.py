@@ -50,6 +50,10 @@ class Tower(nn.Module):
         """Tables of what items have for themselves, each with the vectors that it is a part of."""
         return []
 
+    def code_vectors(self) -> Tensor | None:
+        """(S, K + 1, W): what each code of each slot adds to an item's vector, if any."""
+        return None
+
     @torch.no_grad()
     def borrow(self, codes_NS: Tensor, known_N1: Tensor, near_NK: Tensor, share_N1: Tensor) -> None:
         """After training: residuals gain a share of the mean of other items' whole vectors."""
@@ -142,6 +146,12 @@ class AttentionTower(Tower):
     def residuals(self) -> list[tuple[nn.Embedding, Callable[..., Tensor]]]:
         """z_ID, of towers that have it."""
         return [(self.id_embedding, self.represent)] if hasattr(self, "id_embedding") else []
+
+    def code_vectors(self) -> Tensor | None:
+        """Its code embeddings."""
+        if not hasattr(self, "code_embedding"):
+            return None
+        return self.code_embedding.weight.view(self.space.slots, -1, self.width)
 
     def _word_table(self) -> nn.Embedding:
         table = nn.Embedding(self.items + 1, self.width)

@@ -81,8 +81,9 @@ class CodePublisher:
 
         Not all of them: a Redis too small for the catalogue would be written to for ever.
         """
-        items = random.choices(self.bundle.catalogue, k=_SAMPLED)
-        sampled = [item_key(self.bundle.digest, item.item_id) for item in items]
+        rows = random.choices(range(len(self.bundle.catalogue)), k=_SAMPLED)
+        ids = map(self.bundle.catalogue.id_of, rows)
+        sampled = [item_key(self.bundle.digest, item_id) for item_id in ids]
         return bool(await self.client.exists(self.marker) and await self.client.exists(*sampled))
 
     def _failed(self, error: Exception) -> None:
@@ -94,6 +95,6 @@ class CodePublisher:
 
     def _pairs(self) -> Iterator[tuple[str, bytes]]:
         codes_NS = self.bundle.semantic_ids.codes_NS
-        for row, item in enumerate(self.bundle.catalogue):
+        for row, item_id in enumerate(self.bundle.catalogue.item_ids):
             value = self.codec.encode(ItemCodes(row, codes_NS[row]))
-            yield item_key(self.bundle.digest, item.item_id), value
+            yield item_key(self.bundle.digest, item_id or ""), value

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.contract.types import FloatArray
-from service.engine.scorer import History, OnnxScorer
+from service.engine.feeds import History
+from service.engine.scorer import OnnxScorer
 from service.metrics import Metrics
 from service.retrieval.matrix import search_graph
 from service.retrieval.retriever import Found

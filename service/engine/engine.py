@@ -9,8 +9,9 @@ from typing import Protocol
 import numpy as np
 
 from models.contract.types import FloatArray
+from service.engine.feeds import History
 from service.engine.lengths import by_length
-from service.engine.scorer import History, Scorer
+from service.engine.scorer import Scorer
 from service.metrics import Metrics
 from service.retrieval.retriever import Found, Retriever
 

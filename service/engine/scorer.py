@@ -5,18 +5,17 @@ The only module, with replay.py, that knows torch, which is imported when used.
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from models.contract.bundle import Bundle
-from models.contract.types import CodeArray, FloatArray, ItemCodes
+from models.contract.types import FloatArray, ItemCodes
+from service.engine.feeds import History, feeds
 from service.runtime import Device, ProviderError, open_session
 from service.settings import Provider
 
 log = logging.getLogger("bbqrec")
-History = Sequence[ItemCodes]
 
 
 class Scorer(Protocol):
@@ -26,26 +25,6 @@ class Scorer(Protocol):
 
     def encode(self, histories: Sequence[History]) -> FloatArray:
         """(B, D), one row a history; each has 1 to ``max_history`` items."""
-
-
-class Feeds(NamedTuple):
-    """A batch as the graph wants it, in the order of ``bundle.onnx_inputs``."""
-
-    codes_BTS: CodeArray
-    item_index_BT: NDArray[np.int64]
-    length_B: NDArray[np.int64]
-
-
-def pad(histories: Sequence[History]) -> Feeds:
-    """Stack histories, padded on the right to the longest of this batch, no further."""
-    length_B = np.array([len(history) for history in histories], np.int64)
-    shape = (len(histories), int(length_B.max()))
-    codes_BTS = np.zeros((*shape, len(histories[0][0].codes)), np.uint16)
-    item_index_BT = np.zeros(shape, np.int64)
-    for row, history in enumerate(histories):
-        codes_BTS[row, : len(history)] = [item.codes for item in history]
-        item_index_BT[row, : len(history)] = [item.item_index for item in history]
-    return Feeds(codes_BTS, item_index_BT, length_B)
 
 
 class OnnxScorer:
@@ -58,7 +37,8 @@ class OnnxScorer:
         self.device = device
         self.session = open_session(graph, device, threads)
         self.provider = f"onnx-{device}-int8" if int8 else f"onnx-{device}"
-        self.inputs = [(i.name, np.dtype(i.dtype)) for i in bundle.manifest.onnx_inputs]
+        self.bundle = bundle
+        self.inputs = [spec.name for spec in bundle.manifest.onnx_inputs]
 
     def encode(self, histories: Sequence[History]) -> FloatArray:
         """(B, D)."""
@@ -66,11 +46,8 @@ class OnnxScorer:
         return vectors_BD
 
     def feeds(self, histories: Sequence[History]) -> dict[str, NDArray[Any]]:
-        """A batch by the names and types of the graph's inputs."""
-        return {
-            name: np.asarray(feed, dtype)
-            for (name, dtype), feed in zip(self.inputs, pad(histories), strict=True)
-        }
+        """A batch by the names of the graph's inputs."""
+        return dict(zip(self.inputs, feeds(self.bundle, histories), strict=True))
 
 
 class TorchScorer:
@@ -79,7 +56,7 @@ class TorchScorer:
     def __init__(self, bundle: Bundle, device: Device, threads: int) -> None:
         import torch
 
-        from models.nets.sequence import SequenceModel
+        from models.nets.sequence import HistoryEncoder
         from service.engine.replay import Replay, record_cuda
 
         if device == "cuda" and not torch.cuda.is_available():
@@ -88,16 +65,19 @@ class TorchScorer:
         self.provider = f"torch-{device}"
         self.torch: Any = torch
         self.device = device
+        self.bundle = bundle
         architecture = bundle.manifest.architecture
-        model = SequenceModel.load(bundle.weights_path, architecture).to(device)
+        model = HistoryEncoder.load(bundle.weights_path, architecture).to(device)
         on_gpu = device == "cuda"
         self.model = Replay(model, architecture.max_history, record_cuda) if on_gpu else model
 
     def encode(self, histories: Sequence[History]) -> FloatArray:
         """(B, D)."""
         with self.torch.inference_mode():
-            feeds = [self.torch.from_numpy(feed).to(self.device) for feed in pad(histories)]
-            vectors_BD: FloatArray = self.model(*feeds).cpu().numpy()
+            batch = [
+                self.torch.from_numpy(x).to(self.device) for x in feeds(self.bundle, histories)
+            ]
+            vectors_BD: FloatArray = self.model(*batch).cpu().numpy()
         return vectors_BD
 
 

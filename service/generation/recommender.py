@@ -1,6 +1,6 @@
 """The use case: a user history -> the next-item top-K."""
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
@@ -44,28 +44,12 @@ class Recommendation:
 
 @dataclass(frozen=True)
 class Recommender:
-    """One model in service: bundle, codes, index and id map belong together and never change.
-
-    Another bundle means another Recommender; requests in flight keep the one they started with.
-    """
+    """Answers with one model: bundle, codes, index and id map belong together and never change."""
 
     bundle: Bundle
-    rows: Mapping[str, int]
-    popular: Candidates  # the whole catalogue
     cache: CodeCache
     batcher: Batcher
     metrics: Metrics
-    provider: str
-
-    async def start(self) -> None:
-        """Begin background work."""
-        await self.cache.start()
-        await self.batcher.start()
-
-    async def close(self) -> None:
-        """End background work."""
-        await self.batcher.close()
-        await self.cache.close()
 
     async def recommend(self, query: Query) -> Recommendation:
         """The top-K; popular items where nothing in the history is known."""
@@ -73,7 +57,8 @@ class Recommender:
         unknown = [i for i, codes in zip(query.history, found, strict=True) if codes is None]
         known = [codes for codes in found if codes is not None]
         latest = known[-self.bundle.manifest.architecture.max_history :]
-        hidden = {self.rows[item] for item in query.exclude if item in self.rows}
+        rows = self.bundle.catalogue.rows
+        hidden = {row for item in query.exclude if (row := rows.get(item)) is not None}
         if not query.include_history:
             hidden |= {codes.item_index for codes in known}
         # As many more as may be taken out again, so that K remain.
@@ -87,7 +72,9 @@ class Recommender:
     async def _candidates(self, latest: Sequence[ItemCodes], k: int) -> Candidates:
         if latest:
             return await self.batcher.candidates(latest, k)
-        return Candidates(self.popular.scores_K[:k], self.popular.items_K[:k])
+        catalogue = self.bundle.catalogue
+        items_K = catalogue.by_popularity_N[:k].astype(np.int64)
+        return Candidates(catalogue.popularity_N[items_K].astype(np.float32), items_K)
 
     def _count(self, unknown: int, *, popular: bool) -> None:
         if unknown:
@@ -105,21 +92,9 @@ class Recommender:
         items_KD = self.bundle.item_vectors_ND[[item.item_index for item in items]]
         nearest_K = (items_KD @ history_HD.T).argmax(axis=1)
         return [
-            item._replace(because=self.bundle.catalogue[rows[near]].item_id)
+            item._replace(because=self.bundle.catalogue.id_of(rows[near]))
             for item, near in zip(items, nearest_K, strict=True)
         ]
-
-
-def rows_of(bundle: Bundle) -> dict[str, int]:
-    """The id map: item_id -> item_index."""
-    return {item.item_id: row for row, item in enumerate(bundle.catalogue)}
-
-
-def most_used(bundle: Bundle) -> Candidates:
-    """The whole catalogue, most used first."""
-    uses_N = np.array([item.popularity for item in bundle.catalogue], np.float32)
-    order_N = np.argsort(-uses_N, kind="stable")
-    return Candidates(uses_N[order_N], order_N)
 
 
 def _take(candidates: Candidates, hidden: Set[int], k: int) -> Iterator[Recommended]:

@@ -53,7 +53,7 @@ class FastPath:
             scope["type"] == "http"
             and scope["path"] == self.route.path
             and scope["method"] == "POST"
-            and self.state.recommender is not None
+            and self.state.registry.get("current") is not None
             and _JSON in scope["headers"]
         )
 

@@ -9,8 +9,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from service.generation.registry import NotReadyError
 from service.http.schemas import FieldError, LimitError, Problem
-from service.http.state import NotReadyError
 
 MEDIA_TYPE = "application/problem+json"
 _MOST_FAULTS = 20  # a request may have thousands; the answer need not

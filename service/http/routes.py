@@ -6,8 +6,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.routing import APIRoute
 
-from models.contract.bundle import CatalogueItem
-from service.generation.recommender import Query, Recommended, Recommender
+from models.contract.catalogue import Catalogue
+from service.generation.generation import Generation
+from service.generation.recommender import Query, Recommended
+from service.generation.registry import NotReadyError
 from service.http.schemas import (
     CodeCacheState,
     Health,
@@ -17,7 +19,7 @@ from service.http.schemas import (
     RecommendResponse,
     check_limits,
 )
-from service.http.state import NotReadyError, State
+from service.http.state import State
 
 router = APIRouter()
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -58,31 +60,36 @@ async def recommend(body: RecommendRequest, state: CurrentState) -> dict[str, An
     return await answer(body, state)
 
 
-async def answer(body: RecommendRequest, state: State) -> dict[str, Any]:
+async def answer(body: RecommendRequest, state: State, key: str | None = None) -> dict[str, Any]:
     """Ask the model in service, within the deadline: a RecommendResponse, as plain data.
 
     Plain, for to build a model of our own data takes longer than to write its JSON. Raises
     HTTPException 504 past the deadline.
     """
-    recommender = state.current()
-    try:
-        async with asyncio.timeout(state.settings.deadline):
-            found = await recommender.recommend(Query(**dict(body)))
-    except TimeoutError:
-        detail = f"no answer within {state.settings.deadline:g} seconds"
-        raise HTTPException(504, detail, {"retry-after": "1"}) from None
-    catalogue = recommender.bundle.catalogue
-    return {
-        "items": [as_item(catalogue[item.item_index], item, body.explain) for item in found.items],
-        "model_version": recommender.bundle.digest,
-        "unknown_items": found.unknown_items,
-        "fallback": "popular" if found.popular else None,
-    }
+    query = Query(**dict(body))
+    async with state.registry.lease(key) as generation:
+        try:
+            async with asyncio.timeout(state.settings.deadline):
+                found = await generation.recommender.recommend(query)
+        except TimeoutError:
+            detail = f"no answer within {state.settings.deadline:g} seconds"
+            raise HTTPException(504, detail, {"retry-after": "1"}) from None
+        if (shadow := state.registry.get("shadow")) is not None:
+            state.shadow.compare(shadow, query, found, generation)
+        catalogue = generation.bundle.catalogue
+        return {
+            "items": [as_item(catalogue, item, body.explain) for item in found.items],
+            "model_version": generation.bundle.digest,
+            "unknown_items": found.unknown_items,
+            "fallback": "popular" if found.popular else None,
+        }
 
 
-def as_item(item: CatalogueItem, found: Recommended, explain: bool) -> dict[str, Any]:
+def as_item(catalogue: Catalogue, found: Recommended, explain: bool) -> dict[str, Any]:
     """A RecommendedItem; ``because`` is there, be it null, only where it was asked for."""
-    answered = {"item_id": item.item_id, "score": found.score, "title": item.title}
+    row = found.item_index
+    item_id, title = catalogue.id_of(row), catalogue.titles[row]
+    answered = {"item_id": item_id, "score": found.score, "title": title}
     return {**answered, "because": found.because} if explain else answered
 
 
@@ -113,23 +120,29 @@ async def metrics(state: CurrentState) -> Response:
 
 @router.get("/model", responses=_UNREADY)
 async def model(state: CurrentState) -> ModelResponse:
-    """What is being served, by what, and how good it was on the test part."""
-    return describe(state.current())
+    """What is being served, by what, and how good it was on the test part.
+
+    `workers` tells of every process: which bundle it serves in which role, and why it does not
+    serve the one that it should.
+    """
+    async with state.registry.lease() as generation:
+        return describe(generation, state)
 
 
-def describe(recommender: Recommender) -> ModelResponse:
+def describe(generation: Generation, state: State) -> ModelResponse:
     """The manifest's main points and the active parts."""
-    manifest = recommender.bundle.manifest
+    manifest, engine = generation.bundle.manifest, generation.batcher.engine
     return ModelResponse(
         name=manifest.name,
-        model_version=recommender.bundle.digest,
+        model_version=generation.bundle.digest,
         created_at=manifest.created_at,
-        provider=recommender.provider,
-        retriever=recommender.batcher.engine.retriever,
-        code_cache=CodeCacheState(**recommender.cache.state()._asdict()),
-        catalogue_size=len(recommender.bundle.catalogue),
+        provider=engine.provider,
+        retriever=engine.retriever,
+        code_cache=CodeCacheState(**generation.cache.state()._asdict()),
+        catalogue_size=len(generation.bundle.catalogue),
         architecture=manifest.architecture.model_dump(mode="json"),
         split=manifest.split,
         metrics=manifest.metrics,
         health=manifest.health,
+        workers=state.workers(),
     )

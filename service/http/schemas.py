@@ -80,6 +80,21 @@ class CodeCacheState(BaseModel):
     published: bool = Field(description="the bundle's codes are in Redis")
 
 
+class WorkerState(BaseModel):
+    """One process that serves."""
+
+    pid: int
+    serves: dict[str, str] = Field(description="role (current, canary, shadow) to digest")
+    failures: dict[str, str] = Field(description="role to why what should serve in it does not")
+    changed_on_disk: bool = Field(description="somebody wrote over files that are in service")
+
+
+class Reloaded(BaseModel):
+    """Answer of /admin/reload: this worker has looked, others may still be loading."""
+
+    workers: list[WorkerState]
+
+
 class ModelResponse(BaseModel):
     """What is being served."""
 
@@ -94,6 +109,7 @@ class ModelResponse(BaseModel):
     split: dict[str, Any] = Field(description="how the data was split to measure the metrics")
     metrics: dict[str, float] = Field(description="on the test part, full ranking")
     health: dict[str, float] = Field(description="of the semantic IDs")
+    workers: list[WorkerState]
 
 
 class Health(BaseModel):

@@ -1,18 +1,15 @@
-"""The one mutable thing of the service: which model is current, and whether it is on its way out.
+"""What handlers read: the generations in service, and whether the service is on its way out."""
 
-A request reads ``recommender`` once and keeps what it got, so another may be put in its place.
-"""
-
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from service.generation.recommender import Recommender
+from service.generation.follower import Follower
+from service.generation.registry import Registry
+from service.generation.shadow import Shadow
+from service.http.schemas import WorkerState
 from service.metrics import Metrics
 from service.settings import Settings
-
-
-class NotReadyError(Exception):
-    """No model is in service yet, or no longer."""
 
 
 @dataclass
@@ -21,17 +18,22 @@ class State:
 
     settings: Settings
     metrics: Metrics
-    recommender: Recommender | None = None
+    registry: Registry
+    follower: Follower
+    shadow: Shadow
+    tell_others: Callable[[], object]  # workers, that they look at the folder, too
     draining: bool = False
+    fault: Exception | None = None  # why no model could be loaded: the process ends with it
 
-    def current(self) -> Recommender:
-        """The model in service."""
-        if self.recommender is None:
-            raise NotReadyError("no model is loaded")
-        return self.recommender
+    def workers(self) -> list[WorkerState]:
+        """What every process serves."""
+        return [
+            WorkerState(**posted.model_dump(exclude={"directories"}))
+            for posted in self.follower.board.read()
+        ]
 
     def status(self) -> Literal["ok", "loading", "draining"]:
         """What readiness says."""
         if self.draining:
             return "draining"
-        return "loading" if self.recommender is None else "ok"
+        return "ok" if self.registry.get("current") else "loading"

@@ -11,9 +11,10 @@ from types import FrameType
 
 import uvicorn
 
-from service.http.app import create_app, load_recommender
+from service.generation.board import Board
+from service.http.app import create_app
 from service.http.state import State
-from service.metrics import Metrics
+from service.metrics import Metrics, shared_directory
 from service.settings import Settings
 
 _SWITCH_AFTER = 0.0002  # seconds
@@ -61,9 +62,7 @@ def serve(settings: Settings, listener: socket.socket, ready: Callable[[], objec
     # wants it back after every call of a library, while requests keep the event loop busy.
     sys.setswitchinterval(_SWITCH_AFTER)
     metrics = Metrics()
-    # Loaded before the server starts, so that a fault is one line here and no traceback there.
-    recommender = load_recommender(settings, metrics)
-    service = create_app(settings, lambda *_: recommender, metrics)
+    service = create_app(settings, metrics=metrics, board=Board(shared_directory()))
     config = uvicorn.Config(
         service,
         log_config=None,  # ours

@@ -1,5 +1,6 @@
 """Which retriever serves a catalogue."""
 
+from models.contract.bundle import Bundle
 from models.contract.types import FloatArray
 from service.retrieval.compressed import CompressedRetriever
 from service.retrieval.flat import FlatRetriever
@@ -7,15 +8,18 @@ from service.retrieval.matrix import MOST_BYTES, MatrixRetriever
 from service.retrieval.retriever import Retriever
 from service.settings import RetrieverKind
 
-EXACT_UP_TO = 200_000  # items; beyond, a lone exact query takes over 10 ms
-
 
 def make_retriever(
-    item_vectors_ND: FloatArray, kind: RetrieverKind, threads: int, *, gpu: bool = False
+    bundle: Bundle, kind: RetrieverKind, threads: int, *, gpu: bool = False
 ) -> Retriever:
-    """``auto``: exact up to ``EXACT_UP_TO`` items, compressed beyond."""
-    if kind == "compressed" or (kind == "auto" and len(item_vectors_ND) > EXACT_UP_TO):
-        return CompressedRetriever(item_vectors_ND, threads)
-    if gpu or item_vectors_ND.nbytes > MOST_BYTES:
-        return FlatRetriever(item_vectors_ND, threads, gpu=gpu)
-    return MatrixRetriever(item_vectors_ND, threads)
+    """``auto``: compressed where the bundle has an index, which large catalogues do, else exact."""
+    if kind == "compressed" or (kind == "auto" and bundle.index_path):
+        return CompressedRetriever.load(bundle, threads)
+    return exact_retriever(bundle.item_vectors_ND, threads, gpu=gpu)
+
+
+def exact_retriever(vectors_ND: FloatArray, threads: int, *, gpu: bool = False) -> Retriever:
+    """Whatever scores all items: as one graph while they fit in one."""
+    if gpu or vectors_ND.nbytes > MOST_BYTES:
+        return FlatRetriever(vectors_ND, threads, gpu=gpu)
+    return MatrixRetriever(vectors_ND, threads)

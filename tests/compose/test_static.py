@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from service.metrics import Metrics
+from service.metrics import Metrics, Serving
 from tests.compose.dashboard import DASHBOARD, ROOT, expressions
 
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
@@ -18,7 +18,7 @@ LONG_RUNNING = sorted(set(SERVICES) - {"train"})
 def metric_names() -> set[str]:
     """Names of all series that the service exposes."""
     metrics = Metrics()
-    metrics.describe("onnx-cpu", "exact", "0" * 64, "name")
+    metrics.serve({"current": Serving("0" * 64, "name", "onnx-cpu", "exact")})
     text = metrics.exposition().decode()
     families = re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)
     return set(families) | set(re.findall(r"^(bbqrec_\w+)", text, re.MULTILINE))

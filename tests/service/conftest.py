@@ -30,6 +30,14 @@ def tiny(bundle_directory: Path) -> Bundle:
 
 
 @pytest.fixture(scope="session")
+def indexed(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The same, with the index of a large catalogue."""
+    directory = tmp_path_factory.mktemp("indexed")
+    write_tiny_bundle(directory, indexed=True)
+    return bundle.read(directory)
+
+
+@pytest.fixture(scope="session")
 def client(bundle_directory: Path) -> Iterator[TestClient]:
     settings = Settings(bundle=bundle_directory, provider="cpu", max_body_bytes=100_000, drain=0)
     with TestClient(create_app(settings)) as client:

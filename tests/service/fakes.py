@@ -2,17 +2,18 @@
 
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from models.contract.bundle import Bundle
 from models.contract.types import FloatArray
-from service.catalogue.code_cache import ProcessCache
-from service.engine.batcher import Batcher
 from service.engine.engine import HostEngine
-from service.engine.scorer import History, Scorer
-from service.generation.recommender import Recommender, most_used, rows_of
-from service.http.app import Load
+from service.engine.feeds import History
+from service.engine.scorer import Scorer
+from service.generation.follower import Load
+from service.generation.generation import Generation
+from service.generation.load import new_generation
 from service.metrics import Metrics
 from service.retrieval.retriever import Found
 from service.settings import Settings
@@ -52,11 +53,8 @@ class FakeRetriever:
 def loader(bundle: Bundle, scorer: Scorer) -> Load:
     """What ``create_app`` takes to serve a bundle with another scorer."""
 
-    def load(settings: Settings, metrics: Metrics) -> Recommender:
-        rows = rows_of(bundle)
+    def load(directory: Path, settings: Settings, metrics: Metrics) -> Generation:
         engine = HostEngine(scorer, FakeRetriever(), metrics)
-        batcher = Batcher(engine, metrics, settings.max_batch)
-        cache = ProcessCache(bundle, rows, metrics)
-        return Recommender(bundle, rows, most_used(bundle), cache, batcher, metrics, "fake")
+        return new_generation(bundle, engine, settings, metrics)
 
     return load

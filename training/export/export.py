@@ -16,12 +16,15 @@ from safetensors.torch import save_file
 
 from models.contract import bundle
 from models.contract.bundle import FILES, CatalogueItem
+from models.contract.item_vectors import ItemVectors, read_columns
+from models.contract.manifest import onnx_inputs, onnx_outputs
 from models.contract.semantic_id import SemanticIdTable
 from models.contract.types import FloatArray
-from models.nets.sequence import SequenceModel
+from models.nets.sequence import HistoryEncoder, SequenceModel
 from training.data.batches import Windows, gather_latest
 from training.data.histories import EvaluationSet
 from training.errors import UserError
+from training.export.index import INDEX_FROM, write_index
 from training.export.int8 import Int8, compare, write_int8
 from training.export.model_card import TOP, Parity, model_card
 from training.export.onnx_ranker import OnnxRanker
@@ -37,25 +40,30 @@ def export_bundle(
     catalogue: tuple[CatalogueItem, ...],
     held_out: EvaluationSet,
     fields: Mapping[str, Any],
+    index_from: int = INDEX_FROM,
 ) -> Parity:
     """Write a whole bundle. ``fields``: name, split, metrics and health of the manifest.
 
+    index_from: a catalogue of more items gets an index to be searched by.
+
     Raises UserError, leaving no manifest, where the runtimes disagree.
     """
-    (directory / bundle.MANIFEST).unlink(missing_ok=True)
     model = model.eval().cpu()
-    write_onnx(model, directory / FILES.ONNX)
-    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, directory / FILES.WEIGHTS)
-    vectors_ND = item_vectors(model, table)
-    bundle.write_tables(directory, catalogue, table, vectors_ND)
-    parity = check_parity(directory / FILES.ONNX, model, table, vectors_ND, held_out)
+    encoder = HistoryEncoder(model)
+    write_onnx(encoder, directory / FILES.ONNX)
+    save_file(encoder.weights(), directory / FILES.WEIGHTS)
+    vectors = item_vectors(model, table)
+    bundle.write_tables(directory, catalogue, table, vectors)
+    if len(catalogue) > index_from:
+        write_index(directory, vectors.scored_ND)
+    parity = check_parity(directory / FILES.ONNX, model, table, vectors, held_out)
     if parity.worst_score > SCORE_TOLERANCE or parity.same_top < parity.histories:
         raise UserError(
             f"ONNX Runtime and torch disagree, so no bundle was written: worst score difference "
             f"{parity.worst_score:.2e} (limit {SCORE_TOLERANCE}), same top-{TOP} on "
             f"{parity.same_top} of {parity.histories} histories"
         )
-    int8 = _offer_int8(directory, model, table, vectors_ND, held_out)
+    int8 = _offer_int8(directory, model, table, vectors, held_out)
     card = model_card(fields, parity, int8, len(catalogue))
     (directory / FILES.MODEL_CARD).write_text(card, encoding="utf-8")
     bundle.write_manifest(
@@ -64,8 +72,8 @@ def export_bundle(
             **fields,
             "created_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
             "architecture": model.config,
-            "onnx_inputs": bundle.onnx_inputs(model.config.code_space.slots),
-            "onnx_outputs": bundle.onnx_outputs(model.config.vector_size),
+            "onnx_inputs": onnx_inputs(model.config),
+            "onnx_outputs": onnx_outputs(model.config),
         },
     )
     return parity
@@ -75,13 +83,13 @@ def _offer_int8(
     directory: Path,
     model: SequenceModel,
     table: SemanticIdTable,
-    vectors_ND: FloatArray,
+    vectors: ItemVectors,
     held_out: EvaluationSet,
 ) -> Int8:
     """Write the INT8 graph, and take it away again where it costs too much accuracy."""
     graphs = directory / FILES.ONNX, directory / FILES.ONNX_INT8
     write_int8(*graphs)
-    fp32, int8 = (OnnxRanker(g, model.config, table.codes_NS, vectors_ND) for g in graphs)
+    fp32, int8 = (OnnxRanker(g, model.config, table.codes_NS, vectors) for g in graphs)
     found = compare(fp32, int8, held_out)
     if not found.kept:
         graphs[1].unlink()
@@ -89,32 +97,42 @@ def _offer_int8(
 
 
 @torch.inference_mode()
-def item_vectors(model: SequenceModel, table: SemanticIdTable) -> FloatArray:
-    """(N, D): what user vectors are compared with."""
+def item_vectors(model: SequenceModel, table: SemanticIdTable) -> ItemVectors:
+    """What is scored and what is read of every item, and the parts of every code."""
     codes_NS = torch.from_numpy(table.codes_NS.astype(np.int64))
-    vectors_ND: FloatArray = model.represent(codes_NS, torch.arange(len(table))).numpy()
-    return vectors_ND
+    rows_N, width = torch.arange(len(table)), model.config.width
+    read_ND = model.read(codes_NS, rows_N).numpy()
+    columns = read_columns(model.config)
+    read_NW = [read_ND[:, part] for part in columns] or [np.empty((len(table), 0), np.float32)]
+    space = model.config.code_space
+    nothing = torch.zeros(space.slots, space.codebook_size + 1, width)
+    codes = [nothing if (of := tower.code_vectors()) is None else of for tower in model.each()]
+    return ItemVectors(
+        scored_ND=model.represent(codes_NS, rows_N).numpy(),
+        read_NW=np.ascontiguousarray(np.concatenate(read_NW, axis=1)),
+        code_SKD=torch.cat(codes, dim=-1).numpy(),
+        columns=columns,
+    )
 
 
-def write_onnx(model: SequenceModel, path: Path) -> None:
+def write_onnx(encoder: HistoryEncoder, path: Path) -> None:
     """Export through torch.export, batch and length dynamic."""
+    config = encoder.model.config
     batch = torch.export.Dim("batch", min=1)
-    length = torch.export.Dim("length", min=1, max=max(2, model.config.max_history))
-    slots = model.config.code_space.slots
-    inputs, outputs = bundle.onnx_inputs(slots), bundle.onnx_outputs(model.config.vector_size)
+    length = torch.export.Dim("length", min=1, max=max(2, config.max_history))
     example = (
-        torch.zeros(2, 2, slots, dtype=torch.uint16),
-        torch.zeros(2, 2, dtype=torch.int64),
+        torch.zeros(2, 2, config.code_space.slots, dtype=torch.uint16),
+        torch.zeros(2, 2, config.vector_size),
         torch.ones(2, dtype=torch.int64),
     )
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns about its own internals
         program = torch.onnx.export(
-            model,
+            encoder,
             example,
-            input_names=[spec.name for spec in inputs],
-            output_names=[spec.name for spec in outputs],
+            input_names=[spec.name for spec in onnx_inputs(config)],
+            output_names=[spec.name for spec in onnx_outputs(config)],
             dynamic_shapes=({0: batch, 1: length}, {0: batch, 1: length}, {0: batch}),
             dynamo=True,
             verbose=False,
@@ -128,18 +146,21 @@ def check_parity(
     path: Path,
     model: SequenceModel,
     table: SemanticIdTable,
-    vectors_ND: FloatArray,
+    vectors: ItemVectors,
     held_out: EvaluationSet,
 ) -> Parity:
-    """Score the same real histories with both runtimes, one batch of mixed lengths at a time."""
-    onnx = OnnxRanker(path, model.config, table.codes_NS, vectors_ND)
+    """Score the same real histories with both runtimes, one batch of mixed lengths at a time.
+
+    torch runs the whole model, tables and all: that what is served of it adds up is proved, too.
+    """
+    onnx = OnnxRanker(path, model.config, table.codes_NS, vectors)
     worst, same, users = 0.0, 0, np.arange(min(PARITY_HISTORIES, len(held_out.target)))
     for first in range(0, len(users), 32):
         chosen = users[first : first + 32]
         windows = Windows(held_out.start[chosen], held_out.length[chosen])
         batch = gather_latest(held_out.items, windows, model.config.max_history)
         codes_BTS = torch.from_numpy(table.codes_NS[batch.items_BT.numpy()])
-        torch_BN = model(codes_BTS, batch.items_BT, batch.length_B).numpy() @ vectors_ND.T
+        torch_BN = model(codes_BTS, batch.items_BT, batch.length_B).numpy() @ vectors.scored_ND.T
         onnx_BN = onnx.score_batch(batch)
         worst = max(worst, float(np.abs(torch_BN - onnx_BN).max()))
         same += _same_top(torch_BN, onnx_BN)

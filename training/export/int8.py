@@ -47,5 +47,5 @@ def write_int8(source: Path, target: Path) -> None:
 
 def compare(fp32: OnnxRanker, int8: OnnxRanker, held_out: EvaluationSet) -> Int8:
     """NDCG@10 of both, full ranking, seen items left out."""
-    size = len(fp32.vectors_ND)
+    size = len(fp32.vectors.scored_ND)
     return Int8(*(ndcg(ranker, held_out, size, True) for ranker in (fp32, int8)))

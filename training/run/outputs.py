@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 from safetensors.numpy import load_file
 
@@ -18,7 +19,7 @@ from training.data.dataset import PreparedDataset
 from training.encoders.encode import load_words
 
 SPACE, CODEWORDS, HEALTH = "code_space.json", "codewords.safetensors", "health.json"
-FITTED, EVALUATION = "fitted.json", "evaluation.json"
+FITTED, EVALUATION, EXPORTED = "fitted.json", "evaluation.json", "exported.json"
 
 
 def data(config: RunConfig) -> PreparedDataset:
@@ -60,10 +61,11 @@ def architecture(config: RunConfig, table: SemanticIdTable) -> SequenceConfig:
 def catalogue(data: PreparedDataset) -> tuple[CatalogueItem, ...]:
     """Items as the bundle lists them; popularity counts every interaction."""
     popularity = np.bincount(data.histories.items, minlength=data.card.items)
-    rows = data.items.select("item_id", "title").iter_rows()
+    known = [name for name in ("attributes", "picture") if data.items.schema.get(name) == pl.String]
+    rows = data.items.select("item_id", "title", *known).iter_rows(named=True)
     return tuple(
-        CatalogueItem(item_id=item_id, title=title, popularity=int(count))
-        for (item_id, title), count in zip(rows, popularity, strict=True)
+        CatalogueItem(**row, popularity=int(count))
+        for row, count in zip(rows, popularity, strict=True)
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from models.contract.bundle import sha256
+from models.contract.manifest import sha256
 from training.config import RunConfig
 from training.errors import UserError
 

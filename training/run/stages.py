@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from models.contract import bundle
+from models.contract.manifest import read_manifest
 from models.contract.semantic_id import Resolution
+from models.contract.store import BundleStore
 from models.nets.sequence import SequenceModel
 from training.config import RunConfig
 from training.data.histories import Part, targets
@@ -122,21 +124,24 @@ def _export(config: RunConfig, directory: Path) -> str:
     weights = config.output / source / bundle.FILES.WEIGHTS
     model = SequenceModel.load(weights, outputs.architecture(config, table))
     evaluation = outputs.read_json(config.output / "evaluate" / outputs.EVALUATION)
-    parity = export.export_bundle(
-        directory,
-        model,
-        table,
-        outputs.catalogue(data),
-        targets(data.histories, Part.TEST),
-        {
-            "name": config.name,
-            "split": {**data.card.split.model_dump(mode="json"), "refit": config.fit.refit},
-            "metrics": evaluation["models"]["bbqrec"],
-            "health": outputs.read_json(config.output / codes / outputs.HEALTH),
-        },
-    )
+    fields = {
+        "name": config.name,
+        "split": {**data.card.split.model_dump(mode="json"), "refit": config.fit.refit},
+        "metrics": evaluation["models"]["bbqrec"],
+        "health": outputs.read_json(config.output / codes / outputs.HEALTH),
+    }
+    store = BundleStore(config.output)
+    with store.new() as partial:
+        held_out, catalogue = targets(data.histories, Part.TEST), outputs.catalogue(data)
+        parity = export.export_bundle(
+            partial, model, table, catalogue, held_out, fields, config.export.index_from
+        )
+        digest = read_manifest(partial)[1]
+    stored = store.activate(digest)
+    store.prune(config.export.keep)
+    outputs.write_json(directory / outputs.EXPORTED, {"digest": digest})
     return (
-        f"{directory}: ONNX and torch agree within {parity.worst_score:.1e}, "
+        f"{stored.directory} is current: ONNX and torch agree within {parity.worst_score:.1e}, "
         f"same top-10 on {parity.same_top} of {parity.histories} histories"
     )
 
@@ -210,6 +215,6 @@ STAGES = (
         "ONNX, weights and tables to a bundle",
         _export,
         needs=("prepare", "evaluate", "refit"),
-        sections=("name",),
+        sections=("name", "export.index_from"),  # not how many are kept: that changes none
     ),
 )

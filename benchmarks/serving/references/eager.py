@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from benchmarks.serving.references.shop import Shop
 from models.contract import bundle
-from models.nets.sequence import SequenceModel
+from models.nets.sequence import HistoryEncoder
 
 
 class Request(BaseModel):
@@ -25,7 +25,7 @@ def app(directory: Path) -> FastAPI:
     """The service. Its handler is no coroutine, so FastAPI calls it in a thread."""
     torch.set_num_threads(1)
     shop, found, service = Shop(directory), bundle.read(directory), FastAPI()
-    model = SequenceModel.load(found.weights_path, found.manifest.architecture)
+    model = HistoryEncoder.load(found.weights_path, found.manifest.architecture)
     vectors_DN = torch.from_numpy(shop.vectors_DN)
 
     @service.post("/recommend")

@@ -1,12 +1,12 @@
-"""What every reference needs: a bundle's tables as arrays, ids in, items out. NumPy alone."""
+"""What every reference needs: a bundle's tables, ids in, items out. NumPy alone."""
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
+
+from models.contract import bundle
 
 
 class Asked(NamedTuple):
@@ -21,14 +21,12 @@ class Shop:
     """A bundle's catalogue, semantic IDs and item vectors."""
 
     def __init__(self, directory: Path) -> None:
-        manifest = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
-        self.max_history = manifest["architecture"]["max_history"]
         self.graph = str(directory / "model.onnx")
-        self.codes_NS = load_file(directory / "semantic_ids.safetensors")["codes"]
-        self.vectors_ND = load_file(directory / "item_vectors.safetensors")["item_vectors"]
-        self.vectors_DN = np.ascontiguousarray(self.vectors_ND.T)
-        lines = (directory / "catalogue.jsonl").read_text(encoding="utf-8").splitlines()
-        self.item_ids = [json.loads(line)["item_id"] for line in lines]
+        found = bundle.read(directory)
+        self.max_history = found.manifest.architecture.max_history
+        self.codes_NS, self.vectors = found.semantic_ids.codes_NS, found.vectors
+        self.vectors_DN = np.ascontiguousarray(found.item_vectors_ND.T)
+        self.item_ids = [item.item_id for item in found.catalogue]
         self.rows = {item_id: row for row, item_id in enumerate(self.item_ids)}
 
     def read(self, history: list[str], k: int) -> Asked:
@@ -41,8 +39,10 @@ class Shop:
         rows_1T = asked.rows_T[None]
         length_1 = np.array([rows_1T.shape[1]], np.int64)
         return {
-            "codes": self.codes_NS[rows_1T], "item_index": rows_1T, "history_length": length_1,
-        }  # fmt: skip
+            "codes": self.codes_NS[rows_1T],
+            "item_vectors": self.vectors.read(rows_1T),
+            "history_length": length_1,
+        }
 
     def answer(self, scores_N: NDArray[np.float32], asked: Asked) -> dict[str, Any]:
         """The best items that are not in the history."""

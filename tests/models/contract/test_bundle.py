@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,46 +8,10 @@ from safetensors.numpy import save
 
 from models.contract import bundle
 from models.contract.bundle import FILES, BundleError, CatalogueItem
-from models.contract.config import CodeSpace, SequenceConfig
-from models.contract.semantic_id import SemanticIdTable
-from models.contract.types import Modality
+from models.contract.catalogue import write_catalogue
+from models.contract.manifest import SCHEMA_VERSION, sha256
 
 ITEMS = 5
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    """A bundle that is whole as far as the contract goes; its graph and weights are dummies."""
-    space = CodeSpace(modalities=(Modality.TEXT,), levels=2, codebook_size=8, vector_size=4)
-    table = SemanticIdTable(
-        space,
-        np.arange(2 * ITEMS, dtype=np.uint16).reshape(ITEMS, 2) % 8,
-        np.arange(ITEMS, dtype=np.uint16),
-    )
-    catalogue = [CatalogueItem(item_id=f"item {n}", title=f"Ünïcode {n}") for n in range(ITEMS)]
-    bundle.write_tables(tmp_path, catalogue, table, np.ones((ITEMS, 4), np.float32))
-    for name in (FILES.ONNX, FILES.WEIGHTS, FILES.MODEL_CARD):
-        (tmp_path / name).write_bytes(b"stands for the real one")
-    bundle.write_manifest(
-        tmp_path,
-        {
-            "name": "test",
-            "created_at": "2026-01-01T00:00:00+00:00",
-            "architecture": SequenceConfig(
-                code_space=space,
-                catalogue_size=ITEMS,
-                max_history=3,
-                width=4,
-                towers=(("codes", "id"),),
-            ),
-            "onnx_inputs": bundle.onnx_inputs(2),
-            "onnx_outputs": bundle.onnx_outputs(4),
-            "split": {"kind": "leave_one_out"},
-            "metrics": {"ndcg@10": 0.5},
-            "health": {},
-        },
-    )
-    return tmp_path
 
 
 def edit_manifest(directory: Path, **fields: object) -> None:
@@ -60,7 +25,7 @@ def test_what_is_written_is_read_back(directory: Path) -> None:
     assert found.catalogue[1].title == "Ünïcode 1"
     assert found.semantic_ids.codes_NS.tolist()[1] == [2, 3]
     assert found.manifest.metrics == {"ndcg@10": 0.5}
-    assert found.digest == bundle.sha256(directory / bundle.MANIFEST)
+    assert found.digest == sha256(directory / bundle.MANIFEST)
 
 
 @pytest.mark.parametrize("name", FILES.ALL)
@@ -80,8 +45,8 @@ def test_a_missing_file_is_refused_by_name(directory: Path, name: str) -> None:
 
 
 def test_a_newer_schema_is_refused(directory: Path) -> None:
-    edit_manifest(directory, schema_version=bundle.SCHEMA_VERSION + 1)
-    with pytest.raises(BundleError, match=r"schema version 3, this release reads 2"):
+    edit_manifest(directory, schema_version=SCHEMA_VERSION + 1)
+    with pytest.raises(BundleError, match=r"schema version 4, this release reads 3"):
         bundle.read(directory)
 
 
@@ -115,29 +80,40 @@ def rewrite(directory: Path, name: str, content: bytes) -> None:
     """Replace a file and make the manifest agree: a bundle that was exported wrongly."""
     (directory / name).write_bytes(content)
     manifest = json.loads((directory / bundle.MANIFEST).read_text())
-    manifest["files"][name] = {"sha256": bundle.sha256(directory / name), "bytes": len(content)}
+    manifest["files"][name] = {"sha256": sha256(directory / name), "bytes": len(content)}
     edit_manifest(directory, files=manifest["files"])
+
+
+def vectors_of(size: int, value: float = 1.0, width: int = 4) -> dict[str, np.ndarray[Any, Any]]:
+    return {
+        "scored": np.full((size, width), value, np.float32),
+        "read": np.empty((size, 0), np.float32),
+        "code": np.ones((2, 9, width), np.float32),
+    }
 
 
 @pytest.mark.parametrize(
     ("name", "content", "complaint"),
     [
-        (FILES.CATALOGUE, b'{"item_id": "same"}\n' * ITEMS, "twice"),
-        (FILES.CATALOGUE, b'{"item": 1}\n' * ITEMS, "cannot be used"),
-        (FILES.CATALOGUE, b'{"item_id": "a"}\n', "1 rows"),
+        (FILES.CATALOGUE, b"rubbish", "cannot be used"),
+        (FILES.CATALOGUE, save({"other": np.ones(ITEMS, np.int64)}), "cannot be used"),
+        (FILES.ITEM_IDS, b"rubbish", "cannot be used"),
         (FILES.SEMANTIC_IDS, b"rubbish", "cannot be used"),
-        (FILES.ITEM_VECTORS, save({"other": np.ones((ITEMS, 4), np.float32)}), "cannot be used"),
-        (FILES.ITEM_VECTORS, save({"item_vectors": np.ones((ITEMS, 3), np.float32)}), "shape"),
         (
-            FILES.ITEM_VECTORS,
-            save({"item_vectors": np.full((ITEMS, 4), np.nan, np.float32)}),
-            "not finite",
+            FILES.SEMANTIC_IDS,
+            save({"codes": np.zeros((4, 2), np.uint16), "extra": np.zeros(4, np.uint16)}),
+            "4 rows",
         ),
         (
             FILES.SEMANTIC_IDS,
-            save({"codes": np.zeros((ITEMS, 2), np.uint16), "extra": np.zeros(ITEMS, np.uint16)}),
-            "not unique",
+            save({"codes": np.full((5, 2), 9, np.uint16), "extra": np.zeros(5, np.uint16)}),
+            "a code is above 8",
         ),
+        (FILES.ITEM_VECTORS, save({"other": np.ones((ITEMS, 4), np.float32)}), "cannot be used"),
+        (FILES.ITEM_VECTORS, save(vectors_of(ITEMS, width=3)), "shape"),
+        (FILES.ITEM_VECTORS, save(vectors_of(ITEMS - 1)), "shape"),
+        (FILES.ITEM_VECTORS, save(vectors_of(ITEMS, np.nan)), "not finite"),
+        (FILES.ITEM_VECTORS, save(vectors_of(ITEMS, np.inf)), "not finite"),
     ],
 )
 def test_a_bundle_that_was_exported_wrongly_is_refused(
@@ -146,3 +122,22 @@ def test_a_bundle_that_was_exported_wrongly_is_refused(
     rewrite(directory, name, content)
     with pytest.raises(BundleError, match=complaint):
         bundle.read(directory)
+
+
+def test_what_is_mapped_can_be_checked_later(directory: Path) -> None:
+    """A bundle opens without its tables being read; their hashes are looked at when asked."""
+    content = bytearray((directory / FILES.ITEM_VECTORS).read_bytes())
+    content[-1] ^= 1
+    (directory / FILES.ITEM_VECTORS).write_bytes(content)
+    found = bundle.read(directory, later=FILES.MAPPED)
+    with pytest.raises(BundleError, match=f"{FILES.ITEM_VECTORS}.*SHA-256"):
+        found.verify(FILES.MAPPED)
+
+
+@pytest.mark.parametrize("ids", [["a", "a"], ["a", ""], ["a", "a\0"]])
+def test_an_item_without_a_name_or_named_twice_is_not_written(
+    tmp_path: Path, ids: list[str]
+) -> None:
+    items = [CatalogueItem(item_id) for item_id in ids]
+    with pytest.raises(ValueError, match="item_id"):
+        write_catalogue(tmp_path / "columns", tmp_path / "ids", items)

@@ -69,4 +69,4 @@ def test_items_without_any_modality_are_told_apart_by_the_extra_code() -> None:
 def test_a_bad_table_is_refused(codes: list[list[int]], complaint: str) -> None:
     codes_NS = np.array(codes, np.uint16)
     with pytest.raises(ValueError, match=complaint):
-        SemanticIdTable(space(), codes_NS, np.zeros(len(codes), np.uint16))
+        SemanticIdTable(space(), codes_NS, np.zeros(len(codes), np.uint16)).check()

@@ -16,7 +16,6 @@ from models.contract.types import ItemCodes
 from service.catalogue.code_cache import CodeCache, RedisCache, make_cache
 from service.catalogue.code_publisher import item_key
 from service.catalogue.item_codec import ItemCodec
-from service.generation.recommender import rows_of
 from service.http.app import create_app
 from service.metrics import Metrics
 from service.settings import Settings
@@ -43,7 +42,7 @@ def with_cache(tiny: Bundle, url: str, scenario: Callable[[CodeCache], Awaitable
     metrics = Metrics()
 
     async def run() -> None:
-        cache = make_cache(tiny, rows_of(tiny), settings(tiny.directory, url), metrics)
+        cache = make_cache(tiny, settings(tiny.directory, url), metrics)
         assert isinstance(cache, RedisCache)
         try:
             await scenario(cache)
@@ -266,7 +265,7 @@ def test_it_closes_though_the_client_takes_a_cancellation_for_its_own_timeout(
 
     async def scenario() -> None:
         metrics = Metrics()
-        cache = make_cache(tiny, rows_of(tiny), chosen, metrics)
+        cache = make_cache(tiny, chosen, metrics)
         assert isinstance(cache, RedisCache)
         monkeypatch.setattr(cache.publisher, "publish", taken_for_a_timeout)
         await cache.start()

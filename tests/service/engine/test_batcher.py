@@ -10,7 +10,8 @@ from models.contract.bundle import Bundle
 from models.contract.types import FloatArray, ItemCodes
 from service.engine.batcher import Batcher, Candidates
 from service.engine.engine import HostEngine
-from service.engine.scorer import History, make_scorer
+from service.engine.feeds import History
+from service.engine.scorer import make_scorer
 from service.metrics import Metrics
 from service.retrieval.flat import FlatRetriever
 from tests.service.fakes import NAN, POISON, FakeRetriever, FakeScorer

@@ -10,8 +10,9 @@ from models.contract.bundle import Bundle
 from models.contract.types import ItemCodes
 from service.engine.device import DeviceEngine
 from service.engine.engine import HostEngine
-from service.engine.scorer import History, OnnxScorer, make_scorer
-from service.http.app import make_engine
+from service.engine.feeds import History
+from service.engine.scorer import OnnxScorer, make_scorer
+from service.generation.load import make_engine
 from service.metrics import Metrics
 from service.retrieval.choose import make_retriever
 from service.runtime import Device
@@ -40,7 +41,7 @@ def histories(tiny: Bundle) -> list[History]:
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_it_finds_what_the_parts_on_the_host_do(tiny: Bundle, device: Device) -> None:
-    parts = make_scorer(tiny, "cpu", 1), make_retriever(tiny.item_vectors_ND, "exact", 1)
+    parts = make_scorer(tiny, "cpu", 1), make_retriever(tiny, "exact", 1)
     host, engine = HostEngine(*parts, Metrics()), on(device, tiny)
     assert engine.provider == f"onnx-{device}"
     for k in (1, 10, ITEMS + 5):

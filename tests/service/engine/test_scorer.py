@@ -9,7 +9,8 @@ import pytest
 
 from models.contract.bundle import FILES, Bundle
 from models.contract.types import ItemCodes
-from service.engine.scorer import OnnxScorer, TorchScorer, make_scorer, pad
+from service.engine.feeds import feeds
+from service.engine.scorer import OnnxScorer, TorchScorer, make_scorer
 from service.retrieval.flat import FlatRetriever
 from service.runtime import ProviderError
 from service.settings import Provider
@@ -27,10 +28,10 @@ def histories(bundle: Bundle, count: int = 30) -> list[list[ItemCodes]]:
 
 def test_a_batch_is_padded_to_its_longest_history_and_no_further(tiny: Bundle) -> None:
     made = histories(tiny, 3)
-    feeds = pad(made)
+    batch = feeds(tiny, made)
     longest = max(map(len, made))
-    assert feeds.codes_BTS.shape == (3, longest, 4)
-    assert feeds.length_B.tolist() == [len(history) for history in made]
+    assert batch.codes_BTS.shape == (3, longest, 4)
+    assert batch.length_B.tolist() == [len(history) for history in made]
     assert longest <= MAX_HISTORY
 
 

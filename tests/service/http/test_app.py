@@ -125,7 +125,9 @@ def test_metrics_count_and_carry_no_item_or_path(client: TestClient, tiny: Bundl
     for name in ("queue_seconds", "encode_seconds", "search_seconds", "batch_size"):
         assert float(samples[f"bbqrec_{name}_count"]) >= 1
     assert samples['bbqrec_provider_info{provider="onnx-cpu"}'] == "1.0"
-    assert samples[f'bbqrec_model_info{{digest="{tiny.digest}",name="tiny"}}'] == "1.0"
+    assert (
+        samples[f'bbqrec_model_info{{digest="{tiny.digest}",name="tiny",role="current"}}'] == "1.0"
+    )
     assert samples['bbqrec_requests_total{route="other",status="404"}']
     assert "secret" not in text
 
@@ -136,14 +138,15 @@ def test_requests_in_flight_finish_before_the_model_goes(tiny: Bundle) -> None:
     app = create_app(Settings(bundle=tiny.directory), loader(tiny, scorer))
 
     async def scenario() -> list[int]:
-        recommender = loader(tiny, scorer)(app.state.service.settings, app.state.service.metrics)
-        await recommender.start()
-        known = await recommender.cache.get(["item-1", "item-2", "item-3"])
+        state = app.state.service
+        generation = loader(tiny, scorer)(tiny.directory, state.settings, state.metrics)
+        await generation.start()
+        known = await generation.cache.get(["item-1", "item-2", "item-3"])
         scorer.gate.clear()
         histories = [[codes] for codes in known if codes is not None]
-        tasks = [asyncio.create_task(recommender.batcher.candidates(h, 1)) for h in histories]
+        tasks = [asyncio.create_task(generation.batcher.candidates(h, 1)) for h in histories]
         await asyncio.sleep(0.02)
-        closing = asyncio.create_task(recommender.close())
+        closing = asyncio.create_task(generation.close())
         await asyncio.sleep(0.02)
         scorer.gate.set()
         await closing

@@ -8,14 +8,14 @@ import pytest
 
 from models.contract.bundle import Bundle
 from models.contract.types import FloatArray
-from service.catalogue.code_cache import ProcessCache
-from service.engine.batcher import Batcher
 from service.engine.engine import HostEngine
-from service.engine.scorer import History
-from service.generation.recommender import Query, Recommendation, Recommender, most_used, rows_of
+from service.engine.feeds import History
+from service.generation.generation import Generation
+from service.generation.load import new_generation
+from service.generation.recommender import Query, Recommendation
 from service.metrics import Metrics
 from service.retrieval.choose import make_retriever
-from service.settings import RetrieverKind
+from service.settings import RetrieverKind, Settings
 from tests.tiny_bundle import ITEMS
 
 QUERIES = 5_000  # for each retriever
@@ -34,13 +34,11 @@ class RandomScorer:
         return self.random.standard_normal((len(histories), self.width), np.float32)
 
 
-def recommender(bundle: Bundle, kind: RetrieverKind) -> Recommender:
-    rows, metrics = rows_of(bundle), Metrics()
+def generation(bundle: Bundle, kind: RetrieverKind) -> Generation:
+    settings, metrics = Settings(bundle=bundle.directory), Metrics()
     scorer = RandomScorer(bundle.item_vectors_ND.shape[1])
-    retriever = make_retriever(bundle.item_vectors_ND, kind, 1)
-    batcher = Batcher(HostEngine(scorer, retriever, metrics), metrics, max_batch=32)
-    cache = ProcessCache(bundle, rows, metrics)
-    return Recommender(bundle, rows, most_used(bundle), cache, batcher, metrics, "random")
+    engine = HostEngine(scorer, make_retriever(bundle, kind, 1), metrics)
+    return new_generation(bundle, engine, settings, metrics)
 
 
 def queries() -> list[Query]:
@@ -57,17 +55,17 @@ def queries() -> list[Query]:
 
 @pytest.mark.parametrize("kind", ["exact", "compressed"])
 def test_nothing_hidden_is_answered_and_k_items_are_where_k_exist(
-    tiny: Bundle, kind: RetrieverKind
+    tiny: Bundle, indexed: Bundle, kind: RetrieverKind
 ) -> None:
     asked = queries()
 
     async def answers() -> list[Recommendation]:
-        served = recommender(tiny, kind)
+        served = generation(indexed if kind == "compressed" else tiny, kind)
         await served.start()
         found = []
         for first in range(0, QUERIES, 32):
             batch = asked[first : first + 32]
-            found += await asyncio.gather(*(served.recommend(query) for query in batch))
+            found += await asyncio.gather(*(served.recommender.recommend(query) for query in batch))
         await served.close()
         return found
 

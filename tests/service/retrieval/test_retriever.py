@@ -4,12 +4,14 @@ import faiss
 import numpy as np
 import pytest
 
+from models.contract.bundle import Bundle, BundleError
 from models.contract.types import FloatArray
 from service.retrieval.choose import make_retriever
-from service.retrieval.compressed import CompressedRetriever, balanced_rotation
+from service.retrieval.compressed import CompressedRetriever
 from service.retrieval.flat import FlatRetriever
 from service.retrieval.matrix import MatrixRetriever
 from service.retrieval.retriever import Retriever
+from training.export.index import balanced_rotation, learn_index
 
 ITEMS, WIDTH = 20_000, 64
 
@@ -31,7 +33,8 @@ def queries_BD(vectors_ND: FloatArray) -> FloatArray:
 
 @pytest.fixture(scope="module")
 def compressed(vectors_ND: FloatArray) -> CompressedRetriever:
-    return CompressedRetriever(vectors_ND, 1)
+    index = learn_index(vectors_ND)
+    return CompressedRetriever(vectors_ND, index.faiss, index.rotation_DD, 1)
 
 
 def test_the_compressed_one_finds_what_the_exact_one_does(
@@ -95,18 +98,15 @@ def test_there_are_always_k_items_where_k_exist(
     assert all(len(np.unique(items_K)) == min(k, ITEMS) for items_K in found.items_BK)
 
 
-def test_it_is_chosen_by_size_unless_told(
-    vectors_ND: FloatArray, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_is_chosen_by_what_the_bundle_holds_unless_told(tiny: Bundle, indexed: Bundle) -> None:
     def kind(retriever: Retriever) -> str:
         return retriever.kind
 
-    few = vectors_ND[:500]
-    assert kind(make_retriever(few, "auto", 1)) == "exact"
-    assert kind(make_retriever(few, "compressed", 1)) == "compressed"
-    monkeypatch.setattr("service.retrieval.choose.EXACT_UP_TO", 100)
-    assert kind(make_retriever(few, "auto", 1)) == "compressed"
-    assert kind(make_retriever(few, "exact", 1)) == "exact"
+    assert kind(make_retriever(tiny, "auto", 1)) == "exact"
+    assert kind(make_retriever(indexed, "auto", 1)) == "compressed"
+    assert kind(make_retriever(indexed, "exact", 1)) == "exact"
+    with pytest.raises(BundleError, match="no compressed index"):
+        make_retriever(tiny, "compressed", 1)
 
 
 def test_few_queries_are_scanned_and_many_are_a_matrix_product(vectors_ND: FloatArray) -> None:

@@ -3,11 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file, save_file
 
 from models.contract import bundle
 from models.contract.semantic_id import SemanticIdTable
-from models.nets.sequence import SequenceModel
-from tests.tiny_bundle import write_tiny_bundle
+from models.nets.sequence import HistoryEncoder
+from tests.tiny_bundle import ITEMS, write_tiny_bundle
 from training.errors import UserError
 from training.export import export
 from training.export.int8 import Int8
@@ -23,14 +24,13 @@ def test_onnx_and_torch_agree_on_every_history(tmp_path: Path) -> None:
 def test_no_manifest_is_written_where_the_runtimes_disagree(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_tiny_bundle(tmp_path)
     honest = export.write_onnx
 
-    def altered(model: SequenceModel, path: Path) -> None:
-        weight = model.get_parameter("towers.0.blocks.0.feed_out.weight")
+    def altered(encoder: HistoryEncoder, path: Path) -> None:
+        weight = encoder.get_parameter("model.towers.0.blocks.0.feed_out.weight")
         with torch.no_grad():
             weight.add_(0.01)
-            honest(model, path)
+            honest(encoder, path)
             weight.sub_(0.01)
 
     monkeypatch.setattr(export, "write_onnx", altered)
@@ -39,13 +39,16 @@ def test_no_manifest_is_written_where_the_runtimes_disagree(
     assert not (tmp_path / bundle.MANIFEST).exists()
 
 
-def test_the_exported_weights_are_the_model(tmp_path: Path) -> None:
+def test_the_exported_weights_hold_no_table_of_items(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path)
     found = bundle.read(tmp_path)
-    model = SequenceModel.load(found.weights_path, found.manifest.architecture)
-    np.testing.assert_allclose(
-        export.item_vectors(model, found.semantic_ids), found.item_vectors_ND, atol=1e-6
-    )
+    weights = load_file(found.weights_path)
+    assert all(ITEMS + 1 not in weight.shape for weight in weights.values())
+    encoder = HistoryEncoder.load(found.weights_path, found.manifest.architecture)
+    assert encoder.weights().keys() == weights.keys()
+    save_file({"other": np.zeros(1, np.float32)}, tmp_path / "other")
+    with pytest.raises(ValueError, match="another model"):
+        HistoryEncoder.load(tmp_path / "other", found.manifest.architecture)
 
 
 def test_swapped_ties_count_as_the_same_top_but_wrong_items_do_not() -> None:
@@ -58,8 +61,13 @@ def test_swapped_ties_count_as_the_same_top_but_wrong_items_do_not() -> None:
 
 def test_a_bundle_holds_exactly_its_files(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path)
-    files = {*bundle.FILES.ALL, *bundle.FILES.OPTIONAL, bundle.MANIFEST}
+    files = {*bundle.FILES.ALL, bundle.FILES.ONNX_INT8, bundle.MANIFEST}
     assert {path.name for path in tmp_path.iterdir()} == files
+    large = tmp_path / "large"
+    large.mkdir()
+    write_tiny_bundle(large, indexed=True)
+    indexed = files | {bundle.FILES.INDEX, bundle.FILES.ROTATION}
+    assert {path.name for path in large.iterdir()} == indexed
 
 
 def test_int8_is_in_the_bundle_only_where_it_costs_next_to_nothing(
@@ -81,7 +89,7 @@ def test_a_table_of_another_catalogue_is_refused(tmp_path: Path) -> None:
     found = bundle.read(tmp_path)
     table = found.semantic_ids
     shorter = SemanticIdTable(table.space, table.codes_NS[:-1], table.extra_N[:-1])
-    bundle.write_tables(tmp_path, found.catalogue, shorter, found.item_vectors_ND)
+    bundle.write_tables(tmp_path, found.catalogue, shorter, found.vectors)
     fields = found.manifest.model_dump(exclude={"schema_version", "files"})
     bundle.write_manifest(tmp_path, fields)
     with pytest.raises(bundle.BundleError, match="59 rows"):

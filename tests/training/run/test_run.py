@@ -31,7 +31,7 @@ def trained(config: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def made(trained: subprocess.CompletedProcess[str], config: Path) -> Bundle:
-    return bundle.read(config.parent / "out/export")
+    return bundle.read(config.parent / "out/current")
 
 
 def evaluation(config: Path) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def test_what_goes_live_borrows_the_share_that_validation_chose(config: Path, ma
 def test_a_second_run_skips_everything(config: Path, made: Bundle) -> None:
     done = train("run", config)
     assert done.stderr.count("unchanged, skipped") == 8
-    assert bundle.read(config.parent / "out/export").digest == made.digest
+    assert bundle.read(config.parent / "out/current").digest == made.digest
 
 
 def test_a_stage_alone_needs_those_before_it(config: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from models.contract.bundle import sha256
+from models.contract.manifest import sha256
 from tests.simulated_shop import Shop
 from tests.training.shop_run import PROGRAM, train, write_config
 

@@ -1,0 +1,124 @@
+"""The catalogue as the bundle holds it: columns and an id map, mapped, no Python object an item."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Self, overload
+
+import marisa_trie
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from models.contract.mapped import load_mapped
+from models.contract.text_column import TextColumn, text_arrays
+
+_TEXTS = ("item_id", "title", "attributes", "picture")
+
+
+class CatalogueItem(NamedTuple):
+    """One row of the catalogue; its number is the item_index."""
+
+    item_id: str
+    title: str | None = None
+    popularity: int = 0  # interactions in the training data
+    attributes: str | None = None  # as given, a JSON object
+    picture: str | None = None  # where it lies, as given
+
+
+class IdMap:
+    """item_id -> item_index, in a trie that is mapped from its file."""
+
+    def __init__(self, trie: marisa_trie.Trie, row_of_key_N: NDArray[np.int32]) -> None:
+        self._trie = trie
+        self._row_of_key = row_of_key_N.data
+
+    def __len__(self) -> int:
+        return len(self._trie)
+
+    def get(self, item_id: str) -> int | None:
+        """The item's row, None where the bundle does not know it."""
+        if "\0" in item_id:  # where the library would stop reading
+            return None
+        try:
+            key = self._trie.get(item_id)
+        except UnicodeEncodeError:  # half of a surrogate pair: no item's name
+            return None
+        return None if key is None else self._row_of_key[key]
+
+
+@dataclass(frozen=True)
+class Catalogue(Sequence[CatalogueItem]):
+    """Columns of the catalogue, one value an item.
+
+    by_popularity_N: rows, most used first.
+    """
+
+    item_ids: TextColumn
+    titles: TextColumn
+    attributes: TextColumn
+    pictures: TextColumn
+    popularity_N: NDArray[np.int64]
+    by_popularity_N: NDArray[np.int32]
+    rows: IdMap
+
+    def __len__(self) -> int:
+        return len(self.item_ids)
+
+    @overload
+    def __getitem__(self, row: int) -> CatalogueItem: ...
+    @overload
+    def __getitem__(self, row: slice) -> Sequence[CatalogueItem]: ...
+    def __getitem__(self, row: int | slice) -> CatalogueItem | Sequence[CatalogueItem]:
+        if isinstance(row, slice):
+            return [self[n] for n in range(*row.indices(len(self)))]
+        return CatalogueItem(
+            self.id_of(row), self.titles[row], int(self.popularity_N[row]),
+            self.attributes[row], self.pictures[row],
+        )  # fmt: skip
+
+    def __iter__(self) -> Iterator[CatalogueItem]:
+        return (self[row] for row in range(len(self)))
+
+    def id_of(self, row: int) -> str:
+        """The item_id of a row."""
+        return self.item_ids[row] or ""
+
+    @classmethod
+    def load(cls, columns: Path, ids: Path) -> Self:
+        """Map both files. Raises ValueError, KeyError, RuntimeError or OSError for others."""
+        arrays = load_mapped(columns)
+        item_ids, titles, attributes, pictures = (_text(arrays, name) for name in _TEXTS)
+        trie = marisa_trie.Trie()
+        trie.mmap(str(ids))
+        return cls(
+            item_ids, titles, attributes, pictures,
+            popularity_N=arrays["popularity"],
+            by_popularity_N=arrays["by_popularity"],
+            rows=IdMap(trie, arrays["row_of_key"]),
+        )  # fmt: skip
+
+
+def write_catalogue(columns: Path, ids: Path, items: Sequence[CatalogueItem]) -> None:
+    """Write both files. Raises ValueError for ids that are not unique names."""
+    item_ids = [item.item_id for item in items]
+    trie = marisa_trie.Trie(item_ids)
+    if len(trie) != len(item_ids) or "" in trie or any("\0" in item_id for item_id in item_ids):
+        raise ValueError("an item_id is empty, or there twice, or holds a zero byte")
+    row_of_key = np.empty(len(item_ids), np.int32)
+    row_of_key[[trie[item_id] for item_id in item_ids]] = np.arange(len(item_ids))
+    popularity = np.array([item.popularity for item in items], np.int64)
+    arrays: dict[str, NDArray[Any]] = {
+        "row_of_key": row_of_key,
+        "popularity": popularity,
+        "by_popularity": np.argsort(-popularity, kind="stable").astype(np.int32),
+    }
+    fields = zip(*((i.item_id, i.title, i.attributes, i.picture) for i in items), strict=True)
+    for name, texts in zip(_TEXTS, fields, strict=True):
+        arrays |= text_arrays(name, texts)
+    save_file(arrays, columns)
+    trie.save(str(ids))
+
+
+def _text(arrays: Mapping[str, NDArray[Any]], name: str) -> TextColumn:
+    return TextColumn(arrays[f"{name}.offsets"], arrays[f"{name}.utf8"])

@@ -1,0 +1,120 @@
+"""Bundles of one output folder, ``bundles/<digest>/``, and links to those that serve.
+
+``current`` is a symbolic link to the bundle that answers; ``canary`` and ``shadow`` may point to
+others. A link is replaced by renaming another over it, so that a reader finds the old bundle or
+the new one and nothing between. A service that has a bundle open keeps it: what is removed from the
+folder stays readable to whoever has mapped it.
+"""
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from models.contract.manifest import MANIFEST, BundleError, Manifest, read_manifest
+
+Role = Literal["current", "canary", "shadow"]
+ROLES: tuple[Role, ...] = ("current", "canary", "shadow")
+BUNDLES = "bundles"
+_PARTIAL = ".partial-"
+_SHORTEST = 4  # characters of a digest that a person must type
+
+
+class Stored(NamedTuple):
+    """A bundle of the folder."""
+
+    digest: str
+    directory: Path
+    manifest: Manifest
+    roles: tuple[Role, ...]
+
+
+class BundleStore:
+    """The bundles under an output folder."""
+
+    def __init__(self, output: Path) -> None:
+        self.output = output
+        self.root = output / BUNDLES
+
+    def bundles(self) -> list[Stored]:
+        """All of them, newest first; what is no bundle of this release is left out."""
+        found = []
+        for directory in self.root.glob("[0-9a-f]*"):
+            try:
+                manifest, digest = read_manifest(directory)
+            except BundleError:
+                continue
+            found.append(Stored(digest, directory, manifest, self._roles_of(directory)))
+        return sorted(found, key=lambda stored: stored.manifest.created_at, reverse=True)
+
+    def find(self, role: Role = "current") -> Path | None:
+        """Where the bundle of this role lies, None where there is none."""
+        link = self.output / role
+        return link.resolve() if link.is_symlink() and link.exists() else None
+
+    @contextmanager
+    def new(self) -> Iterator[Path]:
+        """A folder to write a bundle into, which gets its name when all is written.
+
+        Nothing is left of it where writing fails, or leaves no manifest.
+        """
+        partial = self.root / f"{_PARTIAL}{uuid.uuid4().hex}"
+        partial.mkdir(parents=True)
+        try:
+            yield partial
+            if (partial / MANIFEST).exists():
+                self._keep(partial)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def activate(self, digest: str, role: Role = "current") -> Stored:
+        """Have the bundle whose digest starts so serve. Raises BundleError for none, or several."""
+        found = [stored for stored in self.bundles() if stored.digest.startswith(digest)]
+        if len(digest) < _SHORTEST or len(found) != 1:
+            known = ", ".join(stored.digest[:12] for stored in self.bundles()) or "none"
+            raise BundleError(
+                f"{len(found)} bundles of {self.output} have a digest that starts with {digest!r} "
+                f"({_SHORTEST} characters at least); there are: {known}"
+            )
+        link = self.output / role
+        beside = link.with_name(f".{role}-{uuid.uuid4().hex}")
+        beside.symlink_to(Path(BUNDLES) / found[0].directory.name)
+        beside.replace(link)
+        return found[0]._replace(roles=self._roles_of(found[0].directory))
+
+    def retire(self, role: Role) -> None:
+        """Nothing has this role any more."""
+        (self.output / role).unlink(missing_ok=True)
+
+    def prune(self, keep: int) -> list[str]:
+        """Remove all but the newest ``keep`` and those that have a role; digests of the removed."""
+        idle = [stored for stored in self.bundles()[keep:] if not stored.roles]
+        for stored in idle:
+            shutil.rmtree(stored.directory)
+        return [stored.digest for stored in idle]
+
+    def _roles_of(self, directory: Path) -> tuple[Role, ...]:
+        resolved = directory.resolve()
+        return tuple(role for role in ROLES if self.find(role) == resolved)
+
+    def _keep(self, partial: Path) -> None:
+        digest = read_manifest(partial)[1]
+        for path in partial.iterdir():
+            path.chmod(0o444)  # for every user of a container, and for none to write
+            _to_disk(path)
+        _to_disk(partial)
+        if not (self.root / digest).exists():
+            partial.rename(self.root / digest)
+        _to_disk(self.root)
+
+
+def _to_disk(path: Path) -> None:
+    """A power cut must not leave a link to files that are not there."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,41 @@
+"""Strings of a whole catalogue in two mapped arrays: no Python object an item."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class TextColumn(Sequence[str | None]):
+    """One string a row, or None: UTF-8, one after another, and where each starts."""
+
+    def __init__(self, offsets: NDArray[np.int64], utf8: NDArray[np.uint8]) -> None:
+        # Memory views: an element of one costs a third of an array's.
+        self._offsets, self._utf8 = offsets.data, utf8.data
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    @overload
+    def __getitem__(self, row: int) -> str | None: ...
+    @overload
+    def __getitem__(self, row: slice) -> Sequence[str | None]: ...
+    def __getitem__(self, row: int | slice) -> str | Sequence[str | None] | None:
+        if isinstance(row, slice):
+            return [self[n] for n in range(*row.indices(len(self)))]
+        if not 0 <= row < len(self):
+            raise IndexError(row)
+        start, end = self._offsets[row], self._offsets[row + 1]
+        return str(self._utf8[start:end], "utf-8") if end > start else None
+
+    def __iter__(self) -> Iterator[str | None]:
+        return (self[row] for row in range(len(self)))
+
+
+def text_arrays(name: str, texts: Iterable[str | None]) -> dict[str, NDArray[Any]]:
+    """What is stored of a column; the empty string is stored as None."""
+    encoded = [(text or "").encode() for text in texts]
+    lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return {f"{name}.offsets": offsets, f"{name}.utf8": np.frombuffer(b"".join(encoded), np.uint8)}

@@ -1,0 +1,237 @@
+"""The follower: keeps the registry as the output folder says, without anybody waiting for it.
+
+It looks at the folder's links, loads beside what serves, and changes one pointer. A bundle that
+fails leaves the old one serving; why it failed is in ``/model``, in the log and in a metric.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from models.contract.bundle import BundleError
+from models.contract.store import ROLES, Role
+from service.generation.beside import beside
+from service.generation.board import Board, Posted
+from service.generation.generation import Generation
+from service.generation.load import load_generation, verify_mapped
+from service.generation.registry import Registry
+from service.generation.source import Source
+from service.metrics import Metrics
+from service.runtime import ProviderError
+from service.settings import Settings
+
+log = logging.getLogger("bbqrec")
+Load = Callable[[Path, Settings, Metrics], Generation]
+_AGAIN = 30.0  # seconds until a bundle that failed is tried again, unless somebody asks
+
+
+class Failure(NamedTuple):
+    """A bundle that was to serve and cannot."""
+
+    directory: Path
+    reason: str
+    at: float  # seconds of the epoch
+
+
+class Follower:
+    """Brings generations into service as the source changes."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        settings: Settings,
+        metrics: Metrics,
+        load: Load = load_generation,
+        board: Board | None = None,
+    ) -> None:
+        self.board = board or Board(None)
+        self.registry = registry
+        self.settings = settings
+        self.metrics = metrics
+        self.source = Source(settings.bundle)
+        self.load = load
+        self.failures: dict[Role, Failure] = {}
+        self.changed_on_disk = False
+        self._last_good: Path | None = None
+        self._busy = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self._checks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Load the first generation, then follow. Raises BundleError or ProviderError."""
+        await self._begin(self.source.first())
+        gc.freeze()  # what lives as long as the service: a full collection walked it all
+        await self.look()
+        if self.settings.watch:
+            self._task = asyncio.create_task(self._follow())
+
+    async def close(self) -> None:
+        """Stop following, and take everything out of service."""
+        for task in (self._task, *self._checks):
+            if task is not None:
+                task.cancel()
+        await self.registry.close()
+        gc.unfreeze()
+
+    def ask(self) -> None:
+        """Have it reload, soon: for a signal's handler."""
+        task = asyncio.get_running_loop().create_task(self.reload())
+        self._checks.add(task)
+        task.add_done_callback(self._checks.discard)
+
+    async def reload(self) -> None:
+        """Look now, and try again what has failed."""
+        self.failures.clear()
+        await self.look()
+
+    async def look(self) -> None:
+        """Bring into service whatever the source names and does not serve yet."""
+        async with self._busy:
+            for role in ROLES:
+                await self._see_to(role, self.source.find(role))
+            self._notice_changes()
+
+    async def _begin(self, wanted: Path) -> None:
+        """Serve what should be served; where it fails, what other workers still serve."""
+        try:
+            await self._bring("current", wanted)
+        except (BundleError, ProviderError) as error:
+            others = {posted.directories.get("current") for posted in self.board.read()}
+            good = next((found for found in others if found and found != wanted), None)
+            if good is None:
+                raise
+            await self._bring("current", good)
+            self._fail("current", wanted, error)
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.watch)
+            try:
+                await self.look()
+            except Exception:  # a folder that cannot be read just now: this task must not end
+                log.exception("cannot look at %s", self.source.path)
+
+    async def _see_to(self, role: Role, wanted: Path | None) -> None:
+        serving = self.registry.get(role)
+        if wanted is None:
+            if role != "current" and serving is not None:
+                log.info("%s ends", role)
+                self.registry.put(role, None)
+                self._post()
+            return
+        if serving is not None and serving.bundle.directory == wanted:
+            self._forget_failure(role)
+            return
+        if not self._failed_lately(role, wanted):
+            try:
+                await self._bring(role, wanted)
+            except (BundleError, ProviderError) as error:
+                self._fail(role, wanted, error)
+
+    async def _bring(self, role: Role, directory: Path) -> None:
+        started = time.perf_counter()
+        generation = self._in_service(directory) or await self._loaded(directory)
+        self.registry.put(role, generation)
+        self._forget_failure(role)
+        seconds = time.perf_counter() - started
+        self.metrics.loaded(seconds)
+        log.info(
+            "serving %s (%s, %d items) on %s, %s, after %.2fs",
+            generation.bundle.manifest.name, generation.bundle.digest[:12],
+            len(generation.bundle.catalogue), generation.batcher.engine.provider, role, seconds,
+        )  # fmt: skip
+        self._post()
+        if self.settings.verify == "start":
+            self._last_good = directory if role == "current" else self._last_good
+        else:
+            task = asyncio.create_task(self._verify(role, generation))
+            self._checks.add(task)
+            task.add_done_callback(self._checks.discard)
+
+    def _yielding(self) -> bool:
+        """Nobody waits for the first one but all of its requests; threads would inherit it."""
+        return bool(self.registry.roles()) and self.settings.threads == 1
+
+    def _in_service(self, directory: Path) -> Generation | None:
+        """A shadow that becomes current is loaded already."""
+        serving = self.registry.roles().values()
+        return next((found for found in serving if found.bundle.directory == directory), None)
+
+    async def _loaded(self, directory: Path) -> Generation:
+        load = partial(self.load, directory, self.settings, self.metrics)
+        try:
+            generation = await beside(load, yielding=self._yielding())
+        except (BundleError, ProviderError):
+            raise
+        except Exception as error:  # whatever a runtime makes of a bad bundle: the old one serves
+            log.exception("%s cannot be loaded", directory)
+            raise BundleError(f"{directory} cannot be loaded: {error}") from error
+        await generation.start()
+        return generation
+
+    async def _verify(self, role: Role, generation: Generation) -> None:
+        """Look at what is mapped while it serves; what fails goes out of service."""
+        try:
+            await beside(partial(verify_mapped, generation.bundle), yielding=True)
+        except BundleError as error:
+            async with self._busy:
+                await self._refuse(role, generation, error)
+        else:
+            self._last_good = generation.bundle.directory if role == "current" else self._last_good
+
+    async def _refuse(self, role: Role, generation: Generation, error: BundleError) -> None:
+        if self.registry.get(role) is not generation:
+            return
+        log.error("%s goes out of service", generation.bundle.digest[:12])
+        self.registry.put(role, None)
+        if role == "current" and self._last_good is not None:
+            await self._bring(role, self._last_good)
+        self._fail(role, generation.bundle.directory, error)
+
+    def _post(self) -> None:
+        serving = self.registry.roles()
+        self.board.post(
+            Posted(
+                pid=os.getpid(),
+                serves={role: found.bundle.digest for role, found in serving.items()},
+                directories={role: found.bundle.directory for role, found in serving.items()},
+                failures={role: failure.reason for role, failure in self.failures.items()},
+                changed_on_disk=self.changed_on_disk,
+            )
+        )
+
+    def _failed_lately(self, role: Role, directory: Path) -> bool:
+        failure = self.failures.get(role)
+        same = failure is not None and failure.directory == directory
+        return same and failure is not None and time.time() - failure.at < _AGAIN
+
+    def _fail(self, role: Role, directory: Path, error: Exception) -> None:
+        known = self.failures.get(role)
+        self.failures[role] = Failure(directory, str(error), time.time())
+        self.metrics.load_failed(role)
+        if known is None or known.reason != str(error):
+            log.error("%s stays as it is: %s", role, error)
+        self._post()
+
+    def _forget_failure(self, role: Role) -> None:
+        if self.failures.pop(role, None):
+            self.metrics.load_mended(role)
+            self._post()
+
+    def _notice_changes(self) -> None:
+        changed = any(found.changed_on_disk() for found in self.registry.roles().values())
+        if changed and not self.changed_on_disk:
+            log.error(
+                "files of a bundle in service were written over: its answers may be wrong now, and "
+                "this process may die; bundles are never changed, export and activate another"
+            )
+        if changed != self.changed_on_disk:
+            self.changed_on_disk = changed
+            self.metrics.bundle_changed.set(changed)
+            self._post()

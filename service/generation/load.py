@@ -1,0 +1,74 @@
+"""A bundle's folder -> a generation that is verified, loaded and warm."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from models.contract.bundle import FILES, Bundle, read
+from models.contract.types import ItemCodes
+from service.catalogue.code_cache import make_cache
+from service.engine.batcher import Batcher
+from service.engine.device import DeviceEngine
+from service.engine.engine import Engine, HostEngine
+from service.engine.scorer import OnnxScorer, make_scorer
+from service.generation.generation import Generation
+from service.generation.recommender import Recommender
+from service.metrics import Metrics
+from service.retrieval.choose import make_retriever
+from service.retrieval.matrix import MOST_BYTES
+from service.settings import Settings
+
+_WARM_K = 100
+Make = Callable[[Bundle, Settings, Metrics], Engine]
+
+
+def load_generation(
+    directory: Path, settings: Settings, metrics: Metrics, make: Make | None = None
+) -> Generation:
+    """Read, verify, load and warm a bundle; for a thread of its own.
+
+    Raises BundleError or ProviderError, each a clear sentence. Where ``settings.verify`` is
+    ``background``, files that are mapped are left for ``verify_mapped``.
+    """
+    bundle = read(directory, FILES.MAPPED if settings.verify == "background" else ())
+    engine = (make or make_engine)(bundle, settings, metrics)
+    _warm(engine, bundle, settings.max_batch)
+    return new_generation(bundle, engine, settings, metrics)
+
+
+def new_generation(
+    bundle: Bundle, engine: Engine, settings: Settings, metrics: Metrics
+) -> Generation:
+    """The parts put together."""
+    batcher = Batcher(engine, metrics, settings.max_batch)
+    cache = make_cache(bundle, settings, metrics)
+    return Generation(Recommender(bundle, cache, batcher, metrics))
+
+
+def verify_mapped(bundle: Bundle) -> None:
+    """Raises BundleError where a mapped file is not what was exported."""
+    bundle.verify(FILES.MAPPED)
+
+
+def make_engine(bundle: Bundle, settings: Settings, metrics: Metrics) -> Engine:
+    """What the settings ask for: all on one GPU where ONNX Runtime holds the catalogue there."""
+    scorer = make_scorer(bundle, settings.provider, settings.threads)
+    vectors_ND, threads = bundle.item_vectors_ND, settings.threads
+    fits = vectors_ND.nbytes <= MOST_BYTES and settings.retriever != "compressed"
+    if isinstance(scorer, OnnxScorer) and scorer.device == "cuda" and fits:
+        return DeviceEngine(scorer, vectors_ND, threads, metrics)
+    gpu = scorer.provider.endswith("cuda")
+    retriever = make_retriever(bundle, settings.retriever, threads, gpu=gpu)
+    return HostEngine(scorer, retriever, metrics)
+
+
+def _warm(engine: Engine, bundle: Bundle, max_batch: int) -> None:
+    """Answer what takes most memory once, so that no request pays for it."""
+    random = np.random.default_rng(0)
+    codes_NS, longest = bundle.semantic_ids.codes_NS, bundle.manifest.architecture.max_history
+    for batch, length in ((1, 1), (1, longest), (max_batch, longest)):
+        rows_BT = random.integers(0, len(codes_NS), (batch, length))
+        engine.candidates(
+            [[ItemCodes(int(n), codes_NS[n]) for n in row_T] for row_T in rows_BT], _WARM_K
+        )

@@ -1,0 +1,82 @@
+"""The registry: which generations are in service, and which of them answers a request.
+
+``current`` answers. ``canary`` takes a share of the traffic, sticky by a key of the request.
+``shadow`` computes what others are answered, and is only compared. Each is a pointer to one
+generation: to change it is one assignment, and requests in flight keep what they leased.
+"""
+
+import asyncio
+import random
+import zlib
+
+from models.contract.store import Role
+from service.generation.generation import Generation, Lease
+from service.metrics import Metrics, Serving
+
+
+class NotReadyError(Exception):
+    """No model is in service yet, or no longer."""
+
+
+class Registry:
+    """Generations by their role."""
+
+    def __init__(self, metrics: Metrics, canary_share: float = 0.0) -> None:
+        self.metrics = metrics
+        self.canary_share = canary_share
+        self._by_role: dict[Role, Generation] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def get(self, role: Role) -> Generation | None:
+        """What has this role."""
+        return self._by_role.get(role)
+
+    def roles(self) -> dict[Role, Generation]:
+        """Whatever is in service."""
+        return dict(self._by_role)
+
+    def lease(self, key: str | None = None) -> Lease:
+        """One generation, to the end of the ``async with``. Raises NotReadyError where none is.
+
+        The same ``key`` gets the same one for as long as roles and shares stay.
+        """
+        canary = self._by_role.get("canary")
+        if canary is not None and _place(key) < self.canary_share:
+            return Lease(canary)
+        return Lease(self._current())
+
+    def put(self, role: Role, generation: Generation | None) -> None:
+        """Change who has a role; the one before closes, unless it has another role."""
+        before = self._by_role.pop(role, None)
+        if generation is not None:
+            self._by_role[role] = generation
+        self._tell()
+        if before is not None and before not in self._by_role.values():
+            task = asyncio.create_task(before.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    async def close(self) -> None:
+        """Nothing is in service any more; returns when the last lease has ended."""
+        for role in tuple(self._by_role):
+            self.put(role, None)
+        await asyncio.gather(*self._closing)
+
+    def _current(self) -> Generation:
+        try:
+            return self._by_role["current"]
+        except KeyError:
+            raise NotReadyError("no model is loaded") from None
+
+    def _tell(self) -> None:
+        self.metrics.serve({role: _named(found) for role, found in self._by_role.items()})
+
+
+def _named(generation: Generation) -> Serving:
+    engine, bundle = generation.batcher.engine, generation.bundle
+    return Serving(bundle.digest, bundle.manifest.name, engine.provider, engine.retriever)
+
+
+def _place(key: str | None) -> float:
+    """In [0, 1), the same for the same key."""
+    return random.random() if key is None else zlib.crc32(key.encode("utf-8", "replace")) / 2**32

@@ -1,0 +1,34 @@
+"""What only an operator may do; there is no such route unless a key is configured."""
+
+import secrets
+
+from fastapi import APIRouter, Depends, HTTPException, Request
+
+from service.http.routes import CurrentState
+from service.http.schemas import Problem, Reloaded
+
+admin = APIRouter(prefix="/admin")
+
+
+async def authorized(request: Request, state: CurrentState) -> None:
+    """Raises HTTPException 401 without ``Authorization: Bearer KEY``."""
+    key = state.settings.admin_key
+    given = request.headers.get("authorization", "").removeprefix("Bearer ")
+    if key is None or not secrets.compare_digest(
+        given.encode("utf-8", "replace"), key.get_secret_value().encode()
+    ):
+        raise HTTPException(401, "send the key: Authorization: Bearer KEY", {
+            "www-authenticate": "Bearer"
+        })  # fmt: skip
+
+
+@admin.post(
+    "/reload",
+    dependencies=[Depends(authorized)],
+    responses={401: {"model": Problem, "description": "The key is missing or wrong"}},
+)
+async def reload(state: CurrentState) -> Reloaded:
+    """Look at the folder now, and try again what failed; other workers do the same at once."""
+    state.tell_others()
+    await state.follower.reload()
+    return Reloaded(workers=state.workers())

@@ -1,0 +1,87 @@
+"""Bundles beside each other: never changed, activated by one rename, pruned but for those used."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from models.contract.bundle import FILES, MANIFEST, BundleError
+from models.contract.store import BundleStore
+
+
+@pytest.fixture
+def store(tmp_path_factory: pytest.TempPathFactory) -> BundleStore:
+    return BundleStore(tmp_path_factory.mktemp("output"))
+
+
+def add(store: BundleStore, bundle: Path, number: int) -> str:
+    """A bundle of its own digest, made after those of lower numbers."""
+    manifest = json.loads((bundle / MANIFEST).read_text())
+    manifest["created_at"] = f"2026-01-01T00:00:{number:02}+00:00"
+    before = {stored.digest for stored in store.bundles()}
+    with store.new() as partial:
+        for path in bundle.iterdir():
+            (partial / path.name).write_bytes(path.read_bytes())
+        (partial / MANIFEST).write_text(json.dumps(manifest))
+    (digest,) = {stored.digest for stored in store.bundles()} - before
+    return digest
+
+
+def test_activating_and_going_back(store: BundleStore, directory: Path) -> None:
+    first, second = add(store, directory, 1), add(store, directory, 2)
+    assert store.find() is None
+    store.activate(first)
+    assert store.find() == (store.root / first).resolve()
+    store.activate(second[:8])
+    assert store.find() == (store.root / second).resolve()
+    store.activate(first)
+    store.activate(second, "shadow")
+    assert [stored.roles for stored in store.bundles()] == [("shadow",), ("current",)]
+    store.retire("shadow")
+    assert store.find("shadow") is None
+
+
+def test_a_link_moves_with_the_folder(store: BundleStore, directory: Path, tmp_path: Path) -> None:
+    """A volume is mounted elsewhere in a container."""
+    digest = add(store, directory, 1)
+    store.activate(digest)
+    moved = store.output.rename(tmp_path / "moved")
+    assert BundleStore(moved).find() == (moved / "bundles" / digest).resolve()
+
+
+@pytest.mark.parametrize("wanted", ["", "0", "no-such-digest"])
+def test_a_digest_that_names_no_bundle_is_refused(
+    store: BundleStore, directory: Path, wanted: str
+) -> None:
+    digest = add(store, directory, 1)
+    store.activate(digest)
+    with pytest.raises(BundleError, match=digest[:12]):
+        store.activate(wanted)
+    assert store.find() == (store.root / digest).resolve()
+
+
+def test_the_newest_stay_and_those_that_serve(store: BundleStore, directory: Path) -> None:
+    digests = [add(store, directory, n) for n in range(5)]
+    store.activate(digests[0])
+    assert store.prune(keep=2) == [digests[2], digests[1]]
+    assert {stored.digest for stored in store.bundles()} == {digests[n] for n in (0, 3, 4)}
+
+
+def test_nothing_is_left_of_one_that_could_not_be_written(store: BundleStore) -> None:
+    def fail() -> None:
+        with store.new() as partial:
+            (partial / FILES.ONNX).write_bytes(b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    with store.new() as partial:
+        (partial / FILES.ONNX).write_bytes(b"no manifest")
+    assert list(store.root.iterdir()) == []
+
+
+def test_files_are_for_everybody_to_read_and_nobody_to_write(
+    store: BundleStore, directory: Path
+) -> None:
+    digest = add(store, directory, 1)
+    assert {path.stat().st_mode & 0o777 for path in (store.root / digest).iterdir()} == {0o444}

@@ -1,0 +1,250 @@
+"""The folder's links are followed: swaps, roll back, and bundles that must not serve."""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from models.contract.bundle import FILES, MANIFEST
+from models.contract.manifest import sha256
+from models.contract.store import BundleStore
+from service.http.app import create_app
+from service.settings import Settings
+from tests.tiny_bundle import write_tiny_bundle
+
+KEY = "a-key-of-an-operator"
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An output folder with two bundles, made once."""
+    output = tmp_path_factory.mktemp("output")
+    for seed in (0, 1):
+        with BundleStore(output).new() as partial:
+            write_tiny_bundle(partial, seed=seed)
+    return output
+
+
+@pytest.fixture
+def store(prepared: Path, tmp_path: Path) -> BundleStore:
+    return BundleStore(Path(shutil.copytree(prepared, tmp_path / "output", symlinks=True)))
+
+
+@pytest.fixture
+def digests(store: BundleStore) -> list[str]:
+    return sorted(stored.digest for stored in store.bundles())
+
+
+@pytest.fixture
+def client(store: BundleStore, digests: list[str]) -> Iterator[TestClient]:
+    store.activate(digests[0])
+    settings = Settings.model_validate(
+        {"bundle": store.output, "provider": "cpu", "watch": 0.02, "admin_key": KEY}
+    )
+    with TestClient(create_app(settings)) as client:
+        yield client
+
+
+def version(client: TestClient) -> str:
+    answer = client.post("/recommend", json={"history": ["item-1"]})
+    assert answer.status_code == 200
+    return str(answer.json()["model_version"])
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        if holds():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def worker(client: TestClient) -> dict[str, Any]:
+    (only,) = client.get("/model").json()["workers"]
+    return dict(only)
+
+
+def reload(client: TestClient) -> dict[str, Any]:
+    answer = client.post("/admin/reload", headers={"authorization": f"Bearer {KEY}"})
+    assert answer.status_code == 200
+    return dict(answer.json()["workers"][0])
+
+
+def sample(client: TestClient, name: str) -> float:
+    lines = client.get("/metrics").text.splitlines()
+    return next(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name + " "))
+
+
+def test_the_link_is_followed_and_going_back_too(
+    client: TestClient, store: BundleStore, digests: list[str]
+) -> None:
+    assert version(client) == digests[0]
+    for digest in (digests[1], digests[0]):
+        store.activate(digest)
+        assert eventually(lambda wanted=digest: version(client) == wanted)  # type: ignore[misc]
+        assert worker(client) == {
+            "pid": os.getpid(),
+            "serves": {"current": digest},
+            "failures": {},
+            "changed_on_disk": False,
+        }
+    assert sample(client, 'bbqrec_loads_total{result="ok"}') == 3
+
+
+def test_an_operator_reloads_with_the_key_alone(
+    client: TestClient, store: BundleStore, digests: list[str]
+) -> None:
+    for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": KEY[:-1]}):
+        assert client.post("/admin/reload", headers=headers).status_code == 401
+    store.activate(digests[1])
+    assert reload(client)["serves"] == {"current": digests[1]}
+    keyless = create_app(Settings(bundle=store.output, provider="cpu"))
+    with TestClient(keyless) as other:
+        answer = other.post("/admin/reload", headers={"authorization": "Bearer "})
+        assert answer.status_code == 404
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(content)
+
+
+def newer_schema(bundle: Path) -> None:
+    edit(bundle, schema_version=99)
+
+
+def half_written(bundle: Path) -> None:
+    path = bundle / FILES.ITEM_VECTORS
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def no_numbers(bundle: Path) -> None:
+    """The graph gives NaN, and the manifest agrees: it was exported so."""
+    import onnx
+    from onnx import numpy_helper
+
+    path = bundle / FILES.ONNX
+    graph = onnx.load(path)
+    for tensor in graph.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT:
+            values = numpy_helper.to_array(tensor).copy()
+            tensor.CopyFrom(numpy_helper.from_array(values * float("nan"), tensor.name))
+    path.chmod(0o644)
+    onnx.save(graph, path)
+    manifest = json.loads((bundle / MANIFEST).read_text())
+    manifest["files"][FILES.ONNX] = {"sha256": sha256(path), "bytes": path.stat().st_size}
+    edit(bundle, files=manifest["files"])
+
+
+def edit(bundle: Path, **fields: object) -> None:
+    path = bundle / MANIFEST
+    path.chmod(0o644)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+
+def breaker(name: str) -> Callable[[Path], None]:
+    return lambda bundle: flip(bundle / name)
+
+
+BROKEN = {
+    **{f"flipped {name}": breaker(name) for name in FILES.ALL},
+    "newer schema": newer_schema,
+    "half written": half_written,
+    "no numbers": no_numbers,
+    "no manifest": lambda bundle: (bundle / MANIFEST).unlink(),
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_bundle_that_fails_leaves_the_old_one_serving_and_says_why(
+    client: TestClient, store: BundleStore, digests: list[str], how: str
+) -> None:
+    target = (store.root / digests[1]).resolve()
+    BROKEN[how](target)
+    link = store.output / "beside"
+    link.symlink_to(target)
+    link.replace(store.output / "current")
+    assert eventually(lambda: bool(worker(client)["failures"]))
+    assert version(client) == digests[0]
+    assert digests[1] in worker(client)["failures"]["current"]
+    assert sample(client, 'bbqrec_load_failing{role="current"}') == 1
+    assert client.get("/readyz").status_code == 200
+    store.activate(digests[0])
+    assert eventually(lambda: not worker(client)["failures"])
+    assert sample(client, 'bbqrec_load_failing{role="current"}') == 0
+
+
+def test_a_shadow_is_compared_and_never_answers(
+    client: TestClient, store: BundleStore, digests: list[str]
+) -> None:
+    store.activate(digests[1], "shadow")
+    assert eventually(lambda: "shadow" in worker(client)["serves"])
+    assert {version(client) for _ in range(20)} == {digests[0]}
+    assert eventually(lambda: sample(client, "bbqrec_shadow_agreement_count") >= 20)
+    share = sample(client, "bbqrec_shadow_agreement_sum") / sample(
+        client, "bbqrec_shadow_agreement_count"
+    )
+    assert 0 <= share < 1  # another seed's model, another opinion
+    store.activate(digests[0], "shadow")
+    assert eventually(lambda: worker(client)["serves"].get("shadow") == digests[0])
+    before = sample(client, "bbqrec_shadow_agreement_sum")
+    version(client)
+    assert eventually(lambda: sample(client, "bbqrec_shadow_agreement_sum") == before + 1)
+    store.retire("shadow")
+    assert eventually(lambda: "shadow" not in worker(client)["serves"])
+
+
+def test_a_canary_is_sticky_by_the_request_s_key(
+    client: TestClient, store: BundleStore, digests: list[str]
+) -> None:
+    store.activate(digests[1], "canary")
+    assert eventually(lambda: "canary" in worker(client)["serves"])
+
+    def of(user: int) -> str:
+        headers = {"x-sticky-key": f"user-{user}"}
+        answer = client.post("/recommend", json={"history": ["item-1"]}, headers=headers)
+        return str(answer.json()["model_version"])
+
+    first = [of(user) for user in range(100)]
+    assert set(first) == set(digests)
+    assert [of(user) for user in range(100)] == first
+    assert 2 <= first.count(digests[1]) <= 25  # a tenth
+
+
+def test_files_written_over_are_noticed(
+    client: TestClient, store: BundleStore, digests: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    card = store.root / digests[0] / FILES.MODEL_CARD
+    card.chmod(0o644)
+    card.write_text("somebody copied another model over this one")
+    assert eventually(lambda: bool(worker(client)["changed_on_disk"]))
+    assert "written over" in caplog.text
+    assert sample(client, "bbqrec_bundle_changed") == 1
+
+
+def test_mapped_tables_may_be_checked_while_they_serve(
+    store: BundleStore, digests: list[str]
+) -> None:
+    """What does not pass goes out of service: back to the one before, or to none."""
+    flip(store.root / digests[1] / FILES.ITEM_VECTORS)
+    store.activate(digests[0])
+    settings = Settings.model_validate(
+        {"bundle": store.output, "provider": "cpu", "watch": 0.02, "verify": "background"}
+    )
+    with TestClient(create_app(settings)) as client:
+        time.sleep(0.5)  # the first one passes
+        store.activate(digests[1])
+        assert eventually(lambda: "SHA-256" in worker(client)["failures"].get("current", ""))
+        assert version(client) == digests[0]
+    with TestClient(create_app(settings)) as client:
+        assert eventually(lambda: client.get("/readyz").status_code == 503)

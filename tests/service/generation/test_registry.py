@@ -1,0 +1,101 @@
+"""Leases, shares and roles: what a request gets, and when what it got is closed."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from models.contract.bundle import Bundle
+from service.generation.generation import Generation
+from service.generation.registry import NotReadyError, Registry
+from service.metrics import Metrics
+from service.settings import Settings
+from tests.service.fakes import FakeScorer, loader
+
+
+def generation(bundle: Bundle, metrics: Metrics, scorer: FakeScorer | None = None) -> Generation:
+    load = loader(bundle, scorer or FakeScorer())
+    return load(bundle.directory, Settings(bundle=bundle.directory), metrics)
+
+
+def running(generation: Generation) -> bool:
+    return generation.batcher.worker is not None
+
+
+def test_a_lease_outlives_a_swap_and_the_last_one_closes(tiny: Bundle) -> None:
+    async def scenario() -> None:
+        metrics = Metrics()
+        registry = Registry(metrics)
+        old, new = generation(tiny, metrics), generation(tiny, metrics)
+        for each in (old, new):
+            await each.start()
+        registry.put("current", old)
+        async with registry.lease() as first, registry.lease() as second:
+            registry.put("current", new)
+            await asyncio.sleep(0.05)
+            assert first is second is old
+            assert running(old)
+            codes = await old.cache.get(["item-1"])
+            assert (await old.batcher.candidates(codes, 1)).items_K.tolist() == [1]  # type: ignore[arg-type]
+            async with registry.lease() as third:
+                assert third is new
+        await asyncio.sleep(0.05)
+        assert not running(old)
+        assert running(new)
+        await registry.close()
+        assert not running(new)
+        with pytest.raises(NotReadyError):
+            registry.lease()
+
+    asyncio.run(scenario())
+
+
+def test_a_lease_ends_with_an_error_too(tiny: Bundle) -> None:
+    async def scenario() -> None:
+        metrics = Metrics()
+        registry, served = Registry(metrics), generation(tiny, metrics)
+        await served.start()
+        registry.put("current", served)
+        with pytest.raises(ZeroDivisionError):
+            async with registry.lease():
+                raise ZeroDivisionError
+        assert served.leases == 0
+        await registry.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_canary_takes_its_share_and_keeps_its_callers(tiny: Bundle) -> None:
+    async def scenario() -> None:
+        metrics = Metrics()
+        registry = Registry(metrics, canary_share=0.2)
+        current, canary = generation(tiny, metrics), generation(tiny, metrics)
+        registry.put("current", current)
+        registry.put("canary", canary)
+        keys = [f"user-{n}" for n in range(10_000)]
+        got = [registry.lease(key).generation for key in keys]
+        assert got == [registry.lease(key).generation for key in keys]
+        assert Counter(got)[canary] == pytest.approx(2_000, abs=200)
+        registry.put("canary", None)
+        assert {registry.lease(key).generation for key in keys} == {current}
+
+    asyncio.run(scenario())
+
+
+def test_a_canary_that_becomes_current_is_not_closed(tiny: Bundle) -> None:
+    async def scenario() -> None:
+        metrics = Metrics()
+        registry = Registry(metrics)
+        old, new = generation(tiny, metrics), generation(tiny, metrics)
+        for each in (old, new):
+            await each.start()
+        registry.put("current", old)
+        registry.put("canary", new)
+        registry.put("current", new)
+        registry.put("canary", None)
+        await asyncio.sleep(0.05)
+        assert running(new)
+        assert not running(old)
+        await registry.close()
+
+    asyncio.run(scenario())
