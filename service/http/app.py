@@ -1,7 +1,10 @@
 """The composition root: everything is wired here and nowhere else."""
 
+import asyncio
+import contextlib
 import gc
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -70,15 +73,22 @@ def make_engine(found: Bundle, settings: Settings, metrics: Metrics) -> Engine:
 
 
 def create_app(
-    settings: Settings, load: Load = load_recommender, metrics: Metrics | None = None
+    settings: Settings,
+    load: Load = load_recommender,
+    metrics: Metrics | None = None,
+    *,
+    beside: bool = False,
 ) -> Service:
-    """The application. ``load`` is replaced in tests by one that fakes our own interfaces."""
+    """The application. ``load`` is replaced in tests by one that fakes our own interfaces.
+
+    ``beside``: it answers, with 503, while the model is being loaded; ``state.fault`` says why it
+    could not be. Else start-up waits for the model, and raises.
+    """
     metrics = metrics or Metrics()
     state = State(settings, metrics)
 
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        recommender = load(settings, metrics)
+    async def bring_into_service() -> None:
+        recommender = await _in_thread(partial(load, settings, metrics))
         await recommender.start()
         state.recommender = recommender
         gc.freeze()  # what lives as long as the service: a full collection walked it all, 0.1 s
@@ -89,10 +99,24 @@ def create_app(
             len(recommender.bundle.catalogue),
             recommender.provider,
         )
+
+    def note_fault(loading: asyncio.Task[None]) -> None:
+        if not loading.cancelled() and isinstance(fault := loading.exception(), Exception):
+            state.fault = fault
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        loading = asyncio.create_task(bring_into_service())
+        if beside:
+            loading.add_done_callback(note_fault)
+        else:
+            await loading
         yield
+        loading.cancel()
         state.draining = True
-        state.recommender = None
-        await recommender.close()
+        if recommender := state.recommender:
+            state.recommender = None
+            await recommender.close()
         gc.unfreeze()
 
     app = Service(
@@ -107,3 +131,29 @@ def create_app(
     app.fast_path = FastPath(partial(FastAPI.__call__, app), recommend_route(), state)
     app.outermost = Envelope(app.fast_path, metrics, settings.max_body_bytes)
     return app
+
+
+async def _in_thread(call: Callable[[], Recommender]) -> Recommender:
+    """Its result. A daemon: who is asked to stop while it loads does not wait for it."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Recommender] = loop.create_future()
+
+    def settle(result: Recommender | None, error: Exception | None) -> None:
+        if done.cancelled():
+            return
+        if result is not None:
+            done.set_result(result)
+        elif error is not None:
+            done.set_exception(error)
+
+    def run() -> None:
+        result = error = None
+        try:
+            result = call()
+        except Exception as raised:  # it belongs to whoever waits
+            error = raised
+        with contextlib.suppress(RuntimeError):  # nobody does any more: the loop is closed
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=run, daemon=True, name="bbqrec-load").start()
+    return await done

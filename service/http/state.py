@@ -3,12 +3,16 @@
 A request reads ``recommender`` once and keeps what it got, so another may be put in its place.
 """
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from service.generation.recommender import Recommender
 from service.metrics import Metrics
 from service.settings import Settings
+
+log = logging.getLogger("bbqrec")
 
 
 class NotReadyError(Exception):
@@ -23,6 +27,8 @@ class State:
     metrics: Metrics
     recommender: Recommender | None = None
     draining: bool = False
+    fault: Exception | None = None  # why no model could be loaded: the process ends with it
+    reload: Callable[[], object] = lambda: log.warning("reload: not supported")  # on SIGHUP
 
     def current(self) -> Recommender:
         """The model in service."""
