@@ -35,6 +35,7 @@ LOAD_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160)
 AGREEMENT = tuple(tenth / 10 for tenth in range(10))
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 BACKENDS = ("process", "redis")
+REFUSALS = ("overload", "connections", "head", "slow", "malformed")
 STATUSES = ("200", "413", "422", "500", "503", "504")
 
 
@@ -70,6 +71,9 @@ class Metrics:
             "bbqrec_batch_size", "Histories a batch.", buckets=BATCHES, registry=self.registry
         )
         self.requests = self._counter("requests", "Requests answered.", "route", "status")
+        self.refused = self._counter(
+            "refused", "Requests and connections refused before the application.", "reason"
+        )
         self.fallbacks = self._counter("fallbacks", "Answers that are not personal.", "reason")
         self.unknown_items = self._counter("unknown_items", "Ids that nothing is known of.")
         self.cache_errors = self._counter("cache_errors", "Failed calls to Redis.")
@@ -102,6 +106,7 @@ class Metrics:
         )  # fmt: skip
         # Label values resolved once: prometheus_client takes some 5 µs to find them anew.
         self._of_request: dict[tuple[str, int], tuple[Histogram, Counter]] = {}
+        self._of_refusal: dict[str, Counter] = {r: self.refused.labels(r) for r in REFUSALS}
         self._of_lookup = {
             backend: [self.cache_lookups.labels(backend, result) for result in ("hit", "miss")]
             for backend in BACKENDS
@@ -149,6 +154,11 @@ class Metrics:
             self._of_request[route, status] = of_request
         of_request[0].observe(seconds)
         of_request[1].inc()
+
+    def count_refusal(self, reason: str, route: str, status: int) -> None:
+        """Count a request that never reached the application; it took no time worth a bucket."""
+        self._of_refusal[reason].inc()
+        self.requests.labels(route, str(status)).inc()
 
     def count_lookups(self, backend: str, found: Collection[object | None]) -> None:
         """Count ids that a cache knew and did not know."""

@@ -61,6 +61,30 @@ class Settings(BaseSettings):
     max_history: int = Field(10_000, ge=1, description="ids accepted; the model sees the latest")
     max_exclude: int = Field(10_000, ge=0, description="ids accepted in `exclude`")
     max_body_bytes: int = Field(2**20, ge=1024, description="larger bodies are refused with 413")
+    max_head_bytes: int = Field(
+        2**15, ge=1024, description="a longer request line and headers are refused with 431"
+    )
+    max_connections: int = Field(
+        4096, ge=1, description="open at once, a process; further ones get 503 and are closed"
+    )
+    read_timeout: float = Field(
+        10.0, gt=0, description="a request that is not whole after this long gets 408"
+    )
+    keep_alive: float = Field(
+        75.0,
+        gt=0,
+        description="a connection that says nothing this long is closed; longer than clients and "
+        "proxies keep theirs, so that none is closed while a request is on its way",
+    )
+    max_wait: float = Field(
+        0.1,
+        gt=0,
+        description="a request that would wait longer than this for those before it gets 503 and "
+        "Retry-After at once; twice max_batch are always let in",
+    )
+    hang_timeout: float = Field(
+        10.0, gt=0, description="of several workers, one that stands still this long is replaced"
+    )
     deadline: float = Field(5.0, gt=0, description="a slower answer is given up with 504")
     drain: float = Field(
         0.5, ge=0, description="on shutdown /readyz is 503 this long before connections close"

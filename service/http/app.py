@@ -1,5 +1,6 @@
 """The composition root: everything is wired here and nowhere else."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -39,8 +40,14 @@ def create_app(
     metrics: Metrics | None = None,
     board: Board | None = None,
     tell_others: Callable[[], object] = lambda: None,
+    *,
+    beside: bool = False,
 ) -> Service:
-    """The application. ``load`` is replaced in tests by one that fakes our own interfaces."""
+    """The application. ``load`` is replaced in tests by one that fakes our own interfaces.
+
+    ``beside``: it answers, with 503, while the first generation is being loaded; ``state.fault``
+    says why that could not be. Else start-up waits for it, and raises.
+    """
     metrics = metrics or Metrics()
     registry = Registry(metrics, settings.canary_share)
     follower = Follower(registry, settings, metrics, load, board)
@@ -48,8 +55,13 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await follower.start()
+        beginning = asyncio.create_task(follower.start())
+        if beside:
+            beginning.add_done_callback(state.note_fault)
+        else:
+            await beginning
         yield
+        beginning.cancel()
         state.draining = True
         await state.shadow.settle()
         await follower.close()

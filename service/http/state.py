@@ -1,5 +1,6 @@
 """What handlers read: the generations in service, and whether the service is on its way out."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -24,6 +25,11 @@ class State:
     tell_others: Callable[[], object]  # workers, that they look at the folder, too
     draining: bool = False
     fault: Exception | None = None  # why no model could be loaded: the process ends with it
+
+    def note_fault(self, beginning: asyncio.Task[None]) -> None:
+        """What a start that nobody waits for has come to."""
+        if not beginning.cancelled() and isinstance(fault := beginning.exception(), Exception):
+            self.fault = fault
 
     def workers(self) -> list[WorkerState]:
         """What every process serves."""

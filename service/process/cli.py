@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from service.process.faults import exit_clearly
-from service.process.server import listen, serve, start_logging, where
+from service.process.server import bind, serve, start_logging, where
 from service.process.workers import Workers
 from service.settings import Settings
 
@@ -44,9 +44,10 @@ def run(
     }  # fmt: skip
     settings = Settings(**{name: value for name, value in given.items() if value is not None})
     start_logging()
-    listener = listen(settings.host, settings.port)
+    listener = bind(settings.host, settings.port)
     if settings.workers > 1:
-        raise typer.Exit(Workers(settings, listener).run())
+        Workers(settings, listener).run()
+        return
     serve(settings, listener, lambda: log.info("ready on %s", where(listener)))
 
 

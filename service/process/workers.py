@@ -1,8 +1,18 @@
 """Several processes behind one socket, each with a model of its own, and one set of metrics.
 
-uvicorn has a supervisor too, but it runs uvicorn's own server, which does not drain, and knows
-nothing of a bundle that cannot be served. Pages of the bundle's tables are shared: every worker
-maps the same files.
+uvicorn's supervisor spawns them, hears signals and goes round them twice a second. Ours is what it
+cannot do:
+
+- a bundle that cannot be served is said once, and ends all, but only if no worker ever served:
+  later the others go on, and the one that died is tried again after longer and longer pauses;
+- a worker whose *event loop* stands still is replaced. uvicorn's pings are answered by a thread of
+  their own, which goes on while no request does;
+- they drain together, and one that does not stop is killed;
+- what a dead worker has counted is kept, and what only a live one has is not;
+- SIGHUP is for the workers, which load their bundle anew: no process is restarted;
+- a parent that was killed outright leaves no worker behind.
+
+Pages of the bundle's tables are shared: every worker maps the same files.
 """
 
 import logging
@@ -13,127 +23,180 @@ import socket
 import tempfile
 import threading
 import time
-from multiprocessing.connection import wait
-from multiprocessing.context import SpawnProcess
-from multiprocessing.synchronize import Event
-from types import FrameType
-from typing import NamedTuple
 
+import uvicorn
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
+
+from models.contract.bundle import BundleError
 from service.metrics import SHARED, forget_worker
-from service.process.faults import exit_clearly
+from service.process.accept import refuse_new
+from service.process.board import Slot, slots
 from service.process.server import serve, start_logging, where
+from service.runtime import ProviderError
 from service.settings import Settings
 
 log = logging.getLogger("bbqrec")
-_spawn = multiprocessing.get_context("spawn")  # a fork would copy threads' locks, and no threads
-_LOOK = 0.2  # seconds between looks at the workers
+_LOOK = 0.1  # seconds between looks at workers that stop
 _GRACE = 5.0  # seconds that a worker may take to stop, beyond its drain and deadline
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0  # seconds until a worker that died is replaced
 
 
-class Worker(NamedTuple):
-    """One process, and whether it has answered yet."""
+class Worker(Process):
+    """One process."""
 
-    process: SpawnProcess
-    ready: Event
+    def __init__(
+        self, config: uvicorn.Config, listener: socket.socket, settings: Settings, slot: Slot
+    ) -> None:
+        self.settings = settings
+        self.slot = slot
+        slot.clear()
+        super().__init__(config, [listener])
+
+    def target(self, sockets: list[socket.socket] | None = None) -> None:
+        """What the process runs. A fault of set-up is told to the parent."""
+        os.setpgrp()  # a Ctrl+C is for the parent, which tells its workers
+        start_logging()
+        _stop_with_parent()
+        assert sockets
+        try:
+            serve(self.settings, sockets[0], lambda: None, self.slot)
+        except (BundleError, ProviderError, OSError) as error:
+            self.child_conn.send(error)
+            raise SystemExit(1) from None
+
+    def fault(self) -> Exception | None:
+        """What it could not be started for."""
+        if not self.parent_conn.poll():
+            return None
+        error: Exception = self.parent_conn.recv()
+        return error
+
+    def tell(self, sig: int) -> None:
+        """Send it a signal."""
+        if self.process.is_alive() and self.pid is not None:
+            os.kill(self.pid, sig)
 
 
-class Workers:
+class Workers(Multiprocess):
     """Starts ``settings.workers`` processes, replaces one that dies, stops them all together."""
 
+    processes: list[Worker]  # type: ignore[assignment]
+
     def __init__(self, settings: Settings, listener: socket.socket) -> None:
+        super().__init__(
+            uvicorn.Config("", workers=settings.workers, log_config=None, log_level="warning"),
+            [listener],
+        )
         self.settings = settings
         self.listener = listener
-        self.workers: list[Worker] = []
-        self.stopping: int | None = None  # the signal that asked for it
+        self.slots = slots(settings.workers)
+        self.due: dict[int, float] = {}  # when a worker is to be started again, by its slot
         self.pause = _FIRST_PAUSE
+        self.served = False  # at least one has got ready
+        self.complete = False  # all of them have, and it was said
+        self.fault: Exception | None = None
 
-    def run(self) -> int:
-        """Serve until a signal; the exit status: 1 where the first worker could not serve."""
-        for sig in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(sig, self._on_signal)
+    def run(self) -> None:
+        """Serve until a signal.
+
+        Raises BundleError, ProviderError or OSError where nothing can be served.
+        """
         with tempfile.TemporaryDirectory(prefix="bbqrec-metrics-") as directory:
             os.environ[SHARED] = directory  # read by prometheus_client when a worker imports it
             try:
-                # The first alone: a bundle that cannot be served is said once.
-                if not self._started(self._start()):
-                    return 0 if self.stopping else 1
-                others = [self._start() for _ in range(self.settings.workers - 1)]
-                for worker in others:
-                    self._started(worker)  # one that cannot, where the first could, is replaced
-                log.info("ready on %s, %d workers", where(self.listener), self.settings.workers)
-                while not self.stopping:
-                    self._replace_dead()
+                super().run()
             finally:
-                self._stop()
                 del os.environ[SHARED]
-        return 0
+        if self.fault is not None:
+            raise self.fault
 
-    def _start(self) -> Worker:
-        ready = _spawn.Event()
-        process = _spawn.Process(target=work, args=(self.settings, self.listener, ready))
-        process.start()
-        worker = Worker(process, ready)
-        self.workers.append(worker)
-        return worker
+    def init_processes(self) -> None:
+        """Start all."""
+        for slot in self.slots:
+            self._start(slot)
 
-    def _started(self, worker: Worker) -> bool:
-        while not self.stopping and not worker.ready.wait(_LOOK):
-            if not worker.process.is_alive():
-                return False
-        return not self.stopping
-
-    def _replace_dead(self) -> None:
-        """Wait a little; whoever has died meanwhile is replaced, later if none ever got ready."""
-        if not wait([worker.process.sentinel for worker in self.workers], timeout=_LOOK):
-            return
-        for worker in [w for w in self.workers if not w.process.is_alive()]:
-            self.workers.remove(worker)
-            if self.stopping:
-                continue
-            longer = min(2 * self.pause, _LONGEST_PAUSE)
-            self.pause = _FIRST_PAUSE if worker.ready.is_set() else longer
-            code, pid = worker.process.exitcode, worker.process.pid
-            log.warning("worker %s died with status %s, another in %gs", pid, code, self.pause)
-            forget_worker(pid)
-            self._wait(self.pause)
-            if not self.stopping:
-                self._start()
-
-    def _wait(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while not self.stopping and time.monotonic() < until:
-            time.sleep(_LOOK)
-
-    def _stop(self) -> None:
-        until = time.monotonic() + self.settings.drain + self.settings.deadline + _GRACE
-        for worker in self.workers:
-            self._tell(worker, signal.SIGTERM)
-        for worker in self.workers:
-            worker.process.join(max(0.0, until - time.monotonic()))
-            if worker.process.is_alive():
-                log.warning("worker %s does not stop: killed", worker.process.pid)
+    def keep_subprocess_alive(self) -> None:
+        """Look at each, start those that are due, say once that all are ready."""
+        for worker in list(self.processes):
+            self.served = self.served or worker.slot.ready
+            if (silent := worker.slot.silent()) > self.settings.hang_timeout:
+                log.warning("worker %s stands still for %.0fs: killed", worker.pid, silent)
                 worker.process.kill()
                 worker.process.join()
+            if not worker.process.is_alive() and not self.should_exit.is_set():
+                self._bury(worker)
+        now = time.monotonic()
+        for number in [n for n, due in self.due.items() if due <= now]:
+            del self.due[number]
+            self._start(self.slots[number])
+        if not self.complete and all(slot.ready for slot in self.slots):
+            self.complete = True
+            log.info("ready on %s, %d workers", where(self.listener), self.settings.workers)
 
-    def _on_signal(self, sig: int, frame: FrameType | None) -> None:
-        if self.stopping:  # once more: they drain, and a Ctrl+C has them not wait
-            for worker in self.workers:
-                self._tell(worker, sig)
-        self.stopping = sig
+    def terminate_all(self) -> None:
+        """Have them drain; nobody connects any more when they have."""
+        for worker in self.processes:
+            worker.tell(signal.SIGTERM)
+        until = time.monotonic() + self.settings.drain
+        while self._alive() and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, _LOOK))
+            self.handle_signals()
+        refuse_new(self.listener)
+        self.listener.close()
 
-    def _tell(self, worker: Worker, sig: int) -> None:
-        if worker.process.is_alive() and worker.process.pid is not None:
-            os.kill(worker.process.pid, sig)
+    def join_all(self) -> None:
+        """Wait for them, but not for ever."""
+        until = time.monotonic() + self.settings.deadline + _GRACE
+        while self._alive() and time.monotonic() < until:
+            time.sleep(_LOOK)
+            self.handle_signals()
+        for worker in self._alive():
+            log.warning("worker %s does not stop: killed", worker.pid)
+            worker.process.kill()
+            worker.process.join()
 
+    def handle_int(self) -> None:
+        """They drain; a second Ctrl+C has them not wait."""
+        if self.should_exit.is_set():
+            for worker in self.processes:
+                worker.tell(signal.SIGINT)
+        self.should_exit.set()
 
-def work(settings: Settings, listener: socket.socket, ready: Event) -> None:
-    """What a worker runs."""
-    os.setpgrp()  # a Ctrl+C is for the parent, which tells its workers
-    start_logging()
-    _stop_with_parent()
-    with exit_clearly():
-        serve(settings, listener, ready.set)
+    def handle_hup(self) -> None:
+        """Have them load their bundle anew."""
+        for worker in self.processes:
+            if worker.slot.ready:  # one that is starting loads what is there anyway
+                worker.tell(signal.SIGHUP)
+
+    def handle_ttin(self) -> None:
+        """Not supported: the number of workers is a setting."""
+
+    def handle_ttou(self) -> None:
+        """Not supported: the number of workers is a setting."""
+
+    def _start(self, slot: Slot) -> None:
+        worker = Worker(self.config, self.listener, self.settings, slot)
+        worker.start()
+        self.processes.append(worker)
+
+    def _bury(self, worker: Worker) -> None:
+        """Forget one that died; another is due, later if this one never got ready."""
+        self.processes.remove(worker)
+        forget_worker(worker.pid)
+        code, fault = worker.exitcode, worker.fault()
+        if not self.served:
+            self.fault = fault or OSError(f"worker {worker.pid} died with status {code}")
+            self.should_exit.set()
+            return
+        longer = min(2 * self.pause, _LONGEST_PAUSE)
+        self.pause = _FIRST_PAUSE if worker.slot.ready else longer
+        self.due[worker.slot.number] = time.monotonic() + self.pause
+        reason = fault or f"died with status {code}"
+        log.warning("worker %s: %s; another in %gs", worker.pid, reason, self.pause)
+        worker.slot.clear()
+
+    def _alive(self) -> list[Worker]:
+        return [worker for worker in self.processes if worker.process.is_alive()]
 
 
 def _stop_with_parent() -> None:

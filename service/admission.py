@@ -1,0 +1,56 @@
+"""How many requests may be in the house at once, so that none waits longer than it should.
+
+A request more would wait for all that are in flight, each for as long as one took lately. That is
+measured over the time in which the service was busy: an idle hour says nothing of its speed.
+"""
+
+import time
+from collections.abc import Callable
+
+_SAMPLE = 0.1  # busy seconds that make one measurement
+_WEIGHT = 0.3  # of a new measurement against all before it: a change is believed within a second
+
+
+class Admission:
+    """Counts requests in flight, and says when one more would wait longer than ``max_wait``.
+
+    ``always`` are let in however slow the service is: it needs them to fill its batches, and to
+    find out that it has become fast again.
+    """
+
+    def __init__(
+        self, max_wait: float, always: int, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self.max_wait = max_wait
+        self.always = always
+        self.clock = clock
+        self.in_flight = 0
+        self.most = always
+        self.each: float | None = None  # busy seconds a request; None: not measured yet
+        self._done = 0
+        self._busy_since = 0.0
+        self._carried = 0.0  # busy seconds of a measurement that an idle moment interrupted
+
+    def full(self) -> bool:
+        """One more would wait too long."""
+        return self.in_flight >= self.most
+
+    def begin(self) -> None:
+        """A request was let in."""
+        if not self.in_flight:
+            self._busy_since = self.clock() - self._carried
+        self.in_flight += 1
+
+    def end(self) -> None:
+        """It was answered, or its client left."""
+        self.in_flight -= 1
+        self._done += 1
+        busy = self.clock() - self._busy_since
+        if busy >= _SAMPLE:
+            self._measured(busy / self._done)
+            self._done, self._busy_since, busy = 0, self._busy_since + busy, 0.0
+        self._carried = busy
+
+    def _measured(self, each: float) -> None:
+        self.each = each if self.each is None else self.each + _WEIGHT * (each - self.each)
+        self.most = max(self.always, int(self.max_wait / self.each))

@@ -1,0 +1,124 @@
+"""Takes connections from the listening socket, no more of them than the other workers have.
+
+uvloop takes all that wait at once: whichever worker woke up first had every keep-alive connection.
+"""
+
+import asyncio
+import ctypes
+import errno
+import logging
+import socket
+import struct
+from collections.abc import Callable
+
+from service.process.board import Slot
+
+_BACKLOG = 2048
+_AT_ONCE = 64  # connections taken in one turn of the event loop
+_COURTESY = 0.001  # seconds that a lighter worker has to take what waits
+_PATIENCE = 0.05  # seconds between looks of a worker without a model, while others have theirs
+_NO_FILES = 0.5  # seconds until another try, where the process may open no more files
+_SO_ATTACH_FILTER = 26
+# Classic BPF over a TCP header: flags (byte 13); SYN set: drop; else pass.
+_DROP_SYN = ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
+log = logging.getLogger("bbqrec")
+
+
+class Acceptor:
+    """A listening socket, its connections handed to protocols that ``factory`` makes."""
+
+    def __init__(
+        self, listener: socket.socket, factory: Callable[[], asyncio.Protocol], slot: Slot
+    ) -> None:
+        self.listener = listener
+        self.factory = factory
+        self.slot = slot
+        self.loop = asyncio.get_running_loop()
+        self.opening: set[asyncio.Task[object]] = set()
+        self.pausing: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Take connections from now on."""
+        self.listener.setblocking(False)
+        # Those it accepts inherit it: an answer's head and body must not wait for each other.
+        self.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.listener.listen(_BACKLOG)
+        self._resume()
+
+    def close(self) -> None:
+        """Take what waits still, then no more."""
+        self.loop.remove_reader(self.listener)
+        if self.pausing is not None:
+            self.pausing.cancel()
+        while self._take():
+            pass
+        self.listener.close()
+
+    async def wait_closed(self) -> None:
+        """For uvicorn, which waits for its own servers."""
+
+    def _resume(self) -> None:
+        self.loop.add_reader(self.listener, self._take_fair_share)
+
+    def _take_fair_share(self) -> None:
+        """As long as no other has fewer; what is left is another's for a moment, then anybody's."""
+        if self.slot.yields():
+            self._pause(_PATIENCE, self._resume)
+            return
+        for _ in range(_AT_ONCE):
+            if self.slot.surplus() > 0:
+                self._pause(_COURTESY, self._take_what_is_left)
+                return
+            if not self._take():
+                return
+
+    def _take_what_is_left(self) -> None:
+        self._resume()
+        for _ in range(_AT_ONCE):
+            if not self._take():
+                return
+
+    def _pause(self, seconds: float, then: Callable[[], None]) -> None:
+        self.loop.remove_reader(self.listener)
+        self.pausing = self.loop.call_later(seconds, then)
+
+    def _take(self) -> bool:
+        try:
+            connection, _ = self.listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return False
+        except OSError as error:
+            if error.errno not in {errno.EMFILE, errno.ENFILE}:
+                raise
+            log.warning("no connection can be taken: %s", error.strerror)
+            self._pause(_NO_FILES, self._resume)
+            return False
+        connection.setblocking(False)
+        self.slot.connections += 1
+        opening = self.loop.create_task(self._open(connection))
+        self.opening.add(opening)
+        opening.add_done_callback(self.opening.discard)
+        return True
+
+    async def _open(self, connection: socket.socket) -> None:
+        try:
+            await self.loop.connect_accepted_socket(self.factory, connection)
+        except OSError:  # gone already
+            self.slot.connections -= 1
+            connection.close()
+
+
+def refuse_new(listener: socket.socket) -> None:
+    """No connection begins any more; those that have begun are completed.
+
+    Closing a listening socket resets what lies in its queue. Where connections go on coming, that
+    is somebody's request: so the door is shut first, then the queue emptied, then the socket
+    closed. Shut for every process that holds the socket. Linux only; elsewhere does nothing.
+    """
+    code = b"".join(struct.pack("HBBI", *line) for line in _DROP_SYN)
+    held = ctypes.create_string_buffer(code, len(code))  # alive until the kernel has copied it
+    program = struct.pack("HL", len(_DROP_SYN), ctypes.addressof(held))
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+    except OSError as error:
+        log.debug("connections of the last moment may be reset: %s", error)

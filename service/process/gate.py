@@ -1,0 +1,41 @@
+"""What all connections of a process share: limits, a clock, who may come in, what was refused."""
+
+import math
+import resource
+
+from service.admission import Admission
+from service.metrics import Metrics
+from service.process.board import Slot
+from service.process.refusals import ANSWERS, Refusal
+from service.settings import Settings
+
+_SPARE_FILES = 64  # what a process opens beside connections: the bundle, Redis, its log
+
+
+class Gate:
+    """One a process. Its clock ticks at every sweep: standing still cuts nobody off."""
+
+    def __init__(self, settings: Settings, metrics: Metrics, slot: Slot) -> None:
+        self.metrics = metrics
+        self.slot = slot
+        self.admission = Admission(settings.max_wait, 2 * settings.max_batch)
+        self.max_head_bytes = settings.max_head_bytes
+        self.max_connections = _affordable(settings.max_connections)
+        self.read_ticks = math.ceil(settings.read_timeout)
+        self.idle_ticks = math.ceil(settings.keep_alive)
+        self.now = 0  # ticks, of a second each
+        self.draining = False
+
+    def refuse(self, refusal: Refusal, route: str = "other") -> None:
+        """Count it."""
+        self.metrics.count_refusal(refusal.value, route, ANSWERS[refusal].status)
+
+
+def _affordable(connections: int) -> int:
+    """As many as asked for, or as there may be open files."""
+    needed = connections + _SPARE_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return min(connections, max(1, soft - _SPARE_FILES))

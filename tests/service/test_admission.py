@@ -1,0 +1,68 @@
+"""How many requests may be in the house at once."""
+
+from service.admission import Admission
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def answer(admission: Admission, clock: Clock, count: int, each: float, idle: float = 0.0) -> None:
+    """One after the other, with pauses between them."""
+    for _ in range(count):
+        admission.begin()
+        clock.now += each
+        admission.end()
+        clock.now += idle
+
+
+def test_as_many_as_are_answered_within_the_longest_wait() -> None:
+    clock = Clock()
+    admission = Admission(max_wait=0.1, always=4, clock=clock)
+    assert admission.most == 4  # nothing is known yet
+    answer(admission, clock, 1000, 0.001)
+    assert admission.most in range(98, 102)
+    for _ in range(admission.most):
+        assert not admission.full()
+        admission.begin()
+    assert admission.full()
+
+
+def test_idle_time_says_nothing_of_its_speed() -> None:
+    clock = Clock()
+    admission = Admission(max_wait=0.1, always=4, clock=clock)
+    answer(admission, clock, 1000, 0.001, idle=5.0)
+    assert admission.most in range(98, 102)
+
+
+def test_requests_answered_together_take_a_share_of_the_time_each() -> None:
+    clock = Clock()
+    admission = Admission(max_wait=0.1, always=4, clock=clock)
+    for _ in range(100):
+        for _ in range(10):
+            admission.begin()
+        clock.now += 0.01
+        for _ in range(10):
+            admission.end()
+    assert admission.most in range(90, 112)
+
+
+def test_a_change_of_speed_is_believed_within_a_second_or_two() -> None:
+    clock = Clock()
+    admission = Admission(max_wait=0.1, always=4, clock=clock)
+    answer(admission, clock, 1000, 0.001)
+    answer(admission, clock, 150, 0.01)
+    assert admission.most in range(9, 13)
+    answer(admission, clock, 1500, 0.001)
+    assert admission.most in range(85, 102)
+
+
+def test_however_slow_it_is_some_are_let_in_so_that_it_can_get_faster() -> None:
+    clock = Clock()
+    admission = Admission(max_wait=0.1, always=4, clock=clock)
+    answer(admission, clock, 10, 60.0)
+    assert admission.most == 4
