@@ -29,8 +29,8 @@ say "containers run as nobody in particular, on a read-only root"
 [ "$($C exec -T service id -u)" = 10001 ]
 if $C exec -T service touch /here 2>/dev/null; then say "the root is writable"; exit 1; fi
 
-say "the service image has no training package"
-for module in training polars lightning; do
+say "the service image has no training package, and no torch"
+for module in training polars lightning torch; do
     if $C exec -T service python -c "import $module" 2>/dev/null; then say "it has $module"; exit 1; fi
 done
 
