@@ -32,6 +32,7 @@ SECONDS = tuple(
 )
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 BACKENDS = ("process", "redis")
+CACHE_FAULTS = ("redis", "own_delay")  # it failed; or this process was too late to tell
 STATUSES = ("200", "413", "422", "500", "503", "504")
 
 
@@ -60,7 +61,7 @@ class Metrics:
         self.requests = self._counter("requests", "Requests answered.", "route", "status")
         self.fallbacks = self._counter("fallbacks", "Answers that are not personal.", "reason")
         self.unknown_items = self._counter("unknown_items", "Ids that nothing is known of.")
-        self.cache_errors = self._counter("cache_errors", "Failed calls to Redis.")
+        self.cache_errors = self._counter("cache_errors", "Calls to Redis given up.", "reason")
         self.cache_lookups = self._counter(
             "cache_lookups", "Ids looked up for their codes.", "backend", "result"
         )
@@ -114,6 +115,8 @@ class Metrics:
         self.fallbacks.labels("popular")
         for backend in BACKENDS:
             self.cache.labels(backend)
+        for reason in CACHE_FAULTS:
+            self.cache_errors.labels(reason)
 
     def _seconds(self, name: str, what: str, *labels: str) -> Histogram:
         return Histogram(

@@ -33,7 +33,7 @@ def install(folder: Path, extras: str, *options: str, fails: str = "") -> Instal
     python.chmod(0o755)
     (folder / "fails").write_text(fails, encoding="utf-8")
     (folder / "asked").touch()
-    script = [ROOT / "scripts/install.sh", *options, python, extras]
+    script: list[str | Path] = [ROOT / "scripts/install.sh", *options, python, extras]
     done = subprocess.run(script, capture_output=True, text=True, check=False)
     asked = (folder / "asked").read_text(encoding="utf-8").splitlines()
     return Installed(done.returncode, done.stdout + done.stderr, asked, folder / "install.log")
@@ -97,7 +97,7 @@ def test_what_cannot_be_is_refused_before_pip_is_asked(
 def test_an_index_that_is_not_there_fails_for_real_and_names_the_log(tmp_path: Path) -> None:
     target = tmp_path / "environment"
     quiet = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
-    script = [ROOT / "scripts/install.sh", target, "serve", "--no-index"]
+    script: list[str | Path] = [ROOT / "scripts/install.sh", target, "serve", "--no-index"]
     done = subprocess.run(
         script,
         env=quiet | {"PIP_CONFIG_FILE": os.devnull, "PYTHON": sys.executable},
