@@ -1,11 +1,15 @@
 #!/bin/sh
-# Installs torch, then this package with the extras asked for, at the versions in constraints.txt.
-# The Makefile and the images under docker/ all install through this one script.
+# Installs this package with the extras asked for, at the versions in constraints.txt, and torch
+# before it where one of them needs torch. The Makefile and the images under docker/ all install
+# through this one script.
 #
 #   scripts/install.sh [--cuda-torch] [--no-editable] TARGET EXTRAS [PIP OPTION...]
 #
 #   TARGET   a virtual environment (made when missing) or a Python executable
 #   EXTRAS   extras of pyproject.toml with commas between, e.g. train,serve,cpu,dev
+#
+# It prints a line a step. All that pip says is in install.log, in the environment; where a step
+# fails, its end is printed and the file named.
 #
 # Without --cuda-torch no CUDA package is downloaded: on Linux the build "+cpu" of torch is taken,
 # from where pip is already told to look (a wheel in a find-links folder will do), else from
@@ -13,8 +17,9 @@
 # because what PyPI calls plain torch brings gigabytes of CUDA with it. Elsewhere than on Linux
 # PyPI's torch has no CUDA.
 #
-# On a GPU: to serve, the extra "gpu" with the CPU build of torch; to train, --cuda-torch with the
-# extra "cpu". Never both in one environment: PyPI's torch links CUDA 13, the extra "gpu" CUDA 12.
+# On a GPU: to serve, the extras serve,gpu, or --cuda-torch with serve,cpu,torch; to train,
+# --cuda-torch with the extra "train". Never "gpu" beside either in one environment: PyPI's torch
+# links CUDA 13, "gpu" CUDA 12, and "train" brings the CPU builds of the very packages of "gpu".
 #
 # Environment: PYTHON makes a missing environment (python3); TORCH_CPU_INDEX is a mirror of
 # PyTorch's CPU index; pip's own variables work as ever.
@@ -41,50 +46,82 @@ done
 target=$1 extras=$2
 shift 2 # what is left goes to pip as it is
 
-case ,$extras, in
-    *,gpu,*)
-        [ $cuda_torch = no ] || die "--cuda-torch and the extra 'gpu' clash (CUDA 13 and 12)" ;;
+case $cuda_torch,$extras, in
+    yes,*,gpu,*|yes,gpu,*) die "--cuda-torch and the extra 'gpu' clash (CUDA 13 and 12)" ;;
 esac
-
 python=$target
 if [ -d "$target" ] || [ ! -e "$target" ]; then
-    [ -x "$target/bin/python" ] || "${PYTHON:-python3}" -m venv "$target"
+    [ -x "$target/bin/python" ] || {
+        say "making the environment $target"
+        "${PYTHON:-python3}" -m venv "$target"
+    }
     python=$target/bin/python
 fi
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "Python 3.11 or newer is needed"
 
-version=$(sed -n 's/^torch==\([^ ;]*\).*/\1/p' "$pins")
-if [ $cuda_torch = yes ]; then
-    torch="torch===$version" # three signs: a "+cpu" wheel must not satisfy it
-elif [ "$(uname -s)" = Linux ]; then
-    torch="torch==$version+cpu"
-else
-    torch="torch==$version"
-fi
+# pip itself goes on without an extra that it does not know.
+needs_torch=$("$python" - "$root/pyproject.toml" "$extras" <<'EOF'
+import sys
+import tomllib
 
-# The second step is held to the very build that the first one put in.
+with open(sys.argv[1], "rb") as file:
+    known = tomllib.load(file)["project"]["optional-dependencies"]
+asked = sys.argv[2].split(",")
+if unknown := [extra for extra in asked if extra not in known]:
+    sys.exit(f"install: no extra {', '.join(map(repr, unknown))}; there are {', '.join(known)}")
+if "gpu" in asked and (clash := [extra for extra in asked if extra in ("train", "cpu")]):
+    sys.exit(f"install: 'gpu' clashes with {clash[0]!r}: two builds of one package")
+needed = any(requirement.startswith("torch>") for extra in asked for requirement in known[extra])
+print("yes" if needed else "no")
+EOF
+)
+
+log=$("$python" -c 'import sys; print(sys.prefix)')/install.log
+: >"$log"
 held=$(mktemp)
 trap 'rm -f "$held"' EXIT
-printf '%s\n' "$torch" >"$held"
 
-torch_alone() { "$python" -m pip install --no-deps --only-binary torch "$@" "$torch"; }
-case $torch in
-    *+cpu)
-        torch_alone "$@" 2>/dev/null || {
-            index=${TORCH_CPU_INDEX:-https://download.pytorch.org/whl/cpu}
-            say "pip finds no $torch; asking $index"
-            torch_alone "$@" --index-url "$index" || die "no $torch to be had: not going on with a CUDA build"
-        } ;;
-    *) torch_alone "$@" ;;
-esac
+failed() { # WHAT
+    tail -n 20 "$log" >&2
+    die "$1 failed; all that was said is in $log"
+}
 
+pip_install() { "$python" -m pip install "$@" >>"$log" 2>&1; }
+
+# The last step is held to the very build of torch that this one puts in.
+install_torch() {
+    version=$(sed -n 's/^torch==\([^ ;]*\).*/\1/p' "$pins")
+    if [ $cuda_torch = yes ]; then
+        torch="torch===$version" # three signs: a "+cpu" wheel must not satisfy it
+    elif [ "$(uname -s)" = Linux ]; then
+        torch="torch==$version+cpu"
+    else
+        torch="torch==$version"
+    fi
+    printf '%s\n' "$torch" >"$held"
+    say "installing $torch"
+    pip_install --no-deps --only-binary torch "$@" "$torch" && return
+    case $torch in *+cpu) ;; *) failed "installing $torch" ;; esac
+    index=${TORCH_CPU_INDEX:-https://download.pytorch.org/whl/cpu}
+    say "pip finds no $torch; asking $index"
+    pip_install --no-deps --only-binary torch "$@" --index-url "$index" "$torch" ||
+        failed "installing $torch, without going on to a CUDA build,"
+}
+
+if [ "$needs_torch" = yes ]; then
+    install_torch "$@"
+elif [ $cuda_torch = yes ]; then
+    die "--cuda-torch, and no extra of $extras needs torch"
+fi
+
+say "installing bbqrec[$extras] and what it needs"
 # $editable is one option or none
 # shellcheck disable=SC2086
-"$python" -m pip install -c "$pins" -c "$held" "$@" $editable "$root[$extras]"
+pip_install -c "$pins" -c "$held" "$@" $editable "$root[$extras]" || failed "installing bbqrec[$extras]"
 
 # Belt and braces: a new dependency that brings CUDA in by itself is noticed here.
 case $cuda_torch,$extras, in
-    no,*,gpu,*|no,gpu,*|yes,*) ;;
+    no,*,gpu,*|no,gpu,*|yes,*) say "done" ;;
     *)
         "$python" - <<'EOF'
 import sys

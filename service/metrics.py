@@ -36,6 +36,7 @@ AGREEMENT = tuple(tenth / 10 for tenth in range(10))
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 BACKENDS = ("process", "redis")
 REFUSALS = ("overload", "connections", "head", "slow", "malformed")
+CACHE_FAULTS = ("redis", "own_delay")  # it failed; or this process was too late to tell
 STATUSES = ("200", "413", "422", "500", "503", "504")
 
 
@@ -76,7 +77,7 @@ class Metrics:
         )
         self.fallbacks = self._counter("fallbacks", "Answers that are not personal.", "reason")
         self.unknown_items = self._counter("unknown_items", "Ids that nothing is known of.")
-        self.cache_errors = self._counter("cache_errors", "Failed calls to Redis.")
+        self.cache_errors = self._counter("cache_errors", "Calls to Redis given up.", "reason")
         self.cache_lookups = self._counter(
             "cache_lookups", "Ids looked up for their codes.", "backend", "result"
         )
@@ -181,6 +182,8 @@ class Metrics:
         for result in ("ok", "failed"):
             self._loads.labels(result)
         self._load_failing.labels("current")
+        for reason in CACHE_FAULTS:
+            self.cache_errors.labels(reason)
 
     def _seconds(self, name: str, what: str, *labels: str) -> Histogram:
         return Histogram(

@@ -93,7 +93,7 @@ class Settings(BaseSettings):
         None, description="share item codes there; unset: in process only"
     )
     redis_timeout: float = Field(0.02, gt=0, description="to connect and to answer; no retries")
-    redis_pause: float = Field(1.0, ge=0, description="after a failure, not asked for this long")
+    redis_pause: float = Field(1.0, ge=0, description="after a failure, looked at again this often")
     redis_ttl: int = Field(7 * 86_400, ge=60, description="codes of a replaced bundle vanish after")
     redis_refresh: float = Field(
         10.0, gt=0, le=30, description="how often to look whether the codes are still there"

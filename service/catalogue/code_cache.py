@@ -3,12 +3,10 @@
 The bundle's own codes are always in process: a look-up there is a dictionary access. Each replica
 also keeps them published in Redis, under keys that start with the bundle's digest, and asks Redis
 for ids that its bundle does not know. Redis may be slow, gone or full of rubbish: a request waits
-no longer than two short time-outs for it, and after a failure nobody waits at all for a while.
+no longer than two short time-outs for it, and after a failure nobody waits until it is well again.
 """
 
 import asyncio
-import logging
-import time
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple, Protocol
@@ -19,16 +17,16 @@ from redis.backoff import NoBackoff
 
 from models.contract.bundle import Bundle
 from models.contract.types import ItemCodes
+from service.catalogue.circuit import Circuit, ended
 from service.catalogue.code_publisher import CodePublisher, item_key
 from service.catalogue.item_codec import ItemCodec
+from service.catalogue.patience import within
 from service.metrics import Metrics
 from service.settings import Settings
 
-log = logging.getLogger("bbqrec")
 _AT_HAND = 2**16  # items: a look-up in the mapped map takes some 1 µs, one here 0.1
 _ASKED_AT_MOST = 256  # unknown ids of one request: a flood of them must not hold the others up
-_PUBLISHER_TIMEOUT = 2.0  # nobody waits for the publisher
-_CANCELLED_AGAIN = 0.1  # seconds
+_PUBLISHER_TIMEOUT = 2.0  # seconds; nobody waits for the publisher
 
 
 class CacheState(NamedTuple):
@@ -87,47 +85,21 @@ class ProcessCache:
         return None if row is None else ItemCodes(row, self.codes_NS[row])
 
 
-class Circuit:
-    """Whether Redis may be asked: after a failure nobody does for a while, then one tries."""
-
-    def __init__(self, pause: float) -> None:
-        self.pause = pause
-        self.resume_at: float | None = None
-
-    def allows(self) -> bool:
-        """True for everybody while all is well; while it is not, for one caller a pause."""
-        if self.resume_at is None:
-            return True
-        if time.monotonic() < self.resume_at:
-            return False
-        self.fail()
-        return True
-
-    def fail(self) -> None:
-        """Ask nobody for a while."""
-        self.resume_at = time.monotonic() + self.pause
-
-    def succeed(self) -> None:
-        """All is well again."""
-        self.resume_at = None
-
-
 class RedisCache:
     """The bundle's table, and Redis for what it does not hold."""
 
     def __init__(
         self, bundle: Bundle, local: CodeCache, settings: Settings, metrics: Metrics
     ) -> None:
-        url, timeout = str(settings.redis_url), settings.redis_timeout
         self.local = local
         self.metrics = metrics
-        self.timeout = timeout
+        self.patience = 2 * settings.redis_timeout  # to connect, and to answer
         self.digest = bundle.digest
         self.codec = ItemCodec.of(bundle)
-        self.circuit = Circuit(settings.redis_pause)
-        self.client = _client(url, timeout)
-        self.publisher_client = _client(url, max(timeout, _PUBLISHER_TIMEOUT))
-        self.publisher = CodePublisher(bundle, self.publisher_client, settings, metrics)
+        # Its own time-outs are the publisher's: a request waits only as long as `within` lets it.
+        self.client = _client(str(settings.redis_url), max(2 * self.patience, _PUBLISHER_TIMEOUT))
+        self.circuit = Circuit(self._ping, settings.redis_pause, metrics)
+        self.publisher = CodePublisher(bundle, self.client, settings, metrics)
         self.task: asyncio.Task[None] | None = None
 
     async def get(self, item_ids: Sequence[str]) -> list[ItemCodes | None]:
@@ -135,14 +107,14 @@ class RedisCache:
         found = await self.local.get(item_ids)
         pairs = list(zip(item_ids, found, strict=True))
         missing = list(dict.fromkeys(item_id for item_id, codes in pairs if codes is None))
-        if not missing or not self.circuit.allows():
+        if not missing or self.circuit.open:
             return found
         shared = await self._ask(missing[-_ASKED_AT_MOST:])
         return [shared.get(item_id) if codes is None else codes for item_id, codes in pairs]
 
     def state(self) -> CacheState:
         """Unavailable as long as either asking or publishing fails."""
-        well = self.circuit.resume_at is None and not self.publisher.failing
+        well = not self.circuit.open and not self.publisher.failing
         return CacheState("redis", available=well, published=self.publisher.published)
 
     async def start(self) -> None:
@@ -151,33 +123,26 @@ class RedisCache:
 
     async def close(self) -> None:
         """Stop publishing and disconnect."""
-        while self.task is not None and not self.task.done():
-            # Again if need be: a client that is just timing out takes it for its own and goes on.
-            self.task.cancel()
-            await asyncio.wait([self.task], timeout=_CANCELLED_AGAIN)
+        await ended(self.task)
+        await self.circuit.close()
         await self.client.aclose()
-        await self.publisher_client.aclose()
 
     async def _ask(self, item_ids: Sequence[str]) -> dict[str, ItemCodes | None]:
         """What Redis knows of these ids; nothing where it fails."""
         keys = [item_key(self.digest, item_id) for item_id in item_ids]
         try:
             with self.metrics.cache.labels("redis").time():
-                async with asyncio.timeout(2 * self.timeout):  # to connect, and to answer
-                    values = await self.client.mget(keys)
+                values = await within(self.patience, self.client.mget(keys))
             found = dict(zip(item_ids, map(self._accept, values), strict=True))
         except Exception as error:  # a time-out, a refusal, a server that speaks no Redis: go on
-            self._give_up(error)
+            self.circuit.failed(error)
             return {}
-        self.circuit.succeed()
+        self.circuit.succeeded()
         self.metrics.count_lookups("redis", found.values())
         return found
 
-    def _give_up(self, error: Exception) -> None:
-        self.metrics.cache_errors.inc()
-        if self.circuit.resume_at is None:  # said once, not for every request
-            log.warning("going on without Redis: %s: %s", type(error).__name__, error)
-        self.circuit.fail()
+    async def _ping(self) -> None:
+        await within(self.patience, self.client.ping())
 
     def _accept(self, value: object) -> ItemCodes | None:
         """A row of the catalogue belongs to an id of the bundle; these ids are not of it."""

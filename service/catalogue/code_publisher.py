@@ -87,7 +87,7 @@ class CodePublisher:
         return bool(await self.client.exists(self.marker) and await self.client.exists(*sampled))
 
     def _failed(self, error: Exception) -> None:
-        self.metrics.cache_errors.inc()
+        self.metrics.cache_errors.labels("redis").inc()
         if not self.failing:
             name = type(error).__name__
             log.warning("cannot publish codes to Redis, trying again: %s: %s", name, error)

@@ -54,7 +54,10 @@ class TorchScorer:
     """The same weights in torch; on a GPU, CUDA graphs are replayed."""
 
     def __init__(self, bundle: Bundle, device: Device, threads: int) -> None:
-        import torch
+        try:
+            import torch
+        except ImportError as error:
+            raise ProviderError("torch is not installed; the extra `torch` brings it") from error
 
         from models.nets.sequence import HistoryEncoder
         from service.engine.replay import Replay, record_cuda

@@ -29,8 +29,8 @@ say "containers run as nobody in particular, on a read-only root"
 [ "$($C exec -T service id -u)" = 10001 ]
 if $C exec -T service touch /here 2>/dev/null; then say "the root is writable"; exit 1; fi
 
-say "the service image has no training package"
-for module in training polars lightning; do
+say "the service image has no training package, and no torch"
+for module in training polars lightning torch; do
     if $C exec -T service python -c "import $module" 2>/dev/null; then say "it has $module"; exit 1; fi
 done
 
@@ -50,7 +50,7 @@ say "Redis stops; the service goes on"
 $C stop redis >/dev/null 2>&1
 for _ in $(seq 20); do expect '{"history": ["50", "nope"], "k": 5}' 200 'len(a["items"]) == 5'; done
 curl -fsS "$url/readyz" >/dev/null
-curl -fsS "$url/metrics" | grep -q '^bbqrec_cache_errors_total [1-9]'
+curl -fsS "$url/metrics" | grep -q '^bbqrec_cache_errors_total{reason="redis"} [1-9]'
 
 say "Grafana is healthy"
 curl -fsS http://127.0.0.1:3000/api/health >/dev/null

@@ -1,7 +1,6 @@
 """Which format a file is in: from the configuration, else from its name, else from its content."""
 
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -78,37 +77,9 @@ MOVIELENS_LAYOUTS = {
 }
 
 
-def find_files(path: Path, wanted: str, role: Role) -> list[Path]:
-    """The files behind a path, in a fixed order: itself, or what a folder holds of its format."""
-    if not path.is_dir():
-        if not path.exists():
-            raise UserError(f"{role}.path: {path} does not exist")
-        return [path]
-    names = MOVIELENS[::2] if role == "interactions" else MOVIELENS[1::2]
-    patterns = {
-        "parquet": ("**/*.parquet",),
-        "movielens": names,
-        "recbole": ("*.inter" if role == "interactions" else "*.item",),
-    }
-    asked = patterns.values() if wanted == "auto" else [patterns.get(wanted, ())]
-    for pattern in chain.from_iterable(asked):
-        if found := sorted(file for file in path.glob(pattern) if _is_data(file, path)):
-            return found if pattern == "**/*.parquet" else found[:1]
-    raise UserError(
-        f"{role}.path: {path} is a folder without *.parquet, MovieLens or RecBole files; "
-        "other formats are given as one file"
-    )
-
-
-def _is_data(file: Path, folder: Path) -> bool:
-    """Not what other tools leave about: ``_temporary/``, ``.part.parquet``."""
-    hidden = any(part.startswith(("_", ".")) for part in file.relative_to(folder).parts)
-    return file.is_file() and not hidden
-
-
 def recognise(path: Path, wanted: str, separator: str | None) -> Layout:
     """The layout of one file; ``wanted`` is the configuration's ``format``."""
-    name = (_by_name(path) or _by_content(path)) if wanted == "auto" else wanted
+    name = (format_by_name(path) or _by_content(path)) if wanted == "auto" else wanted
     if name == "movielens":
         layout = _movielens(path)
     elif name == "amazon":
@@ -124,7 +95,8 @@ def _plain_name(path: Path) -> str:
     return path.name.lower().removesuffix(".gz")
 
 
-def _by_name(path: Path) -> str | None:
+def format_by_name(path: Path) -> str | None:
+    """What a file's name tells, ``.gz`` or not; None if nothing."""
     name = _plain_name(path)
     if name in MOVIELENS:
         return "movielens"

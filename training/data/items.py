@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +11,8 @@ import polars as pl
 
 from training.config import ItemsConfig
 from training.data.columns import IMAGE, ITEM, TEXT, TITLE, Columns
-from training.data.formats import GENRES, Role, find_files, recognise
+from training.data.folder import check_alike, find_files
+from training.data.formats import GENRES, Role, recognise
 from training.data.records import Row, open_table
 from training.data.rejects import Reason, SourceRejects
 from training.encoders.words import attribute_words
@@ -50,6 +51,7 @@ class _Roles(NamedTuple):
 def read_items(config: ItemsConfig, rejects: SourceRejects, scratch: Path) -> Catalogue:
     """Read the catalogue; of items with the same id the first counts."""
     paths = find_files(config.path, config.format, SECTION)
+    check_alike(SECTION, [found for path in paths if (found := _fixed_roles(path, config))])
     scratch.mkdir(parents=True)
     pictures = _Pictures(config)
     seen: set[str] = set()
@@ -93,6 +95,15 @@ def _read(
             words = " ".join(chain.from_iterable(map(_words, roles.attributes, attributes)))
             described = _plain_text(title) or None, text or None, words or None
             yield item_id, *described, *pictures.find(item_id, image)
+
+
+def _fixed_roles(path: Path, config: ItemsConfig) -> tuple[Path, Mapping[str, object]] | None:
+    """The columns of a file's roles; None where its rows need not all have the same."""
+    layout = recognise(path, config.format, config.separator)
+    if layout.kind in ("json", "sequences"):
+        return None
+    table = open_table(path, layout, SourceRejects.nowhere())
+    return path, _roles(Columns(path, table.names, SECTION), config)._asdict()
 
 
 def _words(column: str, value: Any) -> list[str]:

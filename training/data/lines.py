@@ -67,6 +67,12 @@ def read_lines(path: Path, encoding: str, rejects: SourceRejects) -> Iterator[Li
             yield Line(number, text)
 
 
+def is_empty(path: Path) -> bool:
+    """Whether there is nothing in it, unpacked: not even what cannot be read."""
+    broken = SourceRejects.nowhere()
+    return next(_raw_lines(path, broken), None) is None and not broken.counts
+
+
 def _raw_lines(path: Path, rejects: SourceRejects) -> Iterator[bytes]:
     zipped = is_gzip(path)
     with opened(path) as file:

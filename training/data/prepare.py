@@ -27,8 +27,8 @@ def prepare(config: RunConfig, directory: Path) -> DatasetCard:
     """
     directory.mkdir(parents=True, exist_ok=True)
     with _scratch(directory) as scratch, Rejects(directory / dataset.REJECTS) as rejects:
-        log, log_card = _read_log(config, rejects.source("interactions"), scratch)
-        catalogue, items_card = _read_items(config, rejects.source("items"), scratch)
+        log, log_card = _read_log(config, rejects, scratch)
+        catalogue, items_card = _read_items(config, rejects, scratch)
         rejects.close()  # whole on disk before anything else can go wrong
         indexed, removed = _filtered(config, log)
         indexed, content = _with_content(config, indexed, catalogue, directory)
@@ -60,7 +60,8 @@ def _scratch(directory: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _read_log(config: RunConfig, rejects: SourceRejects, scratch: Path) -> tuple[Log, SourceCard]:
+def _read_log(config: RunConfig, every: Rejects, scratch: Path) -> tuple[Log, SourceCard]:
+    rejects = every.source("interactions", config.interactions.path)
     log = read_interactions(config.interactions, rejects, scratch / "interactions")
     if config.split.kind == "temporal" and not log.timed:
         raise UserError(
@@ -72,10 +73,11 @@ def _read_log(config: RunConfig, rejects: SourceRejects, scratch: Path) -> tuple
 
 
 def _read_items(
-    config: RunConfig, rejects: SourceRejects, scratch: Path
+    config: RunConfig, every: Rejects, scratch: Path
 ) -> tuple[Catalogue, SourceCard | None]:
     if config.items is None:
         return Catalogue(pl.LazyFrame(schema=CONTENT), "none", rows=0), None
+    rejects = every.source("items", config.items.path)
     catalogue = read_items(config.items, rejects, scratch / "items")
     rejects.check(catalogue.rows, config.filter.max_reject_share)
     return catalogue, _source(config.items.path, catalogue, rejects)

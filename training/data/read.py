@@ -5,7 +5,7 @@ odd, it is read again record by record, which finds the exact lines; what is goo
 in a scratch folder, so that memory stays bounded on either road.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +14,8 @@ import polars as pl
 
 from training.config import InteractionsConfig
 from training.data.columns import ITEM, RATING, TIME, USER, Columns
-from training.data.formats import Layout, Role, find_files, recognise
+from training.data.folder import check_alike, find_files
+from training.data.formats import Layout, Role, recognise
 from training.data.records import Row, Table, open_table
 from training.data.rejects import Reason, SourceRejects
 from training.data.rules import JUDGED, Raw, guess_time_format, judged
@@ -39,6 +40,7 @@ def read_interactions(config: InteractionsConfig, rejects: SourceRejects, scratc
     """Read, and judge every row. ``scratch`` must outlive the frame."""
     paths = find_files(config.path, config.format, SECTION)
     files = [_open(path, config, rejects) for path in paths]
+    check_alike(SECTION, [(file.path, _what_matters(file)) for file in files])
     frame = pl.concat([_read(file, rejects, scratch / f"{at:05}") for at, file in enumerate(files)])
     timed = all(file.raw.time for file in files)
     if not timed:
@@ -63,6 +65,12 @@ def _open(path: Path, config: InteractionsConfig, rejects: SourceRejects) -> Log
     if time_format == "auto" and raw.time:
         time_format = _time_format(path, layout, raw.time)
     return LogFile(path, layout, table, raw, time_format, rated)
+
+
+def _what_matters(file: LogFile) -> Mapping[str, object]:
+    """Columns that all files must have alike: without times in one, none would count in any."""
+    user, item, time, rating = file.raw
+    return {"user": user, "item": item, "time": time} | ({"rating": rating} if file.rated else {})
 
 
 def _time_format(path: Path, layout: Layout, column: str) -> str:

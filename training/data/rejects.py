@@ -53,9 +53,12 @@ class Rejects:
         """Put everything on disk."""
         self._file.close()
 
-    def source(self, name: str) -> "SourceRejects":
-        """Where the bad rows of one input go; counted apart from those of others."""
-        return SourceRejects(name, self.path, self._write)
+    def source(self, name: str, data: Path) -> "SourceRejects":
+        """Where the bad rows of one input go; counted apart from those of others.
+
+        ``data``: its file, or the folder of its files.
+        """
+        return SourceRejects(name, data, self.path, self._write)
 
     def _write(self, file: str, line: int, reason: Reason, excerpt: str) -> None:
         entry = {"file": file, "line": line, "reason": reason, "excerpt": excerpt[:EXCERPT]}
@@ -66,21 +69,24 @@ class Rejects:
 class SourceRejects:
     """The bad rows of one input: the interactions, or the items."""
 
-    def __init__(self, name: str, path: Path, write: Write) -> None:
+    def __init__(self, name: str, data: Path, path: Path, write: Write) -> None:
         self.name = name
         self.counts: Counter[str] = Counter()
+        self._data = data
         self._path = path
         self._write = write
 
     @classmethod
     def nowhere(cls) -> Self:
         """For a first look at a file: what is bad is reported when its rows are read."""
-        return cls("", Path(), lambda *entry: None)
+        return cls("", Path(), Path(), lambda *entry: None)
 
     def add(self, file: Path, line: int, reason: Reason, excerpt: str) -> None:
         """Write down one bad row; ``line`` starts at 1, and a header is line 1."""
         self.counts[reason] += 1
-        self._write(file.name, line, reason, excerpt)
+        inside = self._data in file.parents  # by its way in the folder: names may come up twice
+        name = file.relative_to(self._data).as_posix() if inside else file.name
+        self._write(name, line, reason, excerpt)
 
     def check(self, rows: int, limit: float) -> None:
         """Raise UserError if more than ``limit`` of all ``rows``, good and bad, were bad."""

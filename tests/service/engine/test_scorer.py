@@ -79,17 +79,34 @@ def test_a_graph_that_cannot_run_is_an_error_or_for_auto_the_fallback(
     assert make_scorer(broken, "auto", 1).provider == "torch-cpu"
 
 
-def test_torch_and_training_are_not_loaded_to_serve_onnx(tiny: Bundle) -> None:
-    """A service image needs neither, and torch alone takes seconds to import."""
-    code = (
-        "import sys; from pathlib import Path; from models.contract import bundle;"
-        "import service.process.cli;"
-        "from service.engine.scorer import make_scorer;"
-        f"make_scorer(bundle.read(Path({str(tiny.directory)!r})), 'cpu', 1);"
-        "print(sorted({'torch', 'training'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+SERVED_WITHOUT = ["torch", "training", "polars", "lightning", "scipy", "onnxscript", "wordllama"]
+
+
+def test_nothing_of_torch_or_training_is_loaded_to_serve_onnx(tiny: Bundle) -> None:
+    """A service image holds none of it, and torch alone takes seconds to import."""
+    code = f"""
+import sys
+import service.process.cli
+from fastapi.testclient import TestClient
+from service.http.app import create_app
+from service.settings import Settings
+
+with TestClient(create_app(Settings(bundle={str(tiny.directory)!r}, provider="cpu"))) as client:
+    answer = client.post("/recommend", json={{"history": ["item-1"]}})
+    assert answer.json()["fallback"] is None, answer.text
+print([name for name in {SERVED_WITHOUT!r} if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_without_torch_its_provider_names_the_extra(
+    tiny: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed
+    with pytest.raises(ProviderError, match="the extra `torch`") as raised:
+        make_scorer(tiny, "torch", 1)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("provider", ["cuda", "torch-cuda"])

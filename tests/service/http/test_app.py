@@ -101,7 +101,7 @@ def test_metrics_start_at_zero(tiny: Bundle) -> None:
         *(f'bbqrec_requests_total{{route="/recommend",status="{s}"}} 0.0' for s in (200, 422, 500)),
         'bbqrec_fallbacks_total{reason="popular"} 0.0',
         'bbqrec_cache_lookups_total{backend="redis",result="miss"} 0.0',
-        "bbqrec_cache_errors_total 0.0",
+        *(f'bbqrec_cache_errors_total{{reason="{r}"}} 0.0' for r in ("redis", "own_delay")),
         "bbqrec_unknown_items_total 0.0",
         "bbqrec_batch_size_count 0.0",
     ):

@@ -197,9 +197,3 @@ def test_a_configured_column_that_is_missing_is_named(tmp_path: Path) -> None:
     log = write(tmp_path / "log.csv", GOOD_CSV)
     with pytest.raises(UserError, match=r"'when'.*columns\.time.*user_id, item_id, timestamp"):
         run(log, interactions={"columns": {"time": "when"}})
-
-
-def test_a_folder_of_something_else_is_named(tmp_path: Path) -> None:
-    write(tmp_path / "log/a.csv", GOOD_CSV)
-    with pytest.raises(UserError, match="is a folder without"):
-        run(tmp_path / "log")
