@@ -7,7 +7,7 @@ no longer than two short time-outs for it, and after a failure nobody waits unti
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple, Protocol
 
@@ -57,9 +57,7 @@ class ProcessCache:
     """The bundle's own table; what was asked for lately is at hand."""
 
     def __init__(self, bundle: Bundle, metrics: Metrics) -> None:
-        self.rows = bundle.catalogue.rows
-        self.codes_NS = bundle.semantic_ids.codes_NS
-        self._lookup = lru_cache(_AT_HAND)(self._find)
+        self._lookup = _lookup(bundle)
         self.metrics = metrics
         self.seconds = metrics.cache.labels("process")
 
@@ -80,9 +78,17 @@ class ProcessCache:
     async def close(self) -> None:
         """Nothing to do."""
 
-    def _find(self, item_id: str) -> ItemCodes | None:
-        row = self.rows.get(item_id)
-        return None if row is None else ItemCodes(row, self.codes_NS[row])
+
+def _lookup(bundle: Bundle) -> Callable[[str], ItemCodes | None]:
+    """Of no object that would keep it, and a bundle's mapped files, alive after its generation."""
+    rows, codes_NS = bundle.catalogue.rows, bundle.semantic_ids.codes_NS
+
+    @lru_cache(_AT_HAND)
+    def find(item_id: str) -> ItemCodes | None:
+        row = rows.get(item_id)
+        return None if row is None else ItemCodes(row, codes_NS[row])
+
+    return find
 
 
 class RedisCache:
