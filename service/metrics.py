@@ -26,9 +26,13 @@ from prometheus_client.registry import Collector
 # The folder of the workers' files. prometheus_client looks for it when it is imported.
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
-SECONDS = tuple(
-    milliseconds / 1000
-    for milliseconds in (0.5, 1, 2, 3, 5, 7.5, 10, 15, 25, 50, 100, 250, 500, 1000, 2500)
+# Beyond the deadline of 5 s: a quantile cannot rise above the last bucket.
+SECONDS = (
+    *(
+        milliseconds / 1000
+        for milliseconds in (0.5, 1, 2, 3, 5, 7.5, 10, 15, 25, 50, 100, 250, 500)
+    ),
+    *(1.0, 2.5, 5.0, 10.0),
 )
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 BACKENDS = ("process", "redis")
@@ -67,10 +71,9 @@ class Metrics:
         self._provider = self._info("provider", "What computes user vectors.", "provider")
         self._retriever = self._info("retriever", "How items are searched.", "retriever")
         self._model = self._info("model", "The bundle being served.", "digest", "name")
-        self.workers = Gauge(
-            "bbqrec_workers", "Processes that serve.", registry=self.registry,
-            multiprocess_mode="livesum",
-        )  # fmt: skip
+        self.workers = self._sum("workers", "Processes that serve.")
+        self.in_flight = self._sum("requests_in_flight", "Requests being answered, a scrape too.")
+        self.queue_depth = self._sum("queue_depth", "Histories that wait for a batch.")
         # Label values resolved once: prometheus_client takes some 5 µs to find them anew.
         self._of_request: dict[tuple[str, int], tuple[Histogram, Counter]] = {}
         self._of_lookup = {
@@ -122,6 +125,10 @@ class Metrics:
 
     def _counter(self, name: str, what: str, *labels: str) -> Counter:
         return Counter(f"bbqrec_{name}_total", what, labels, registry=self.registry)
+
+    def _sum(self, name: str, what: str) -> Gauge:
+        """Of all processes that live."""
+        return Gauge(f"bbqrec_{name}", what, registry=self.registry, multiprocess_mode="livesum")
 
     def _info(self, name: str, what: str, *labels: str) -> Gauge:
         return Gauge(

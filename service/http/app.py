@@ -4,10 +4,9 @@ import gc
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
+from typing import Any
 
 from fastapi import FastAPI
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.contract import bundle
 from models.contract.bundle import Bundle
@@ -18,9 +17,9 @@ from service.engine.engine import Engine, HostEngine
 from service.engine.scorer import OnnxScorer, make_scorer
 from service.generation.recommender import Recommender, most_used, rows_of
 from service.http.envelope import Envelope
-from service.http.fast_path import FastPath
-from service.http.problems import add_handlers, describe_problems
-from service.http.routes import recommend_route, router
+from service.http.pages import add_pages
+from service.http.problems import EVERYWHERE, add_handlers, describe_problems
+from service.http.routes import add_routes
 from service.http.state import State
 from service.metrics import Metrics
 from service.retrieval.choose import make_retriever
@@ -32,14 +31,13 @@ Load = Callable[[Settings, Metrics], Recommender]
 
 
 class Service(FastAPI):
-    """FastAPI, and what every request meets before it."""
+    """FastAPI, whose document says that problems are problem+json."""
 
-    outermost: ASGIApp
-    fast_path: FastPath
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection."""
-        await self.outermost(scope, receive, send)
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        document = super().openapi()
+        describe_problems(document)
+        return document
 
 
 def load_recommender(settings: Settings, metrics: Metrics) -> Recommender:
@@ -99,11 +97,14 @@ def create_app(
         title="bbqrec",
         description="Next-item recommendations from behaviour-bound semantic IDs.",
         lifespan=lifespan,
+        responses=EVERYWHERE,
+        redirect_slashes=False,  # to whatever `Host` says
+        openapi_url=None,  # it, /docs and /redoc are in pages.py
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # 10 µs to find it is off
     )
     app.state.service = state
-    app.include_router(router)
+    add_routes(app, settings)
+    add_pages(app)
     add_handlers(app)
-    describe_problems(app)
-    app.fast_path = FastPath(partial(FastAPI.__call__, app), recommend_route(), state)
-    app.outermost = Envelope(app.fast_path, metrics, settings.max_body_bytes)
+    app.add_middleware(Envelope, metrics=metrics, max_body_bytes=settings.max_body_bytes)
     return app
