@@ -27,9 +27,13 @@ from prometheus_client.registry import Collector
 # The folder of the workers' files. prometheus_client looks for it when it is imported.
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
-SECONDS = tuple(
-    milliseconds / 1000
-    for milliseconds in (0.5, 1, 2, 3, 5, 7.5, 10, 15, 25, 50, 100, 250, 500, 1000, 2500)
+# Beyond the deadline of 5 s: a quantile cannot rise above the last bucket.
+SECONDS = (
+    *(
+        milliseconds / 1000
+        for milliseconds in (0.5, 1, 2, 3, 5, 7.5, 10, 15, 25, 50, 100, 250, 500)
+    ),
+    *(1.0, 2.5, 5.0, 10.0),
 )
 LOAD_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160)
 AGREEMENT = tuple(tenth / 10 for tenth in range(10))
@@ -101,10 +105,9 @@ class Metrics:
         )  # fmt: skip
         self.shadow_skipped = self._counter("shadow_skipped", "Requests a shadow was not asked.")
         self._serving: set[Gauge] = set()
-        self.workers = Gauge(
-            "bbqrec_workers", "Processes that serve.", registry=self.registry,
-            multiprocess_mode="livesum",
-        )  # fmt: skip
+        self.workers = self._sum("workers", "Processes that serve.")
+        self.in_flight = self._sum("requests_in_flight", "Requests being answered, a scrape too.")
+        self.queue_depth = self._sum("queue_depth", "Histories that wait for a batch.")
         # Label values resolved once: prometheus_client takes some 5 µs to find them anew.
         self._of_request: dict[tuple[str, int], tuple[Histogram, Counter]] = {}
         self._of_refusal: dict[str, Counter] = {r: self.refused.labels(r) for r in REFUSALS}
@@ -192,6 +195,10 @@ class Metrics:
 
     def _counter(self, name: str, what: str, *labels: str) -> Counter:
         return Counter(f"bbqrec_{name}_total", what, labels, registry=self.registry)
+
+    def _sum(self, name: str, what: str) -> Gauge:
+        """Of all processes that live."""
+        return Gauge(f"bbqrec_{name}", what, registry=self.registry, multiprocess_mode="livesum")
 
     def _info(self, name: str, what: str, *labels: str) -> Gauge:
         return self._gauge(f"{name}_info", what, *labels)

@@ -1,5 +1,7 @@
 """What surrounds every request: its id, its size limit, its time, and the last word on failures.
 
+HEAD is GET without the body, whatever the route.
+
 Pure ASGI: Starlette's BaseHTTPMiddleware would cost more than the rest of the HTTP path.
 """
 
@@ -20,6 +22,7 @@ from service.metrics import Metrics
 
 log = logging.getLogger("bbqrec")
 _REQUEST_ID = b"x-request-id"
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
 _SAFE_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _DISCARDED_BYTES, _DISCARDED_SECONDS = 2**24, 2.0
 # A request's own id: one of this process, drawn once, and a number; a draw each would cost 5 µs.
@@ -43,14 +46,20 @@ class Envelope:
         started, status = time.perf_counter(), 0
         headers = dict(scope["headers"])
         request_id = _request_id(headers)
+        added = [(_REQUEST_ID, request_id), _NOSNIFF]
+        if bodiless := scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}
 
         async def tagged(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message = {**message, "headers": [*message["headers"], (_REQUEST_ID, request_id)]}
+                message = {**message, "headers": [*message["headers"], *added]}
+            elif bodiless:
+                message = {**message, "body": b""}
             await send(message)
 
+        self.metrics.in_flight.inc()
         try:
             await self.app(scope, self._limited(receive, _declared(headers)), tagged)
         except Exception:  # nothing may reach the server: it would answer in plain text
@@ -58,6 +67,7 @@ class Envelope:
             if not status:
                 await failure()(scope, receive, tagged)
         finally:
+            self.metrics.in_flight.dec()
             self._measure(scope, status, time.perf_counter() - started)
 
     def _limited(self, receive: Receive, declared: int) -> Receive:

@@ -10,11 +10,21 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from service.generation.registry import NotReadyError
-from service.http.schemas import FieldError, LimitError, Problem
+from service.http.schemas import MOST_FAULTS, FieldError, Problem
 
 MEDIA_TYPE = "application/problem+json"
-_MOST_FAULTS = 20  # a request may have thousands; the answer need not
-_NOT_JSON = "send a JSON object, with the header content-type: application/json"
+EVERYWHERE: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": description}
+    for status, description in {
+        400: "The request is not HTTP, or it ended early",
+        404: "There is no such path",
+        405: "The path does not take this method",
+        408: "The request came too slowly",
+        431: "The headers are too large",
+        500: "The service failed",
+        503: "No model is loaded, there is too much to do, or the service is on its way out",
+    }.items()
+}
 
 
 def problem(
@@ -30,16 +40,11 @@ def problem(
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Translate every error; those that nobody foresaw are raised again, for the log."""
+    """Translate every error that was foreseen; the envelope has the last word on others."""
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        is_json = "json" in request.headers.get("content-type", "")
-        return unprocessable([_fault(e, is_json) for e in error.errors()[:_MOST_FAULTS]])
-
-    @app.exception_handler(LimitError)
-    async def over_limit(request: Request, error: LimitError) -> JSONResponse:
-        return unprocessable([error.fault])
+        return unprocessable([_fault(fault) for fault in error.errors()[:MOST_FAULTS]])
 
     @app.exception_handler(NotReadyError)
     async def not_ready(request: Request, error: NotReadyError) -> JSONResponse:
@@ -47,18 +52,7 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
-        if error.status_code == 400:  # FastAPI's word for a body that it could not even parse
-            return unprocessable([FieldError(field="body", message="is not valid JSON")])
-        return answer_http(error)
-
-    @app.exception_handler(Exception)
-    async def failed(request: Request, error: Exception) -> JSONResponse:
-        return failure()
-
-
-def answer_http(error: HTTPException) -> JSONResponse:
-    """What was raised with a status of its own."""
-    return problem(error.status_code, str(error.detail), headers=error.headers)
+        return problem(error.status_code, str(error.detail), headers=error.headers)
 
 
 def failure() -> JSONResponse:
@@ -66,9 +60,8 @@ def failure() -> JSONResponse:
     return problem(500, "the service failed; its log has the reason")
 
 
-def describe_problems(app: FastAPI) -> None:
-    """Have the OpenAPI document say that problems are problem+json, as they are."""
-    document = app.openapi()
+def describe_problems(document: dict[str, Any]) -> None:
+    """Have an OpenAPI document say that problems are problem+json, as they are."""
     for path in document["paths"].values():
         for operation in path.values():
             for status, response in operation["responses"].items():
@@ -81,14 +74,8 @@ def unprocessable(faults: Sequence[FieldError]) -> JSONResponse:
     return problem(422, "; ".join(f"{f.field}: {f.message}" for f in faults), faults)
 
 
-def _fault(error: Mapping[str, Any], is_json: bool) -> FieldError:
+def _fault(error: Mapping[str, Any]) -> FieldError:
     """``history.3`` for ("body", "history", 3); ``body`` for the body itself."""
-    inner = error["loc"][1:]
-    if error["type"] == "json_invalid":
-        place = f"is not valid JSON at character {inner[0]}: {error['ctx']['error']}"
-        return FieldError(field="body", message=place)
-    if not inner:
-        return FieldError(field="body", message=error["msg"] if is_json else _NOT_JSON)
-    # An unknown field's name is the caller's: of any length, and not always encodable.
-    name = ".".join(map(str, inner))[:100].encode("utf-8", "replace").decode()
+    place = error["loc"][1:] or error["loc"]
+    name = ".".join(map(str, place))[:100]  # an unknown field's is the caller's: of any length
     return FieldError(field=name or '""', message=error["msg"])

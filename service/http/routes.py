@@ -1,15 +1,17 @@
 """Thin handlers: translate HTTP to the use case and back."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Request, Response
-from fastapi.routing import APIRoute
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
 
 from models.contract.catalogue import Catalogue
 from service.generation.generation import Generation
 from service.generation.recommender import Query, Recommended
 from service.generation.registry import NotReadyError
+from service.http.caller import Caller, caller_of
+from service.http.json_route import JsonRoute
 from service.http.schemas import (
     CodeCacheState,
     Health,
@@ -17,22 +19,20 @@ from service.http.schemas import (
     Problem,
     RecommendRequest,
     RecommendResponse,
-    check_limits,
+    within_limits,
 )
 from service.http.state import State
+from service.settings import Settings
 
 router = APIRouter()
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
+_BODY: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": description}
     for status, description in {
         413: "The body is too large",
         422: "A field is missing, unknown or out of range",
-        500: "The service failed",
-        503: "No model is loaded, or the service is on its way out",
         504: "The answer took too long",
     }.items()
 }
-_UNREADY: dict[int | str, dict[str, Any]] = {503: _PROBLEMS[503]}
 
 
 async def state_of(request: Request) -> State:
@@ -42,32 +42,51 @@ async def state_of(request: Request) -> State:
 
 
 CurrentState = Annotated[State, Depends(state_of)]
+CurrentCaller = Annotated[Caller, Depends(caller_of)]
 
 
-@router.post(
-    "/recommend",
-    responses=_PROBLEMS,
-    response_model=RecommendResponse,
-    response_model_exclude_unset=True,
-)
-async def recommend(body: RecommendRequest, state: CurrentState) -> dict[str, Any]:
-    """The next-item top-K for a user history.
-
-    Unknown items are skipped and named. Where nothing in the history is known, popular items
-    answer, and `fallback` says so. Items of the history and of `exclude` are never returned.
+def add_routes(app: FastAPI, settings: Settings) -> None:
+    """Every endpoint. Those that take a body stand in front, and straight in the application:
+    a router that is included costs a request a third as much again.
     """
-    check_limits(body, state.settings)
-    return await answer(body, state)
+    app.router.add_api_route(
+        "/recommend",
+        recommend_within(within_limits(settings)),
+        methods=["POST"],
+        route_class_override=JsonRoute,
+        response_model=RecommendResponse,
+        responses=_BODY,
+    )
+    app.include_router(router)
 
 
-async def answer(body: RecommendRequest, state: State, key: str | None = None) -> dict[str, Any]:
+def recommend_within(limits: type[RecommendRequest]) -> Callable[..., Any]:
+    """The endpoint of POST /recommend."""
+
+    # The type is made of the settings: no checker can know it, and the document is made of it.
+    async def recommend(
+        body: limits,  # type: ignore[valid-type]
+        state: CurrentState,
+        caller: CurrentCaller,
+    ) -> dict[str, Any]:
+        """The next-item top-K for a user history.
+
+        Unknown items are skipped and named. Where nothing in the history is known, popular items
+        answer, and `fallback` says so. Items of the history and of `exclude` are never returned.
+        """
+        return await answer(body, state, caller)
+
+    return recommend
+
+
+async def answer(body: RecommendRequest, state: State, caller: Caller) -> dict[str, Any]:
     """Ask the model in service, within the deadline: a RecommendResponse, as plain data.
 
     Plain, for to build a model of our own data takes longer than to write its JSON. Raises
     HTTPException 504 past the deadline.
     """
-    query = Query(**dict(body))
-    async with state.registry.lease(key) as generation:
+    query = Query(**vars(body))
+    async with state.registry.lease(caller.key) as generation:
         try:
             async with asyncio.timeout(state.settings.deadline):
                 found = await generation.recommender.recommend(query)
@@ -93,18 +112,13 @@ def as_item(catalogue: Catalogue, found: Recommended, explain: bool) -> dict[str
     return {**answered, "because": found.because} if explain else answered
 
 
-def recommend_route() -> APIRoute:
-    """The route of ``recommend``."""
-    return next(r for r in router.routes if isinstance(r, APIRoute) and r.endpoint is recommend)
-
-
 @router.get("/livez")
 async def livez() -> Health:
     """The process is up."""
     return Health(status="ok")
 
 
-@router.get("/readyz", responses=_UNREADY)
+@router.get("/readyz")
 async def readyz(state: CurrentState) -> Health:
     """Send traffic here. Does not depend on Redis: the service goes on without it."""
     if (status := state.status()) != "ok":
@@ -118,7 +132,7 @@ async def metrics(state: CurrentState) -> Response:
     return Response(state.metrics.exposition(), media_type=state.metrics.content_type)
 
 
-@router.get("/model", responses=_UNREADY)
+@router.get("/model")
 async def model(state: CurrentState) -> ModelResponse:
     """What is being served, by what, and how good it was on the test part.
 

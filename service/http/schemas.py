@@ -1,20 +1,57 @@
 """HTTP shapes: what requests may hold and what answers look like."""
 
-from typing import Annotated, Any, Literal
+from itertools import islice
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from annotated_types import Le, MaxLen
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    StringConstraints,
+    create_model,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
 
 from service.settings import Settings
 
+MOST_FAULTS = 20  # a request may have thousands; the answer need not
+
+
+def _whole(value: Any) -> Any:
+    """374 for 374.0: JSON does not tell the two apart, nor do some of its writers."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 ItemId = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=256)]
+ItemIds = Annotated[list[ItemId], FailFast()]  # one fault a list: each costs, and one is enough
+WholeNumber = Annotated[int, Field(strict=True), BeforeValidator(_whole)]
 
 
-class RecommendRequest(BaseModel):
+class Body(BaseModel):
+    """What a request holds. Unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    most_json: ClassVar[int] = 10_000  # bytes outside of strings that a body may have
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_fields(cls, data: Any) -> Any:
+        """Of very many fields only some: a fault is built of each that is not known."""
+        if not isinstance(data, dict) or len(data) <= MOST_FAULTS:
+            return data
+        names = *islice(data, MOST_FAULTS), *cls.model_fields
+        return {name: data[name] for name in names if name in data}
+
+
+class RecommendRequest(Body):
     """A user history, and how to answer it. Unknown fields are refused."""
 
     model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
         json_schema_extra={
             "examples": [
                 {"history": ["50", "172"], "k": 5, "explain": True},
@@ -24,17 +61,39 @@ class RecommendRequest(BaseModel):
         },
     )
 
-    history: list[ItemId] = Field(
+    history: ItemIds = Field(
         description="item ids, oldest first; unknown ones are skipped, the model sees the latest"
     )
-    k: int = Field(10, ge=1, strict=True, description="how many items; 500 at most unless set")
-    exclude: list[ItemId] = Field(
-        default_factory=list, description="item ids that are never returned"
-    )
+    k: WholeNumber = Field(10, ge=1, description="how many items")
+    exclude: ItemIds = Field(default_factory=list, description="item ids that are never returned")
     include_history: bool = Field(False, strict=True, description="may return items of the history")
     explain: bool = Field(
         False, strict=True, description="name the item of the history nearest to each answer"
     )
+
+
+def within_limits(settings: Settings) -> type[RecommendRequest]:
+    """RecommendRequest as an operator limits it, so that the OpenAPI document says the same."""
+    limits = {
+        "history": MaxLen(settings.max_history),
+        "k": Le(settings.max_k),
+        "exclude": MaxLen(settings.max_exclude),
+    }
+    fields: dict[str, Any] = {
+        name: _limited(RecommendRequest.model_fields[name], limit) for name, limit in limits.items()
+    }
+    made = create_model(
+        "RecommendRequest", __base__=RecommendRequest, __doc__=RecommendRequest.__doc__, **fields
+    )
+    # A comma an id, and what stands around them.
+    made.most_json = settings.max_history + settings.max_exclude + 1_000
+    return made
+
+
+def _limited(field: FieldInfo, limit: MaxLen | Le) -> Any:
+    told = field.asdict()
+    parts = told["annotation"], limit, *told["metadata"], Field(**told["attributes"])
+    return Annotated[parts]
 
 
 class RecommendedItem(BaseModel):
@@ -133,23 +192,3 @@ class Problem(BaseModel):
     status: int
     detail: str
     errors: list[FieldError] = []
-
-
-class LimitError(Exception):
-    """A well-formed request that asks for more than the operator allows."""
-
-    def __init__(self, field: str, size: int, most: int) -> None:
-        message = f"is {size}, the limit is {most}"
-        super().__init__(f"{field} {message}")
-        self.fault = FieldError(field=field, message=message)
-
-
-def check_limits(body: RecommendRequest, settings: Settings) -> None:
-    """Raise LimitError for the first field that is larger than the operator allows."""
-    for field, size, most in (
-        ("history", len(body.history), settings.max_history),
-        ("k", body.k, settings.max_k),
-        ("exclude", len(body.exclude), settings.max_exclude),
-    ):
-        if size > most:
-            raise LimitError(field, size, most)

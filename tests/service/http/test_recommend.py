@@ -6,10 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from hypothesis import example, given, settings
+from hypothesis import example, given
+from hypothesis import settings as drawing
 from hypothesis import strategies as st
 
 from models.contract.bundle import Bundle
+from service.http.app import create_app
+from service.settings import Settings
 from tests.tiny_bundle import ITEMS
 
 AS_JSON = {"content-type": "application/json"}
@@ -164,13 +167,32 @@ def test_a_body_that_is_not_called_json_is_told_how(client: TestClient) -> None:
     assert "content-type: application/json" in response.json()["detail"]
 
 
-def test_an_answer_lists_twenty_faults_at_most(client: TestClient) -> None:
-    response = client.post("/recommend", json={"history": [1] * 9000})
+def test_a_list_names_its_first_fault_and_an_answer_twenty_at_most(client: TestClient) -> None:
+    response = client.post("/recommend", json={"history": ["a", *[1] * 9000], "exclude": [2, 3]})
+    faults = [fault["field"] for fault in response.json()["errors"]]
+    assert faults == ["history.1", "exclude.0"]
+    unknown = {f"field-{n}": 0 for n in range(1000)}
+    response = client.post("/recommend", json=unknown)
     assert response.status_code == 422
     assert len(response.json()["errors"]) == 20
 
 
-@settings(max_examples=100, deadline=None)
+@pytest.mark.parametrize("k", ["5", "5.0", "5e0", "0.5e1"])
+def test_a_whole_number_may_be_written_as_json_allows(client: TestClient, k: str) -> None:
+    """As the schema says: to JSON Schema 5.0 is an integer, and some clients write it so."""
+    content = f'{{"history": ["item-3"], "k": {k}}}'
+    response = client.post("/recommend", content=content, headers=AS_JSON)
+    assert len(response.json()["items"]) == 5
+
+
+@pytest.mark.parametrize("k", ["5.5", "true", '"5"', "null", "1e400", "1e300", "NaN", "-Infinity"])
+def test_what_is_no_whole_number_is_refused(client: TestClient, k: str) -> None:
+    content = f'{{"history": ["item-3"], "k": {k}}}'
+    response = client.post("/recommend", content=content, headers=AS_JSON)
+    assert response.status_code == 422
+
+
+@drawing(max_examples=100, deadline=None)
 @given(
     history=st.lists(st.sampled_from([f"item-{n}" for n in range(70)]), max_size=30),
     exclude=st.lists(st.sampled_from([f"item-{n}" for n in range(70)]), max_size=30),
@@ -196,7 +218,7 @@ JSON = st.recursive(
 FIELDS = ("history", "k", "exclude", "include_history", "explain")
 
 
-@settings(max_examples=150, deadline=None)
+@drawing(max_examples=150, deadline=None)
 @given(
     body=JSON
     | st.fixed_dictionaries({"history": JSON | st.lists(st.text(max_size=300), max_size=5)})
@@ -225,13 +247,31 @@ def test_health_and_model(client: TestClient, tiny: Bundle) -> None:
 
 
 def test_the_openapi_document_has_examples_and_problems(client: TestClient) -> None:
-    assert client.get("/docs").status_code == 200
     document = client.get("/openapi.json").json()
     assert document["components"]["schemas"]["RecommendRequest"]["examples"][0]["history"]
-    responses = document["paths"]["/recommend"]["post"]["responses"]
-    assert set(responses) == {"200", "413", "422", "500", "503", "504"}
-    for status in set(responses) - {"200"}:
-        assert set(responses[status]["content"]) == {"application/problem+json"}
+    everywhere = {"200", "400", "404", "405", "408", "431", "500", "503"}
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            responses = operation["responses"]
+            body = {"413", "422", "504"} if path == "/recommend" else set()
+            assert set(responses) == everywhere | body
+            for status in set(responses) - {"200"}:
+                assert set(responses[status]["content"]) == {"application/problem+json"}
+
+
+def test_the_document_says_what_the_operator_allows(tiny: Bundle) -> None:
+    settings = Settings(bundle=tiny.directory, max_k=7, max_history=3, max_exclude=0)
+    document = create_app(settings).openapi()
+    schema = document["components"]["schemas"]["RecommendRequest"]
+    fields = schema["properties"]
+    assert (fields["k"]["type"], fields["k"]["minimum"], fields["k"]["maximum"]) == (
+        "integer",
+        1,
+        7,
+    )
+    assert (fields["history"]["maxItems"], fields["exclude"]["maxItems"]) == (3, 0)
+    assert all(field["description"] for field in fields.values())
+    assert (schema["required"], schema["additionalProperties"]) == (["history"], False)
 
 
 def test_the_examples_of_the_document_are_accepted(client: TestClient) -> None:

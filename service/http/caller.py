@@ -1,0 +1,42 @@
+"""Who asks: what of a request is not in its body."""
+
+from typing import Annotated
+
+from fastapi import Header, Request
+from starlette.types import Scope
+
+STICKY = b"x-sticky-key"
+GONE = "bbqrec.gone"  # where the server's protocol leaves a function that tells
+
+
+class Caller:
+    """Looks into the request's scope only where somebody wants to know."""
+
+    __slots__ = ("_scope",)
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    @property
+    def key(self) -> str | None:
+        """What keeps a caller with one generation."""
+        for name, value in self._scope["headers"]:
+            if name == STICKY:
+                return bytes(value).decode("latin-1")
+        return None
+
+    def gone(self) -> bool:
+        """Whether the client has left, as far as the server can tell."""
+        tells = self._scope.get(GONE)
+        return bool(tells is not None and tells())
+
+
+async def caller_of(
+    request: Request,
+    x_sticky_key: Annotated[
+        str | None,
+        Header(description="the same key, such as a user's id, gets answers of the same model"),
+    ] = None,
+) -> Caller:
+    """The caller; the parameter is for the OpenAPI document."""
+    return Caller(request.scope)
