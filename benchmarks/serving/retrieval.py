@@ -14,6 +14,7 @@ from benchmarks.serving.rows import Row
 from models.contract.types import FloatArray
 from service.retrieval.choose import exact_retriever
 from service.retrieval.compressed import CompressedRetriever
+from service.retrieval.retriever import Retriever
 from training.export.index import learn_index
 
 WHAT = "retrieval"
@@ -22,6 +23,7 @@ _K, _QUERIES = 100, 200
 _GRAPHS_UP_TO = 100_000  # a graph over a million takes longer to build than all else here
 _EXACT_UP_TO = 1_000_000  # ours keeps a copy of its own
 _REFERENCE = "faiss flat"
+_NONE = np.empty(0, np.int64)  # hidden: no item
 
 
 class Contender(NamedTuple):
@@ -129,7 +131,7 @@ def _exact(vectors_ND: FloatArray) -> Contender:
 
     def search(queries_BD: FloatArray) -> Any:
         faiss.cvar.distance_compute_blas_threshold = threshold
-        return retriever.search(queries_BD, _K).items_BK
+        return _search(retriever, queries_BD)
 
     return Contender(search, vectors_ND.itemsize * vectors_ND.shape[1], seconds)
 
@@ -140,10 +142,15 @@ def _compressed(vectors_ND: FloatArray) -> Contender:
     retriever = CompressedRetriever(vectors_ND, index.faiss, index.rotation_DD, 1)
     seconds = time.perf_counter() - started
     return Contender(
-        lambda queries_BD: retriever.search(queries_BD, _K).items_BK,
+        lambda queries_BD: _search(retriever, queries_BD),
         scanned_bytes(retriever),
         seconds,
     )
+
+
+def _search(retriever: Retriever, queries_BD: FloatArray) -> Any:
+    queries = len(queries_BD)
+    return retriever.search(queries_BD, [_K] * queries, [_NONE] * queries).items_BK
 
 
 def scanned_bytes(retriever: CompressedRetriever) -> float:

@@ -5,17 +5,16 @@ request starts at once; under load, batches grow by themselves.
 """
 
 import asyncio
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from models.contract.types import FloatArray, ItemCodes
 from service.engine.engine import Engine
 from service.metrics import Metrics
+from service.retrieval.retriever import Rows
 
 # Handing a batch to a thread and waking up again takes a third of a lone request's time; this long
 # the event loop may stand still instead (seconds).
@@ -29,16 +28,32 @@ class Candidates(NamedTuple):
     """The best items of one history, best first."""
 
     scores_K: FloatArray
-    items_K: NDArray[np.int64]
+    items_K: Rows
+
+
+class GoneError(Exception):
+    """Whoever asked has gone, so nothing was computed."""
 
 
 class Job(NamedTuple):
-    """One history that waits for its candidates."""
+    """One history that waits for its candidates, and who waits for them, and how long."""
 
     history: Sequence[ItemCodes]
     k: int
+    hidden: Rows
+    gone: Callable[[], bool]
+    deadline: float  # by the event loop's clock
     submitted: float
     answer: asyncio.Future[Candidates]
+
+    def is_awaited(self, now: float) -> bool:
+        """Whether anybody still waits. Whoever went, or waited too long, is told so by an error."""
+        if not self.answer.done():
+            if self.gone():
+                self.answer.set_exception(GoneError("the client has gone"))
+            elif now >= self.deadline:
+                self.answer.set_exception(TimeoutError("the deadline passed in the queue"))
+        return not self.answer.done()
 
 
 class Batcher:
@@ -65,37 +80,50 @@ class Batcher:
             await worker
         self.pool.shutdown()
 
-    async def candidates(self, history: Sequence[ItemCodes], k: int) -> Candidates:
-        """The best ``k`` items after ``history``, which has at least one item."""
+    async def candidates(
+        self,
+        history: Sequence[ItemCodes],
+        k: int,
+        hidden: Rows,
+        gone: Callable[[], bool] = lambda: False,
+        deadline: float = math.inf,
+    ) -> Candidates:
+        """The best ``k`` items after ``history``, which has at least one item, but for ``hidden``.
+
+        ``hidden``: rows of the catalogue, each once. Nothing is computed once ``gone()`` is true
+        (GoneError) or the event loop's clock has reached ``deadline`` (TimeoutError).
+        """
         if self.worker is None:
             raise RuntimeError("the batcher is not running")
         answer: asyncio.Future[Candidates] = asyncio.get_running_loop().create_future()
-        self.queue.put_nowait(Job(history, k, time.perf_counter(), answer))
+        submitted = time.perf_counter()
+        self.queue.put_nowait(Job(history, k, hidden, gone, deadline, submitted, answer))
         self.metrics.queue_depth.set(self.queue.qsize())
         return await answer
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
-        job = await self.queue.get()
-        while job is not None:
-            jobs = [job]
-            while len(jobs) < self.max_batch and not self.queue.empty():
-                if (job := self.queue.get_nowait()) is None:
-                    break
+        while jobs := await self._next():
+            if self.quick and len(jobs) <= _FEW:
+                answers = self._answer(jobs)
+            else:
+                answers = await loop.run_in_executor(self.pool, self._answer, jobs)
+            for waiting, answer in zip(jobs, answers, strict=True):
+                _settle(waiting.answer, answer)
+            await asyncio.sleep(0)  # they go out, and whoever came meanwhile joins the next
+
+    async def _next(self) -> list[Job]:
+        """What waits and is waited for, ``max_batch`` at most; nothing where no more will come."""
+        jobs: list[Job] = []
+        loop = asyncio.get_running_loop()
+        while not jobs or (len(jobs) < self.max_batch and not self.queue.empty()):
+            if (job := await self.queue.get()) is None:
+                self.queue.put_nowait(None)  # for the next call
+                break
+            if job.is_awaited(loop.time()):
                 jobs.append(job)
-            self.metrics.queue_depth.set(self.queue.qsize())
-            # Whoever gave up (a deadline, a caller that went away) cancelled: nobody waits for it.
-            jobs = [waiting for waiting in jobs if not waiting.answer.done()]
-            if jobs:
-                if self.quick and len(jobs) <= _FEW:
-                    answers = self._answer(jobs)
-                else:
-                    answers = await loop.run_in_executor(self.pool, self._answer, jobs)
-                for waiting, answer in zip(jobs, answers, strict=True):
-                    _settle(waiting.answer, answer)
-                await asyncio.sleep(0)  # they go out, and whoever came meanwhile joins the next
-            if job is not None:
-                job = await self.queue.get()
+        self.metrics.queue_depth.set(self.queue.qsize())
+        return jobs
 
     def _answer(self, jobs: list[Job]) -> list[Candidates | Exception]:
         """Answers of a batch; where it fails as a whole, each job fails or succeeds alone."""
@@ -117,10 +145,12 @@ class Batcher:
             return error
 
     def _compute(self, jobs: list[Job]) -> list[Candidates]:
-        found = self.engine.candidates([job.history for job in jobs], max(job.k for job in jobs))
+        histories, hidden = [job.history for job in jobs], [job.hidden for job in jobs]
+        found = self.engine.candidates(histories, [job.k for job in jobs], hidden)
+        there_B = (found.items_BK >= 0).sum(axis=1)  # the missing ones are last
         return [
-            Candidates(scores_K[: job.k], items_K[: job.k])
-            for job, scores_K, items_K in zip(jobs, found.scores_BK, found.items_BK, strict=True)
+            Candidates(scores_K[:there], items_K[:there])
+            for scores_K, items_K, there in zip(*found, there_B, strict=True)
         ]
 
 

@@ -15,15 +15,15 @@ from models.contract.types import FloatArray
 from service.engine.feeds import History
 from service.engine.scorer import OnnxScorer
 from service.metrics import Metrics
-from service.retrieval.matrix import search_graph
-from service.retrieval.retriever import Found
+from service.retrieval.matrix import OUTPUTS, put_together, search_feeds, search_graph
+from service.retrieval.retriever import Found, Rows
 from service.runtime import open_session
 
 
 class DeviceEngine:
     """The scorer's session and one that searches, on the scorer's device.
 
-    Exact search, over at most ``matrix_retriever.MOST_BYTES`` of item vectors.
+    Exact search, over at most ``matrix.MOST_BYTES`` of item vectors.
     """
 
     retriever = "exact"
@@ -41,19 +41,24 @@ class DeviceEngine:
         graph = search_graph(item_vectors_ND).SerializeToString()
         self.search = open_session(graph, scorer.device, threads)
 
-    def candidates(self, histories: Sequence[History], k: int) -> Found:
-        """The best ``k`` items of each history, all padded to the longest: one batch, one copy."""
+    def candidates(
+        self, histories: Sequence[History], k: Sequence[int], hidden: Sequence[Rows]
+    ) -> Found:
+        """The best ``k[b]`` items of each history, padded to the longest: one batch, one copy."""
         with self.metrics.encode.time():
             arrays = self.scorer.feeds(histories)
             feeds = {name: self._on_device(array) for name, array in arrays.items()}
             outputs = {"user_vector": self.scorer.device}
             (vectors_BD,) = _run(self.scorer.session, feeds, outputs)
         with self.metrics.search.time():
-            most = self.values.ortvalue_from_numpy(np.array([min(k, self.items)]))  # TopK: on a CPU
-            outputs = {"best": "cpu", "items": "cpu"}
-            best, items = _run(self.search, {"user_vector": vectors_BD, "k": most}, outputs)
-        found = Found(best.numpy(), items.numpy())
-        if not np.isfinite(found.scores_BK).all():
+            asked = search_feeds(k, hidden, self.items)
+            values = {name: self.values.ortvalue_from_numpy(x) for name, x in asked.items()}
+            best = _run(
+                self.search, {"user_vector": vectors_BD, **values}, dict.fromkeys(OUTPUTS, "cpu")
+            )
+            found = put_together([value.numpy() for value in best], asked, k)
+        shown_B = [min(n, self.items - len(rows)) for n, rows in zip(k, hidden, strict=True)]
+        if (np.isfinite(found.scores_BK).sum(axis=1) < shown_B).any():
             raise ArithmeticError("the model gave a vector that is not finite")
         return found
 

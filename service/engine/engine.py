@@ -1,6 +1,6 @@
 """Engine: waiting histories -> the best items of each. Here: the parts of any runtime, on the host.
 
-``device_engine.py`` is the other one: what is between its two graphs never leaves the GPU.
+``device.py`` is the other one: what is between its two graphs never leaves the GPU.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from service.engine.feeds import History
 from service.engine.lengths import by_length
 from service.engine.scorer import Scorer
 from service.metrics import Metrics
-from service.retrieval.retriever import Found, Retriever
+from service.retrieval.retriever import Found, Retriever, Rows
 
 
 class Engine(Protocol):
@@ -22,10 +22,13 @@ class Engine(Protocol):
     provider: str
     retriever: str
 
-    def candidates(self, histories: Sequence[History], k: int) -> Found:
-        """The best ``k`` items of each history. Raises ArithmeticError for a vector of no numbers.
+    def candidates(
+        self, histories: Sequence[History], k: Sequence[int], hidden: Sequence[Rows]
+    ) -> Found:
+        """The best ``k[b]`` items of history b but for rows ``hidden[b]``, as a Retriever does.
 
-        Each history has 1 to ``max_history`` items; where the catalogue has fewer than ``k``, all.
+        Each history has 1 to ``max_history`` items. Raises ArithmeticError for a vector of no
+        numbers.
         """
 
 
@@ -39,14 +42,16 @@ class HostEngine:
         self.provider = scorer.provider
         self.retriever = retriever.kind
 
-    def candidates(self, histories: Sequence[History], k: int) -> Found:
-        """The best ``k`` items of each history."""
+    def candidates(
+        self, histories: Sequence[History], k: Sequence[int], hidden: Sequence[Rows]
+    ) -> Found:
+        """The best ``k[b]`` items of history b, none of ``hidden[b]``."""
         with self.metrics.encode.time():
             vectors_BD = self._encode(histories)
         if not np.isfinite(vectors_BD).all():
             raise ArithmeticError("the model gave a vector that is not finite")
         with self.metrics.search.time():
-            return self.searcher.search(vectors_BD, k)
+            return self.searcher.search(vectors_BD, k, hidden)
 
     def _encode(self, histories: Sequence[History]) -> FloatArray:
         groups = list(by_length([len(history) for history in histories]))

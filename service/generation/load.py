@@ -69,6 +69,5 @@ def _warm(engine: Engine, bundle: Bundle, max_batch: int) -> None:
     codes_NS, longest = bundle.semantic_ids.codes_NS, bundle.manifest.architecture.max_history
     for batch, length in ((1, 1), (1, longest), (max_batch, longest)):
         rows_BT = random.integers(0, len(codes_NS), (batch, length))
-        engine.candidates(
-            [[ItemCodes(int(n), codes_NS[n]) for n in row_T] for row_T in rows_BT], _WARM_K
-        )
+        histories = [[ItemCodes(int(n), codes_NS[n]) for n in row_T] for row_T in rows_BT]
+        engine.candidates(histories, [_WARM_K] * batch, list(rows_BT))

@@ -1,8 +1,9 @@
 """The use case: a user history -> the next-item top-K."""
 
-from collections.abc import Iterator, Sequence, Set
+import asyncio
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,9 @@ from models.contract.types import FloatArray, ItemCodes
 from service.catalogue.code_cache import CodeCache
 from service.engine.batcher import Batcher, Candidates
 from service.metrics import Metrics
+from service.retrieval.retriever import Rows
+
+_IDS_AT_ONCE = 500  # a look-up takes up to half a microsecond
 
 
 @dataclass(frozen=True)
@@ -51,29 +55,52 @@ class Recommender:
     batcher: Batcher
     metrics: Metrics
 
-    async def recommend(self, query: Query) -> Recommendation:
-        """The top-K; popular items where nothing in the history is known."""
+    async def recommend(
+        self,
+        query: Query,
+        gone: Callable[[], bool] = lambda: False,
+        deadline: float = math.inf,
+    ) -> Recommendation:
+        """The top-K; popular items where nothing in the history is known.
+
+        ``gone`` and ``deadline`` are of whoever waits for it: see ``Batcher.candidates``.
+        """
         found = await self.cache.get(query.history)
         unknown = [i for i, codes in zip(query.history, found, strict=True) if codes is None]
         known = [codes for codes in found if codes is not None]
         latest = known[-self.bundle.manifest.architecture.max_history :]
-        rows = self.bundle.catalogue.rows
-        hidden = {row for item in query.exclude if (row := rows.get(item)) is not None}
-        if not query.include_history:
-            hidden |= {codes.item_index for codes in known}
-        # As many more as may be taken out again, so that K remain.
-        candidates = await self._candidates(latest, query.k + len(hidden))
-        items = list(_take(candidates, hidden, query.k))
+        seen = () if query.include_history else (codes.item_index for codes in known)
+        hidden = await self._hidden(query.exclude, seen)
+        if latest:
+            best = await self.batcher.candidates(latest, query.k, hidden, gone, deadline)
+        else:
+            best = self._most_used(query.k, hidden)
+        pairs = zip(best.items_K.tolist(), best.scores_K.tolist(), strict=True)
+        items = [Recommended(item, score) for item, score in pairs]
         if query.explain and latest:
             items = self._explain(items, latest)
         self._count(len(unknown), popular=not latest)
         return Recommendation(items, list(dict.fromkeys(unknown)), popular=not latest)
 
-    async def _candidates(self, latest: Sequence[ItemCodes], k: int) -> Candidates:
-        if latest:
-            return await self.batcher.candidates(latest, k)
+    async def _hidden(self, exclude: Sequence[str], seen: Iterable[int]) -> Rows:
+        """Rows of the catalogue that must not be found, each once.
+
+        Many ids are looked up a part at a time, and others have their turn between: one call
+        of a library for all of them would not give up the interpreter.
+        """
+        rows = set(seen)
+        for first in range(0, len(exclude), _IDS_AT_ONCE):
+            if first:
+                await asyncio.sleep(0)
+            found = map(self.bundle.catalogue.rows.get, exclude[first : first + _IDS_AT_ONCE])
+            rows.update(row for row in found if row is not None)
+        hidden = np.fromiter(rows, np.int64, len(rows))
+        return hidden[hidden < len(self.bundle.catalogue)]  # Redis may know items of its own
+
+    def _most_used(self, k: int, hidden: Rows) -> Candidates:
         catalogue = self.bundle.catalogue
-        items_K = catalogue.by_popularity_N[:k].astype(np.int64)
+        first_J = catalogue.by_popularity_N[: k + len(hidden)].astype(np.int64)
+        items_K = first_J[~np.isin(first_J, hidden)][:k]
         return Candidates(catalogue.popularity_N[items_K].astype(np.float32), items_K)
 
     def _count(self, unknown: int, *, popular: bool) -> None:
@@ -95,12 +122,6 @@ class Recommender:
             item._replace(because=self.bundle.catalogue.id_of(rows[near]))
             for item, near in zip(items, nearest_K, strict=True)
         ]
-
-
-def _take(candidates: Candidates, hidden: Set[int], k: int) -> Iterator[Recommended]:
-    pairs = zip(candidates.scores_K.tolist(), candidates.items_K.tolist(), strict=True)
-    shown = (Recommended(item, score) for score, item in pairs if item not in hidden)
-    return islice(shown, k)
 
 
 def _unit(vectors_HD: FloatArray) -> FloatArray:

@@ -87,9 +87,10 @@ async def answer(body: RecommendRequest, state: State, caller: Caller) -> dict[s
     """
     query = Query(**vars(body))
     async with state.registry.lease(caller.key) as generation:
+        deadline = asyncio.get_running_loop().time() + state.settings.deadline
         try:
-            async with asyncio.timeout(state.settings.deadline):
-                found = await generation.recommender.recommend(query)
+            async with asyncio.timeout_at(deadline):
+                found = await generation.recommender.recommend(query, caller.gone, deadline)
         except TimeoutError:
             detail = f"no answer within {state.settings.deadline:g} seconds"
             raise HTTPException(504, detail, {"retry-after": "1"}) from None

@@ -4,16 +4,20 @@ The index was learned when the bundle was made (training/export/index.py). The b
 scored exactly.
 """
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import faiss
 import numpy as np
-from numpy.typing import NDArray
 
 from models.contract.bundle import FILES, Bundle, BundleError
 from models.contract.mapped import load_mapped
 from models.contract.types import FloatArray
-from service.retrieval.retriever import Found
+from service.retrieval.hidden import MANY, alike, all_but, without
+from service.retrieval.retriever import Found, Rows
+
+_FOR_ONE_HIDDEN = 2  # more items that are scored exactly
+_FOR_A_HIDDEN_LIST = 16  # more lists that are searched, for as many hidden items as one holds
 
 
 class CompressedRetriever:
@@ -49,27 +53,39 @@ class CompressedRetriever:
         rotation_DD = load_mapped(bundle.directory / FILES.ROTATION)["rotation"]
         return cls(bundle.item_vectors_ND, index, rotation_DD, threads)
 
-    def search(self, vectors_BD: FloatArray, k: int) -> Found:
-        """The best ``k`` items of each query; always so many, however many lists that takes."""
+    def search(self, vectors_BD: FloatArray, k: Sequence[int], hidden: Sequence[Rows]) -> Found:
+        """The best ``k[b]`` items of query b, none of ``hidden[b]``, however many lists"""
         faiss.omp_set_num_threads(self.threads)  # OpenMP keeps it by thread: set where it searches
-        items, lists = len(self.vectors_ND), self.lists
-        wanted = min(k, items)
+        return alike(vectors_BD, k, hidden, len(self.vectors_ND), self._search)
+
+    def _search(self, vectors_BD: FloatArray, k: int, hidden: Sequence[Rows]) -> Found:
+        more = max(map(len, hidden))
+        if more >= MANY:
+            near_BR = self._near(vectors_BD, k, more, all_but(hidden[0]))
+            return self._rerank(vectors_BD, near_BR, k)
+        wanted = min(k + more, len(self.vectors_ND))
+        near_BR = self._near(vectors_BD, wanted, more, None)
+        return without(self._rerank(vectors_BD, near_BR, wanted), hidden)
+
+    def _near(self, vectors_BD: FloatArray, wanted: int, hidden: int, shown: Any) -> Rows:
+        """The items that look best, ``wanted`` at least where so many are shown, then -1.
+
+        What is hidden may be just what lies nearest: what is best then is less near, among more
+        that is as good.
+        """
+        items, lists = len(self.vectors_ND), self.index.nlist
         turned_BD = np.ascontiguousarray(vectors_BD @ self.rotation_DD)
-        most = min(items, max(self.reranked, 10 * wanted))
+        most = min(items, max(self.reranked + _FOR_ONE_HIDDEN * hidden, 10 * wanted))
+        searched = self.lists + _FOR_A_HIDDEN_LIST * hidden * lists // items
         while True:
-            near_BR = self._scan(turned_BD, most, lists)
-            if (near_BR[:, wanted - 1] >= 0).all():  # the missing ones are last
-                return self._rerank(np.ascontiguousarray(vectors_BD), near_BR, wanted)
-            lists, most = lists * 2, items if lists > self.index.nlist else most
+            told = faiss.SearchParametersIVF(nprobe=min(searched, lists), sel=shown)  # type: ignore[call-arg]
+            near_BR: Rows = self.index.search(turned_BD, most, params=told)[1]
+            enough = (near_BR[:, wanted - 1] >= 0).all()  # the missing ones are last
+            if enough or (searched >= lists and most == items):
+                return near_BR
+            searched, most = searched * 2, items if searched >= lists else most
 
-    def _scan(self, turned_BD: FloatArray, most: int, lists: int) -> NDArray[np.int64]:
-        """Rows of the ``most`` items with the best approximate scores, -1 where there are fewer."""
-        parameters = faiss.SearchParametersIVF()
-        parameters.nprobe = min(lists, self.index.nlist)
-        rows_BR: NDArray[np.int64] = self.index.search(turned_BD, most, params=parameters)[1]
-        return rows_BR
-
-    def _rerank(self, vectors_BD: FloatArray, rows_BR: NDArray[np.int64], k: int) -> Found:
+    def _rerank(self, vectors_BD: FloatArray, rows_BR: Rows, k: int) -> Found:
         """By exact scores; in place, for gathered rows and BLAS threads would cost ten times it."""
         (queries, width), near = vectors_BD.shape, rows_BR.shape[1]
         found = Found(np.empty((queries, k), np.float32), np.empty((queries, k), np.int64))

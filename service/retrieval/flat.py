@@ -1,12 +1,14 @@
 """Exact retrieval by FAISS's flat index: on a GPU, or of more vectors than one graph may hold."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import faiss
 import numpy as np
 
 from models.contract.types import FloatArray
-from service.retrieval.retriever import Found
+from service.retrieval.hidden import MANY, alike, all_but, without
+from service.retrieval.retriever import Found, Rows
 
 # FAISS turns to matrix products at 128,000 numbers of all queries together, some 1,000 queries,
 # which no micro-batch has. Measured over 3k-100k items: from 8 queries on they win (2-5x at 32),
@@ -27,12 +29,19 @@ class FlatRetriever:
         self.index.add(np.ascontiguousarray(item_vectors_ND))
         self.gpu_index = _on_gpu(self.index) if gpu else None
 
-    def search(self, vectors_BD: FloatArray, k: int) -> Found:
-        """The best ``k`` items of each query."""
+    def search(self, vectors_BD: FloatArray, k: Sequence[int], hidden: Sequence[Rows]) -> Found:
+        """The best ``k[b]`` items of query b, none of ``hidden[b]``."""
         faiss.omp_set_num_threads(self.threads)  # OpenMP keeps it by thread: set where it searches
-        wanted = min(k, self.index.ntotal)
+        return alike(vectors_BD, k, hidden, self.index.ntotal, self._search)
+
+    def _search(self, vectors_BD: FloatArray, k: int, hidden: Sequence[Rows]) -> Found:
+        more = max(map(len, hidden))
+        if more >= MANY:
+            told = faiss.SearchParameters(sel=all_but(hidden[0]))  # type: ignore[call-arg]
+            return Found(*self.index.search(vectors_BD, k, params=told))
+        wanted = min(k + more, self.index.ntotal)
         index = self.index if self.gpu_index is None or wanted > _GPU_MOST else self.gpu_index
-        return Found(*index.search(np.ascontiguousarray(vectors_BD), wanted))
+        return without(Found(*index.search(vectors_BD, wanted)), hidden)
 
 
 def _set_matrix_products(width: int) -> None:

@@ -1,5 +1,6 @@
-"""Retriever: user vectors -> the best items by inner product."""
+"""Retriever: user vectors -> the best items by inner product, but for those that are hidden."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -7,12 +8,24 @@ from numpy.typing import NDArray
 
 from models.contract.types import FloatArray
 
+Rows = NDArray[np.int64]
+
 
 class Found(NamedTuple):
-    """The best items of each query, best first: scores (B, K) and item indices (B, K)."""
+    """The best items of each query, best first: scores (B, K) and item indices (B, K).
+
+    K is the most that a query asked for. Who asked for fewer, or for whom fewer exist, has scores
+    of -inf and items of -1 at the end.
+    """
 
     scores_BK: FloatArray
-    items_BK: NDArray[np.int64]
+    items_BK: Rows
+
+    def put(self, queries: Sequence[int], found: "Found") -> None:
+        """Write what was found for these queries, as much of it as there is room for."""
+        width = min(self.items_BK.shape[1], found.items_BK.shape[1])
+        self.scores_BK[queries, :width] = found.scores_BK[:, :width]
+        self.items_BK[queries, :width] = found.items_BK[:, :width]
 
 
 class Retriever(Protocol):
@@ -20,5 +33,23 @@ class Retriever(Protocol):
 
     kind: str
 
-    def search(self, vectors_BD: FloatArray, k: int) -> Found:
-        """The best ``k`` items of each query, or all where the catalogue has fewer."""
+    def search(self, vectors_BD: FloatArray, k: Sequence[int], hidden: Sequence[Rows]) -> Found:
+        """The best ``k[b]`` items of query b, none of ``hidden[b]``, fewer only where fewer exist.
+
+        Hidden rows are of the catalogue, and each is there once. What one query asks for makes
+        no other's search larger.
+        """
+
+
+def nothing_found(queries: int, k: int) -> Found:
+    """No items, of so many queries."""
+    shape = queries, k
+    return Found(np.full(shape, -np.inf, np.float32), np.full(shape, -1, np.int64))
+
+
+def tidied(found: Found, k: Sequence[int]) -> Found:
+    """Without what is beyond each one's ``k``, and without what has no score."""
+    beyond_BK = np.arange(found.items_BK.shape[1]) >= np.array(k)[:, None]
+    none_BK = beyond_BK | (found.items_BK < 0) | (found.scores_BK == -np.inf)
+    items_BK = np.where(none_BK, -1, found.items_BK)
+    return Found(np.where(none_BK, np.float32(-np.inf), found.scores_BK), items_BK)

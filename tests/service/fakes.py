@@ -15,10 +15,11 @@ from service.generation.follower import Load
 from service.generation.generation import Generation
 from service.generation.load import new_generation
 from service.metrics import Metrics
-from service.retrieval.retriever import Found
+from service.retrieval.retriever import Found, Rows, nothing_found
 from service.settings import Settings
 
 POISON, NAN = 13, 14
+NONE = np.empty(0, np.int64)  # hidden: no item
 
 
 class FakeScorer:
@@ -45,9 +46,13 @@ class FakeRetriever:
 
     kind = "fake"
 
-    def search(self, vectors_BD: FloatArray, k: int) -> Found:
-        items_BK = vectors_BD.astype(np.int64) + np.arange(k)
-        return Found(-items_BK.astype(np.float32), items_BK)
+    def search(self, vectors_BD: FloatArray, k: Sequence[int], hidden: Sequence[Rows]) -> Found:
+        found = nothing_found(len(k), max(k))
+        for row, (first, wanted, rows) in enumerate(zip(vectors_BD[:, 0], k, hidden, strict=True)):
+            items = np.arange(int(first), int(first) + wanted + len(rows))
+            items = items[~np.isin(items, rows)][:wanted]
+            found.items_BK[row, :wanted], found.scores_BK[row, :wanted] = items, -items
+        return found
 
 
 def loader(bundle: Bundle, scorer: Scorer) -> Load:

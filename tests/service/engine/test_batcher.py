@@ -2,19 +2,21 @@ import asyncio
 import threading
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
 from models.contract.bundle import Bundle
 from models.contract.types import FloatArray, ItemCodes
-from service.engine.batcher import Batcher, Candidates
+from service.engine.batcher import Batcher, Candidates, GoneError
 from service.engine.engine import HostEngine
 from service.engine.feeds import History
 from service.engine.scorer import make_scorer
 from service.metrics import Metrics
 from service.retrieval.flat import FlatRetriever
-from tests.service.fakes import NAN, POISON, FakeRetriever, FakeScorer
+from service.retrieval.retriever import Rows
+from tests.service.fakes import NAN, NONE, POISON, FakeRetriever, FakeScorer
 from tests.tiny_bundle import ITEMS
 
 
@@ -33,9 +35,9 @@ async def submit_all(indices: list[int], scorer: FakeScorer) -> list[object]:
     await batcher.start()
     try:
         scorer.gate.clear()
-        first = asyncio.create_task(batcher.candidates(history(0), 2))
+        first = asyncio.create_task(batcher.candidates(history(0), 2, NONE))
         await asyncio.sleep(0.05)
-        waiting = [asyncio.create_task(batcher.candidates(history(n), 2)) for n in indices]
+        waiting = [asyncio.create_task(batcher.candidates(history(n), 2, NONE)) for n in indices]
         await asyncio.sleep(0.05)
         scorer.gate.set()
         await first
@@ -75,20 +77,76 @@ def test_a_cancelled_request_is_not_computed() -> None:
         batcher = fake_batcher(scorer, max_batch=8)
         await batcher.start()
         scorer.gate.clear()
-        first = asyncio.create_task(batcher.candidates(history(0), 1))
+        first = asyncio.create_task(batcher.candidates(history(0), 1, NONE))
         await asyncio.sleep(0.05)
-        hung_up = asyncio.create_task(batcher.candidates(history(1), 1))
+        hung_up = asyncio.create_task(batcher.candidates(history(1), 1, NONE))
         await asyncio.sleep(0.05)
         hung_up.cancel()
         with pytest.raises(asyncio.CancelledError):
             await hung_up
         scorer.gate.set()
         await first
-        await batcher.candidates(history(2), 1)
+        await batcher.candidates(history(2), 1, NONE)
         await batcher.close()
 
     asyncio.run(scenario())
     assert scorer.batches == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("leaves", "error"),
+    [({"gone": lambda: True}, GoneError), ({"deadline": 0.0}, TimeoutError)],
+    ids=["gone", "too late"],
+)
+def test_what_nobody_waits_for_is_not_computed(
+    leaves: dict[str, Any], error: type[Exception]
+) -> None:
+    """300 of 300 were; now those that are waited for fill the batch in their place."""
+    scorer = FakeScorer()
+
+    async def scenario() -> list[object]:
+        batcher = fake_batcher(scorer, max_batch=8)
+        await batcher.start()
+        scorer.gate.clear()
+        first = asyncio.create_task(batcher.candidates(history(20), 1, NONE))
+        await asyncio.sleep(0.05)
+        left = [
+            asyncio.create_task(batcher.candidates(history(n), 1, NONE, **leaves))
+            for n in range(100, 400)
+        ]
+        waiting = [
+            asyncio.create_task(batcher.candidates(history(n), 1, NONE)) for n in range(30, 38)
+        ]
+        await asyncio.sleep(0.05)
+        scorer.gate.set()
+        answers = await asyncio.gather(first, *waiting)
+        assert [int(answer.items_K[0]) for answer in answers] == [20, *range(30, 38)]
+        failed = await asyncio.gather(*left, return_exceptions=True)
+        await batcher.close()
+        return list(failed)
+
+    failed = asyncio.run(scenario())
+    assert len(failed) == 300
+    assert {type(e) for e in failed} == {error}
+    assert scorer.batches == [1, 8]
+
+
+def test_who_leaves_while_it_is_computed_holds_nobody_up() -> None:
+    scorer, left = FakeScorer(), threading.Event()
+
+    async def scenario() -> None:
+        batcher = fake_batcher(scorer, max_batch=8)
+        await batcher.start()
+        scorer.gate.clear()
+        late = asyncio.create_task(batcher.candidates(history(20), 1, NONE, left.is_set))
+        await asyncio.sleep(0.05)
+        left.set()
+        scorer.gate.set()
+        assert (await late).items_K.tolist() == [20]
+        assert (await batcher.candidates(history(21), 1, NONE)).items_K.tolist() == [21]
+        await batcher.close()
+
+    asyncio.run(scenario())
 
 
 def test_quick_batches_save_the_way_to_a_thread_and_slow_ones_do_not_stop_the_loop() -> None:
@@ -104,7 +162,7 @@ def test_quick_batches_save_the_way_to_a_thread_and_slow_ones_do_not_stop_the_lo
         batcher = fake_batcher(Slow(), max_batch=8)
         await batcher.start()
         for index in (1, 1, 2, 1, 1):
-            await batcher.candidates(history(index), 1)
+            await batcher.candidates(history(index), 1, NONE)
         await batcher.close()
 
     asyncio.run(scenario())
@@ -125,7 +183,7 @@ def test_a_busy_service_computes_in_a_thread_however_quick() -> None:
         await batcher.start()
         for waiting in (1, 1, 20, 1):
             await asyncio.gather(
-                *(batcher.candidates(history(n), 1) for n in range(20, 20 + waiting))
+                *(batcher.candidates(history(n), 1, NONE) for n in range(20, 20 + waiting))
             )
         await batcher.close()
 
@@ -142,33 +200,33 @@ def test_closing_unstarted_or_twice_is_harmless_and_nobody_waits_for_ever() -> N
         await batcher.close()
         await batcher.close()
         with pytest.raises(RuntimeError):
-            await batcher.candidates(history(1), 1)
+            await batcher.candidates(history(1), 1, NONE)
 
     asyncio.run(scenario())
 
 
 def test_a_batch_answers_as_each_request_alone(tiny: Bundle) -> None:
-    """The real parts: histories of different lengths and k, together and one by one."""
+    """The real parts: histories, k and hidden items of all sizes, together and one by one."""
     random = np.random.default_rng(0)
-    wanted = [
-        ([ItemCodes(int(n), tiny.semantic_ids.codes_NS[n]) for n in row], int(k))
-        for row, k in (
-            (random.integers(0, ITEMS, random.integers(1, 13)), random.integers(1, ITEMS))
-            for _ in range(60)
-        )
-    ]
+    wanted: list[tuple[list[ItemCodes], int, Rows]] = []
+    for _ in range(60):
+        rows = random.integers(0, ITEMS, random.integers(1, 13))
+        hidden = random.choice(ITEMS, random.integers(0, ITEMS), replace=False)
+        made = [ItemCodes(int(n), tiny.semantic_ids.codes_NS[n]) for n in rows]
+        wanted.append((made, int(random.integers(1, ITEMS)), hidden))
 
     async def scenario() -> tuple[list[Candidates], list[Candidates]]:
         retriever = FlatRetriever(tiny.item_vectors_ND, 1)
         engine = HostEngine(make_scorer(tiny, "cpu", 1), retriever, Metrics())
         batcher = Batcher(engine, Metrics(), max_batch=32)
         await batcher.start()
-        together = await asyncio.gather(*(batcher.candidates(h, k) for h, k in wanted))
-        alone = [await batcher.candidates(h, k) for h, k in wanted]
+        together = await asyncio.gather(*(batcher.candidates(*asked) for asked in wanted))
+        alone = [await batcher.candidates(*asked) for asked in wanted]
         await batcher.close()
         return together, alone
 
-    for batched, alone, (_, k) in zip(*asyncio.run(scenario()), wanted, strict=True):
-        assert len(batched.items_K) == k
+    for batched, alone, (_, k, hidden) in zip(*asyncio.run(scenario()), wanted, strict=True):
+        assert len(batched.items_K) == min(k, ITEMS - len(hidden))
         assert batched.items_K.tolist() == alone.items_K.tolist()
+        assert not np.isin(batched.items_K, hidden).any()
         np.testing.assert_allclose(batched.scores_K, alone.scores_K, atol=1e-5)

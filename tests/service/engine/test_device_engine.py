@@ -17,6 +17,7 @@ from service.metrics import Metrics
 from service.retrieval.choose import make_retriever
 from service.runtime import Device
 from service.settings import Settings
+from tests.service.fakes import NONE
 from tests.tiny_bundle import ITEMS
 
 WITH_CUDA = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
@@ -44,16 +45,19 @@ def test_it_finds_what_the_parts_on_the_host_do(tiny: Bundle, device: Device) ->
     parts = make_scorer(tiny, "cpu", 1), make_retriever(tiny, "exact", 1)
     host, engine = HostEngine(*parts, Metrics()), on(device, tiny)
     assert engine.provider == f"onnx-{device}"
-    for k in (1, 10, ITEMS + 5):
-        expected = host.candidates(histories(tiny), k)
-        found = engine.candidates(histories(tiny), k)
+    random, made = np.random.default_rng(1), histories(tiny)
+    for most in (1, 10, ITEMS + 5):
+        k = random.integers(1, most + 1, len(made)).tolist()
+        hidden = [random.choice(ITEMS, n, replace=False) for n in random.integers(0, ITEMS, len(k))]
+        expected = host.candidates(made, k, hidden)
+        found = engine.candidates(made, k, hidden)
         np.testing.assert_allclose(found.scores_BK, expected.scores_BK, atol=1e-4)
         assert (found.items_BK == expected.items_BK).mean() > 0.99  # but for ties within rounding
 
 
 def test_both_steps_are_timed(tiny: Bundle) -> None:
     metrics = Metrics()
-    on("cpu", tiny, metrics).candidates(histories(tiny), 3)
+    on("cpu", tiny, metrics).candidates(histories(tiny), [3] * 40, [NONE] * 40)
     for step in ("encode", "search"):
         assert metrics.registry.get_sample_value(f"bbqrec_{step}_seconds_count") == 1
 
@@ -79,7 +83,7 @@ def test_a_vector_of_no_numbers_is_an_error(tiny: Bundle, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(engine.scorer, "session", Lost())
     with pytest.raises(ArithmeticError):
-        engine.candidates(histories(tiny)[:1], 3)
+        engine.candidates(histories(tiny)[:1], [3], [NONE])
 
 
 def test_the_host_has_it_unless_a_gpu_was_asked_for(tiny: Bundle) -> None:

@@ -11,7 +11,6 @@ from models.contract.bundle import FILES, Bundle
 from models.contract.types import ItemCodes
 from service.engine.feeds import feeds
 from service.engine.scorer import OnnxScorer, TorchScorer, make_scorer
-from service.retrieval.flat import FlatRetriever
 from service.runtime import ProviderError
 from service.settings import Provider
 from tests.tiny_bundle import ITEMS, MAX_HISTORY
@@ -124,16 +123,3 @@ def test_a_gpu_that_is_asked_for_and_absent_is_an_error(tiny: Bundle, provider: 
 )
 def test_the_active_provider_is_named(tiny: Bundle, provider: str, active: str) -> None:
     assert make_scorer(tiny, provider, 1).provider == active  # type: ignore[arg-type]
-
-
-def test_search_is_exact_batched_or_not() -> None:
-    random = np.random.default_rng(1)
-    items_ND = random.normal(size=(500, 16)).astype(np.float32)
-    queries_BD = random.normal(size=(40, 16)).astype(np.float32)
-    retriever = FlatRetriever(items_ND, 1)
-    found = retriever.search(queries_BD, 10)
-    expected_BK = np.argsort(-(queries_BD @ items_ND.T), axis=1)[:, :10]
-    assert (found.items_BK == expected_BK).all()
-    alone = [retriever.search(query[None], 10).items_BK[0] for query in queries_BD]
-    assert (found.items_BK == alone).all()
-    assert retriever.search(queries_BD, 9999).items_BK.shape == (40, 500)

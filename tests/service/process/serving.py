@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from models.contract.bundle import Bundle
-from service.http.app import Load, create_app
+from service.generation.follower import Load
+from service.http.app import create_app
 from service.metrics import Metrics
 from service.process.server import DrainingServer, bind, make_server
 from service.settings import Settings

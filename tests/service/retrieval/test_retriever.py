@@ -10,7 +10,8 @@ from service.retrieval.choose import make_retriever
 from service.retrieval.compressed import CompressedRetriever
 from service.retrieval.flat import FlatRetriever
 from service.retrieval.matrix import MatrixRetriever
-from service.retrieval.retriever import Retriever
+from service.retrieval.retriever import Found, Retriever
+from tests.service.fakes import NONE
 from training.export.index import balanced_rotation, learn_index
 
 ITEMS, WIDTH = 20_000, 64
@@ -37,11 +38,16 @@ def compressed(vectors_ND: FloatArray) -> CompressedRetriever:
     return CompressedRetriever(vectors_ND, index.faiss, index.rotation_DD, 1)
 
 
+def search(retriever: Retriever, queries_BD: FloatArray, k: int) -> Found:
+    """All ask for as many and hide nothing."""
+    return retriever.search(queries_BD, [k] * len(queries_BD), [NONE] * len(queries_BD))
+
+
 def test_the_compressed_one_finds_what_the_exact_one_does(
     vectors_ND: FloatArray, queries_BD: FloatArray, compressed: CompressedRetriever
 ) -> None:
-    exact = FlatRetriever(vectors_ND, 1).search(queries_BD, 100)
-    found = compressed.search(queries_BD, 100)
+    exact = search(FlatRetriever(vectors_ND, 1), queries_BD, 100)
+    found = search(compressed, queries_BD, 100)
     pairs = zip(exact.items_BK, found.items_BK, strict=True)
     assert np.mean([len(np.intersect1d(*pair)) for pair in pairs]) >= 99
     assert (np.diff(found.scores_BK) <= 0).all()
@@ -65,9 +71,9 @@ def test_no_part_of_a_turned_vector_tells_more_than_another() -> None:
 def test_a_batch_finds_what_each_query_does_alone(
     queries_BD: FloatArray, compressed: CompressedRetriever
 ) -> None:
-    together = compressed.search(queries_BD, 20)
+    together = search(compressed, queries_BD, 20)
     for row, query_D in enumerate(queries_BD):
-        assert compressed.search(query_D[None], 20).items_BK[0].tolist() == (
+        assert search(compressed, query_D[None], 20).items_BK[0].tolist() == (
             together.items_BK[row].tolist()
         )
 
@@ -76,11 +82,11 @@ def test_a_batch_finds_what_each_query_does_alone(
 def test_the_matrix_product_finds_what_faiss_does(
     vectors_ND: FloatArray, queries_BD: FloatArray, k: int
 ) -> None:
-    faiss_found = FlatRetriever(vectors_ND, 1).search(queries_BD[:5], k)
-    found = MatrixRetriever(vectors_ND, 1).search(queries_BD[:5], k)
+    faiss_found = search(FlatRetriever(vectors_ND, 1), queries_BD[:5], k)
+    found = search(MatrixRetriever(vectors_ND, 1), queries_BD[:5], k)
     np.testing.assert_allclose(found.scores_BK, faiss_found.scores_BK, rtol=1e-4, atol=1e-4)
     assert (found.items_BK == faiss_found.items_BK).mean() > 0.99  # but for ties within rounding
-    alone = [MatrixRetriever(vectors_ND, 1).search(q[None], k) for q in queries_BD[:2]]
+    alone = [search(MatrixRetriever(vectors_ND, 1), q[None], k) for q in queries_BD[:2]]
     for row, lone in enumerate(alone):
         np.testing.assert_allclose(lone.scores_BK[0], found.scores_BK[row], rtol=1e-5, atol=1e-5)
 
@@ -92,7 +98,7 @@ def test_there_are_always_k_items_where_k_exist(
     """One list is far too few: the search goes on until there are enough."""
     narrow = CompressedRetriever.__new__(CompressedRetriever)
     narrow.__dict__ |= {**compressed.__dict__, "lists": 1, "reranked": 10}
-    found = narrow.search(queries_BD[:3], k)
+    found = search(narrow, queries_BD[:3], k)
     assert found.items_BK.shape == (3, min(k, ITEMS))
     assert found.items_BK.min() >= 0
     assert all(len(np.unique(items_K)) == min(k, ITEMS) for items_K in found.items_BK)
