@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from models.contract.config import CodeSpace, SequenceConfig
+from models.contract.config import Architecture, CodeSpace, SequenceConfig
 from models.contract.semantic_id import SemanticIdTable
 from models.contract.types import Modality
 from models.nets.sequence import SequenceModel
@@ -27,9 +27,11 @@ def semantic_ids(items: int) -> SemanticIdTable:
 
 def sequence_model(config: FitConfig, table: SemanticIdTable, seen: Histories) -> SequenceModel:
     """A fresh model of the drawn catalogue."""
-    shared = set(SequenceConfig.model_fields) & set(FitConfig.model_fields)
     architecture = SequenceConfig(
-        code_space=SPACE, catalogue_size=len(table), **config.model_dump(include=shared)
+        code_space=SPACE,
+        catalogue_size=len(table),
+        reweighting="additive" if config.reweighting else "off",
+        **config.model_dump(include=set(Architecture.model_fields)),
     )
     words = np.random.default_rng(1).integers(0, VOCABULARY, len(table) * WORDS).astype(np.int32)
     item_words = ItemWords(np.arange(len(table) + 1) * WORDS, words, VOCABULARY)

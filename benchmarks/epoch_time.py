@@ -23,7 +23,7 @@ from rich.table import Table
 
 from benchmarks import drawn
 from benchmarks.peers.environment import rectools_python
-from models.contract.config import Reweighting, Towers
+from models.contract.config import Towers
 from training.config import FitConfig
 from training.data.histories import Histories
 from training.fit.fit_sequence import fit_sequence
@@ -49,9 +49,7 @@ class EpochTimes(L.Callback):
         self.seconds.append(time.perf_counter() - self.started)
 
 
-def ours(
-    path: Path, epochs: int, towers: Towers, reweighting: Reweighting, scratch: Path
-) -> list[float]:
+def ours(path: Path, epochs: int, towers: Towers, reweighting: bool, scratch: Path) -> list[float]:
     """Seconds an epoch of our trainer on the training part of the same file."""
     histories, catalogue_size = training_part(path)
     table = drawn.semantic_ids(catalogue_size)
@@ -104,9 +102,9 @@ def main(
     torch.set_num_threads(threads)
     scratch = ROOT / "artifacts" / "benchmarks" / "epoch_time"
     rows = {
-        "bbqrec": ours(path, epochs, BOTH, "additive", scratch),
-        "bbqrec, one tower": ours(path, epochs, ONE, "additive", scratch),
-        "bbqrec, one tower, no reweighting": ours(path, epochs, ONE, "off", scratch),
+        "bbqrec": ours(path, epochs, BOTH, True, scratch),
+        "bbqrec, one tower": ours(path, epochs, ONE, True, scratch),
+        "bbqrec, one tower, no reweighting": ours(path, epochs, ONE, False, scratch),
         "RecTools 0.19 SASRec": theirs(path, epochs, threads),
     }
     medians = {name: float(np.median(seconds)) for name, seconds in rows.items()}

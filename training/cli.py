@@ -77,6 +77,55 @@ def export(config: Config, force: Force = False) -> None:
     _run_stage(config, "export", force)
 
 
+@app.command()
+def init(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The TOML file to write.")],
+    interactions: Annotated[Path, typer.Option(help="The log: a file, or a folder of files.")],
+    items: Annotated[Path | None, typer.Option(help="The catalogue: a file, or a folder.")] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROLE=NAME", help="What a column of the log is: user, item, time..."),
+    ] = None,
+    item_column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROLE=NAME", help="The same of the catalogue: item, title, image."),
+    ] = None,
+) -> None:
+    """Write a commented configuration from a look at your files: guessed, shown, yours to edit."""
+    from training.start import guess, show
+    from training.start.look import look
+    from training.start.write import write
+
+    log = guess.interactions(look(interactions, "interactions"), guess.told(column))
+    catalogue = None
+    if items:
+        bought = log.look.columns[str(log.columns.get("item", "item_id"))]
+        catalogue = guess.items(look(items, "items"), guess.told(item_column), bought)
+    write(file, log, catalogue)
+    console.print(show.guessed(log, catalogue))
+    if log.doubt:
+        console.print(log.doubt, style="yellow", highlight=False, soft_wrap=True)
+    console.print(f"Wrote {file}. Change what is not so; then: bbqrec-train run {file}")
+
+
+@app.command()
+def settings(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Print every setting with its type, default and meaning; those for research apart."""
+    from rich.console import Console
+
+    from training.settings import settings as every
+    from training.start import show
+
+    found, stdout = every(), Console()
+    if as_json:
+        stdout.print_json(data=[setting._asdict() for setting in found])
+        return
+    for table in show.every(found):
+        stdout.print(table)
+
+
 @app.command("demo-data")
 def demo_data(
     directory: Annotated[Path, typer.Argument(help="Where the files go.")],

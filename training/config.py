@@ -1,52 +1,68 @@
 """The run configuration: one TOML file, one section per stage, unknown fields refused."""
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from models.contract.config import BlockKind, Edges, Frozen, Reweighting, Towers
+from models.contract.config import Architecture, CodeShape, Frozen, Variants
 from training.errors import UserError
 
 Format = Literal[
     "auto", "csv", "tsv", "jsonl", "parquet", "recbole", "movielens", "amazon", "sequences"
 ]
 Share = Annotated[float, Field(ge=0, le=1)]
-Section = TypeVar("Section", bound=Frozen)
+Part = TypeVar("Part", bound=Frozen)
 
 
-class InteractionColumns(Frozen):
+class Section(Frozen):
+    """A table of the file. TOML knows inf and nan; no setting does."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class InteractionColumns(Section):
     """Names of the columns in the user's file; ``None`` means the usual names.
 
     Those are listed in ``training/data/columns.py``: user_id, item_id, timestamp, rating...
     """
 
-    user: str | None = None
-    item: str | None = None
-    time: str | None = None
-    rating: str | None = None
+    user: str | None = Field(None, description="who; usually user_id, customer_id, ...")
+    item: str | None = Field(None, description="what; usually item_id, product_id, asin, ...")
+    time: str | None = Field(None, description="when; without one, the file's order counts")
+    rating: str | None = Field(None, description="how much; needed for min_rating alone")
 
 
-class InteractionsConfig(Frozen):
+class InteractionsConfig(Section):
     """``[interactions]``: where the log is and how to read it."""
 
-    path: Path
-    format: Format = "auto"
+    path: Path = Field(description="the log: a file, or a folder of files")
+    format: Format = Field("auto", description="auto: by the file's name, else by its content")
     columns: InteractionColumns = InteractionColumns()
-    separator: str | None = Field(None, description="for csv and tsv; default , or tab")
+    separator: str | None = Field(
+        None, min_length=1, description="for csv and tsv; default , or tab"
+    )
     time_format: str = Field(
         "auto", description="auto, seconds, milliseconds, iso8601, or a strptime pattern"
     )
     min_rating: float | None = Field(None, description="keep only interactions rated at least this")
 
 
-class ItemColumns(Frozen):
+class ItemColumns(Section):
     """Names of the columns in the user's item file; ``None`` means the usual names."""
 
-    item: str | None = None
-    title: str | None = None
+    item: str | None = Field(None, description="the id that interactions name")
+    title: str | None = Field(None, description="shown with recommendations")
     text: tuple[str, ...] | None = Field(None, description="joined, in order, into one text")
     attributes: tuple[str, ...] = Field(
         (), description="brand, category, cast: each value is a word that only this column has"
@@ -54,13 +70,15 @@ class ItemColumns(Frozen):
     image: str | None = Field(None, description="a path (relative to the file) or bytes")
 
 
-class ItemsConfig(Frozen):
+class ItemsConfig(Section):
     """``[items]``: the catalogue's content. Optional: without it only behaviour is learned from."""
 
-    path: Path
-    format: Format = "auto"
+    path: Path = Field(description="the catalogue: a file, or a folder of files")
+    format: Format = Field("auto", description="auto: by the file's name, else by its content")
     columns: ItemColumns = ItemColumns()
-    separator: str | None = None
+    separator: str | None = Field(
+        None, min_length=1, description="for csv and tsv; default , or tab"
+    )
     image_template: str | None = Field(
         None, description='where pictures lie, such as "posters/{item_id}.jpg", relative to path'
     )
@@ -68,8 +86,15 @@ class ItemsConfig(Frozen):
         False, description="keep items that no kept interaction names: recommendable, never bought"
     )
 
+    @field_validator("image_template")
+    @classmethod
+    def _names_an_item(cls, template: str | None) -> str | None:
+        if template is not None and "{item_id}" not in template:
+            raise ValueError(f"{template!r} has no {{item_id}}: all items would share a picture")
+        return template
 
-class FilterConfig(Frozen):
+
+class FilterConfig(Section):
     """``[filter]``: what is kept."""
 
     k_core: int = Field(5, ge=0, description="every user and item has at least this many; 0 = off")
@@ -80,18 +105,28 @@ class FilterConfig(Frozen):
     max_reject_share: Share = Field(0.01, description="more bad rows than this stop the run")
 
 
-class SplitConfig(Frozen):
+class SplitConfig(Section):
     """``[split]``: which interactions are trained on, validated on, tested on."""
 
-    kind: Literal["leave_one_out", "temporal"] = "leave_one_out"
+    kind: Literal["leave_one_out", "temporal"] = Field(
+        "leave_one_out",
+        description="each user's last two items are held out, or the end of the time line",
+    )
     validation_share: Share = Field(0.1, description="temporal: share of the time line's rows")
     test_share: Share = Field(0.1, description="temporal: share of the time line's rows")
     ties: Literal["file", "shuffle"] = Field(
         "file", description="order of a user's interactions of equal time: as read, or seeded"
     )
 
+    @field_validator("test_share")
+    @classmethod
+    def _leave_something_to_train_on(cls, test_share: float, info: ValidationInfo) -> float:
+        if info.data.get("validation_share", 0) + test_share >= 1:
+            raise ValueError("with validation_share, it leaves nothing to train on")
+        return test_share
 
-class ModalityConfig(Frozen):
+
+class ModalityConfig(Section):
     """``[encode.text]`` or ``[encode.image]``: an encoder by name, or the user's own vectors."""
 
     encoder: str = Field(
@@ -100,17 +135,17 @@ class ModalityConfig(Frozen):
     )
     vectors: Path | None = Field(None, description="ready vectors: .npy, .safetensors or .parquet")
     ids: Path | None = Field(None, description="item ids of the rows of .npy, one a line")
-    batch_size: int = Field(64, ge=1)
+    batch_size: int = Field(64, ge=1, description="items encoded at once")
 
 
-class WordsConfig(Frozen):
+class WordsConfig(Section):
     """``[encode.words]``: which words of texts and attributes get a learned vector."""
 
     min_items: int = Field(2, ge=1, description="a word that fewer items have tells nothing")
     most: int = Field(100_000, ge=0, description="the commonest words only; 0 = no words")
 
 
-class EncodeConfig(Frozen):
+class EncodeConfig(Section):
     """``[encode]``: content to vectors."""
 
     text: ModalityConfig = ModalityConfig()
@@ -119,80 +154,76 @@ class EncodeConfig(Frozen):
     cache: Path | None = Field(None, description="default: <output>/../cache")
 
 
-class QuantizeConfig(Frozen):
+class QuantizeConfig(Section, CodeShape):
     """``[quantize]``: the quantizer (``docs/method.md`` section 2)."""
 
-    levels: int = Field(4, ge=1, le=16)
-    codebook_size: int = Field(256, ge=2, le=65_000)
-    vector_size: int = Field(64, ge=2, le=1024)
-    hidden_size: int = Field(256, ge=4)
-    behaviour_size: int = Field(64, ge=2, description="size of behaviour vectors")
-    epochs: int = Field(60, ge=1)
-    batch_size: int = Field(512, ge=2)
-    learning_rate: float = Field(1e-3, gt=0)
-    commitment: float = Field(0.25, ge=0)
+    hidden_size: int = Field(256, ge=4, le=65_536, description="hidden units of its networks")
+    behaviour_size: int = Field(64, ge=2, le=4096, description="size of behaviour vectors")
+    epochs: int = Field(60, ge=1, description="passes over the items")
+    batch_size: int = Field(512, ge=2, description="items of a step")
+    learning_rate: float = Field(1e-3, gt=0, description="of Adam")
+    commitment: float = Field(0.25, ge=0, description="weight that holds vectors to their codes")
     mutual_information: float = Field(0.01, ge=0, description="weight of CLUB")
     contrast: float = Field(0.1, ge=0, description="weight of the contrastive codebook loss")
     sequence_contrast: float = Field(0.1, ge=0, description="weight of sequence-to-item contrast")
-    diversity: float = Field(0.0, ge=0, description="weight of even use of the codes")
-    temperature: float = Field(0.1, gt=0)
-    shared_codebook: bool = Field(True, description="one for all modalities, or one each")
-    id_residual: bool = Field(True, description="z_ID in the item vectors of sequence contrast")
+    temperature: float = Field(0.1, gt=0, description="of both contrasts")
 
 
-class FitConfig(Frozen):
+class FitConfig(Section, Architecture):
     """``[fit]``: the reweighted sequence model and its training."""
 
-    width: int = Field(64, ge=4)
-    blocks: int = Field(2, ge=1)
-    heads: int = Field(2, ge=1)
-    max_history: int = Field(50, ge=1)
-    dropout: float = Field(0.2, ge=0, lt=1)
+    reweighting: bool = Field(
+        True, description="attention is reweighted by how similar items' codes are"
+    )
     id_dropout: float = Field(0.1, ge=0, lt=1, description="share of items whose z_ID is hidden")
-    towers: Towers = Field(
-        (("words", "id"), ("words", "codes", "id"), ("behaviour",)),
-        description="what each sees of an item: codes, words, id; or behaviour (docs/method.md, 3)",
-    )
-    behaviour_weight: float = Field(
-        1.0, gt=0, description="of the behaviour tower's score beside an attending tower's"
-    )
-    block: BlockKind = "ligr"
-    reweighting: Reweighting = "additive"
-    edges: Edges = "quantile"
-    buckets: int = Field(32, ge=4)
     negatives: int = Field(
         1024, ge=0, description="shared, for sampled softmax; 0 or no fewer than items: all items"
     )
     mask_seen: bool = Field(
         False, description="what a user already had is no negative, as it is never recommended"
     )
-    epochs: int = Field(100, ge=1)
+    epochs: int = Field(100, ge=1, description="passes over the histories, at most")
     patience: int = Field(10, ge=1, description="epochs without a better validation NDCG@10")
     batch_tokens: int = Field(8192, ge=1, description="real positions a batch, about")
-    learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(0.0, ge=0)
+    learning_rate: float = Field(1e-3, gt=0, description="of AdamW")
+    weight_decay: float = Field(0.0, ge=0, description="of AdamW")
     averaging: float = Field(
         0.998, ge=0, lt=1, description="what a step keeps of the moving average of weights; 0 = off"
     )
     borrowing: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)] = Field(
         (0.0, 0.25, 0.5, 0.75, 1.0),
         description="shares that rare and new items may take of those they resemble: the best on "
-        "validation is taken; (0.0,): none",
+        "validation is taken; [0.0]: none",
     )
-    accelerator: Literal["auto", "cpu", "gpu"] = "cpu"
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    accelerator: Literal["auto", "cpu", "gpu"] = Field("cpu", description="what trains")
+    precision: Literal["32-true", "bf16-mixed"] = Field(
+        "32-true", description="float32, or bfloat16 where that is safe: faster, if the chip can"
+    )
     refit: bool = Field(True, description="export a model trained on everything, as one goes live")
 
 
-class EvaluateConfig(Frozen):
+class EvaluateConfig(Section):
     """``[evaluate]``: full ranking of the catalogue on the test part."""
 
-    cutoffs: tuple[int, ...] = (5, 10, 20)
+    cutoffs: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=10_000)], ...], Field(min_length=1, max_length=100)
+    ] = Field(
+        (5, 10, 20),
+        description="lengths of the lists that are judged; 10, by which models are compared, is "
+        "always among them",
+    )
     filter_seen: bool = Field(True, description="never rank what is already in the history")
     validation_users: int = Field(20_000, ge=1, description="at most this many, seeded, per epoch")
 
+    @field_validator("cutoffs")
+    @classmethod
+    def _each_once(cls, cutoffs: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(cutoffs)) < len(cutoffs):
+            raise ValueError(f"{list(cutoffs)} names one twice")
+        return cutoffs
 
-class ExportConfig(Frozen):
+
+class ExportConfig(Section):
     """``[export]``: the bundles of the output folder."""
 
     keep: int = Field(
@@ -203,12 +234,27 @@ class ExportConfig(Frozen):
     )
 
 
-class RunConfig(Frozen):
+class ResearchConfig(Section, Variants):
+    """``[research]``: what ablations take apart. No user needs it; nothing here pays."""
+
+    reweighting: Literal["additive", "multiplicative"] = Field(
+        "additive",
+        description="similarity is added to attention, or scales it; fit.reweighting = false: "
+        "neither",
+    )
+    shared_codebook: bool = Field(True, description="one for all modalities, or one each")
+    id_residual: bool = Field(True, description="z_ID in the item vectors of sequence contrast")
+    diversity: float = Field(0.0, ge=0, description="weight of even use of the codes")
+
+
+class RunConfig(Section):
     """One run: from a log to a bundle. Paths are relative to the TOML file's folder."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
-    output: Path
-    seed: int = Field(42, ge=0)
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9._-]{1,64}$", description="of the model, as the service tells it"
+    )
+    output: Path = Field(description="folder that every stage writes into")
+    seed: int = Field(42, ge=0, lt=2**32, description="of all that is drawn")
     threads: int | None = Field(None, ge=1, description="CPU threads; default: all")
     loggers: tuple[str, ...] = Field(
         ("csv", "tensorboard"),
@@ -223,12 +269,15 @@ class RunConfig(Frozen):
     fit: FitConfig = FitConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     export: ExportConfig = ExportConfig()
+    research: ResearchConfig = ResearchConfig()
 
-    @model_validator(mode="after")
-    def _temporal_shares_leave_training(self) -> Self:
-        if self.split.validation_share + self.split.test_share >= 1:
-            raise ValueError("split.validation_share + split.test_share leave nothing to train on")
-        return self
+    @field_validator("loggers")
+    @classmethod
+    def _can_be_found(cls, loggers: tuple[str, ...]) -> tuple[str, ...]:
+        for name in loggers:
+            if name not in ("csv", "tensorboard") and not re.fullmatch(r"\w+(\.\w+)+", name):
+                raise ValueError(f"{name!r} is neither csv nor tensorboard nor a dotted name")
+        return loggers
 
     @model_validator(mode="after")
     def _masked_items_are_filtered(self) -> Self:
@@ -253,13 +302,14 @@ def load(path: Path) -> RunConfig:
 
 
 def _explain(path: Path, error: ValidationError) -> str:
-    faults = [
-        f"  {'.'.join(map(str, fault['loc'])) or 'run'}: {fault['msg']}" for fault in error.errors()
-    ]
-    return "\n".join([f"{path} is not a valid run configuration:", *faults])
+    lines = [f"{path} is not a valid run configuration:"]
+    for fault in error.errors():
+        field, said = ".".join(map(str, fault["loc"])), fault["msg"].removeprefix("Value error, ")
+        lines.append(f"  {field}: {said}" if field else f"  {said}")
+    return "\n".join(lines)
 
 
-def _resolve_paths(section: Section, base: Path) -> Section:
+def _resolve_paths(section: Part, base: Path) -> Part:
     """A copy in which every relative path starts at the TOML file's folder."""
     updates: dict[str, object] = {}
     for name in type(section).model_fields:

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 
+import lightning as L
 import numpy as np
 import torch
 
@@ -23,6 +24,13 @@ def this_process() -> Process:
     """From the environment that torchrun sets; alone without it."""
     named = ("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_WORLD_SIZE", "1")
     return Process(*(int(os.environ.get(name, default)) for name, default in named))
+
+
+def seed_run(seed: int, threads: int | None) -> None:
+    """Before anything is drawn: the run's seed, and how many threads compute (None: all)."""
+    L.seed_everything(seed, verbose=False)
+    if threads:
+        torch.set_num_threads(threads)
 
 
 def seed_epoch(seed: int, epoch: int, process: Process = ALONE) -> None:

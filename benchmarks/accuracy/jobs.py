@@ -5,7 +5,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,23 +20,21 @@ from benchmarks.accuracy import models
 from benchmarks.accuracy.curves import validation_curve
 from benchmarks.accuracy.models import Settings
 from benchmarks.accuracy.peers import train_peer
+from benchmarks.accuracy.recipes import as_hashed, configured, recipe
 from benchmarks.accuracy.store import TOP, Job, Protocol, Store
-from models.contract import bundle
 from models.contract.config import CodeSpace
 from models.contract.semantic_id import SemanticIdTable
 from models.contract.types import Modality
-from models.nets.sequence import SequenceModel
+from training import stage_files
 from training.config import RunConfig
 from training.data.histories import EvaluationSet, Histories, Part, targets
 from training.encoders.encode import load_content
 from training.evaluate import baselines
 from training.evaluate.ranking import Ranker, SequenceRanker, rank
-from training.run import outputs
-from training.run.learn import learn_codes, learn_sequence
+from training.fit.learn import Choices, learn_sequence, load_model
+from training.quantize.learn import learn_codes
 
 _MARK = "recipe.txt"  # which training a folder is of
-# Settings that came when there were results: at these values nothing is otherwise than before.
-_LATER = {"behaviour_weight": 1.0, "borrowing": [0.0], "mask_seen": False}
 
 
 class Workshop(NamedTuple):
@@ -59,7 +57,7 @@ def run(job: Job, config: RunConfig, settings: Settings, workshop: Workshop) -> 
     _go_on_or_start_over(folder(workshop.scratch, job), asked)
     started = time.process_time()
     ranker, facts = _learner(job.model)(job, config, settings, workshop)
-    data = outputs.data(config)
+    data = stage_files.data(config)
     test = targets(data.histories, Part.TEST)
     ranking = rank(ranker, test, data.card.items, config.evaluate.filter_seen, TOP)
     minutes = facts.pop("minutes", 0.0) + (time.process_time() - started) / 60
@@ -119,7 +117,7 @@ def folder(scratch: Path, job: Job) -> Path:
 def known_to(protocol: Protocol, config: RunConfig) -> Histories:
     """What a protocol may train on."""
     part = Part.TRAIN if protocol == "strict" else Part.VALIDATION
-    return outputs.data(config).histories.up_to(part)
+    return stage_files.data(config).histories.up_to(part)
 
 
 def train(
@@ -131,8 +129,8 @@ def train(
     codes = codes_for(job, config, workshop.scratch)
     own_minutes = (time.process_time() - started) / 60  # of codes that no other job had learned
     known = known_to(job.protocol, config)
-    validation, epochs, shares = _choices(job, config, workshop.store)
-    fitted = learn_sequence(config, codes, known, directory, epochs, validation, shares)
+    choices = _choices(job, config, workshop.store)
+    fitted = learn_sequence(config, codes, known, choices, directory)
     for checkpoint in directory.glob("*.ckpt"):
         checkpoint.unlink()
     return {
@@ -142,25 +140,23 @@ def train(
         "borrowing": fitted.borrowing,
         "borrowing_tried": fitted.tried,
         "codes": str(codes.relative_to(workshop.scratch)),
-        "health": outputs.read_json(codes / outputs.HEALTH) if uses_codes(config) else {},
-        "minutes": outputs.read_json(codes / "minutes.json") - own_minutes,
+        "health": stage_files.read_json(codes / stage_files.HEALTH) if uses_codes(config) else {},
+        "minutes": stage_files.read_json(codes / "minutes.json") - own_minutes,
     }
 
 
-def _choices(
-    job: Job, config: RunConfig, store: Store
-) -> tuple[EvaluationSet | None, int, Sequence[float]]:
-    """What chooses the epoch and the borrowed share, if anything does; epochs at most; shares."""
+def _choices(job: Job, config: RunConfig, store: Store) -> Choices:
+    """Refit takes what strict chose."""
     if job.protocol == "refit":
         chosen = _strict_facts(job, store)  # older results know of no borrowing
-        return None, chosen["epochs"], (chosen.get("borrowing", 0.0),)
+        return Choices(chosen["epochs"], (chosen.get("borrowing", 0.0),), None)
     held_out = validation_set(config).sample(config.evaluate.validation_users, config.seed)
-    return held_out, config.fit.epochs, config.fit.borrowing
+    return Choices(config.fit.epochs, config.fit.borrowing, held_out)
 
 
 def validation_set(config: RunConfig) -> EvaluationSet:
     """What settings, epochs and decays are chosen on."""
-    return targets(outputs.data(config).histories.up_to(Part.VALIDATION), Part.VALIDATION)
+    return targets(stage_files.data(config).histories.up_to(Part.VALIDATION), Part.VALIDATION)
 
 
 def _strict_facts(job: Job, store: Store) -> dict[str, Any]:
@@ -170,19 +166,13 @@ def _strict_facts(job: Job, store: Store) -> dict[str, Any]:
     return strict.facts
 
 
-def configured(job: Job, config: RunConfig, settings: Settings) -> RunConfig:
-    """The configuration of one job: one thread, so that jobs run beside each other."""
-    own = {"seed": job.seed, "threads": 1, "loggers": ["csv"]}
-    return models.configured(
-        config, settings, models.LEARNED[models.PEERS.get(job.model, job.model)], own
-    )
-
-
 def codes_for(job: Job, config: RunConfig, scratch: Path) -> Path:
     """The folder with this job's semantic IDs; jobs that ask for the same ones share them."""
     if not uses_codes(config):
-        return _no_codes(scratch / job.dataset / "codes" / "none", outputs.data(config).card.items)
-    asked = config.quantize.model_dump_json() + f"{job.protocol} {job.seed}"
+        return _no_codes(
+            scratch / job.dataset / "codes" / "none", stage_files.data(config).card.items
+        )
+    asked = json.dumps(as_hashed(config)["quantize"]) + f"{job.protocol} {job.seed}"
     directory = scratch / job.dataset / "codes" / hashlib.sha256(asked.encode()).hexdigest()[:12]
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "lock").open("w") as lock:
@@ -191,14 +181,14 @@ def codes_for(job: Job, config: RunConfig, scratch: Path) -> Path:
             started = time.process_time()
             learn_codes(config, known_to(job.protocol, config), directory)
             (directory / "last.ckpt").unlink()
-            outputs.write_json(directory / "minutes.json", (time.process_time() - started) / 60)
+            stage_files.write_json(directory / "minutes.json", (time.process_time() - started) / 60)
     return directory
 
 
 def uses_codes(config: RunConfig) -> bool:
     """Whether the model looks at semantic IDs at all."""
     seen = any("codes" in tower for tower in config.fit.towers)
-    return seen or config.fit.reweighting != "off"
+    return seen or config.fit.reweighting
 
 
 def _no_codes(directory: Path, items: int) -> Path:
@@ -207,10 +197,10 @@ def _no_codes(directory: Path, items: int) -> Path:
     codes_NS = np.stack(np.divmod(np.arange(items), 4096), 1).astype(np.uint16)
     table = SemanticIdTable(space, codes_NS, np.zeros(items, np.uint16))
     directory.mkdir(parents=True, exist_ok=True)
-    save_file(table.arrays(), directory / bundle.FILES.SEMANTIC_IDS)
-    save_torch({"codewords": torch.zeros(1, 2, 4096, 2)}, directory / outputs.CODEWORDS)
-    outputs.write_json(directory / outputs.SPACE, space.model_dump(mode="json"))
-    outputs.write_json(directory / "minutes.json", 0.0)
+    save_file(table.arrays(), directory / stage_files.SEMANTIC_IDS)
+    save_torch({"codewords": torch.zeros(1, 2, 4096, 2)}, directory / stage_files.CODEWORDS)
+    stage_files.write_json(directory / stage_files.SPACE, space.model_dump(mode="json"))
+    stage_files.write_json(directory / "minutes.json", 0.0)
     return directory
 
 
@@ -227,15 +217,15 @@ def _peer(
     job: Job, config: RunConfig, settings: Settings, workshop: Workshop
 ) -> tuple[Ranker, dict[str, Any]]:
     config = configured(job, config, settings)
-    validation, epochs, _ = _choices(job, config, workshop.store)
-    test = targets(outputs.data(config).histories, Part.TEST)
+    choices = _choices(job, config, workshop.store)
+    test = targets(stage_files.data(config).histories, Part.TEST)
     return train_peer(
         "sasrec" if job.model == "rectools-sasrec" else "esasrec",
         config,
         known_to(job.protocol, config),
-        validation,
+        choices.validation,
         test,
-        epochs,
+        choices.epochs,
         job.seed,
         folder(workshop.scratch, job),
     )
@@ -246,9 +236,9 @@ def _learn(
 ) -> tuple[Ranker, dict[str, Any]]:
     directory = folder(workshop.scratch, job)
     facts = train(job, config, settings, workshop, directory)
-    table, _ = outputs.semantic_ids(workshop.scratch / facts["codes"])
-    architecture = outputs.architecture(configured(job, config, settings), table)
-    model = SequenceModel.load(directory / bundle.FILES.WEIGHTS, architecture)
+    table, _ = stage_files.semantic_ids(workshop.scratch / facts["codes"])
+    config = configured(job, config, settings)
+    model = load_model(config, directory / stage_files.WEIGHTS, table)
     return SequenceRanker(model, table.codes_NS), facts
 
 
@@ -256,7 +246,7 @@ def _count(
     job: Job, config: RunConfig, settings: Settings, workshop: Workshop
 ) -> tuple[Ranker, dict[str, Any]]:
     """Models that are counted, not learned; a decay is chosen on validation, as of strict."""
-    size, seen = outputs.data(config).card.items, config.evaluate.filter_seen
+    size, seen = stage_files.data(config).card.items, config.evaluate.filter_seen
     known = known_to(job.protocol, config)
     if job.model == "popularity":
         return baselines.Popularity(known, size), {}
@@ -273,19 +263,3 @@ def _count(
     else:
         decay = baselines.choose_decay(make, validation_set(config), size, seen)
     return make(decay), {"decay": decay}
-
-
-def recipe(job: Job, config: RunConfig, settings: Settings) -> str:
-    """Hash of all that a job's outcome depends on, but for the code and where it ran."""
-    config = models.configured(config, {"fit.accelerator": "cpu"})
-    unasked = {"output", "interactions", "items", "loggers"}
-    if job.model in models.COUNTED:
-        unasked |= {"fit", "quantize"}
-    else:
-        config = configured(job, config, settings)
-    asked = config.model_dump(mode="json", exclude=unasked)
-    asked["fit"] = {k: v for k, v in asked.get("fit", {}).items() if _LATER.get(k) != v}
-    asked |= job._asdict()
-    if revision := models.revision(job.model):
-        asked["revision"] = revision
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]

@@ -9,13 +9,13 @@ Settings = Mapping[str, Any]  # dotted names in RunConfig
 
 OURS = "bbqrec"
 SIMILARITY, RANDOM_BUCKETS = "bbqrec-with-similarity", "bbqrec-with-random-buckets"
-_ONE_TOWER = {"fit.towers": [["id"]], "fit.reweighting": "off", "fit.borrowing": [0.0]}
+_ONE_TOWER = {"fit.towers": [["id"]], "fit.reweighting": False, "fit.borrowing": [0.0]}
 _BACKBONE = _ONE_TOWER | {"fit.mask_seen": False, "fit.behaviour_weight": 1.0}
 
 # Our implementation of the strongest published backbones, with none of our parts.
 BACKBONES: dict[str, Settings] = {
-    "sasrec-ss": _BACKBONE | {"fit.block": "sasrec"},
-    "esasrec": _BACKBONE | {"fit.block": "ligr"},
+    "sasrec-ss": _BACKBONE | {"research.block": "sasrec"},
+    "esasrec": _BACKBONE | {"research.block": "ligr"},
 }
 _BEHAVIOUR = ["behaviour"]
 # Each part of the method taken away from the whole, or exchanged.
@@ -25,7 +25,7 @@ ABLATIONS: dict[str, Settings] = {
     # The gain of towers alone: those that attend are plain backbones.
     "bbqrec-without-content": {
         "fit.towers": [["id"], ["id"], _BEHAVIOUR],
-        "fit.reweighting": "off",
+        "fit.reweighting": False,
         "fit.borrowing": [0.0],
     },
     "bbqrec-without-words": {"fit.towers": [["id"], ["codes", "id"], _BEHAVIOUR]},
@@ -36,17 +36,20 @@ ABLATIONS: dict[str, Settings] = {
     "bbqrec-without-averaging": {"fit.averaging": 0.0},
     "bbqrec-without-mask": {"fit.mask_seen": False},
     "bbqrec-with-mask": {"fit.mask_seen": True},
-    "bbqrec-without-similarity": {"fit.reweighting": "off"},
-    SIMILARITY: {"fit.reweighting": "additive"},
-    RANDOM_BUCKETS: {"fit.reweighting": "additive", "fit.edges": "random"},
-    "bbqrec-with-affine-edges": {"fit.reweighting": "additive", "fit.edges": "affine"},
-    "bbqrec-with-multiplicative": {"fit.reweighting": "multiplicative"},
+    "bbqrec-without-similarity": {"fit.reweighting": False},
+    SIMILARITY: {"fit.reweighting": True},
+    RANDOM_BUCKETS: {"fit.reweighting": True, "research.edges": "random"},
+    "bbqrec-with-affine-edges": {"fit.reweighting": True, "research.edges": "affine"},
+    "bbqrec-with-multiplicative": {
+        "fit.reweighting": True,
+        "research.reweighting": "multiplicative",
+    },
     "bbqrec-without-club": {"quantize.mutual_information": 0.0},
-    "bbqrec-without-shared-codebook": {"quantize.shared_codebook": False},
+    "bbqrec-without-shared-codebook": {"research.shared_codebook": False},
     "bbqrec-without-contrast": {"quantize.contrast": 0.0},
     "bbqrec-without-sequence-contrast": {"quantize.sequence_contrast": 0.0},
-    "bbqrec-without-quantizer-id": {"quantize.id_residual": False},
-    "bbqrec-with-diversity": {"quantize.diversity": 0.1},
+    "bbqrec-without-quantizer-id": {"research.id_residual": False},
+    "bbqrec-with-diversity": {"research.diversity": 0.1},
 }
 # What RecTools can be trained to its end with in an hour or two, and our backbones likewise. Both
 # sides are as configured: a check of the code needs equal settings, not the best ones.

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from benchmarks.peers.environment import rectools_python
 from models.contract.types import FloatArray
+from training import stage_files
 from training.config import RunConfig
 from training.data.batches import Windows
 from training.data.histories import EvaluationSet, Histories
 from training.evaluate.ranking import Ranker
-from training.run import outputs
 
 Kind = Literal["sasrec", "esasrec"]
 SCRIPT = Path(__file__).parents[1] / "peers" / "rectools_sequence.py"
@@ -81,7 +81,7 @@ def train_peer(
     validation_ndcg@10, curve (a value an epoch), minutes (of CPU, of the peer's process). Files go
     to ``directory/rectools``; the same call after a crash goes on from the last epoch.
     """
-    size, folder = outputs.data(config).card.items, directory / "rectools"
+    size, folder = stage_files.data(config).card.items, directory / "rectools"
     fields = settings(kind, config, epochs, seed) | {"feed_forward": feed_forward}
     write_job(folder, fields, arrays(known, size, {"validation": validation, "test": test}))
     if not (folder / DONE).exists():
@@ -136,7 +136,8 @@ def write_job(folder: Path, fields: dict[str, Any], content: dict[str, NDArray[A
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     np.savez(folder / INPUT, allow_pickle=False, **content)
-    outputs.write_json(folder / JOB, job)  # last: without it the folder is not taken for this job's
+    # Last: without it the folder is not taken for this job's.
+    stage_files.write_json(folder / JOB, job)
 
 
 def run(folder: Path, python: Path, threads: int, script: Path = SCRIPT) -> None:
@@ -158,6 +159,6 @@ def read(folder: Path) -> Trained:
     """What the peer left."""
     with np.load(folder / OUTPUT, allow_pickle=False) as found:
         users_UD, items_ND = found["test_user_vectors"], found["item_vectors"]
-    facts = outputs.read_json(folder / DONE)
+    facts = stage_files.read_json(folder / DONE)
     facts["minutes"] = facts.pop("cpu_minutes")
     return Trained(users_UD, items_ND, facts)

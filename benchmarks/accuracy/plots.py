@@ -9,7 +9,7 @@ from safetensors.numpy import load_file
 from benchmarks.accuracy.models import ABLATIONS, BACKBONES, OURS, PEERS
 from benchmarks.accuracy.results import HEADLINE, Results
 from models.nets.similarity import modality_pairs
-from training.run import outputs
+from training import stage_files
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -57,7 +57,7 @@ def ablations(results: Results, path: Path) -> None:
 
 def bucket_bias(weights_file: Path, codes: Path, path: Path) -> None:
     """The learned attention bias of every similarity bucket, a panel a modality pair."""
-    weights, space = load_file(weights_file), outputs.semantic_ids(codes)[0].space
+    weights, space = load_file(weights_file), stage_files.semantic_ids(codes)[0].space
     biases = {name: weights[name] for name in sorted(weights) if name.endswith("bucket_bias")}
     if not biases:
         return
@@ -81,8 +81,8 @@ def bucket_bias(weights_file: Path, codes: Path, path: Path) -> None:
 
 def code_usage(codes: Path, path: Path) -> None:
     """Share of codes used and perplexity, by level and modality."""
-    health = outputs.read_json(codes / outputs.HEALTH)
-    space = outputs.semantic_ids(codes)[0].space
+    health = stage_files.read_json(codes / stage_files.HEALTH)
+    space = stage_files.semantic_ids(codes)[0].space
     figure, axes = _panels(2, columns=2, height=2.4)
     place = np.arange(space.levels)
     series = {"all": "", **{str(m): f"{m}/" for m in space.modalities}}
@@ -98,7 +98,7 @@ def code_usage(codes: Path, path: Path) -> None:
 
 def item_map(codes: Path, path: Path) -> None:
     """Items in two principal directions of their code vectors, coloured by first code."""
-    table, codewords_MLKQ = outputs.semantic_ids(codes)
+    table, codewords_MLKQ = stage_files.semantic_ids(codes)
     modalities = table.space.modalities
     figure, axes = _panels(len(modalities), columns=3, height=3)
     for m, (axis, modality) in enumerate(zip(axes, modalities, strict=False)):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from benchmarks.accuracy import jobs, plots, results, tables, work
+from benchmarks.accuracy import jobs, plots, recipes, results, tables, work
 from benchmarks.accuracy.jobs import Workshop
 from benchmarks.accuracy.models import BACKBONES, OURS
 from benchmarks.accuracy.results import PROTOCOLS, Recipe, Results
@@ -38,7 +38,7 @@ def write(workshop: Workshop = work.WORKSHOP, to: Path = work.DOCS) -> None:
     def recipe(job: Job) -> str:
         """What the table shows is of the settings that are chosen now."""
         settings = trials.choose(job.dataset, job.model).settings
-        return jobs.recipe(job, configs[job.dataset], settings)
+        return recipes.recipe(job, configs[job.dataset], settings)
 
     every = (
         results.read(dataset, config, protocol, workshop.store, recipe)

@@ -19,9 +19,9 @@ from benchmarks.accuracy.models import (
 )
 from benchmarks.accuracy.statistics import Bootstrap, Interval, Values, accuracy
 from benchmarks.accuracy.store import Finished, Job, Protocol, Store
+from training import stage_files
 from training.config import RunConfig
 from training.data.histories import Part, targets
-from training.run import outputs
 
 PROTOCOLS: tuple[Protocol, ...] = ("strict", "refit")
 HEADLINE = "ndcg@10"
@@ -155,7 +155,7 @@ def read(
 
     Not what an earlier configuration or other settings left: ``recipe`` says what a job is now.
     """
-    data = outputs.data(config)
+    data = stage_files.data(config)
     test = targets(data.histories, Part.TEST)
     training = data.histories.up_to(Part.TRAIN)
     count_N = np.bincount(training.items, minlength=data.card.items)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.accuracy import jobs, models, work
+from benchmarks.accuracy import jobs, models, recipes, work
 from benchmarks.accuracy.models import BACKBONES, OURS, Settings
 from benchmarks.accuracy.store import Job
 from benchmarks.accuracy.trials import Trials
@@ -44,7 +44,7 @@ def _round(
     """The next trial of each model that has any left."""
     tasks: list[tuple[str, Callable[[], dict[str, Any]]]] = []
     for model in names:
-        configure = partial(jobs.configured, _job(dataset, model), config)
+        configure = partial(recipes.configured, _job(dataset, model), config)
         settings = trials.next(dataset, model, configure)
         if settings is not None and trials.count(dataset, model) < budget:
             task = partial(trial, dataset, model, settings, config)

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from models.contract.types import Modality
 
@@ -19,13 +19,20 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class CodeSpace(Frozen):
+class CodeShape(Frozen):
+    """What the user chooses of semantic IDs. ``[quantize]`` and the bundle's space contain it."""
+
+    levels: int = Field(4, ge=1, le=16, description="L, codes of one modality of one item")
+    codebook_size: int = Field(
+        256, ge=2, le=65_000, description="K, codes of a level; fewer where there are fewer vectors"
+    )
+    vector_size: int = Field(64, ge=2, le=1024, description="Q, size of a quantized vector")
+
+
+class CodeSpace(CodeShape):
     """The space that semantic IDs live in; fixed once the quantizer is trained."""
 
     modalities: tuple[Modality, ...] = Field(min_length=1)
-    levels: int = Field(ge=1, le=16)
-    codebook_size: int = Field(ge=2, le=65_000)
-    vector_size: int = Field(ge=2, le=1024, description="Q, size of a quantized vector")
 
     @property
     def slots(self) -> int:
@@ -38,45 +45,68 @@ class CodeSpace(Frozen):
         return self.codebook_size
 
 
-class SequenceConfig(Frozen):
-    """The reweighted sequence model, weights aside."""
+class Architecture(Frozen):
+    """What the user chooses of the sequence model. ``[fit]`` and the bundle contain it."""
 
-    code_space: CodeSpace
-    catalogue_size: int = Field(ge=1)
-    max_history: int = Field(ge=1, le=4096)
-    width: int = Field(64, ge=4, le=2048)
-    blocks: int = Field(2, ge=1, le=64)
-    heads: int = Field(2, ge=1, le=64)
-    dropout: float = Field(0.2, ge=0, lt=1)
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    max_history: int = Field(50, ge=1, le=4096, description="latest items that the model reads")
+    width: int = Field(64, ge=4, le=2048, description="size of a tower's vectors")
+    blocks: int = Field(2, ge=1, le=64, description="attention blocks of a tower")
+    heads: int = Field(
+        2, ge=1, le=64, description="attention heads; must divide width", validate_default=True
+    )
+    dropout: float = Field(0.2, ge=0, lt=1, description="share of activations dropped in training")
     towers: Towers = Field(
         (("words", "id"), ("words", "codes", "id"), ("behaviour",)),
         min_length=1,
-        description="what each tower sees of an item, as a sum of vectors; towers' scores add up",
+        max_length=16,
+        description="what each tower sees of an item, summed: codes, words, id; or behaviour "
+        "alone. Their scores add up (docs/method.md, 3)",
     )
     behaviour_weight: float = Field(
         1.0, gt=0, description="of the behaviour tower's score beside an attending tower's"
     )
+    buckets: int = Field(32, ge=4, le=256, description="similarities that attention tells apart")
+
+    @field_validator("heads")
+    @classmethod
+    def _divide_width(cls, heads: int, info: ValidationInfo) -> int:
+        width = info.data.get("width", heads)  # absent where it is itself at fault
+        if width % heads:
+            raise ValueError(f"width {width} is not a multiple of {heads} heads")
+        return heads
+
+    @field_validator("towers")
+    @classmethod
+    def _see_something_once(cls, towers: Towers) -> Towers:
+        for tower in towers:
+            if not tower or len(set(tower)) < len(tower):
+                raise ValueError(f"{list(tower)} is empty, or names a source twice")
+            if "behaviour" in tower and len(tower) > 1:
+                raise ValueError(f"{list(tower)}: behaviour is a tower of its own")
+        return towers
+
+
+class Variants(Frozen):
+    """Forms of the sequence model that only ablations compare. ``[research]`` contains it."""
+
     block: BlockKind = Field("ligr", description="LiGR with SwiGLU (eSASRec), or SASRec's own")
+    edges: Edges = Field(
+        "quantile",
+        description="of similarity buckets: evenly filled, learned (affine), or random, the "
+        "control that knows nothing",
+    )
+
+
+class SequenceConfig(Architecture, Variants):
+    """The reweighted sequence model, weights aside."""
+
+    code_space: CodeSpace
+    catalogue_size: int = Field(ge=1)
     reweighting: Reweighting = "additive"
-    edges: Edges = Field("quantile", description="random is the control that knows nothing")
-    buckets: int = Field(32, ge=4, le=256)
 
     @property
     def vector_size(self) -> int:
         """D, the size of item and user vectors: the towers' vectors one after another."""
         return self.width * len(self.towers)
-
-    @model_validator(mode="after")
-    def _towers_see_something_once(self) -> "SequenceConfig":
-        for tower in self.towers:
-            if not tower or len(set(tower)) < len(tower):
-                raise ValueError(f"towers {self.towers}: one is empty, or names a source twice")
-            if "behaviour" in tower and len(tower) > 1:
-                raise ValueError(f"towers {self.towers}: behaviour is a tower of its own")
-        return self
-
-    @model_validator(mode="after")
-    def _heads_divide_width(self) -> "SequenceConfig":
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
-        return self

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.accuracy import jobs, plots, report, tables
+from benchmarks.accuracy import jobs, plots, recipes, report, tables
 from benchmarks.accuracy.curves import validation_curve
 from benchmarks.accuracy.jobs import Workshop
 from benchmarks.accuracy.models import RANDOM_BUCKETS, SIMILARITY, Settings, configured
@@ -44,8 +44,8 @@ def workshop(tmp_path_factory: pytest.TempPathFactory, config: RunConfig) -> Wor
     return workshop
 
 
-def recipes(config: RunConfig, settings: Settings) -> Recipe:
-    return lambda job: jobs.recipe(job, config, settings)
+def recipe_of(config: RunConfig, settings: Settings) -> Recipe:
+    return lambda job: recipes.recipe(job, config, settings)
 
 
 def having(found: Results, **models: Measured) -> Results:
@@ -87,7 +87,7 @@ def test_no_protocol_trains_on_the_test_part(config: RunConfig) -> None:
 
 
 def test_results_are_means_over_seeds_with_slices(workshop: Workshop, config: RunConfig) -> None:
-    found = read("shop", config, "strict", workshop.store, recipes(config, FEW_EPOCHS))
+    found = read("shop", config, "strict", workshop.store, recipe_of(config, FEW_EPOCHS))
     assert found is not None
     assert found.models["esasrec"].seeds == 2
     each = [workshop.store.read(Job("shop", "esasrec", seed, "strict")) for seed in (1, 2)]
@@ -105,7 +105,7 @@ def test_results_are_means_over_seeds_with_slices(workshop: Workshop, config: Ru
 def test_an_ablation_is_compared_on_the_seeds_that_both_have(
     workshop: Workshop, config: RunConfig
 ) -> None:
-    found = read("shop", config, "strict", workshop.store, recipes(config, FEW_EPOCHS))
+    found = read("shop", config, "strict", workshop.store, recipe_of(config, FEW_EPOCHS))
     assert found is not None
     ours, theirs = (found.models[name].by_seed for name in ("bbqrec", "esasrec"))
     assert (sorted(ours), sorted(theirs)) == ([1], [1, 2])
@@ -123,7 +123,7 @@ def test_an_ablation_is_compared_on_the_seeds_that_both_have(
 def test_an_ablation_is_shown_seed_by_seed_and_by_slice(
     workshop: Workshop, config: RunConfig
 ) -> None:
-    found = read("shop", config, "strict", workshop.store, recipes(config, FEW_EPOCHS))
+    found = read("shop", config, "strict", workshop.store, recipe_of(config, FEW_EPOCHS))
     assert found is not None
     assert (tables.ablation_table(found), tables.ablation_slices_table(found)) == ("", "")
     found = having(found, **{"bbqrec-without-club": found.models["esasrec"]})
@@ -145,7 +145,7 @@ def test_an_ablation_is_shown_seed_by_seed_and_by_slice(
 
 def test_similarity_is_held_against_random_buckets(workshop: Workshop, config: RunConfig) -> None:
     """That of ours; where ours does not reweight, that of the ablation that does."""
-    found = read("shop", config, "strict", workshop.store, recipes(config, FEW_EPOCHS))
+    found = read("shop", config, "strict", workshop.store, recipe_of(config, FEW_EPOCHS))
     assert found is not None
     assert (found.controlled(), tables.control_table(found)) == ({}, "")
     random = found.models["esasrec"]
@@ -161,7 +161,7 @@ def test_similarity_is_held_against_random_buckets(workshop: Workshop, config: R
 def test_where_ours_has_no_codes_those_of_an_ablation_are_shown(
     workshop: Workshop, config: RunConfig
 ) -> None:
-    found = read("shop", config, "strict", workshop.store, recipes(config, FEW_EPOCHS))
+    found = read("shop", config, "strict", workshop.store, recipe_of(config, FEW_EPOCHS))
     assert found is not None
     assert found.with_codes() == "bbqrec"
     coded = found.models["bbqrec"]
@@ -175,7 +175,7 @@ def test_where_ours_has_no_codes_those_of_an_ablation_are_shown(
 def test_results_of_other_settings_are_no_results(workshop: Workshop, config: RunConfig) -> None:
     """Nor are they mixed with those of the settings that are chosen now."""
     others = {**FEW_EPOCHS, "fit.dropout": 0.45}
-    found = read("shop", config, "strict", workshop.store, recipes(config, others))
+    found = read("shop", config, "strict", workshop.store, recipe_of(config, others))
     assert found is not None
     assert set(found.models) == {"item-knn-decayed", "popularity"}  # those have none
 
@@ -184,7 +184,7 @@ def test_plots_are_drawn_from_what_a_job_left(
     workshop: Workshop, config: RunConfig, tmp_path: Path
 ) -> None:
     job = Job("shop", "bbqrec", 1, "strict")
-    drawn = report.draw_model(job, recipes(config, FEW_EPOCHS), workshop, tmp_path)
+    drawn = report.draw_model(job, recipe_of(config, FEW_EPOCHS), workshop, tmp_path)
     assert {path.name for path in drawn} == {path.name for path in tmp_path.glob("*.png")}
     assert len(drawn) == 3
     assert all(path.stat().st_size > 5_000 for path in drawn)
@@ -194,7 +194,7 @@ def test_curves_are_drawn_from_the_results_alone(
     workshop: Workshop, config: RunConfig, tmp_path: Path
 ) -> None:
     """As in a fresh clone, where no training left anything else."""
-    found = read("shop", config, "strict", workshop.store, recipes(config, FEW_EPOCHS))
+    found = read("shop", config, "strict", workshop.store, recipe_of(config, FEW_EPOCHS))
     assert found is not None
     seeds = [workshop.store.read(Job("shop", "esasrec", seed, "strict")) for seed in (1, 2)]
     curves = found.models["esasrec"].curves
@@ -227,7 +227,7 @@ def test_of_a_model_without_codes_nothing_is_drawn(
     stale = tmp_path / "code-usage-shop.png"
     stale.touch()
     job = Job("shop", "esasrec", 1, "strict")
-    drawn = report.draw_model(job, recipes(config, FEW_EPOCHS), workshop, tmp_path)
+    drawn = report.draw_model(job, recipe_of(config, FEW_EPOCHS), workshop, tmp_path)
     assert drawn == []
     assert not stale.exists()
 
@@ -237,7 +237,7 @@ def test_nothing_is_drawn_from_another_training(
 ) -> None:
     """Not from what a trial with other settings left, in a job's folder or among the results."""
     job = Job("shop", "bbqrec", 1, "strict")
-    now, others = (recipes(config, s) for s in (FEW_EPOCHS, {**FEW_EPOCHS, "fit.dropout": 0.45}))
+    now, others = (recipe_of(config, s) for s in (FEW_EPOCHS, {**FEW_EPOCHS, "fit.dropout": 0.45}))
     assert jobs.left_by(job, now(job), workshop) == jobs.folder(workshop.scratch, job)
     assert jobs.left_by(job, others(job), workshop) is None
     assert report.draw_model(job, others, workshop, tmp_path) == []

@@ -87,9 +87,9 @@ def test_an_ablation_of_what_ours_has_not_changes_nothing() -> None:
 
 def test_every_form_of_similarity_reweights_where_ours_does_not() -> None:
     """Else the control of random buckets would be ours once more."""
-    plain = {"fit.reweighting": "off"}
+    plain = {"fit.reweighting": False}
     for form in ("similarity", "random-buckets", "affine-edges", "multiplicative"):
-        assert configured(CONFIG, plain, LEARNED[f"bbqrec-with-{form}"]).fit.reweighting != "off"
+        assert configured(CONFIG, plain, LEARNED[f"bbqrec-with-{form}"]).fit.reweighting
 
 
 def test_models_are_named_or_refused() -> None:

@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 OURS = "bbqrec"
-HEADLINE = "ndcg@10"
+CUTOFF = 10  # of the list that models are compared by
+HEADLINE = f"ndcg@{CUTOFF}"
 
 
 @dataclass(frozen=True)

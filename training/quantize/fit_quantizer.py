@@ -19,7 +19,7 @@ from models.contract.config import CodeSpace
 from models.contract.semantic_id import Resolution, resolve_collisions
 from models.contract.types import CodeArray, FloatArray, Modality
 from models.nets.quantizer import Quantized, Quantizer, ResidualCodebook
-from training.config import QuantizeConfig
+from training.config import QuantizeConfig, ResearchConfig
 from training.data.batches import EpochShuffle
 from training.data.histories import Histories
 from training.losses import info_nce
@@ -27,6 +27,7 @@ from training.processes import seed_epoch
 from training.quantize.transitions import CONTEXT, Transitions
 
 _DECAY = 0.7  # what one step further back is worth to it
+_WHOLE = ResearchConfig()  # nothing taken apart
 _LAST_RESEED = 0.8  # share of the epochs after which dead codes are left alone, to settle
 
 
@@ -56,12 +57,14 @@ class QuantizerModule(L.LightningModule):
         histories: Histories,
         config: QuantizeConfig,
         seed: int,
+        research: ResearchConfig = _WHOLE,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.quantizer = quantizer
         self.views = views
         self.config = config
+        self.research = research
         self.seed = seed
         self.seen_N = torch.zeros(quantizer.id_residual.num_embeddings, dtype=torch.bool)
         self.seen_N[torch.from_numpy(np.unique(histories.items)).long()] = True
@@ -137,9 +140,8 @@ class QuantizerModule(L.LightningModule):
             decoded_BX = self.quantizer.decode(modality, specific_BQ, result.vectors_BQ)
             losses["reconstruction"] = losses["reconstruction"] + F.mse_loss(decoded_BX, x_BX)
             losses["codebook"] = losses["codebook"] + result.loss
-            if config.diversity > 0:
-                shortfall = book.diversity(bound_BQ)
-                losses["diversity"] = losses["diversity"] + config.diversity * shortfall
+            if weight := self.research.diversity:
+                losses["diversity"] = losses["diversity"] + weight * book.diversity(bound_BQ)
             if modality in self.quantizer.clubs and config.mutual_information > 0:
                 club = self.quantizer.clubs[modality]
                 bound = club.bound(specific_BQ, bound_BQ)  # type: ignore[operator]
@@ -176,7 +178,7 @@ class QuantizerModule(L.LightningModule):
 
     def item_vectors(self, items_B: Tensor) -> Tensor:
         """Quantized vectors of all modalities that are there, and z_ID, summed: (B, Q)."""
-        shown_B = self.seen_N[items_B] & self.config.id_residual
+        shown_B = self.seen_N[items_B] & self.research.id_residual
         total_BQ = self.quantizer.id_residual(items_B) * shown_B[:, None]
         for modality, view in self.views.items():
             bound_BQ = self.quantizer.branches(modality, view.vectors_NX[items_B]).bound_BQ
@@ -213,13 +215,14 @@ def fit_quantizer(
     directory: Path,
     loggers: Sequence[Logger] = (),
     callbacks: Sequence[L.Callback] = (),
+    research: ResearchConfig = _WHOLE,
     **trainer: Any,
 ) -> QuantizerModule:
     """Train in place. ``histories`` must hold training positions only.
 
     A run that was cut short goes on from ``last.ckpt`` in ``directory``.
     """
-    module = QuantizerModule(quantizer, views, histories, config, seed)
+    module = QuantizerModule(quantizer, views, histories, config, seed, research)
     items: DataLoader[Tensor] = DataLoader(
         torch.arange(len(module.seen_N)),  # type: ignore[arg-type]
         batch_size=config.batch_size,

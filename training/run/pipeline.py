@@ -1,22 +1,23 @@
 """Which stage needs what, and whether it still has to run.
 
 A stage writes into ``<output>/<stage>`` and, when all is written, ``stage.json`` with the
-fingerprint of everything it depended on: the configuration's sections, the content of the user's
-files, and the fingerprints of the stages before it. The same fingerprint again means skip.
+fingerprint of everything it depended on: the settings that it reads, the content of the user's
+files, the code that it runs, and the fingerprints of the stages before it. The same fingerprint
+again means skip.
 """
 
 import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 
 from models.contract.manifest import sha256
 from training.config import RunConfig
 from training.errors import UserError
+from training.run.code import code_hash
 
 DONE, BEGUN = "stage.json", "begun"
 _POLL = 0.2  # seconds between looks at what the first process has done
@@ -30,7 +31,8 @@ class Stage:
     title: str
     run: Callable[[RunConfig, Path], str]  # writes into the folder; returns a line of summary
     needs: tuple[str, ...] = ()
-    sections: tuple[str, ...] = ()  # dotted names in RunConfig that its outcome depends on
+    settings: tuple[str, ...] = ()  # dotted names in RunConfig that its outcome depends on
+    but: tuple[str, ...] = ()  # names under those that it does not
     files: Callable[[RunConfig], Iterable[Path]] = field(default=lambda config: ())
     distributed: bool = False  # all processes of torchrun take part, not the first alone
 
@@ -38,8 +40,15 @@ class Stage:
 class Pipeline:
     """The stages of one run, in order."""
 
-    def __init__(self, config: RunConfig, stages: tuple[Stage, ...]) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        stages: tuple[Stage, ...],
+        hash_code: Callable[[str], str] = code_hash,
+    ) -> None:
+        """``hash_code``: of a module's name, what tells whether its code has changed."""
         self.config = config
+        self._hash_code = hash_code
         self.stages = {stage.name: stage for stage in stages}
         self._fingerprints: dict[str, str] = {}
 
@@ -53,8 +62,8 @@ class Pipeline:
             stage = self.stages[name]
             content = {
                 "stage": name,
-                "release": version("bbqrec"),
-                "sections": {path: _section(self.config, path) for path in stage.sections},
+                "code": self._hash_code(stage.run.__module__),
+                "settings": stage_settings(self.config, stage),
                 "files": [_file_hash(path) for path in stage.files(self.config)],
                 "needs": [self.fingerprint(need) for need in stage.needs],
             }
@@ -119,17 +128,27 @@ class Pipeline:
         (directory / DONE).unlink(missing_ok=True)
 
 
-def _section(config: RunConfig, path: str) -> object:
-    value: object = config.model_dump(mode="python")
-    for part in path.split("."):
-        value = value[part] if isinstance(value, dict) else value
-    return _portable(value)
+def stage_settings(config: RunConfig, stage: Stage) -> dict[str, object]:
+    """The settings that a stage depends on, by dotted name."""
+    flat = dict(_flat(config.model_dump()))
+    asked = (name for name in flat if _is_under(name, stage.settings))
+    return {name: flat[name] for name in asked if not _is_under(name, stage.but)}
+
+
+def _flat(section: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in section.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", _portable(value)
+
+
+def _is_under(name: str, sections: Iterable[str]) -> bool:
+    return any(f"{name}.".startswith(f"{section}.") for section in sections)
 
 
 def _portable(value: object) -> object:
     """Paths count by name (and by their files' content), not by where a checkout happens to lie."""
-    if isinstance(value, dict):
-        return {key: _portable(inner) for key, inner in value.items()}
     if isinstance(value, tuple):
         return [_portable(inner) for inner in value]
     return value.name if isinstance(value, Path) else value

@@ -11,11 +11,11 @@ from models.contract.types import Modality
 from models.nets.sequence import SequenceModel
 from tests.training.small import ITEMS, WORDS, histories
 from training.config import FitConfig
+from training.curves import make_loggers
 from training.data.batches import Past
 from training.data.histories import EvaluationSet, Histories, Part, targets
 from training.evaluate.baselines import Popularity
 from training.evaluate.ranking import SequenceRanker, metrics, rank
-from training.fit.curves import make_loggers
 from training.fit.fit_sequence import (
     Fitted,
     SequenceModule,

@@ -34,19 +34,19 @@ class Journal:
 
         return run
 
-    def run(self, seed: int = 1, epochs: int = 5) -> list[str]:
+    def run(self, seed: int = 1, epochs: int = 5, code: str = "") -> list[str]:
         (self.directory / "run.toml").write_text(TOML.format(seed=seed, epochs=epochs))
         stages = (
             Stage(
                 "prepare",
                 "",
                 self.noting("prepare"),
-                sections=("seed",),
+                settings=("seed",),
                 files=lambda config: [config.interactions.path],
             ),
-            Stage("fit", "", self.noting("fit"), needs=("prepare",), sections=("fit",)),
+            Stage("fit", "", self.noting("fit"), needs=("prepare",), settings=("fit",)),
         )
-        self.pipeline = Pipeline(load(self.directory / "run.toml"), stages)
+        self.pipeline = Pipeline(load(self.directory / "run.toml"), stages, lambda module: code)
         self.ran.clear()
         for name in self.pipeline.stages:
             if not self.pipeline.is_done(name):
@@ -68,6 +68,12 @@ def test_a_changed_setting_reruns_its_stage_and_those_after_it(journal: Journal)
     journal.run()
     assert journal.run(epochs=6) == ["fit"]
     assert journal.run(epochs=6, seed=2) == ["prepare", "fit"]
+
+
+def test_changed_code_reruns(journal: Journal) -> None:
+    journal.run()
+    assert journal.run(code="other") == ["prepare", "fit"]
+    assert journal.run(code="other") == []
 
 
 def test_a_changed_file_reruns_but_a_touched_one_does_not(journal: Journal) -> None:

@@ -1,0 +1,55 @@
+"""What a job is: its configuration, and a hash of it by which a kept result is known."""
+
+import hashlib
+import json
+from typing import Any
+
+from benchmarks.accuracy import models
+from benchmarks.accuracy.models import Settings
+from benchmarks.accuracy.store import Job
+from training.config import RunConfig
+
+# Settings that came when there were results: at these values nothing is otherwise than before.
+_LATER = {"behaviour_weight": 1.0, "borrowing": [0.0], "mask_seen": False}
+# Settings that have moved to [research], and where they stood when the first results were hashed.
+_MOVED = {
+    "block": "fit",
+    "edges": "fit",
+    "shared_codebook": "quantize",
+    "id_residual": "quantize",
+    "diversity": "quantize",
+}
+
+
+def configured(job: Job, config: RunConfig, settings: Settings) -> RunConfig:
+    """The configuration of one job: one thread, so that jobs run beside each other."""
+    own = {"seed": job.seed, "threads": 1, "loggers": ["csv"]}
+    return models.configured(
+        config, settings, models.LEARNED[models.PEERS.get(job.model, job.model)], own
+    )
+
+
+def recipe(job: Job, config: RunConfig, settings: Settings) -> str:
+    """Hash of all that a job's outcome depends on, but for the code and where it ran."""
+    config = models.configured(config, {"fit.accelerator": "cpu"})
+    unasked = {"output", "interactions", "items", "loggers", "export"}
+    if job.model in models.COUNTED:
+        unasked |= {"fit", "quantize"}
+    else:
+        config = configured(job, config, settings)
+    asked = {name: value for name, value in as_hashed(config).items() if name not in unasked}
+    asked["fit"] = {k: v for k, v in asked.get("fit", {}).items() if _LATER.get(k) != v}
+    asked |= job._asdict()
+    if revision := models.revision(job.model):
+        asked["revision"] = revision
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def as_hashed(config: RunConfig) -> dict[str, Any]:
+    """A configuration laid out as when the first results were kept: hashes outlive a tidying up."""
+    content = config.model_dump(mode="json")
+    research = content.pop("research")
+    for name, section in _MOVED.items():
+        content[section][name] = research[name]
+    content["fit"]["reweighting"] = research["reweighting"] if config.fit.reweighting else "off"
+    return content

@@ -1,0 +1,153 @@
+"""``bbqrec-train init``: what it guesses of a shop's files loads and runs."""
+
+import json
+import random
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner, Result
+
+from training.cli import app
+from training.config import RunConfig, load
+from training.errors import UserError
+from training.run.pipeline import Pipeline
+from training.run.stages import STAGES
+
+HEADER = ("customer", "sku", "clicked_at", "score")
+RUNNER = CliRunner()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """60 customers, 40 things with a brand, a price and a picture on the web; S3's lies here."""
+    draw = random.Random(0)
+    clicks = [
+        (f"c{user}", f"S{draw.randrange(30)}", f"2024-01-{day:02} 10:00", draw.randint(1, 5))
+        for user in range(60)
+        for day in range(1, 9)
+    ]
+    write_csv(tmp_path / "clicks.csv", [HEADER, *clicks], ";")
+    things = [
+        (f"S{n}", f"Thing {n}", f"It is fine, number {n}", f"B{n % 4}", f"{n}.99", f"https://x/{n}")
+        for n in range(40)
+    ]
+    names = ("productId", "product name", "Description", "brand", "price", "photo_url")
+    pl.DataFrame(things, names, orient="row").write_csv(tmp_path / "catalogue.csv")
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures/S3.jpg").touch()
+    return tmp_path
+
+
+def write_csv(path: Path, rows: list[tuple[Any, ...]], separator: str = ",") -> None:
+    path.write_text("".join(separator.join(map(str, row)) + "\n" for row in rows))
+
+
+def init(folder: Path, *options: str) -> Result:
+    """The command as it is typed in that folder; an error of the user's is raised."""
+    names = [str(folder / "shop.toml"), "--interactions", str(folder / "clicks.csv"), *options]
+    return RUNNER.invoke(app, ["init", *names], catch_exceptions=True)
+
+
+def made(folder: Path, *options: str) -> RunConfig:
+    done = init(folder, *options)
+    assert done.exit_code == 0, done.exception
+    return load(folder / "shop.toml")
+
+
+def test_columns_are_guessed_and_what_is_written_prepares(folder: Path) -> None:
+    config = made(folder, "--items", str(folder / "catalogue.csv"))
+    log, catalogue = config.interactions, config.items
+    assert tuple(log.columns.model_dump().values()) == HEADER
+    assert (log.format, log.separator, log.path) == ("csv", ";", folder / "clicks.csv")
+    assert catalogue is not None
+    columns = catalogue.columns
+    assert (columns.item, columns.title, columns.image) == ("productId", "product name", None)
+    assert columns.text == ("product name", "Description", "brand")
+    assert columns.attributes == ("brand",)  # no price: hardly two things share one
+    assert catalogue.image_template == "pictures/{item_id}.jpg"
+    summary = Pipeline(config, STAGES).run("prepare")
+    assert summary == "60 users, 40 items, 480 interactions; left out: nothing"
+
+
+def test_the_file_tells_examples_and_meanings_in_comments(folder: Path) -> None:
+    made(folder, "--items", str(folder / "catalogue.csv"))
+    text = (folder / "shop.toml").read_text()
+    assert 'columns.user = "customer"  # such as "c0"' in text
+    assert "# k_core = 5  # every user and item has at least this many" in text
+    lines = (line for line in text.splitlines() if " = " in line or line.startswith("["))
+    uncommented = "\n".join(line.removeprefix("# ") for line in lines)
+    assert tomllib.loads(uncommented)  # each commented setting is one when its mark is taken away
+
+
+def test_what_was_guessed_is_shown(folder: Path) -> None:
+    output = init(folder).output
+    assert "interactions.columns.user" in output
+    assert "customer" in output
+    assert "bbqrec-train run" in output
+
+
+def test_a_file_that_is_there_is_not_overwritten(folder: Path) -> None:
+    (folder / "shop.toml").write_text("mine")
+    done = init(folder)
+    assert isinstance(done.exception, UserError)
+    assert "shop.toml exists, and is not overwritten" in str(done.exception)
+    assert (folder / "shop.toml").read_text() == "mine"
+
+
+def test_a_column_that_nobody_can_guess_is_asked_for_by_name(folder: Path) -> None:
+    rows = [("a", "b"), *((f"u{n % 9}", f"i{n % 7}") for n in range(99))]
+    write_csv(folder / "clicks.csv", rows)
+    done = init(folder)
+    assert "no column looks like the user. Its columns are: a, b. Name it: --column user=NAME" in (
+        str(done.exception)
+    )
+    assert not (folder / "shop.toml").exists()
+    config = made(folder, "--column", "user=a", "--column", "item=b")
+    assert (config.interactions.columns.user, config.interactions.columns.item) == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("told", "complaint"),
+    [("user=nobody", "no column 'nobody'"), ("users=a", "not ROLE=NAME"), ("user", "not ROLE")],
+)
+def test_a_wrong_column_is_one_clear_message(folder: Path, told: str, complaint: str) -> None:
+    done = init(folder, "--column", told)
+    assert isinstance(done.exception, UserError)
+    assert complaint in str(done.exception)
+
+
+def test_an_id_of_no_telling_name_is_found_by_what_the_log_names(folder: Path) -> None:
+    things = pl.read_csv(folder / "catalogue.csv").rename({"productId": "x", "price": "y"})
+    things.write_csv(folder / "catalogue.csv")
+    config = made(folder, "--items", str(folder / "catalogue.csv"))
+    assert config.items is not None
+    assert config.items.columns.item == "x"
+
+
+def test_a_time_that_a_run_would_not_understand_is_said(folder: Path) -> None:
+    rows = [("user", "item", "timestamp"), *(("u", f"i{n}", "4th of May") for n in range(5))]
+    write_csv(folder / "clicks.csv", rows)
+    assert "'timestamp' is not understood: set time_format" in init(folder).output
+    assert "# time_format = " in (folder / "shop.toml").read_text()
+
+
+def test_other_formats_are_recognised(folder: Path) -> None:
+    log = [
+        {"userId": f"u{n % 9}", "itemId": f"i{n % 7}", "ts": 1_700_000_000 + n} for n in range(9)
+    ]
+    (folder / "clicks.csv").rename(folder / "old")
+    (folder / "clicks.csv").write_text("\n".join(map(json.dumps, log)))
+    jsonl = folder / "clicks.jsonl"
+    (folder / "clicks.csv").rename(jsonl)
+    done = RUNNER.invoke(app, ["init", str(folder / "a.toml"), "--interactions", str(jsonl)])
+    assert done.exit_code == 0, done.exception
+    columns = load(folder / "a.toml").interactions.columns
+    assert (columns.user, columns.item, columns.time) == ("userId", "itemId", "ts")
+    sequences = folder / "sequences.txt"
+    sequences.write_text("u1 i1 i2 i3\nu2 i2 i3\n")
+    done = RUNNER.invoke(app, ["init", str(folder / "b.toml"), "--interactions", str(sequences)])
+    assert done.exit_code == 0, done.exception
+    assert load(folder / "b.toml").interactions.format == "sequences"

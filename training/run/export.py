@@ -1,0 +1,55 @@
+"""Stage export: a bundle under ``bundles/``, which is current from then on."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from models.contract.bundle import CatalogueItem
+from models.contract.manifest import read_manifest
+from models.contract.store import BundleStore
+from training import stage_files
+from training.config import RunConfig
+from training.data.dataset import PreparedDataset
+from training.data.histories import Part, targets
+from training.export.export import export_bundle
+from training.fit.learn import load_model
+
+
+def run(config: RunConfig, directory: Path) -> str:
+    """Write it, activate it, and drop those that are too many."""
+    data = stage_files.data(config)
+    codes, source = ("requantize", "refit") if config.fit.refit else ("quantize", "fit")
+    table, _ = stage_files.semantic_ids(config.output / codes)
+    model = load_model(config, config.output / source / stage_files.WEIGHTS, table)
+    evaluation = stage_files.read_json(config.output / "evaluate" / stage_files.EVALUATION)
+    fields = {
+        "name": config.name,
+        "split": {**data.card.split.model_dump(mode="json"), "refit": config.fit.refit},
+        "metrics": evaluation["models"]["bbqrec"],
+        "health": stage_files.read_json(config.output / codes / stage_files.HEALTH),
+    }
+    store, held_out = BundleStore(config.output), targets(data.histories, Part.TEST)
+    with store.new() as partial:
+        parity = export_bundle(
+            partial, model, table, catalogue(data), held_out, fields, config.export.index_from
+        )
+        digest = read_manifest(partial)[1]
+    store.activate(digest)
+    store.prune(config.export.keep)
+    stage_files.write_json(directory / stage_files.EXPORTED, {"digest": digest})
+    return (
+        f"{digest[:12]} is current in {config.output}: ONNX and torch agree within "
+        f"{parity.worst_score:.1e}, same top-10 on {parity.same_top} of {parity.histories} histories"
+    )
+
+
+def catalogue(data: PreparedDataset) -> tuple[CatalogueItem, ...]:
+    """Items as the bundle lists them; popularity counts every interaction."""
+    popularity = np.bincount(data.histories.items, minlength=data.card.items)
+    known = [name for name in ("attributes", "picture") if data.items.schema.get(name) == pl.String]
+    rows = data.items.select("item_id", "title", *known).iter_rows(named=True)
+    return tuple(
+        CatalogueItem(**row, popularity=int(count))
+        for row, count in zip(rows, popularity, strict=True)
+    )

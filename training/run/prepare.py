@@ -1,0 +1,17 @@
+"""Stage prepare: the user's files to histories and a catalogue."""
+
+from pathlib import Path
+
+from training.config import RunConfig
+from training.data.prepare import prepare
+
+
+def run(config: RunConfig, directory: Path) -> str:
+    """Write the prepared data set; a line that says what was kept and what was not."""
+    card = prepare(config, directory)
+    kept = f"{card.users:,} users, {card.items:,} items, {card.interactions:,} interactions"
+    removed = {reason: n for reason, n in card.removed.model_dump().items() if n}
+    for source in filter(None, (card.interactions_source, card.items_source)):
+        removed |= {f"{source.source} {reason}": n for reason, n in source.rejected.items()}
+    left_out = ", ".join(f"{n:,} by {reason}" for reason, n in removed.items())
+    return f"{kept}; left out: {left_out or 'nothing'}"

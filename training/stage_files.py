@@ -1,0 +1,48 @@
+"""What stages leave in their folders for those after them: names, and how to read them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.numpy import load_file
+
+from models.contract.config import CodeSpace
+from models.contract.semantic_id import SemanticIdTable
+from training.config import RunConfig
+from training.data.dataset import PreparedDataset
+
+SPACE, SEMANTIC_IDS, CODEWORDS = (
+    "code_space.json",
+    "semantic_ids.safetensors",
+    "codewords.safetensors",
+)
+HEALTH, FITTED, WEIGHTS, EVALUATION, EXPORTED = (
+    "health.json",
+    "fitted.json",
+    "weights.safetensors",
+    "evaluation.json",
+    "exported.json",
+)
+
+
+def data(config: RunConfig) -> PreparedDataset:
+    """The prepared data set."""
+    return PreparedDataset.load(config.output / "prepare")
+
+
+def semantic_ids(directory: Path) -> tuple[SemanticIdTable, torch.Tensor]:
+    """The table, and the codewords (M, L, K, Q) that its codes stand for; M is 1 if shared."""
+    space = CodeSpace.model_validate_json((directory / SPACE).read_text(encoding="utf-8"))
+    table = SemanticIdTable.from_arrays(load_file(directory / SEMANTIC_IDS), space)
+    return table, torch.from_numpy(load_file(directory / CODEWORDS)["codewords"])
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write one small JSON file."""
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read one small JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,52 @@
+"""A look at one of the user's files: its format, its columns, and some of their values."""
+
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from training.data.formats import Layout, Role, find_files, recognise
+from training.data.records import Table, open_table
+from training.data.rejects import SourceRejects
+
+ROWS = 1000  # looked at
+_SEPARATORS = (";", "\t", "|")  # of files whose names say CSV
+
+
+class Look(NamedTuple):
+    """What the head of a file tells."""
+
+    path: Path  # as the user gave it
+    format: str
+    separator: str | None  # where it is not the format's own
+    columns: dict[str, list[Any]]  # values that are there, by the column's name
+
+    def example(self, column: str) -> str:
+        """The first value, short and on one line."""
+        text = str(next(iter(self.columns[column]), "")).replace("\n", " ")
+        return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def look(path: Path, role: Role) -> Look:
+    """Read the head of a file, or of the first in a folder. Raises UserError as a run would."""
+    file = find_files(path, "auto", role)[0]
+    layout, table, separator = _opened(file)
+    rows = list(islice(table.rows(table.names), ROWS))
+    columns = {
+        name: [row.values[at] for row in rows if row.values[at] not in (None, "")]
+        for at, name in enumerate(table.names)
+    }
+    return Look(path, layout.name, separator, columns)
+
+
+def _opened(file: Path) -> tuple[Layout, Table, str | None]:
+    """A CSV file of one column is one with another separator, if that makes it more."""
+    layout, nowhere = recognise(file, "auto", None), SourceRejects.nowhere()
+    table = open_table(file, layout, nowhere)
+    if layout.name == "csv" and len(table.names) == 1:
+        for separator in _SEPARATORS:
+            other = replace(layout, separator=separator)
+            found = open_table(file, other, nowhere)
+            if len(found.names) > 1:
+                return other, found, separator
+    return layout, table, None

@@ -1,0 +1,87 @@
+"""A commented TOML file from what was guessed."""
+
+import os
+import re
+from pathlib import Path
+
+from training.errors import UserError
+from training.settings import Setting, settings, toml
+from training.start.guess import Guess
+
+# What users change first; ``bbqrec-train settings`` has the rest.
+_OFTEN = (
+    *("filter.k_core", "filter.deduplicate", "split.kind"),
+    *("fit.max_history", "fit.mask_seen", "fit.epochs", "fit.batch_tokens"),
+    *("fit.accelerator", "fit.precision", "evaluate.cutoffs"),
+)
+
+
+def write(path: Path, log: Guess, catalogue: Guess | None) -> None:
+    """Write the file. Raises UserError where there is one already."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem)[:64] or "my-shop"
+    parts = [
+        _head(path.name, name),
+        _section("interactions", log, path),
+        _section("items", catalogue, path) if catalogue else _NO_ITEMS,
+        *_usual(),
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write("\n".join(parts))
+    except FileExistsError as error:
+        raise UserError(f"{path} exists, and is not overwritten") from error
+
+
+def _head(file: str, name: str) -> str:
+    return f"""\
+# Written by `bbqrec-train init` from a look at your files: what it guessed is yours to change.
+# `bbqrec-train settings` lists every setting; `bbqrec-train run {file}` runs them.
+# Paths are relative to this file's folder.
+name = {toml(name)}
+output = {toml(f"artifacts/{name}")}  # what every stage writes, and at last the bundle
+"""
+
+
+_NO_ITEMS = """\
+# [items]  # without it only behaviour is learned from
+# path = "catalogue.csv"
+# columns = { item = "sku", title = "name", text = ["name", "description"] }
+"""
+
+
+def _section(section: str, guess: Guess, path: Path) -> str:
+    found = guess.look
+    where = Path(os.path.relpath(found.path.resolve(), path.resolve().parent)).as_posix()
+    lines = [f"[{section}]", f"path = {toml(where)}", f"format = {toml(found.format)}"]
+    if found.separator:
+        lines.append(f"separator = {toml(found.separator)}")
+    for role, columns in guess.columns.items():
+        example = "" if isinstance(columns, list) else f"  # such as {toml(found.example(columns))}"
+        lines.append(f"columns.{role} = {toml(columns)}{example}")
+    if guess.image_template:
+        lines.append(f"image_template = {toml(guess.image_template)}")
+    if guess.doubt:
+        lines.append(f'# {guess.doubt}\n# time_format = "%d.%m.%Y %H:%M"')
+    if "rating" in guess.columns:
+        lines.append("# min_rating = 4  # lower ratings are no interest; unset: all count")
+    if section == "items":
+        lines.append("keep_unseen = true  # recommend, too, what nobody has bought yet")
+    return "\n".join([*lines, ""])
+
+
+def _usual() -> list[str]:
+    """Settings that stand at their defaults, as comments, by section."""
+    sections: dict[str, list[Setting]] = {}
+    for setting in settings():
+        if setting.name in _OFTEN:
+            sections.setdefault(setting.section, []).append(setting)
+    return [
+        "\n".join([f"[{section}]", *map(_commented, inside), ""])
+        for section, inside in sections.items()
+    ]
+
+
+def _commented(setting: Setting) -> str:
+    name = setting.name.removeprefix(f"{setting.section}.")
+    return f"# {name} = {setting.default}  # {setting.meaning}"
