@@ -49,8 +49,7 @@ def write_tiny_bundle(directory: Path) -> Parity:
     model.seen[5] = 0
     for tower in model.each():
         if isinstance(tower, AttentionTower):
-            assert isinstance(tower.word_vectors, torch.nn.Embedding)
-            tower.word_vectors.weight.data[[5, ITEMS]] = 0
+            tower.get_parameter("sources.words.vectors.weight").data[[5, ITEMS]] = 0
     model.buckets.set_codebook(torch.randn(1, 2, 16, 8))
     model.buckets.set_edges(
         torch.from_numpy(codes_NS.astype(np.int64))[None], torch.tensor([ITEMS])

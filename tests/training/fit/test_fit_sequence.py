@@ -196,8 +196,8 @@ def test_what_is_kept_is_the_moving_average_of_weights() -> None:
     training = histories().up_to(Part.TRAIN)
     model = fresh(training)
     average = moving_average(model, decay=0.5)
-    weight = model.get_parameter("towers.0.id_embedding.weight")
-    followed = average.module.get_parameter("towers.0.id_embedding.weight")
+    weight = model.get_parameter("towers.0.sources.id.embedding.weight")
+    followed = average.module.get_parameter("towers.0.sources.id.embedding.weight")
     for step in range(1, 6):
         weight.data.fill_(step)
         average.update_parameters(model)
