@@ -8,7 +8,7 @@ import torch
 from models.contract.bundle import CatalogueItem
 from models.contract.config import CodeSpace, SequenceConfig
 from models.contract.semantic_id import SemanticIdTable
-from models.contract.types import Modality
+from models.contract.types import BEHAVIOUR, TEXT
 from models.nets.sequence import SequenceModel
 from models.nets.tower import AttentionTower
 from training.data.histories import EvaluationSet, Histories, Part, targets
@@ -16,9 +16,7 @@ from training.export.export import export_bundle
 from training.export.model_card import Parity
 
 ITEMS, MAX_HISTORY = 60, 12
-SPACE = CodeSpace(
-    modalities=(Modality.TEXT, Modality.BEHAVIOUR), levels=2, codebook_size=16, vector_size=8
-)
+SPACE = CodeSpace(modalities=(TEXT, BEHAVIOUR), levels=2, codebook_size=16, vector_size=8)
 
 
 def write_tiny_bundle(directory: Path) -> Parity:

@@ -1,13 +1,16 @@
 """The run configuration: one TOML file, one section per stage, unknown fields refused."""
 
 import os
+import re
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from models.contract.config import BlockKind, Edges, Frozen, Reweighting, Towers
+from models.contract.types import BEHAVIOUR, IMAGE, MODALITY_NAME, TEXT, Modality, in_order
 from training.errors import UserError
 
 Format = Literal[
@@ -92,7 +95,7 @@ class SplitConfig(Frozen):
 
 
 class ModalityConfig(Frozen):
-    """``[encode.text]`` or ``[encode.image]``: an encoder by name, or the user's own vectors."""
+    """``[encode.text]``, ``[encode.image]``, ``[encode.NAME]``: an encoder, or your own vectors."""
 
     encoder: str = Field(
         "default",
@@ -111,12 +114,33 @@ class WordsConfig(Frozen):
 
 
 class EncodeConfig(Frozen):
-    """``[encode]``: content to vectors."""
+    """``[encode]``: content to vectors. A table of any other name adds a modality of that name."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, ModalityConfig]
 
     text: ModalityConfig = ModalityConfig()
     image: ModalityConfig = ModalityConfig()
     words: WordsConfig = WordsConfig()
     cache: Path | None = Field(None, description="default: <output>/../cache")
+
+    def modalities(self) -> dict[Modality, ModalityConfig]:
+        """How each modality is encoded, in the order of modalities."""
+        asked = {TEXT: self.text, IMAGE: self.image, **self.__pydantic_extra__}
+        return {modality: asked[modality] for modality in in_order(asked)}
+
+    @model_validator(mode="after")
+    def _other_modalities_are_named_and_have_vectors(self) -> Self:
+        for name, asked in self.__pydantic_extra__.items():
+            if name == BEHAVIOUR or not re.fullmatch(MODALITY_NAME, name):
+                raise ValueError(
+                    f"encode.{name}: no name for a modality; small letters, digits and _ make one "
+                    f"(up to 32, a letter first), and {BEHAVIOUR} is learned from the log"
+                )
+            # Encoders are looked up by name, not imported: they build upon this module.
+            if not asked.vectors and find_spec(f"training.encoders.kinds.{name}") is None:
+                raise ValueError(f"encode.{name}.vectors: required, no encoder is called {name}")
+        return self
 
 
 class QuantizeConfig(Frozen):
@@ -250,8 +274,7 @@ def _explain(path: Path, error: ValidationError) -> str:
 def _resolve_paths(section: Section, base: Path) -> Section:
     """A copy in which every relative path starts at the TOML file's folder."""
     updates: dict[str, object] = {}
-    for name in type(section).model_fields:
-        value = getattr(section, name)
+    for name, value in section:
         if isinstance(value, Path):
             updates[name] = Path(os.path.normpath(base / value))
         elif isinstance(value, Frozen):

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from models.contract.types import Modality
+from models.contract.types import Modality, in_order
 
 Reweighting = Literal["additive", "multiplicative", "off"]
 Edges = Literal["quantile", "affine", "random"]
@@ -26,6 +26,12 @@ class CodeSpace(Frozen):
     levels: int = Field(ge=1, le=16)
     codebook_size: int = Field(ge=2, le=65_000)
     vector_size: int = Field(ge=2, le=1024, description="Q, size of a quantized vector")
+
+    @model_validator(mode="after")
+    def _modalities_are_in_order(self) -> "CodeSpace":
+        if self.modalities != in_order(set(self.modalities)):
+            raise ValueError(f"modalities {self.modalities}: one is repeated, or out of order")
+        return self
 
     @property
     def slots(self) -> int:

@@ -10,7 +10,7 @@ from safetensors.torch import save_file as save_torch
 
 from models.contract import bundle
 from models.contract.semantic_id import Resolution, SemanticIdTable
-from models.contract.types import Modality
+from models.contract.types import BEHAVIOUR, Modality
 from models.nets.quantizer import Quantizer
 from training.config import RunConfig
 from training.data.histories import EvaluationSet, Histories
@@ -132,7 +132,7 @@ def _views(config: RunConfig, histories: Histories, items: int) -> dict[Modality
     }
     size = config.quantize.behaviour_size
     behaviour = behaviour_embeddings(histories, items, size, config.seed)
-    views[Modality.BEHAVIOUR] = View.standardise(*behaviour)
+    views[BEHAVIOUR] = View.standardise(*behaviour)
     return views
 
 

@@ -33,7 +33,7 @@ def _encode(config: RunConfig, directory: Path) -> str:
     data = outputs.data(config)
     cache = config.encode.cache or config.output.parent / "cache"
     embeddings = encode_items(data.items, config.encode, directory, cache)
-    counts = [f"{m.value} {int(e.present_N.sum()):,}" for m, e in embeddings.items()]
+    counts = [f"{m} {int(e.present_N.sum()):,}" for m, e in embeddings.items()]
     return f"vectors of {data.card.items:,} items: {', '.join(counts) or 'no content'}"
 
 
@@ -146,7 +146,7 @@ def _log_files(config: RunConfig) -> Iterable[Path]:
 
 
 def _content_files(config: RunConfig) -> Iterable[Path]:
-    for modality in (config.encode.text, config.encode.image):
+    for modality in config.encode.modalities().values():
         yield from (path for path in (modality.vectors, modality.ids) if path)
     if config.items and config.items.image_template:
         yield (config.items.path.parent / config.items.image_template).parent

@@ -17,7 +17,7 @@ def test_the_order_in_which_sources_are_named_changes_no_weight() -> None:
     made = []
     for names in (("id", "words", "codes"), ("codes", "words", "id")):
         torch.manual_seed(0)
-        made.append(AttentionTower(CONFIG, names).state_dict())  # type: ignore[arg-type]
+        made.append(AttentionTower(CONFIG, names).state_dict())
     assert list(made[0]) == list(made[1])
     assert all(torch.equal(made[0][name], made[1][name]) for name in made[0])
 

@@ -7,7 +7,7 @@ import torch
 
 from models.contract.config import CodeSpace, Reweighting, SequenceConfig
 from models.contract.semantic_id import SemanticIdTable
-from models.contract.types import Modality
+from models.contract.types import TEXT
 from models.nets.sequence import SequenceModel
 from tests.training.small import ITEMS, WORDS, histories
 from training.config import FitConfig
@@ -36,7 +36,7 @@ CONFIG = FitConfig(
     epochs=12,
     patience=12,
 )
-SPACE = CodeSpace(modalities=(Modality.TEXT,), levels=2, codebook_size=16, vector_size=8)
+SPACE = CodeSpace(modalities=(TEXT,), levels=2, codebook_size=16, vector_size=8)
 
 
 def table() -> SemanticIdTable:
