@@ -5,16 +5,14 @@ import torch
 
 from models.contract.config import Architecture, CodeSpace, SequenceConfig
 from models.contract.semantic_id import SemanticIdTable
-from models.contract.types import Modality
+from models.contract.types import BEHAVIOUR, TEXT
 from models.nets.sequence import SequenceModel
 from models.nets.words import ItemWords
 from training.config import FitConfig
 from training.data.histories import Histories
 from training.fit.fit_sequence import new_model
 
-SPACE = CodeSpace(
-    modalities=(Modality.TEXT, Modality.BEHAVIOUR), levels=4, codebook_size=256, vector_size=64
-)
+SPACE = CodeSpace(modalities=(TEXT, BEHAVIOUR), levels=4, codebook_size=256, vector_size=64)
 VOCABULARY, WORDS = 5000, 10  # of the catalogue, of an item
 
 

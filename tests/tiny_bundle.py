@@ -8,7 +8,7 @@ import torch
 from models.contract.bundle import CatalogueItem
 from models.contract.config import CodeSpace, SequenceConfig
 from models.contract.semantic_id import SemanticIdTable
-from models.contract.types import Modality
+from models.contract.types import BEHAVIOUR, TEXT
 from models.nets.sequence import SequenceModel
 from models.nets.tower import AttentionTower
 from training.data.histories import EvaluationSet, Histories, Part, targets
@@ -16,9 +16,7 @@ from training.export.export import export_bundle
 from training.export.model_card import Parity
 
 ITEMS, MAX_HISTORY = 60, 12
-SPACE = CodeSpace(
-    modalities=(Modality.TEXT, Modality.BEHAVIOUR), levels=2, codebook_size=16, vector_size=8
-)
+SPACE = CodeSpace(modalities=(TEXT, BEHAVIOUR), levels=2, codebook_size=16, vector_size=8)
 
 
 def write_tiny_bundle(directory: Path, *, seed: int = 0, indexed: bool = False) -> Parity:
@@ -50,8 +48,7 @@ def write_tiny_bundle(directory: Path, *, seed: int = 0, indexed: bool = False) 
     model.seen[5] = 0
     for tower in model.each():
         if isinstance(tower, AttentionTower):
-            assert isinstance(tower.word_vectors, torch.nn.Embedding)
-            tower.word_vectors.weight.data[[5, ITEMS]] = 0
+            tower.get_parameter("sources.words.vectors.weight").data[[5, ITEMS]] = 0
     model.buckets.set_codebook(torch.randn(1, 2, 16, 8))
     model.buckets.set_edges(
         torch.from_numpy(codes_NS.astype(np.int64))[None], torch.tensor([ITEMS])

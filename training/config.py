@@ -3,6 +3,7 @@
 import os
 import re
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
@@ -16,6 +17,7 @@ from pydantic import (
 )
 
 from models.contract.config import Architecture, CodeShape, Frozen, Variants
+from models.contract.types import BEHAVIOUR, IMAGE, MODALITY_NAME, TEXT, Modality, in_order
 from training.errors import UserError
 
 Format = Literal[
@@ -127,7 +129,7 @@ class SplitConfig(Section):
 
 
 class ModalityConfig(Section):
-    """``[encode.text]`` or ``[encode.image]``: an encoder by name, or the user's own vectors."""
+    """``[encode.text]``, ``[encode.image]``, ``[encode.NAME]``: an encoder, or your own vectors."""
 
     encoder: str = Field(
         "default",
@@ -146,12 +148,33 @@ class WordsConfig(Section):
 
 
 class EncodeConfig(Section):
-    """``[encode]``: content to vectors."""
+    """``[encode]``: content to vectors. A table of any other name adds a modality of that name."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, ModalityConfig]
 
     text: ModalityConfig = ModalityConfig()
     image: ModalityConfig = ModalityConfig()
     words: WordsConfig = WordsConfig()
     cache: Path | None = Field(None, description="default: <output>/../cache")
+
+    def modalities(self) -> dict[Modality, ModalityConfig]:
+        """How each modality is encoded, in the order of modalities."""
+        asked = {TEXT: self.text, IMAGE: self.image, **self.__pydantic_extra__}
+        return {modality: asked[modality] for modality in in_order(asked)}
+
+    @model_validator(mode="after")
+    def _other_modalities_are_named_and_have_vectors(self) -> Self:
+        for name, asked in self.__pydantic_extra__.items():
+            if name == BEHAVIOUR or not re.fullmatch(MODALITY_NAME, name):
+                raise ValueError(
+                    f"encode.{name}: no name for a modality; small letters, digits and _ make one "
+                    f"(up to 32, a letter first), and {BEHAVIOUR} is learned from the log"
+                )
+            # Encoders are looked up by name, not imported: they build upon this module.
+            if not asked.vectors and find_spec(f"training.encoders.kinds.{name}") is None:
+                raise ValueError(f"encode.{name}.vectors: required, no encoder is called {name}")
+        return self
 
 
 class QuantizeConfig(Section, CodeShape):
@@ -312,8 +335,7 @@ def _explain(path: Path, error: ValidationError) -> str:
 def _resolve_paths(section: Part, base: Path) -> Part:
     """A copy in which every relative path starts at the TOML file's folder."""
     updates: dict[str, object] = {}
-    for name in type(section).model_fields:
-        value = getattr(section, name)
+    for name, value in section:
         if isinstance(value, Path):
             updates[name] = Path(os.path.normpath(base / value))
         elif isinstance(value, Frozen):

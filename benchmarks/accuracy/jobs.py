@@ -24,7 +24,7 @@ from benchmarks.accuracy.recipes import as_hashed, configured, recipe
 from benchmarks.accuracy.store import TOP, Job, Protocol, Store
 from models.contract.config import CodeSpace
 from models.contract.semantic_id import SemanticIdTable
-from models.contract.types import Modality
+from models.contract.types import BEHAVIOUR
 from training import stage_files
 from training.config import RunConfig
 from training.data.histories import EvaluationSet, Histories, Part, targets
@@ -193,7 +193,7 @@ def uses_codes(config: RunConfig) -> bool:
 
 def _no_codes(directory: Path, items: int) -> Path:
     """Unique codes that say nothing, for models that do not look at them."""
-    space = CodeSpace(modalities=(Modality.BEHAVIOUR,), levels=2, codebook_size=4096, vector_size=2)
+    space = CodeSpace(modalities=(BEHAVIOUR,), levels=2, codebook_size=4096, vector_size=2)
     codes_NS = np.stack(np.divmod(np.arange(items), 4096), 1).astype(np.uint16)
     table = SemanticIdTable(space, codes_NS, np.zeros(items, np.uint16))
     directory.mkdir(parents=True, exist_ok=True)

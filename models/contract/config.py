@@ -2,9 +2,16 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from models.contract.types import Modality
+from models.contract.types import Modality, in_order
 
 Reweighting = Literal["additive", "multiplicative", "off"]
 Edges = Literal["quantile", "affine", "random"]
@@ -33,6 +40,12 @@ class CodeSpace(CodeShape):
     """The space that semantic IDs live in; fixed once the quantizer is trained."""
 
     modalities: tuple[Modality, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _modalities_are_in_order(self) -> "CodeSpace":
+        if self.modalities != in_order(set(self.modalities)):
+            raise ValueError(f"modalities {self.modalities}: one is repeated, or out of order")
+        return self
 
     @property
     def slots(self) -> int:

@@ -7,7 +7,7 @@ N      items in the catalogue
 B      histories in a batch
 T      items in a history, oldest first, padded on the right
 R      rows of a history that ask: all T, or one a history where only the last one is needed
-M      modalities of a semantic ID (text, image, behaviour)
+M      modalities of a semantic ID (text, image, ..., behaviour)
 L      levels of the residual codebook
 K      codes in one level; the code K itself is *null*: "this modality is missing"
 S      slots of a semantic ID, S = M * L, modality-major
@@ -18,23 +18,30 @@ P      modality pairs whose similarity reweights attention
 ====== =====================================================================
 """
 
-from enum import StrEnum
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Annotated, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 CodeArray = NDArray[np.uint16]
 FloatArray = NDArray[np.float32]
 IndexArray = NDArray[np.int32]
 
 
-class Modality(StrEnum):
-    """A view of an item; the members' order is the order of slots in a semantic ID."""
+# A view of an item: a name, which is also a table's in the configuration and a file's on disk.
+MODALITY_NAME: Final = r"^[a-z][a-z0-9_]{0,31}$"
+Modality = Annotated[str, Field(pattern=MODALITY_NAME)]
+TEXT: Final = "text"
+IMAGE: Final = "image"
+BEHAVIOUR: Final = "behaviour"  # learned from histories, not from content
 
-    TEXT = "text"
-    IMAGE = "image"
-    BEHAVIOUR = "behaviour"
+
+def in_order(modalities: Iterable[Modality]) -> tuple[Modality, ...]:
+    """The order of slots in a semantic ID: text, image, others by name, and behaviour last."""
+    place = {TEXT: 0, IMAGE: 1, BEHAVIOUR: 3}
+    return tuple(sorted(modalities, key=lambda modality: (place.get(modality, 2), modality)))
 
 
 class ItemCodes(NamedTuple):

@@ -53,8 +53,10 @@ class ReweightedAttention(nn.Module):
         self.project_in = nn.Linear(config.width, 3 * config.width)
         self.project_out = nn.Linear(config.width, config.width)
         self.dropout = Dropout(config.dropout)
-        if config.block == "ligr":  # SASRec's block knows places from position embeddings
+        self.distance_bias: nn.Parameter | None = None  # SASRec's tower has position embeddings
+        if config.block == "ligr":
             self.distance_bias = nn.Parameter(torch.zeros(config.max_history, config.heads))
+        self.bucket_bias: nn.Parameter | None = None
         if self.form != "off":
             pairs = len(modality_pairs(config.code_space))
             self.bucket_bias = nn.Parameter(torch.zeros(pairs, config.buckets, config.heads))
@@ -64,8 +66,8 @@ class ReweightedAttention(nn.Module):
         sides = (pick(x_BTD, row_B), x_BTD, x_BTD)
         query, key, value = (self._split(x) for x in linear_parts(self.project_in, sides))
         logits_BHRT = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
-        if relation.buckets is not None:
-            bias_BHRT = self._bias(relation.buckets)
+        if relation.buckets is not None and self.bucket_bias is not None:
+            bias_BHRT = self._bias(relation.buckets, self.bucket_bias)
             logits_BHRT = (
                 logits_BHRT + bias_BHRT
                 if self.form == "additive"
@@ -82,15 +84,17 @@ class ReweightedAttention(nn.Module):
 
     def _causal(self, distance_BRT: Tensor) -> Tensor:
         """(B or 1, H, R, T): the bias of a key's distance, and no weight at all for later keys."""
-        bias_NH = getattr(self, "distance_bias", distance_BRT.new_zeros(1, self.heads).float())
+        bias_NH: Tensor | None = self.distance_bias
+        if bias_NH is None:
+            bias_NH = distance_BRT.new_zeros(1, self.heads).float()
         table_NH = torch.cat([torch.full_like(bias_NH[:1], -1e9), bias_NH])
         place_BRT = (distance_BRT + 1).clamp(0, len(table_NH) - 1)
         return self._look_up(place_BRT, table_NH).permute(0, 3, 1, 2)
 
-    def _bias(self, buckets: Buckets) -> Tensor:
+    def _bias(self, buckets: Buckets, bias_PKH: Tensor) -> Tensor:
         """u, (B, H, R, T): looked up one pair at a time, so that no (B, P, R, T, H) is held."""
         total_BRTH = torch.zeros(())
-        tables = list(self.bucket_bias)
+        tables = list(bias_PKH)
         if buckets.bucket_of_PJ is not None:
             places = zip(buckets.bucket_of_PJ, tables, strict=True)
             tables = [F.embedding(bucket_of_J, table_KH) for bucket_of_J, table_KH in places]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.contract.config import CodeSpace
-from models.contract.types import Modality
+from models.contract.types import BEHAVIOUR, Modality
 from models.nets.club import Club
 
 _AT_ONCE = 65_536  # vectors whose distances to all codewords are held at a time
@@ -124,18 +124,17 @@ class Quantizer(nn.Module):
         super().__init__()
         self.space = space
         size = space.vector_size
-        content = [m for m in space.modalities if m is not Modality.BEHAVIOUR]
-        self.bound = nn.ModuleDict(
-            {m: _mlp(input_sizes[m], hidden_size, size) for m in space.modalities}
+        content = [m for m in space.modalities if m != BEHAVIOUR]
+        # By place, not by name: a module's child cannot be called "type" or "values".
+        self.bound = nn.ModuleList(
+            _mlp(input_sizes[m], hidden_size, size) for m in space.modalities
         )
-        self.specific = nn.ModuleDict({m: _mlp(input_sizes[m], hidden_size, size) for m in content})
-        self.decoders = nn.ModuleDict(
-            {
-                m: _mlp(2 * size if m in self.specific else size, hidden_size, input_sizes[m])
-                for m in space.modalities
-            }
+        self.specific = nn.ModuleList(_mlp(input_sizes[m], hidden_size, size) for m in content)
+        self.decoders = nn.ModuleList(
+            _mlp(2 * size if m in content else size, hidden_size, input_sizes[m])
+            for m in space.modalities
         )
-        self.clubs = nn.ModuleDict({m: Club(size, size, hidden_size) for m in content})
+        self.clubs = nn.ModuleList(Club(size, size, hidden_size) for _ in content)
         books = 1 if shared_codebook else len(space.modalities)
         self.codebooks = nn.ModuleList(ResidualCodebook(space) for _ in range(books))
         self.id_residual = nn.Embedding(catalogue_size, size)
@@ -143,7 +142,7 @@ class Quantizer(nn.Module):
 
     def codebook(self, modality: Modality) -> ResidualCodebook:
         """The codebook of a modality: the one that all share, or its own."""
-        book = self.codebooks[self.space.modalities.index(modality) % len(self.codebooks)]
+        book = self.codebooks[self._place(modality) % len(self.codebooks)]
         assert isinstance(book, ResidualCodebook)
         return book
 
@@ -155,17 +154,31 @@ class Quantizer(nn.Module):
         """Each codebook once."""
         return list(dict.fromkeys(self.codebook(modality) for modality in self.space.modalities))
 
+    def club(self, modality: Modality) -> Club | None:
+        """The estimator that pushes a modality's branches apart; behaviour has one branch only."""
+        if modality == BEHAVIOUR:
+            return None
+        club = self.clubs[self._place(modality)]
+        assert isinstance(club, Club)
+        return club
+
     def branches(self, modality: Modality, x_BX: Tensor) -> Branches:
         """Encode one modality. Behaviour has no specific branch: it is all behaviour."""
-        bound_BQ: Tensor = self.bound[modality](x_BX)
-        if modality not in self.specific:
+        place = self._place(modality)
+        bound_BQ: Tensor = self.bound[place](x_BX)
+        if modality == BEHAVIOUR:
             return Branches(bound_BQ.new_zeros(len(x_BX), 0), bound_BQ)
-        return Branches(self.specific[modality](x_BX), bound_BQ)
+        return Branches(self.specific[place](x_BX), bound_BQ)
 
     def decode(self, modality: Modality, specific_BQ: Tensor, vectors_BQ: Tensor) -> Tensor:
         """Reconstruct the modality's input from [h^S ; quantized h^B]."""
-        x_BX: Tensor = self.decoders[modality](torch.cat([specific_BQ, vectors_BQ], dim=-1))
+        decoder = self.decoders[self._place(modality)]
+        x_BX: Tensor = decoder(torch.cat([specific_BQ, vectors_BQ], dim=-1))
         return x_BX
+
+    def _place(self, modality: Modality) -> int:
+        """Where its modules stand: behaviour comes last, so content alone is numbered alike."""
+        return self.space.modalities.index(modality)
 
     def estimator_parameters(self) -> list[nn.Parameter]:
         """Parameters of the CLUB estimators, which have a step of their own."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.contract.config import CodeSpace, Edges
-from models.contract.types import Modality
+from models.contract.types import BEHAVIOUR
 from models.nets.rows import pick
 
 _EXACT = 2**12  # Cauchy-Schwarz: vectors shorter than this have inner products below 2^24
@@ -42,7 +42,7 @@ class Buckets(NamedTuple):
 def modality_pairs(space: CodeSpace) -> tuple[ModalityPair, ...]:
     """Every modality with itself, and content modalities with each other (cross-modal)."""
     own = [ModalityPair(m, m) for m in range(len(space.modalities))]
-    content = [m for m, name in enumerate(space.modalities) if name is not Modality.BEHAVIOUR]
+    content = [m for m, name in enumerate(space.modalities) if name != BEHAVIOUR]
     return (*own, *(ModalityPair(a, b) for a, b in combinations(content, 2)))
 
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from models.contract.config import SequenceConfig, Source
 from models.nets.attention import Block, Relation, SasRecBlock
 from models.nets.dropout import Dropout
-from models.nets.words import ItemWords, WordBag
+from models.nets.sources import ItemSources
+from models.nets.words import ItemWords
 
 
 class Tower(nn.Module):
@@ -67,44 +68,24 @@ class Tower(nn.Module):
 class AttentionTower(Tower):
     """Item vectors that blocks of reweighted attention turn into a user vector.
 
-    An item is the sum of what the tower sees of it: its code vector, the sum of its code
-    embeddings; its word vector; and z_ID, its own learnable ID residual, which is null for an item
-    that training never saw, until it borrows.
+    An item is the sum of what the tower sees of it (models/nets/sources.py).
     """
 
     def __init__(self, config: SequenceConfig, sources: Sequence[Source]) -> None:
         super().__init__()
-        self.space = config.code_space
-        self.items = config.catalogue_size
         self.width = config.width
-        if "codes" in sources:
-            codes = self.space.slots * (self.space.codebook_size + 1)
-            self.code_embedding = nn.Embedding(codes, self.width)
-            nn.init.normal_(self.code_embedding.weight, std=0.02 / self.space.slots**0.5)
-        if "words" in sources:  # a WordBag while it is being learned
-            self.word_vectors: nn.Module = self._word_table()
-        if "id" in sources:
-            self.id_embedding = nn.Embedding(self.items + 1, self.width)
-            nn.init.normal_(self.id_embedding.weight, std=0.02)
+        self.sources = ItemSources(config, sources)
         kind = Block if config.block == "ligr" else SasRecBlock
         self.blocks = nn.ModuleList(kind(config) for _ in range(config.blocks))
         self.dropout = Dropout(config.dropout)
         self.final_norm = nn.LayerNorm(self.width)
+        self.position: nn.Parameter | None = None  # LiGR's block knows places from distances
         if config.block == "sasrec":
             self.position = nn.Parameter(torch.randn(config.max_history, self.width) * 0.02)
 
     def represent(self, codes_BTS: Tensor, item_index_BT: Tensor, known_BT1: Tensor) -> Tensor:
         """Item vectors, (..., W), the same for scoring and reading; z_ID only where ``known``."""
-        parts = []
-        if hasattr(self, "code_embedding"):
-            offsets_S = torch.arange(self.space.slots, device=codes_BTS.device)
-            places_BTS = codes_BTS + offsets_S * (self.space.codebook_size + 1)
-            parts.append(self.code_embedding(places_BTS).sum(-2))
-        if hasattr(self, "word_vectors"):
-            parts.append(self.word_vectors(item_index_BT))
-        if hasattr(self, "id_embedding"):
-            parts.append(self.id_embedding(item_index_BT) * known_BT1)
-        total_BTW: Tensor = sum(parts[1:], start=parts[0])
+        total_BTW: Tensor = self.sources(codes_BTS, item_index_BT, known_BT1)
         return total_BTW
 
     def forward(
@@ -112,7 +93,7 @@ class AttentionTower(Tower):
     ) -> Tensor:
         """User vectors, (B, T, W) -> (B, R, W)."""
         x_BTW = items_BTW * self.width**0.5
-        if hasattr(self, "position"):
+        if self.position is not None:
             x_BTW = x_BTW + self.position[: x_BTW.shape[1]]
         x_BTW = self.dropout(x_BTW)
         for block in self.blocks[:-1]:
@@ -120,40 +101,27 @@ class AttentionTower(Tower):
         normed_BRW: Tensor = self.final_norm(self.blocks[-1](x_BTW, last, row_B))
         return normed_BRW
 
-    @torch.no_grad()
     def start_from_codewords(self, codewords_MLKQ: Tensor) -> None:
-        """Start code embeddings as a random rotation of codewords, of the size of z_ID."""
-        if not hasattr(self, "code_embedding"):
-            return
-        rotation_QW = torch.randn(self.space.vector_size, self.width)
-        start_MLKW = codewords_MLKQ @ rotation_QW
-        start_MLKW *= 0.02 / (start_MLKW.square().sum(1).mean().sqrt() + 1e-12)
-        shape = (len(self.space.modalities), self.space.levels, self.space.codebook_size + 1, -1)
-        self.code_embedding.weight.view(shape)[:, :, :-1] = start_MLKW
+        """Let code embeddings start from codewords."""
+        for source in self.sources.each():
+            source.start_from_codewords(codewords_MLKQ)
 
     def learn_words(self, item_words: ItemWords) -> None:
         """Make the word vectors sums of learnable ones."""
-        if hasattr(self, "word_vectors"):
-            self.word_vectors = WordBag(item_words, self.width)
+        for source in self.sources.each():
+            source.learn_words(item_words)
 
     def fold_words(self) -> None:
         """Keep the sums."""
-        bag = getattr(self, "word_vectors", None)
-        if isinstance(bag, WordBag):
-            self.word_vectors = self._word_table()
-            self.word_vectors.weight.data.copy_(bag.table())
+        for source in self.sources.each():
+            source.fold_words()
 
     def residuals(self) -> list[tuple[nn.Embedding, Callable[..., Tensor]]]:
         """z_ID, of towers that have it."""
-        return [(self.id_embedding, self.represent)] if hasattr(self, "id_embedding") else []
+        tables = (source.residual() for source in self.sources.each())
+        return [(table, self.represent) for table in tables if table is not None]
 
     def code_vectors(self) -> Tensor | None:
-        """Its code embeddings."""
-        if not hasattr(self, "code_embedding"):
-            return None
-        return self.code_embedding.weight.view(self.space.slots, -1, self.width)
-
-    def _word_table(self) -> nn.Embedding:
-        table = nn.Embedding(self.items + 1, self.width)
-        nn.init.zeros_(table.weight)
-        return table
+        """Of its codes, if it sees them."""
+        of_each = (source.code_vectors() for source in self.sources.each())
+        return next((vectors for vectors in of_each if vectors is not None), None)

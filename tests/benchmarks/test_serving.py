@@ -14,10 +14,10 @@ from benchmarks.serving.load import Generator, Load, request
 from benchmarks.serving.report import write
 from benchmarks.serving.rows import Row, read, replace
 from models.contract.config import CodeSpace, SequenceConfig, Towers
-from models.contract.types import Modality
+from models.contract.types import BEHAVIOUR
 from service.metrics import Metrics
 
-SPACE = CodeSpace(modalities=(Modality.BEHAVIOUR,), levels=2, codebook_size=4, vector_size=3)
+SPACE = CodeSpace(modalities=(BEHAVIOUR,), levels=2, codebook_size=4, vector_size=3)
 
 
 def config(blocks: int, towers: Towers = (("codes", "id"),)) -> SequenceConfig:

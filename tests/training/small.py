@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.contract.types import Modality
+from models.contract.types import BEHAVIOUR, IMAGE, TEXT, Modality
 from models.nets.words import ItemWords
 from training.data.histories import Histories, Part
 from training.quantize.behaviour import behaviour_embeddings
@@ -50,11 +50,11 @@ def world(seed: int = 0, flow: Histories | None = None) -> World:
     random = np.random.default_rng(seed + 1)
     group_N = np.arange(ITEMS) // PER_GROUP
     views = {}
-    for modality, missing in ((Modality.TEXT, 0.0), (Modality.IMAGE, 0.33)):
+    for modality, missing in ((TEXT, 0.0), (IMAGE, 0.33)):
         centres = random.normal(size=(GROUPS, 20))
         noise = random.normal(size=(ITEMS, 20))
         vectors = (centres[group_N] + noise).astype(np.float32)
         views[modality] = View.standardise(vectors, random.random(ITEMS) >= missing)
     training = flow.up_to(Part.TRAIN)
-    views[Modality.BEHAVIOUR] = View.standardise(*behaviour_embeddings(training, ITEMS, 16, seed))
+    views[BEHAVIOUR] = View.standardise(*behaviour_embeddings(training, ITEMS, 16, seed))
     return World(flow, group_N, views)

@@ -32,12 +32,30 @@ def test_paths_start_at_the_files_folder(tmp_path: Path) -> None:
             GOOD + "[fit]\nmask_seen = true\n[evaluate]\nfilter_seen = false\n",
             r"mask_seen needs evaluate\.filter_seen",
         ),
+        (GOOD + "[encode.shape]\n", r"encode\.shape\.vectors: required"),
+        (GOOD + "[encode.shape]\nvector = 'a.npy'\n", r"encode\.shape\.vector: Extra inputs"),
+        (GOOD + "[encode.behaviour]\nvectors = 'a.npy'\n", r"encode\.behaviour: .*the log"),
+        (GOOD + "[encode.'../x']\nvectors = 'a.npy'\n", r"encode\.\.\./x: no name"),
         ("name = ", "not valid TOML"),
     ],
 )
 def test_a_fault_is_named_with_file_and_field(tmp_path: Path, content: str, complaint: str) -> None:
     with pytest.raises(UserError, match=rf"(?s)run\.toml.*{complaint}"):
         load(write(tmp_path, content))
+
+
+def test_a_table_of_any_name_is_a_modality(tmp_path: Path) -> None:
+    text = "[encode.type]\nvectors = 'own.npy'\n[encode.colour]\nvectors = 'c.parquet'\n"
+    found = load(write(tmp_path, GOOD + text)).encode.modalities()
+    assert list(found) == ["text", "image", "colour", "type"]
+    assert found["type"].vectors == tmp_path / "own.npy"  # its paths start there too
+
+
+def test_settings_without_further_modalities_are_stored_as_ever(tmp_path: Path) -> None:
+    """Results are found again by a hash of these fields (benchmarks/accuracy/jobs.py)."""
+    stored = load(write(tmp_path, GOOD)).encode.model_dump()
+    assert list(stored) == ["text", "image", "words", "cache"]
+    assert list(stored["text"]) == ["encoder", "vectors", "ids", "batch_size"]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -48,4 +48,4 @@ class ItemEmbeddings:
 
 def file_of(directory: Path, modality: Modality) -> Path:
     """Where a modality's embeddings lie."""
-    return directory / f"{modality.value}.safetensors"
+    return directory / f"{modality}.safetensors"

@@ -1,61 +1,28 @@
-"""The stage *encode*: a catalogue's texts and pictures to item embeddings on disk."""
+"""The stage *encode*: a catalogue's content to item embeddings on disk, a file a modality."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import polars as pl
-from PIL.Image import Image
 from safetensors.numpy import load_file, save_file
 
-from models.contract.types import FloatArray, Modality
+from models.contract.types import FloatArray, Modality, in_order
 from models.nets.words import ItemWords
 from training.config import EncodeConfig, ModalityConfig
 from training.encoders.cache import VectorCache
-from training.encoders.contents import Contents, Pictures, Reject, Texts
+from training.encoders.contents import Reject
 from training.encoders.embed import embed
 from training.encoders.embeddings import ItemEmbeddings, file_of
-from training.encoders.interface import Content, Encoder, unit
+from training.encoders.interface import unit
+from training.encoders.kinds import Kind, kind_of
 from training.encoders.vectors import read_vectors
 from training.encoders.words import item_words
 
 SUMMARY, REJECTS, WORDS = "encode.json", "encode_rejects.jsonl", "words.safetensors"
-CONTENT = (Modality.TEXT, Modality.IMAGE)
-
-
-def text_encoder(name: str) -> Encoder[str]:
-    """The text encoder of this name; heavy packages are imported only when asked for."""
-    if name in ("default", "wordllama"):
-        from training.encoders.text import WordLlamaEncoder
-
-        return WordLlamaEncoder()
-    from training.encoders.named import NamedEncoder
-
-    return NamedEncoder(name, Modality.TEXT)
-
-
-def image_encoder(name: str) -> Encoder[Image]:
-    """The image encoder of this name."""
-    if name in ("default", "efficientnet-lite0"):
-        from training.encoders.image import EfficientNetEncoder
-
-        return EfficientNetEncoder()
-    from training.encoders.named import NamedEncoder
-
-    return NamedEncoder(name, Modality.IMAGE)
-
-
-class Encoders(NamedTuple):
-    """How encoders are made from the names in the configuration."""
-
-    text: Callable[[str], Encoder[str]] = text_encoder
-    image: Callable[[str], Encoder[Image]] = image_encoder
-
-
-ENCODERS = Encoders()
 
 
 @dataclass(frozen=True)
@@ -72,18 +39,17 @@ def encode_items(
     config: EncodeConfig,
     directory: Path,
     cache: Path,
-    encoders: Encoders = ENCODERS,
 ) -> dict[Modality, ItemEmbeddings]:
     """Encode every item's content and write embeddings, ``encode.json`` and rejects.
 
-    ``items`` has the columns item_index, item_id, text, attributes, image_path and image_bytes, one
-    row an item in index order. A modality that no item has, or that is switched off, is left out.
+    ``items`` is the frame of a PreparedDataset. A modality that no item has, or that is switched
+    off, is left out.
     """
     if items["item_index"].to_list() != list(range(len(items))):
         raise ValueError("items must have one row an item, in item_index order")
     outcomes = {
-        Modality.TEXT: _encode(Texts, items, config.text, encoders.text, cache, "texts"),
-        Modality.IMAGE: _encode(Pictures, items, config.image, encoders.image, cache, "pictures"),
+        modality: _encode(modality, items, asked, cache)
+        for modality, asked in config.modalities().items()
     }
     _write(directory, outcomes)
     save_file(item_words(items, config.words).arrays(), directory / WORDS)
@@ -92,7 +58,8 @@ def encode_items(
 
 def load_embeddings(directory: Path) -> dict[Modality, ItemEmbeddings]:
     """Read back what ``encode_items`` wrote, in the order of modalities."""
-    paths = {modality: file_of(directory, modality) for modality in CONTENT}
+    summary = json.loads((directory / SUMMARY).read_text(encoding="utf-8"))
+    paths = {modality: file_of(directory, modality) for modality in in_order(summary)}
     return {m: ItemEmbeddings.read(path) for m, path in paths.items() if path.exists()}
 
 
@@ -108,24 +75,20 @@ def load_words(directory: Path) -> ItemWords:
 
 
 def _encode(
-    read: Callable[[pl.DataFrame], Contents[Content]],
-    items: pl.DataFrame,
-    config: ModalityConfig,
-    make: Callable[[str], Encoder[Content]],
-    cache: Path,
-    noun: str,
+    modality: Modality, items: pl.DataFrame, config: ModalityConfig, cache: Path
 ) -> Outcome:
     if config.encoder == "none":
         return Outcome({"encoder": "none"})
     if config.vectors:
         return _own_vectors(config.vectors, config.ids, items)
-    contents = read(items)
+    kind: Kind[Any] = kind_of(modality)
+    contents = kind.read(items)
     if not any(contents.keys):
         rejects = list(contents.rejects())
         return _outcome({"encoder": config.encoder}, None, rejects, len(items))
-    encoder = make(config.encoder)
+    encoder = kind.make(config.encoder)
     store = VectorCache(cache, encoder.name, encoder.size)
-    done = embed(contents, encoder, store, config.batch_size, f"Encoding {noun}")
+    done = embed(contents, encoder, store, config.batch_size, f"Encoding {kind.noun}")
     summary = {
         "encoder": encoder.name,
         "size": encoder.size,
@@ -162,7 +125,7 @@ def _write(directory: Path, outcomes: dict[Modality, Outcome]) -> None:
             outcome.embeddings.write(path)
         else:
             path.unlink(missing_ok=True)  # an earlier run may have had it
-    summary = {modality.value: outcome.summary for modality, outcome in outcomes.items()}
+    summary = {modality: outcome.summary for modality, outcome in outcomes.items()}
     rejects = [reject for outcome in outcomes.values() for reject in outcome.rejects]
     _write_lines(directory / REJECTS, (json.dumps(reject._asdict()) for reject in rejects))
     _write_lines(directory / SUMMARY, [json.dumps(summary, indent=2)])

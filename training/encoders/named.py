@@ -8,27 +8,23 @@ import numpy as np
 import torch
 from PIL import Image
 
-from models.contract.types import FloatArray, Modality
+from models.contract.types import FloatArray
 from training.encoders.interface import unit
 from training.errors import UserError
 
-PROBES: dict[Modality, str | Image.Image] = {
-    Modality.TEXT: "probe",
-    Modality.IMAGE: Image.new("RGB", (64, 64), "gray"),
-}
-
 
 class NamedEncoder:
-    """A model that sentence-transformers can load, for one modality."""
+    """A model that sentence-transformers can load; ``probe`` is of the kind that it will get."""
 
-    def __init__(self, model_name: str, modality: Modality) -> None:
+    def __init__(self, model_name: str, probe: str | Image.Image) -> None:
         self._model = _load(model_name)
         # A name can be a folder or a moving branch: the weights themselves tell what they are.
         self.name = f"sentence-transformers/{model_name}/{_fingerprint(self._model)}"
         try:
-            self.size = int(self._encode([PROBES[modality]]).shape[1])
+            self.size = int(self._encode([probe]).shape[1])
         except Exception as error:  # whatever the model's own code raises on foreign input
-            raise UserError(f"encoder {model_name!r} cannot encode {modality}: {error}") from error
+            kind = "texts" if isinstance(probe, str) else "pictures"
+            raise UserError(f"encoder {model_name!r} cannot encode {kind}: {error}") from error
 
     def encode(self, batch: Sequence[str | Image.Image]) -> FloatArray:
         """Unit vectors of texts or of RGB pictures."""

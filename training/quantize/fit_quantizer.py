@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from models.contract.config import CodeSpace
 from models.contract.semantic_id import Resolution, resolve_collisions
-from models.contract.types import CodeArray, FloatArray, Modality
+from models.contract.types import CodeArray, FloatArray, Modality, in_order
 from models.nets.quantizer import Quantized, Quantizer, ResidualCodebook
 from training.config import QuantizeConfig, ResearchConfig
 from training.data.batches import EpochShuffle
@@ -117,11 +117,13 @@ class QuantizerModule(L.LightningModule):
     def estimator_loss(self, items_B: Tensor) -> Tensor:
         """How badly the estimators predict one branch from the other, branches detached."""
         loss = torch.zeros(())
-        for modality, club in self.quantizer.clubs.items():
-            x_BX = self._present(Modality(modality), items_B)
+        for modality in self.quantizer.space.modalities:
+            if (club := self.quantizer.club(modality)) is None:
+                continue
+            x_BX = self._present(modality, items_B)
             with torch.no_grad():
-                specific_BQ, bound_BQ = self.quantizer.branches(Modality(modality), x_BX)
-            loss = loss + club.negative_log_likelihood(specific_BQ, bound_BQ)  # type: ignore[operator]
+                specific_BQ, bound_BQ = self.quantizer.branches(modality, x_BX)
+            loss = loss + club.negative_log_likelihood(specific_BQ, bound_BQ)
         return loss
 
     def encoder_losses(self, items_B: Tensor) -> dict[str, Tensor]:
@@ -142,9 +144,9 @@ class QuantizerModule(L.LightningModule):
             losses["codebook"] = losses["codebook"] + result.loss
             if weight := self.research.diversity:
                 losses["diversity"] = losses["diversity"] + weight * book.diversity(bound_BQ)
-            if modality in self.quantizer.clubs and config.mutual_information > 0:
-                club = self.quantizer.clubs[modality]
-                bound = club.bound(specific_BQ, bound_BQ)  # type: ignore[operator]
+            club = self.quantizer.club(modality)
+            if club and config.mutual_information > 0:
+                bound = club.bound(specific_BQ, bound_BQ)
                 losses["club"] = losses["club"] + config.mutual_information * bound
         losses["contrast"] = config.contrast * self._contrast(quantized)
         losses["sequence"] = config.sequence_contrast * self._sequence_contrast(len(items_B) // 4)
@@ -275,7 +277,7 @@ def code_space(views: Mapping[Modality, View], config: QuantizeConfig) -> CodeSp
     """The space for these views; fewer codes where there are fewer vectors than codes."""
     vectors = sum(int(view.present_N.sum()) for view in views.values())
     return CodeSpace(
-        modalities=tuple(modality for modality in Modality if modality in views),
+        modalities=in_order(views),
         levels=config.levels,
         codebook_size=max(2, min(config.codebook_size, vectors)),
         vector_size=config.vector_size,

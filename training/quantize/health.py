@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.contract.semantic_id import Resolution
-from models.contract.types import CodeArray, Modality
+from models.contract.types import BEHAVIOUR, CodeArray, Modality
 from models.nets.quantizer import Quantizer
 from training.quantize.fit_quantizer import QuantizerModule
 
@@ -63,16 +63,15 @@ def _branches(module: QuantizerModule, modality: Modality) -> dict[str, float]:
         f"{modality}/unexplained_variance": float(share),
         f"{modality}/bound_variance": float(bound_BQ.var(0).mean()),
     }
-    if modality in quantizer.clubs:
+    if club := quantizer.club(modality):
         figures[f"{modality}/specific_variance"] = float(specific_BQ.var(0).mean())
-        club = quantizer.clubs[modality].bound(specific_BQ, bound_BQ)  # type: ignore[operator]
-        figures[f"{modality}/club_bound"] = float(club)
+        figures[f"{modality}/club_bound"] = float(club.bound(specific_BQ, bound_BQ))
     return figures
 
 
 def _agreement(module: QuantizerModule, modality: Modality) -> dict[str, float]:
     """Share of an item's nearest items in code space that are its nearest in behaviour space."""
-    view, behaviour = module.views[modality], module.views[Modality.BEHAVIOUR]
+    view, behaviour = module.views[modality], module.views[BEHAVIOUR]
     both_J = (view.present_N & behaviour.present_N).nonzero().flatten()
     if len(both_J) <= _NEIGHBOURS:
         return {}

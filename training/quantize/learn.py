@@ -6,7 +6,7 @@ from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch
 
 from models.contract.semantic_id import Resolution
-from models.contract.types import Modality
+from models.contract.types import BEHAVIOUR, Modality
 from models.nets.quantizer import Quantizer
 from training import stage_files
 from training.config import RunConfig
@@ -58,7 +58,7 @@ def _views(config: RunConfig, histories: Histories, items: int) -> dict[Modality
     }
     size = config.quantize.behaviour_size
     behaviour = behaviour_embeddings(histories, items, size, config.seed)
-    views[Modality.BEHAVIOUR] = View.standardise(*behaviour)
+    views[BEHAVIOUR] = View.standardise(*behaviour)
     return views
 
 

@@ -12,5 +12,5 @@ def run(config: RunConfig, directory: Path) -> str:
     data = PreparedDataset.load(config.output / "prepare")
     cache = config.encode.cache or config.output.parent / "cache"
     embeddings = encode_items(data.items, config.encode, directory, cache)
-    counts = [f"{m.value} {int(e.present_N.sum()):,}" for m, e in embeddings.items()]
+    counts = [f"{m} {int(e.present_N.sum()):,}" for m, e in embeddings.items()]
     return f"vectors of {data.card.items:,} items: {', '.join(counts) or 'no content'}"

@@ -40,7 +40,7 @@ def run(config: RunConfig, directory: Path) -> str:
     stage_files.write_json(directory / stage_files.EXPORTED, {"digest": digest})
     return (
         f"{digest[:12]} is current in {config.output}: ONNX and torch agree within "
-        f"{parity.worst_score:.1e}, same top-10 on {parity.same_top} of {parity.histories} histories"
+        f"{parity.worst_score:.1e}, same top-10 on {parity.same_top} of {parity.histories}"
     )
 
 

@@ -13,7 +13,7 @@ def _log_files(config: RunConfig) -> Iterable[Path]:
 
 
 def _content_files(config: RunConfig) -> Iterable[Path]:
-    for modality in (config.encode.text, config.encode.image):
+    for modality in config.encode.modalities().values():
         yield from (path for path in (modality.vectors, modality.ids) if path)
     if config.items and config.items.image_template:
         yield (config.items.path.parent / config.items.image_template).parent

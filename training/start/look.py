@@ -5,7 +5,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from training.data.formats import Layout, Role, find_files, recognise
+from training.data.folder import find_files
+from training.data.formats import Layout, Role, recognise
 from training.data.records import Table, open_table
 from training.data.rejects import SourceRejects
 

@@ -9,7 +9,7 @@ from models.contract.config import CodeSpace, SequenceConfig
 from models.contract.item_vectors import ItemVectors
 from models.contract.manifest import onnx_inputs, onnx_outputs
 from models.contract.semantic_id import SemanticIdTable
-from models.contract.types import Modality
+from models.contract.types import TEXT
 
 ITEMS = 5
 
@@ -17,7 +17,7 @@ ITEMS = 5
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     """A bundle that is whole as far as the contract goes; its graph and weights are dummies."""
-    space = CodeSpace(modalities=(Modality.TEXT,), levels=2, codebook_size=8, vector_size=4)
+    space = CodeSpace(modalities=(TEXT,), levels=2, codebook_size=8, vector_size=4)
     table = SemanticIdTable(
         space,
         np.arange(2 * ITEMS, dtype=np.uint16).reshape(ITEMS, 2) % 8,

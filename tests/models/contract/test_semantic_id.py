@@ -5,12 +5,12 @@ from hypothesis import strategies as st
 
 from models.contract.config import CodeSpace
 from models.contract.semantic_id import SemanticIdTable, resolve_collisions
-from models.contract.types import Modality
+from models.contract.types import BEHAVIOUR, IMAGE, TEXT
 
 
 def space(levels: int = 2, codebook_size: int = 4, modalities: int = 2) -> CodeSpace:
     return CodeSpace(
-        modalities=tuple(Modality)[:modalities],
+        modalities=(TEXT, IMAGE, BEHAVIOUR)[:modalities],
         levels=levels,
         codebook_size=codebook_size,
         vector_size=3,

@@ -1,10 +1,10 @@
 import torch
 
 from models.contract.config import CodeSpace
-from models.contract.types import Modality
+from models.contract.types import BEHAVIOUR, IMAGE, TEXT
 from models.nets.quantizer import Quantizer, ResidualCodebook, kmeans
 
-SPACE = CodeSpace(modalities=tuple(Modality), levels=3, codebook_size=8, vector_size=4)
+SPACE = CodeSpace(modalities=(TEXT, IMAGE, BEHAVIOUR), levels=3, codebook_size=8, vector_size=4)
 
 
 def test_codes_are_the_nearest_codeword_of_what_is_left_level_by_level() -> None:
@@ -60,10 +60,12 @@ def test_starting_from_kmeans_leaves_no_dead_code_and_reseeding_revives_all() ->
 
 
 def test_only_content_has_a_specific_branch_and_all_parameters_have_one_optimiser() -> None:
-    quantizer = Quantizer(SPACE, dict.fromkeys(Modality, 6), catalogue_size=5, hidden_size=8)
+    quantizer = Quantizer(
+        SPACE, dict.fromkeys(SPACE.modalities, 6), catalogue_size=5, hidden_size=8
+    )
     x_BX = torch.randn(3, 6)
-    assert quantizer.branches(Modality.BEHAVIOUR, x_BX).specific_BQ.shape == (3, 0)
-    specific_BQ, bound_BQ = quantizer.branches(Modality.TEXT, x_BX)
-    assert quantizer.decode(Modality.TEXT, specific_BQ, bound_BQ).shape == (3, 6)
+    assert quantizer.branches(BEHAVIOUR, x_BX).specific_BQ.shape == (3, 0)
+    specific_BQ, bound_BQ = quantizer.branches(TEXT, x_BX)
+    assert quantizer.decode(TEXT, specific_BQ, bound_BQ).shape == (3, 6)
     split = len(quantizer.estimator_parameters()) + len(quantizer.encoder_parameters())
     assert split == len(list(quantizer.parameters()))

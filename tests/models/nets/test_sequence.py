@@ -5,11 +5,11 @@ import torch
 from pydantic import ValidationError
 
 from models.contract.config import CodeSpace, Reweighting, SequenceConfig, Towers
-from models.contract.types import Modality
+from models.contract.types import BEHAVIOUR, IMAGE, TEXT
 from models.nets.behaviour_tower import BehaviourTower
 from models.nets.sequence import SequenceModel
 
-SPACE = CodeSpace(modalities=tuple(Modality), levels=2, codebook_size=16, vector_size=8)
+SPACE = CodeSpace(modalities=(TEXT, IMAGE, BEHAVIOUR), levels=2, codebook_size=16, vector_size=8)
 ITEMS = 30
 
 
@@ -75,10 +75,10 @@ def test_bucket_biases_learn_alike_however_they_are_looked_up() -> None:
     torch.testing.assert_close(counted, expected)
 
 
-BEHAVIOUR = (("codes", "id"), ("behaviour",))
+FUSED = (("codes", "id"), ("behaviour",))
 
 
-@pytest.mark.parametrize("towers", [(("codes", "id"), ("id",)), BEHAVIOUR])
+@pytest.mark.parametrize("towers", [(("codes", "id"), ("id",)), FUSED])
 def test_padding_and_neighbours_in_the_batch_change_nothing(towers: Towers) -> None:
     made, (codes_BTS, items_BT, length_B) = model(towers=towers), inputs()
     together = made(codes_BTS, items_BT, length_B)
@@ -102,7 +102,7 @@ def test_the_future_is_not_seen() -> None:
 @pytest.mark.parametrize("blocks", [1, 2])
 @pytest.mark.parametrize("edges", ["quantile", "affine", "random"])
 @pytest.mark.parametrize("block", ["ligr", "sasrec"])
-@pytest.mark.parametrize("towers", [(("codes", "id"), ("id",)), BEHAVIOUR])
+@pytest.mark.parametrize("towers", [(("codes", "id"), ("id",)), FUSED])
 def test_computing_the_last_row_alone_is_exact(
     blocks: int, edges: str, block: str, towers: Towers
 ) -> None:
@@ -140,7 +140,7 @@ def test_an_item_that_training_never_saw_has_no_id_residual() -> None:
 
 def test_the_behaviour_tower_sums_what_it_reads_and_forgets_with_every_step() -> None:
     """By hand: a quarter of the width each with a decay of its own."""
-    made, (codes_BTS, items_BT, _) = model(towers=BEHAVIOUR, behaviour_weight=0.5), inputs()
+    made, (codes_BTS, items_BT, _) = model(towers=FUSED, behaviour_weight=0.5), inputs()
     tower = made.towers[1]
     assert isinstance(tower, BehaviourTower)
     tower.anyone.data.normal_()
@@ -156,7 +156,7 @@ def test_the_behaviour_tower_sums_what_it_reads_and_forgets_with_every_step() ->
 
 
 def test_what_the_behaviour_tower_reads_of_an_item_is_not_what_it_scores() -> None:
-    made, (codes_BTS, items_BT, _) = model(towers=BEHAVIOUR), inputs()
+    made, (codes_BTS, items_BT, _) = model(towers=FUSED), inputs()
     made.seen[3] = 0
     read_BTD, scored_BTD = made.read(codes_BTS, items_BT), made.represent(codes_BTS, items_BT)
     assert torch.equal(read_BTD[..., :16], scored_BTD[..., :16])

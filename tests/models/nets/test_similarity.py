@@ -1,7 +1,7 @@
 import torch
 
 from models.contract.config import CodeSpace
-from models.contract.types import Modality
+from models.contract.types import BEHAVIOUR, IMAGE, TEXT
 from models.nets.similarity import (
     MISSING_BUCKET,
     SimilarityBuckets,
@@ -9,7 +9,7 @@ from models.nets.similarity import (
     to_fixed_point,
 )
 
-SPACE = CodeSpace(modalities=tuple(Modality), levels=3, codebook_size=32, vector_size=16)
+SPACE = CodeSpace(modalities=(TEXT, IMAGE, BEHAVIOUR), levels=3, codebook_size=32, vector_size=16)
 
 
 def buckets(count: int = 8) -> SimilarityBuckets:

@@ -156,7 +156,7 @@ def breaker(name: str) -> Callable[[Path], None]:
     return lambda bundle: flip(bundle / name)
 
 
-BROKEN = {
+BROKEN: dict[str, Callable[[Path], None]] = {
     **{f"flipped {name}": breaker(name) for name in FILES.ALL},
     "newer schema": newer_schema,
     "half written": half_written,

@@ -12,11 +12,12 @@ import pytest
 from PIL import Image, ImageDraw
 from safetensors.numpy import save_file
 
-from models.contract.types import FloatArray, Modality
+from models.contract.types import IMAGE, TEXT, FloatArray
 from training.config import EncodeConfig, ModalityConfig
-from training.encoders.encode import Encoders, encode_items, load_embeddings
-from training.encoders.image import EfficientNetEncoder
-from training.encoders.text import WordLlamaEncoder
+from training.encoders.efficientnet import EfficientNetEncoder
+from training.encoders.encode import encode_items, load_embeddings
+from training.encoders.kinds import Kind, text
+from training.encoders.wordllama import WordLlamaEncoder
 from training.errors import UserError
 
 SCHEMA = {
@@ -69,15 +70,16 @@ def encode(
     encoder: CountingEncoder,
     config: EncodeConfig | None = None,
 ) -> None:
-    encoders = Encoders(text=lambda name: encoder)
     out = directory / "out"
     out.mkdir(exist_ok=True)
-    encode_items(frame, config or EncodeConfig(), out, directory / "cache", encoders)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text, "KIND", Kind("texts", text.Texts, lambda name: encoder))
+        encode_items(frame, config or EncodeConfig(), out, directory / "cache")
 
 
 def test_a_missing_text_is_a_mask(tmp_path: Path) -> None:
     encode(items(["a lamp", None, "   ", "a chair"]), tmp_path, CountingEncoder())
-    found = load_embeddings(tmp_path / "out")[Modality.TEXT]
+    found = load_embeddings(tmp_path / "out")[TEXT]
     assert found.present_N.tolist() == [True, False, False, True]
     assert not found.vectors_ND[~found.present_N].any()
     assert found.vectors_ND[found.present_N].any(axis=1).all()
@@ -89,7 +91,7 @@ def test_the_cache_answers_for_content_it_has_seen_whatever_the_item(tmp_path: P
     assert sorted(first.asked) == ["chair", "lamp"]  # equal content once
     encode(items(["table", "lamp", "chair"]), tmp_path, second)
     assert second.asked == ["table"]
-    assert load_embeddings(tmp_path / "out")[Modality.TEXT].vectors_ND[:, 0].tolist() == [5, 4, 5]
+    assert load_embeddings(tmp_path / "out")[TEXT].vectors_ND[:, 0].tolist() == [5, 4, 5]
     encode(items(["lamp"]), tmp_path, renamed)
     assert renamed.asked == ["lamp"]  # another encoder's vectors are of no use
 
@@ -115,7 +117,7 @@ def test_a_corrupt_picture_is_reported_and_missing(tmp_path: Path) -> None:
     frame = items([None] * 4, [good, good[:40], b"not a picture", None])
     out = tmp_path / "out"
     out.mkdir()
-    found = encode_items(frame, EncodeConfig(), out, tmp_path / "cache")[Modality.IMAGE]
+    found = encode_items(frame, EncodeConfig(), out, tmp_path / "cache")[IMAGE]
     assert found.present_N.tolist() == [True, False, False, False]
     rejects = [json.loads(line) for line in (out / "encode_rejects.jsonl").read_text().splitlines()]
     assert [reject["item_id"] for reject in rejects] == ["item-1", "item-2"]
@@ -137,7 +139,7 @@ def test_every_picture_mode_is_read(
     tmp_path: Path, mode: str, colour: tuple[int, ...] | int
 ) -> None:
     frame = items([None], [png(colour, mode)])
-    found = encode_items(frame, EncodeConfig(), tmp_path, tmp_path / "cache")[Modality.IMAGE]
+    found = encode_items(frame, EncodeConfig(), tmp_path, tmp_path / "cache")[IMAGE]
     assert found.present_N.all()
     assert found.vectors_ND.shape == (1, 1280)
 
@@ -156,7 +158,7 @@ def test_own_vectors_are_matched_by_item_id(tmp_path: Path, kind: str) -> None:
         pl.DataFrame({"item_id": names, "vector": vectors.tolist()}).write_parquet(path)
     own = ModalityConfig(vectors=path, ids=None if kind == "parquet" else ids)
     found = encode_items(items([None] * 3), EncodeConfig(text=own), tmp_path, tmp_path / "cache")[
-        Modality.TEXT
+        TEXT
     ]
     assert found.present_N.tolist() == [True, False, True]
     assert found.vectors_ND.tolist() == [[5, 6], [0, 0], [1, 2]]

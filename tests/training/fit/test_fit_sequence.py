@@ -7,7 +7,7 @@ import torch
 
 from models.contract.config import CodeSpace, Reweighting, SequenceConfig
 from models.contract.semantic_id import SemanticIdTable
-from models.contract.types import Modality
+from models.contract.types import TEXT
 from models.nets.sequence import SequenceModel
 from tests.training.small import ITEMS, WORDS, histories
 from training.config import FitConfig
@@ -36,7 +36,7 @@ CONFIG = FitConfig(
     epochs=12,
     patience=12,
 )
-SPACE = CodeSpace(modalities=(Modality.TEXT,), levels=2, codebook_size=16, vector_size=8)
+SPACE = CodeSpace(modalities=(TEXT,), levels=2, codebook_size=16, vector_size=8)
 
 
 def table() -> SemanticIdTable:
@@ -196,8 +196,8 @@ def test_what_is_kept_is_the_moving_average_of_weights() -> None:
     training = histories().up_to(Part.TRAIN)
     model = fresh(training)
     average = moving_average(model, decay=0.5)
-    weight = model.get_parameter("towers.0.id_embedding.weight")
-    followed = average.module.get_parameter("towers.0.id_embedding.weight")
+    weight = model.get_parameter("towers.0.sources.id.embedding.weight")
+    followed = average.module.get_parameter("towers.0.sources.id.embedding.weight")
     for step in range(1, 6):
         weight.data.fill_(step)
         average.update_parameters(model)

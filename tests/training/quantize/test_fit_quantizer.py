@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from models.contract.semantic_id import Resolution
-from models.contract.types import CodeArray, Modality
+from models.contract.types import IMAGE, CodeArray
 from models.nets.quantizer import Quantizer
 from tests.training.small import ITEMS, World, histories, world
 from training.config import QuantizeConfig
@@ -46,7 +46,7 @@ def test_every_semantic_id_is_unique_and_missing_pictures_are_null(
     made, _, resolution = trained
     assert len(np.unique(resolution.table.semantic_ids(), axis=0)) == ITEMS
     picture = resolution.table.present_NM[:, 1]
-    assert (picture == made.views[Modality.IMAGE].present_N.numpy()).all()
+    assert (picture == made.views[IMAGE].present_N.numpy()).all()
     assert 0 < picture.sum() < ITEMS
 
 
