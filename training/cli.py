@@ -105,7 +105,8 @@ def init(
     console.print(show.guessed(log, catalogue))
     if log.doubt:
         console.print(log.doubt, style="yellow", highlight=False, soft_wrap=True)
-    console.print(f"Wrote {file}. Change what is not so; then: bbqrec-train run {file}")
+    said = f"Wrote {file}. Change what is not so; then: bbqrec-train run {file}"
+    console.print(said, markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()

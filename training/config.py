@@ -1,4 +1,7 @@
-"""The run configuration: one TOML file, one section per stage, unknown fields refused."""
+"""The run configuration: one TOML file, one section per stage, unknown fields refused.
+
+Users set all but ``[research]``. What is invalid is refused when the file is read.
+"""
 
 import os
 import re

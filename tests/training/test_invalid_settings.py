@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from training.cli import app
 from training.config import load
 from training.errors import UserError
 
@@ -145,3 +147,11 @@ def setting(field: str, value: str) -> str:
     if section == "interactions":
         return head + line
     return f"{head}[{section}]\n" + ('path = "items.csv"\n' if section == "items" else "") + line
+
+
+def test_nothing_runs_of_an_invalid_file(tmp_path: Path) -> None:
+    path = tmp_path / "shop.toml"
+    path.write_text(setting("fit.heads", "3"))
+    done = CliRunner().invoke(app, ["run", str(path)])
+    assert isinstance(done.exception, UserError)
+    assert [file.name for file in tmp_path.iterdir()] == ["shop.toml"]
