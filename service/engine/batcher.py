@@ -71,7 +71,7 @@ class Batcher:
             raise RuntimeError("the batcher is not running")
         answer: asyncio.Future[Candidates] = asyncio.get_running_loop().create_future()
         self.queue.put_nowait(Job(history, k, time.perf_counter(), answer))
-        self.metrics.queue_depth.set(self.queue.qsize())
+        self.metrics.queue_depth.inc()
         return await answer
 
     async def _work(self) -> None:
@@ -83,7 +83,7 @@ class Batcher:
                 if (job := self.queue.get_nowait()) is None:
                     break
                 jobs.append(job)
-            self.metrics.queue_depth.set(self.queue.qsize())
+            self.metrics.queue_depth.dec(len(jobs))
             # Whoever gave up (a deadline, a caller that went away) cancelled: nobody waits for it.
             jobs = [waiting for waiting in jobs if not waiting.answer.done()]
             if jobs:

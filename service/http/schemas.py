@@ -74,7 +74,7 @@ class RecommendRequest(Body):
 
 def within_limits(settings: Settings) -> type[RecommendRequest]:
     """RecommendRequest as an operator limits it, so that the OpenAPI document says the same."""
-    limits = {
+    limits: dict[str, MaxLen | Le] = {
         "history": MaxLen(settings.max_history),
         "k": Le(settings.max_k),
         "exclude": MaxLen(settings.max_exclude),
