@@ -98,7 +98,7 @@ class Batcher:
         answer: asyncio.Future[Candidates] = asyncio.get_running_loop().create_future()
         submitted = time.perf_counter()
         self.queue.put_nowait(Job(history, k, hidden, gone, deadline, submitted, answer))
-        self.metrics.queue_depth.set(self.queue.qsize())
+        self.metrics.queue_depth.inc()
         return await answer
 
     async def _work(self) -> None:
@@ -120,9 +120,9 @@ class Batcher:
             if (job := await self.queue.get()) is None:
                 self.queue.put_nowait(None)  # for the next call
                 break
+            self.metrics.queue_depth.dec()
             if job.is_awaited(loop.time()):
                 jobs.append(job)
-        self.metrics.queue_depth.set(self.queue.qsize())
         return jobs
 
     def _answer(self, jobs: list[Job]) -> list[Candidates | Exception]:

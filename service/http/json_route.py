@@ -77,9 +77,9 @@ def is_bloated(content: bytes, most: int) -> bool:
     """
     if len(content) <= most:
         return False
-    bare = content.replace(rb"\\", b"").replace(
-        rb"\"", b""
-    )  # what is left of quotes bounds strings
+    bare = content
+    if b"\\" in bare:  # without what is escaped, each quote begins a string or ends one
+        bare = bare.replace(rb"\\", b"").replace(rb"\"", b"")
     if bare.count(b'"') > 2 * (most + 1):  # each string is followed by a byte that is in none
         return True
     outside = b"".join(bare.split(b'"')[::2])
@@ -103,9 +103,7 @@ def _is_json(scope: Scope) -> bool:
     if _JSON in scope["headers"]:
         return True
     given = dict(scope["headers"]).get(b"content-type", b"").partition(b";")[0].strip().lower()
-    return bool(
-        given == _JSON[1] or (given.startswith(b"application/") and given.endswith(b"+json"))
-    )
+    return given == _JSON[1] or bool(_LIKE_JSON.fullmatch(given))
 
 
 def _fault(message: str) -> RequestValidationError:

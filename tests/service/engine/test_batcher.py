@@ -70,6 +70,30 @@ def test_batches_are_no_larger_than_allowed() -> None:
     assert sum(scorer.batches) == 81
 
 
+def test_the_queue_s_depth_is_a_metric_while_histories_wait_and_0_after() -> None:
+    scorer = FakeScorer()
+
+    async def scenario() -> list[str]:
+        batcher = fake_batcher(scorer, max_batch=2)
+
+        def depth() -> str:
+            lines = batcher.metrics.exposition().decode().splitlines()
+            return next(line for line in lines if line.startswith("bbqrec_queue_depth "))
+
+        await batcher.start()
+        scorer.gate.clear()
+        asked = [asyncio.create_task(batcher.candidates(history(n), 1)) for n in range(20, 26)]
+        await asyncio.sleep(0.05)  # two are computed
+        asked[-1].cancel()
+        waiting = depth()
+        scorer.gate.set()
+        await asyncio.gather(*asked, return_exceptions=True)
+        await batcher.close()
+        return [waiting, depth()]
+
+    assert asyncio.run(scenario()) == ["bbqrec_queue_depth 4.0", "bbqrec_queue_depth 0.0"]
+
+
 def test_a_cancelled_request_is_not_computed() -> None:
     scorer = FakeScorer()
 

@@ -2,16 +2,21 @@
 
 import asyncio
 import gc
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from fastapi.testclient import TestClient
 
 from models.contract.bundle import Bundle
 from service.http.app import create_app
+from service.metrics import SECONDS, Metrics
 from service.settings import Settings
 from tests.service.fakes import NONE, POISON, FakeScorer, loader
+from tests.service.program import eventually
 
 PROBLEM = "application/problem+json"
+IN_FLIGHT = "bbqrec_requests_in_flight"
 
 
 def test_request_id_is_echoed_or_made(client: TestClient) -> None:
@@ -28,9 +33,57 @@ def test_an_unknown_path_and_method_are_problem_json(client: TestClient) -> None
         assert response.headers["x-request-id"]
 
 
-def test_a_body_over_the_limit_is_refused_declared_or_not(client: TestClient) -> None:
-    declared = client.post("/recommend", content=b" " * 100_001)
-    streamed = client.post("/recommend", content=iter([b" " * 60_000] * 3))
+@pytest.mark.parametrize("path", ["/recommend/", "/livez/", "/docs/", "//recommend", "/redoc/"])
+def test_a_path_with_a_slash_too_many_is_not_there(client: TestClient, path: str) -> None:
+    """Never a redirect: it would go to whatever host the request names."""
+    for method in ("GET", "POST"):
+        headers = {"host": "elsewhere.example"}
+        answer = client.request(method, path, headers=headers, follow_redirects=False)
+        assert answer.status_code in (404, 405)
+        assert answer.headers["content-type"] == PROBLEM
+        assert "elsewhere" not in str(answer.headers)
+
+
+@pytest.mark.parametrize(
+    "path", ["/livez", "/readyz", "/model", "/metrics", "/openapi.json", "/docs", "/redoc",
+             "/docs/swagger-ui.css"]
+)  # fmt: skip
+def test_head_is_get_without_the_body(client: TestClient, path: str) -> None:
+    head, get = client.head(path), client.get(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == get.headers["content-type"]
+    if path != "/metrics":
+        assert head.headers["content-length"] == get.headers["content-length"] != "0"
+
+
+def test_head_of_what_is_not_there_has_the_problems_status(client: TestClient) -> None:
+    for path, status in (("/nope", 404), ("/recommend", 405)):
+        head = client.head(path)
+        assert (head.status_code, head.content) == (status, b"")
+
+
+def test_no_answer_may_be_taken_for_another_type(client: TestClient) -> None:
+    answers = [
+        client.get("/livez"),
+        client.get("/nope"),
+        client.get("/docs"),
+        client.get("/redoc/redoc.standalone.js"),
+        client.post("/recommend", content=b"{"),
+        client.post("/recommend", content=b" " * 100_001),
+        client.post("/recommend", json={"history": ["item-1"]}),
+    ]
+    assert all(answer.headers["x-content-type-options"] == "nosniff" for answer in answers)
+
+
+@pytest.mark.parametrize(
+    "given", ["application/json", "application/json; charset=utf-8", "text/plain", None]
+)
+def test_a_body_over_the_limit_is_refused_declared_or_not(
+    client: TestClient, given: str | None
+) -> None:
+    headers = {"content-type": given} if given else {}
+    declared = client.post("/recommend", content=b" " * 100_001, headers=headers)
+    streamed = client.post("/recommend", content=iter([b" " * 60_000] * 3), headers=headers)
     for response in (declared, streamed):
         assert response.status_code == 413
         assert response.headers["content-type"] == PROBLEM
@@ -91,6 +144,33 @@ def test_collections_do_not_walk_what_lives_as_long_as_the_service(tiny: Bundle)
     with TestClient(create_app(Settings(bundle=tiny.directory), loader(tiny, FakeScorer()))):
         assert gc.get_freeze_count() > len(gc.get_objects())
     assert gc.get_freeze_count() == 0
+
+
+def test_what_is_in_flight_is_counted_and_what_is_answered_is_not(tiny: Bundle) -> None:
+    scorer = FakeScorer()
+    app = create_app(Settings(bundle=tiny.directory), loader(tiny, scorer))
+    metrics: Metrics = app.state.service.metrics
+
+    def in_flight() -> str:
+        text = metrics.exposition().decode()
+        return next(line for line in text.splitlines() if line.startswith(IN_FLIGHT))
+
+    with TestClient(app) as client, ThreadPoolExecutor(3) as callers:
+        assert in_flight() == f"{IN_FLIGHT} 0.0"
+        scorer.gate.clear()
+        ask = partial(client.post, "/recommend")
+        asked = [callers.submit(ask, json={"history": [f"item-{n}"]}) for n in (1, 2, POISON)]
+        assert eventually(lambda: in_flight() == f"{IN_FLIGHT} 3.0", 5)
+        scorer.gate.set()
+        assert sorted(answer.result().status_code for answer in asked) == [200, 200, 500]
+        assert in_flight() == f"{IN_FLIGHT} 0.0"
+        assert f"{IN_FLIGHT} 1.0" in client.get("/metrics").text  # the scrape
+
+
+def test_the_latency_histogram_reaches_beyond_the_deadline() -> None:
+    """A quantile cannot rise above the last bucket, and what is given up takes the deadline."""
+    assert SECONDS[-1] >= 2 * Settings.model_fields["deadline"].default
+    assert Settings.model_fields["deadline"].default in SECONDS
 
 
 def test_metrics_start_at_zero(tiny: Bundle) -> None:
