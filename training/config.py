@@ -72,7 +72,18 @@ class ItemColumns(Section):
     attributes: tuple[str, ...] = Field(
         (), description="brand, category, cast: each value is a word that only this column has"
     )
-    image: str | None = Field(None, description="a path (relative to the file) or bytes")
+    image: str | None = Field(
+        None, description="bytes, or a path from the item file's folder that stays inside it"
+    )
+    files: dict[Modality, str] = Field(
+        {}, description="columns of such paths for other encoders: audio = 'clip' gives audio_path"
+    )
+
+    @model_validator(mode="after")
+    def _pictures_have_a_column(self) -> Self:
+        if IMAGE in self.files:
+            raise ValueError("files.image: name the column of pictures with columns.image")
+        return self
 
 
 class ItemsConfig(Section):

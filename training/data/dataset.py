@@ -1,6 +1,7 @@
 """What the prepare stage leaves behind, and how the later stages open it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
 
@@ -75,16 +76,10 @@ class DatasetCard(Frozen):
 
 @dataclass(frozen=True)
 class PreparedDataset:
-    """The prepared data in memory.
-
-    items: one row an item_index, in order: item_index, item_id, title, text, attributes,
-    image_path, image_bytes; nulls where there is no content.
-    """
+    """The prepared data; each part is read when it is first asked for, and once."""
 
     directory: Path
     card: DatasetCard
-    histories: Histories
-    items: pl.DataFrame
 
     @classmethod
     def load(cls, directory: Path) -> Self:
@@ -93,15 +88,24 @@ class PreparedDataset:
             card = DatasetCard.model_validate_json((directory / CARD).read_text(encoding="utf-8"))
         except OSError as error:
             raise UserError(f"{directory} holds no prepared data: run `prepare` first") from error
-        log = pl.read_parquet(
-            directory / INTERACTIONS, columns=["user_index", "item_index", "part"]
-        )
-        return cls(
-            directory=directory,
-            card=card,
-            histories=histories_of(log, card.users),
-            items=pl.read_parquet(directory / ITEMS),
-        )
+        return cls(directory, card)
+
+    @cached_property
+    def histories(self) -> Histories:
+        """Everybody's interactions."""
+        columns = ["user_index", "item_index", "part"]
+        log = pl.read_parquet(self.directory / INTERACTIONS, columns=columns)
+        return histories_of(log, self.card.users)
+
+    @cached_property
+    def items(self) -> pl.DataFrame:
+        """One row an item_index, in order; nulls where there is no content.
+
+        item_index, item_id, title, text, attributes (a JSON object: column to scalar or list, as
+        given), picture (for pages: a URL, or a path from the item file's folder), image_path,
+        image_bytes, and a column NAME_path for each of ``items.columns.files``.
+        """
+        return pl.read_parquet(self.directory / ITEMS)
 
 
 def histories_of(log: pl.DataFrame, users: int) -> Histories:

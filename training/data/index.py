@@ -7,7 +7,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from training.data.items import CONTENT
 from training.data.split import Codes, Mask
 
 
@@ -86,4 +85,4 @@ def item_table(item_ids: pl.Series, content: pl.LazyFrame) -> pl.LazyFrame:
     """One row an item_index, in order, with the content that the catalogue has for it."""
     index = pl.LazyFrame({"item_id": item_ids}).with_row_index("item_index")
     joined = index.join(content, on="item_id", how="left", maintain_order="left")
-    return joined.select("item_index", *CONTENT)
+    return joined.select("item_index", *content.collect_schema().names())

@@ -25,6 +25,7 @@ class Reason(StrEnum):
     BAD_RATING = "unparsable_rating"
     NOT_FINITE = "not_finite"
     DUPLICATE_ITEM = "duplicate_item"
+    OUTSIDE_FOLDER = "file_outside_folder"
     BROKEN_UTF8 = "broken_utf8"
     WRONG_FIELDS = "wrong_number_of_fields"
     MALFORMED = "malformed_line"

@@ -1,19 +1,17 @@
 """The words of items: those of their texts, and their attributes as words of their own."""
 
+import json
 import re
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from models.nets.words import ItemWords
 from training.config import WordsConfig
+from training.data.values import plain_text
 
 WORD = r"\w+"
-
-
-def attribute_words(column: str, value: str) -> list[str]:
-    """Words that only this column has: ``brand=acme``."""
-    return [f"{column}={word}" for word in re.findall(WORD, value.lower())]
 
 
 def item_words(items: pl.DataFrame, config: WordsConfig) -> ItemWords:
@@ -22,7 +20,7 @@ def item_words(items: pl.DataFrame, config: WordsConfig) -> ItemWords:
     ``items`` has the columns item_index, text and attributes, one row an item in index order.
     """
     text = pl.col("text").fill_null("").str.to_lowercase().str.extract_all(WORD)
-    attributes = pl.col("attributes").fill_null("").str.extract_all(r"\S+")
+    attributes = pl.Series(map(_attribute_words, items["attributes"]), dtype=pl.List(pl.String))
     said = (
         items.lazy()
         .select("item_index", word=pl.concat_list(text, attributes).list.unique())
@@ -36,3 +34,13 @@ def item_words(items: pl.DataFrame, config: WordsConfig) -> ItemWords:
     per_item = np.bincount(found["item_index"].to_numpy(), minlength=len(items))
     offsets = np.concatenate([[0], np.cumsum(per_item)]).astype(np.int64)
     return ItemWords(offsets, found["row"].cast(pl.Int32).to_numpy(), len(rows))
+
+
+def _attribute_words(attributes: str | None) -> list[str]:
+    """Words that only their column has, such as ``brand=acme``, of a JSON object of columns."""
+    given: dict[str, Any] = json.loads(attributes) if attributes else {}
+    return [
+        f"{column}={word}"
+        for column, value in given.items()
+        for word in re.findall(WORD, plain_text(value).lower())
+    ]

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 
 from models.contract.bundle import CatalogueItem
 from models.contract.manifest import read_manifest
@@ -47,8 +46,7 @@ def run(config: RunConfig, directory: Path) -> str:
 def catalogue(data: PreparedDataset) -> tuple[CatalogueItem, ...]:
     """Items as the bundle lists them; popularity counts every interaction."""
     popularity = np.bincount(data.histories.items, minlength=data.card.items)
-    known = [name for name in ("attributes", "picture") if data.items.schema.get(name) == pl.String]
-    rows = data.items.select("item_id", "title", *known).iter_rows(named=True)
+    rows = data.items.select("item_id", "title", "attributes", "picture").iter_rows(named=True)
     return tuple(
         CatalogueItem(**row, popularity=int(count))
         for row, count in zip(rows, popularity, strict=True)

@@ -82,7 +82,9 @@ def test_the_queue_s_depth_is_a_metric_while_histories_wait_and_0_after() -> Non
 
         await batcher.start()
         scorer.gate.clear()
-        asked = [asyncio.create_task(batcher.candidates(history(n), 1)) for n in range(20, 26)]
+        asked = [
+            asyncio.create_task(batcher.candidates(history(n), 1, NONE)) for n in range(20, 26)
+        ]
         await asyncio.sleep(0.05)  # two are computed
         asked[-1].cancel()
         waiting = depth()

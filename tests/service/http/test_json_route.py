@@ -14,10 +14,8 @@ from models.contract.bundle import Bundle
 from service.http.app import create_app
 from service.http.json_route import JsonRoute
 from service.http.problems import add_handlers
-from service.http.routes import CurrentState
+from service.http.routes import CurrentCaller, CurrentState
 from service.http.schemas import Body, RecommendResponse
-from service.http.state import State
-from service.metrics import Metrics
 from service.settings import Settings
 from tests.service.fakes import FakeScorer, loader
 
@@ -105,10 +103,10 @@ class Sums(BaseModel):
 def other(tiny: Bundle) -> TestClient:
     """An application of another route of the same kind."""
     app = FastAPI()
-    app.state.service = State(Settings(bundle=tiny.directory, max_k=100), Metrics())
+    app.state.service = create_app(Settings(bundle=tiny.directory, max_k=100)).state.service
     add_handlers(app)
 
-    async def add(body: Pairs, state: CurrentState) -> dict[str, Any]:
+    async def add(body: Pairs, state: CurrentState, caller: CurrentCaller) -> dict[str, Any]:
         """Sums."""
         return {"sums": [min(p.left + p.right, state.settings.max_k) for p in body.pairs]}
 
@@ -132,4 +130,4 @@ def test_the_document_describes_any_route_of_the_kind(other: TestClient) -> None
     answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
     assert (body["$ref"].split("/")[-1], answer["$ref"].split("/")[-1]) == ("Pairs", "Sums")
     assert operation["description"] == "Sums."
-    assert "parameters" not in operation
+    assert [each["name"] for each in operation["parameters"]] == ["x-sticky-key"]

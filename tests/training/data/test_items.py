@@ -19,15 +19,31 @@ def prepare_items(tmp_path: Path, name: str, content: str | bytes, **options: An
     return run(log, items={"path": items} | options)
 
 
-def test_attributes_are_words_of_their_own_column(tmp_path: Path) -> None:
+def test_attributes_travel_as_given(tmp_path: Path) -> None:
     prepared = prepare_items(
         tmp_path,
         "items.csv",
         "item_id,title,brand,tags\na,Red,Acme & Co,17 red\nb,Acme,,\n",
         columns={"text": ["title"], "attributes": ["brand", "tags"]},
     )
-    assert prepared.item("a")["attributes"] == "brand=acme brand=co tags=17 tags=red"
+    assert json.loads(prepared.item("a")["attributes"]) == {"brand": "Acme & Co", "tags": "17 red"}
     assert prepared.item("a")["text"] == "Red"
+    assert prepared.item("b")["attributes"] is None
+
+
+def test_attributes_keep_numbers_and_lists(tmp_path: Path) -> None:
+    rows = [
+        {"item_id": "a", "tags": ["x", ["y z", None]], "price": 1.5, "new": True, "size": ""},
+        {"item_id": "b", "tags": [], "price": None, "new": {"no": 1}},
+    ]
+    prepared = prepare_items(
+        tmp_path,
+        "items.jsonl",
+        "".join(json.dumps(row) + "\n" for row in rows),
+        columns={"attributes": ["tags", "price", "new", "size"]},
+    )
+    given = {"tags": ["x", "y z"], "price": 1.5, "new": True}
+    assert json.loads(prepared.item("a")["attributes"]) == given
     assert prepared.item("b")["attributes"] is None
 
 
@@ -47,6 +63,7 @@ def test_text_columns_are_joined_in_order(tmp_path: Path) -> None:
         "title": None,
         "text": None,
         "attributes": None,
+        "picture": None,
         "image_path": None,
         "image_bytes": None,
     }
@@ -140,6 +157,36 @@ def test_pictures_by_template_and_by_column(tmp_path: Path) -> None:
     found = dict(by_column.data.items.select("item_id", "image_path").iter_rows())
     assert found == {"a": None, "b": str(here), "c": None}
     assert by_column.card.content.image == 1
+
+
+def test_pages_get_a_reference_to_the_picture(tmp_path: Path) -> None:
+    write(tmp_path / "shop/posters/a.jpg", "picture")
+    absolute = tmp_path / "shop/posters/a.jpg"
+    content = f"item_id,image\na,\nb,{absolute}\nc,https://example.org/c.jpg\n"
+    options = {"image_template": "posters/{item_id}.jpg", "columns": {"image": "image"}}
+    items = prepare_items(tmp_path, "items.csv", content, **options).data.items
+    found = dict(items.select("item_id", "picture").iter_rows())
+    assert found == {"a": "posters/a.jpg", "b": "posters/a.jpg", "c": "https://example.org/c.jpg"}
+
+
+@pytest.mark.parametrize("column", ["image", "clip"])
+@pytest.mark.parametrize(
+    "name", ["../secret.jpg", "{outside}", "link.jpg", "linked/secret.jpg", "x/../../secret.jpg"]
+)
+def test_a_row_that_climbs_out_of_the_items_folder_is_refused(
+    tmp_path: Path, name: str, column: str
+) -> None:
+    secret = write(tmp_path / "secret.jpg", "not for the service")
+    write(tmp_path / "shop/b.jpg", "picture")
+    (tmp_path / "shop/link.jpg").symlink_to(secret)
+    (tmp_path / "shop/linked").symlink_to(tmp_path)
+    content = f"item_id,file\na,{name.format(outside=secret)}\nb,b.jpg\n"
+    columns = {"image": "file"} if column == "image" else {"files": {"audio": "file"}}
+    prepared = prepare_items(tmp_path, "items.csv", content, columns=columns)
+    assert prepared.bad == [("items.csv", 2, "file_outside_folder")]
+    path = "image_path" if column == "image" else "audio_path"
+    assert prepared.item("a")[path] is None
+    assert prepared.item("b")[path] == str((tmp_path / "shop/b.jpg").resolve())
 
 
 def test_pictures_inside_parquet(tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ def test_columns_and_types_are_the_contract(shop: Shop, tmp_path: Path) -> None:
         "title": pl.String,
         "text": pl.String,
         "attributes": pl.String,
+        "picture": pl.String,
         "image_path": pl.String,
         "image_bytes": pl.Binary,
     }

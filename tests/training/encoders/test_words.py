@@ -1,3 +1,4 @@
+import numpy as np
 import polars as pl
 
 from training.config import WordsConfig
@@ -7,7 +8,7 @@ ITEMS = pl.DataFrame(
     {
         "item_index": [0, 1, 2, 3],
         "text": ["Red lipstick, red!", None, "matte RED", "Lonely"],
-        "attributes": ["brand=acme", "brand=acme", None, "brand=other"],
+        "attributes": ['{"brand": "Acme"}', '{"brand": ["acme"]}', None, '{"brand": "other"}'],
     },
     {"item_index": pl.UInt32, "text": pl.String, "attributes": pl.String},
 )
@@ -24,3 +25,12 @@ def test_the_commonest_words_are_kept_where_there_are_too_many() -> None:
     assert item_words(ITEMS, WordsConfig(min_items=1)).vocabulary_size == 6
     assert item_words(ITEMS, WordsConfig(min_items=1, most=1)).words_J.tolist() == [0, 0]
     assert item_words(ITEMS, WordsConfig(most=0)).vocabulary_size == 0
+
+
+def test_a_column_tells_its_words_from_those_of_others() -> None:
+    """A column's name may hold blanks, a value any number of words, numbers and lists."""
+    given = '{"made by": "Acme & Co", "year": 1995.0, "tags": ["a b", 7], "new": true}'
+    items = ITEMS.with_columns(text=pl.lit(None, pl.String), attributes=pl.lit(given))
+    found = item_words(items, WordsConfig())
+    assert found.vocabulary_size == 7  # made by=acme, made by=co, year=1995, tags=a, b, 7, new=true
+    assert np.diff(found.offsets).tolist() == [7] * 4

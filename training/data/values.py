@@ -1,0 +1,43 @@
+"""A file's value as an id, as text, or as given."""
+
+import math
+from typing import Any
+
+Scalar = str | int | float | bool
+
+
+def identifier(value: Any) -> str | None:
+    """As ``rules.identifier`` has it for interactions, or the two would not meet."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        return None
+    return str(value).strip() or None
+
+
+def plain_text(value: Any) -> str:
+    """Any value as text: lists, nested ones too, joined by commas."""
+    if value is None or isinstance(value, bytes | dict):
+        return ""
+    if isinstance(value, list | tuple):
+        return ", ".join(filter(None, map(plain_text, value)))
+    if isinstance(value, float):
+        return f"{value:g}" if math.isfinite(value) else ""
+    return str(value).strip()
+
+
+def as_given(value: Any) -> Scalar | list[Scalar] | None:
+    """A value as JSON has it: a scalar, or a flat list of them; None where there is nothing."""
+    if isinstance(value, list | tuple):
+        return _flat(value) or None
+    if not plain_text(value):
+        return None
+    return value if isinstance(value, int | float) else plain_text(value)
+
+
+def _flat(values: list[Any] | tuple[Any, ...]) -> list[Scalar]:
+    flat: list[Scalar] = []
+    for given in map(as_given, values):
+        if given is not None:
+            flat += given if isinstance(given, list) else [given]
+    return flat
