@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DATA := artifacts/ml-100k
-BUNDLE := artifacts/demo/export
+OUTPUT := artifacts/demo
 
 .PHONY: demo serve test lint clean
 .DEFAULT_GOAL := help
@@ -19,10 +19,10 @@ help:
 
 demo: $(VENV)/installed $(DATA)
 	$(BIN)/bbqrec-train run configs/demo.toml
-	$(BIN)/python scripts/demo.py $(BUNDLE)
+	$(BIN)/python scripts/demo.py $(OUTPUT)
 
 serve: $(VENV)/installed
-	$(BIN)/bbqrec-serve $(BUNDLE)
+	$(BIN)/bbqrec-serve $(OUTPUT)
 
 test: lint
 	$(BIN)/pytest

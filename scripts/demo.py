@@ -13,6 +13,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from models.contract import bundle
+
 console = Console()
 
 SHOPPERS = {
@@ -24,10 +26,8 @@ SHOPPERS = {
 
 def main(directory: Path) -> None:
     """Ask for every shopper, then for somebody nobody knows."""
-    titles = {
-        item["item_id"]: item["title"] or item["item_id"]
-        for item in map(json.loads, (directory / "catalogue.jsonl").read_text().splitlines())
-    }
+    catalogue = bundle.read(directory / "current").catalogue
+    titles = {item.item_id: item.title or item.item_id for item in catalogue}
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     program = Path(sys.executable).with_name("bbqrec-serve")

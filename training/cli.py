@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -75,6 +75,46 @@ def refit(config: Config, force: Force = False) -> None:
 def export(config: Config, force: Force = False) -> None:
     """Write the bundle: ONNX, torch weights, semantic IDs, item vectors, model card."""
     _run_stage(config, "export", force)
+
+
+@app.command()
+def bundles(config: Config) -> None:
+    """List the run's bundles, newest first, and which of them serve."""
+    from training.config import load
+    from training.run.bundles import BundleStore, table
+
+    console.print(table(BundleStore(load(config).output).bundles()))
+
+
+@app.command()
+def activate(
+    config: Config,
+    digest: Annotated[str, typer.Argument(help="Of the bundle, or how it starts.")],
+    role: Annotated[
+        Literal["current", "canary", "shadow"],
+        typer.Option("--as", help="current answers; canary a share; shadow is only compared."),
+    ] = "current",
+) -> None:
+    """Have a bundle serve, or go back to it: services that watch the folder follow at once."""
+    from training.config import load
+    from training.run.bundles import BundleStore
+    from training.run.bundles import activate as activated
+
+    stored = activated(BundleStore(load(config).output), digest, role)
+    console.print(f"{stored.digest[:12]} is {role}", highlight=False)
+
+
+@app.command()
+def retire(
+    config: Config,
+    role: Annotated[Literal["canary", "shadow"], typer.Argument(help="What ends.")],
+) -> None:
+    """End a canary or a shadow."""
+    from training.config import load
+    from training.run.bundles import BundleStore
+
+    BundleStore(load(config).output).retire(role)
+    console.print(f"there is no {role} any more")
 
 
 @app.command()
