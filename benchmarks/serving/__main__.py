@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks.serving import encoder, end_to_end, report, retrieval
+from benchmarks.serving import encoder, end_to_end, report, retrieval, start
 from benchmarks.serving.rows import Row, replace
 from benchmarks.serving.servers import COMMANDS
 
-PARTS = (encoder.WHAT, retrieval.WHAT, end_to_end.WHAT)
+PARTS = (encoder.WHAT, retrieval.WHAT, end_to_end.WHAT, start.WHAT)
 console = Console()
 
 
@@ -44,6 +44,8 @@ def _rows(what: str, sizes: tuple[int, ...], *, compiled: bool, quick: bool) -> 
     if what == end_to_end.WHAT:
         plan = end_to_end.Plan(1.0, 1, 300.0) if quick else end_to_end.Plan()
         return end_to_end.rows(plan, tuple(COMMANDS))
+    if what == start.WHAT:
+        return start.rows((10_000,) if quick else tuple(n for n in sizes if n in start.SIZES))
     raise typer.BadParameter(f"there is no part {what!r}; there are {', '.join(PARTS)}")
 
 

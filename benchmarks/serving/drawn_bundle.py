@@ -40,11 +40,11 @@ def histories(items: int, sizes: list[int]) -> Histories:
     return Histories(offsets, chosen, parts.astype(np.uint8))
 
 
-def write(directory: Path, config: FitConfig, items: int) -> Bundle:
+def write(directory: Path, config: FitConfig, items: int, seed: int = 0) -> Bundle:
     """Export a drawn model, unless it lies there from before."""
     if not (directory / bundle.MANIFEST).exists():
         directory.mkdir(parents=True, exist_ok=True)
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         log, table = histories(items, lengths(_USERS)), drawn.semantic_ids(items)
         model = drawn.sequence_model(config, table, log)
         model.seen[:items] = 1

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from benchmarks.serving import encoder, end_to_end, retrieval
+from benchmarks.serving import encoder, end_to_end, retrieval, start
 from benchmarks.serving.rows import Row
 from benchmarks.serving.servers import COMMANDS, OURS
 
@@ -32,6 +32,13 @@ def judged(rows: Sequence[Row]) -> list[Goal]:
         size = f"{items:,} items" + (" B=1" if unit == "ms" else "")
         return _value(rows, retrieval.WHAT, "bbqrec compressed", size, unit)
 
+    def of_start(items: int) -> float | None:
+        case = f"{items:,} items, verify=start"
+        return _value(rows, start.WHAT, "one worker", case, "s to ready")
+
+    def of_worker(items: int) -> float | None:
+        return _value(rows, start.WHAT, "each further worker", f"{items:,} items", "MB private")
+
     runtimes = [t for name in ("onnx fp32", "onnx int8") if (t := of_encoder(name)) is not None]
     fastest = min(runtimes, default=None)
     p99 = _value(rows, end_to_end.WHAT, OURS, _AT, "ms p99")
@@ -59,6 +66,10 @@ def judged(rows: Sequence[Row]) -> list[Goal]:
             None if (size := of_index(ten, "bytes/item")) is None else size * ten / 1e9,
             1.5,
         ),
+        _below("1M items: s from start to ready, at most 3", of_start(million), 3),
+        _below("10M items: s from start to ready, at most 20", of_start(ten), 20),
+        _below("1M items: private MB of each further worker, at most 100", of_worker(million), 100),
+        _below("10M items: private MB of each further worker, at most 600", of_worker(ten), 600),
     ]
 
 

@@ -1,6 +1,5 @@
 """The folder's links are followed: swaps, roll back, and bundles that must not serve."""
 
-import json
 import os
 import shutil
 import time
@@ -11,8 +10,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from models.contract.bundle import FILES, MANIFEST
-from models.contract.manifest import sha256
+from benchmarks.reliability.broken import BROKEN, flip
+from models.contract.bundle import FILES
 from models.contract.store import BundleStore
 from service.http.app import create_app
 from service.settings import Settings
@@ -111,60 +110,6 @@ def test_an_operator_reloads_with_the_key_alone(
         assert answer.status_code == 404
 
 
-def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.chmod(0o644)
-    path.write_bytes(content)
-
-
-def newer_schema(bundle: Path) -> None:
-    edit(bundle, schema_version=99)
-
-
-def half_written(bundle: Path) -> None:
-    path = bundle / FILES.ITEM_VECTORS
-    path.chmod(0o644)
-    path.write_bytes(path.read_bytes()[:1000])
-
-
-def no_numbers(bundle: Path) -> None:
-    """The graph gives NaN, and the manifest agrees: it was exported so."""
-    import onnx
-    from onnx import numpy_helper
-
-    path = bundle / FILES.ONNX
-    graph = onnx.load(path)
-    for tensor in graph.graph.initializer:
-        if tensor.data_type == onnx.TensorProto.FLOAT:
-            values = numpy_helper.to_array(tensor).copy()
-            tensor.CopyFrom(numpy_helper.from_array(values * float("nan"), tensor.name))
-    path.chmod(0o644)
-    onnx.save(graph, path)
-    manifest = json.loads((bundle / MANIFEST).read_text())
-    manifest["files"][FILES.ONNX] = {"sha256": sha256(path), "bytes": path.stat().st_size}
-    edit(bundle, files=manifest["files"])
-
-
-def edit(bundle: Path, **fields: object) -> None:
-    path = bundle / MANIFEST
-    path.chmod(0o644)
-    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
-
-
-def breaker(name: str) -> Callable[[Path], None]:
-    return lambda bundle: flip(bundle / name)
-
-
-BROKEN: dict[str, Callable[[Path], None]] = {
-    **{f"flipped {name}": breaker(name) for name in FILES.ALL},
-    "newer schema": newer_schema,
-    "half written": half_written,
-    "no numbers": no_numbers,
-    "no manifest": lambda bundle: (bundle / MANIFEST).unlink(),
-}
-
-
 @pytest.mark.parametrize("how", BROKEN)
 def test_a_bundle_that_fails_leaves_the_old_one_serving_and_says_why(
     client: TestClient, store: BundleStore, digests: list[str], how: str
@@ -236,7 +181,7 @@ def test_mapped_tables_may_be_checked_while_they_serve(
     store: BundleStore, digests: list[str]
 ) -> None:
     """What does not pass goes out of service: back to the one before, or to none."""
-    flip(store.root / digests[1] / FILES.ITEM_VECTORS)
+    flip(FILES.ITEM_VECTORS, store.root / digests[1])
     store.activate(digests[0])
     settings = Settings.model_validate(
         {"bundle": store.output, "provider": "cpu", "watch": 0.02, "verify": "background"}

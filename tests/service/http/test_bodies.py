@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic_core import from_json
 
+from benchmarks.reliability.bodies import KNOWN, SIZE, Shape, shapes
 from models.contract.bundle import Bundle
 from service.http import json_route
 from service.http.app import create_app
@@ -18,7 +19,6 @@ from service.http.json_route import is_bloated, read_body
 from service.http.schemas import MOST_FAULTS, Body, within_limits
 from service.settings import Settings
 from tests.service.fakes import FakeScorer, loader
-from tests.service.http.bodies import KNOWN, SIZE, Shape, shapes
 
 REQUEST = within_limits(Settings(bundle=Path()))
 FEW = MOST_FAULTS + len(REQUEST.model_fields)
