@@ -1,0 +1,194 @@
+"""More requests than a service can answer, and what becomes of each.
+
+    python -m benchmarks.reliability.flood PORT SECONDS RATE KIND BODIES.json
+
+RATE: requests a second, sent when they are due, whether others came back or not; 0: 64 clients ask
+as fast as they are answered, which is what saturation means here. KIND: ``keep-alive``, or ``new``
+for a connection of its own for each request. Prints one JSON line.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections import deque
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import uvloop
+
+from benchmarks.serving.load import Connection, request
+
+KINDS = ("keep-alive", "new")
+_CLIENTS = 64
+_KEPT = 1024  # keep-alive connections that a flood comes over
+_PATIENCE = 6.0  # seconds that are waited for answers: longer than the service's deadline
+
+
+class Outcome(NamedTuple):
+    """What came of it. Times in milliseconds, from when a request was sent."""
+
+    sent: int
+    answered: int  # with 200
+    goodput: float  # of those, a second
+    refused: int  # 503 with Retry-After
+    failed: int  # anything else: a reset, no answer, a 503 without Retry-After
+    p50: float
+    p99: float
+    refused_p50: float
+    refused_p99: float
+    late: float  # 99th percentile of how late the generator itself sent
+
+
+class Asked(Connection):
+    """Remembers when it asked."""
+
+    sent = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ready to send."""
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
+
+    def ask(self, request: bytes, due: float) -> None:
+        """Send a request."""
+        self.sent = time.perf_counter()
+        super().ask(request, due)
+
+
+class Flood:
+    """Sends requests in turn over kept or over new connections, and books what comes back."""
+
+    def __init__(self, port: int, requests: Sequence[bytes], *, fresh: bool) -> None:
+        self.port = port
+        self.requests = requests
+        self.fresh = fresh
+        self.free: deque[Asked] = deque()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.sent = self.waiting = self.failed = 0
+        self.until = 0.0  # clients ask again until then
+        self.last = 0.0  # when the last answer came
+        self.late: list[float] = []
+        self.took: list[float] = []
+        self.refused: list[float] = []
+
+    async def clients(self, seconds: float) -> Outcome:
+        """Each asks again as soon as it was answered."""
+        self.started = time.perf_counter()
+        self.until = self.started + seconds
+        for _ in range(_CLIENTS):
+            self._start(self._ask_anew())
+        await asyncio.sleep(seconds)
+        return await self._outcome()
+
+    async def flood(self, seconds: float, rate: float) -> Outcome:
+        """Requests leave when they are due."""
+        gaps = np.random.default_rng(0).exponential(1 / rate, int(rate * seconds))
+        due = deque(np.cumsum(gaps).tolist())
+        if not self.fresh:
+            self.free += [await self._connect() for _ in range(_KEPT)]
+        self.started = time.perf_counter()
+        while due:
+            now = time.perf_counter() - self.started
+            while due and due[0] <= now:
+                self.late.append(now - due.popleft())
+                if self.free:
+                    self._ask(self.free.popleft())
+                else:
+                    self._start(self._ask_anew())
+            await asyncio.sleep(0.0005)
+        return await self._outcome()
+
+    async def _ask_anew(self) -> None:
+        try:
+            self._ask(await self._connect())
+        except OSError:
+            self.sent += 1
+            self.failed += 1
+
+    async def _connect(self) -> Asked:
+        loop = asyncio.get_running_loop()
+        _, made = await loop.create_connection(lambda: Asked(self._idle), "127.0.0.1", self.port)
+        return made
+
+    def _ask(self, connection: Asked) -> None:
+        self.waiting += 1
+        connection.ask(self.requests[self.sent % len(self.requests)], 0.0)
+        self.sent += 1
+
+    def _idle(self, connection: Connection) -> None:
+        """It was answered, or it broke."""
+        assert isinstance(connection, Asked)
+        if connection.due is None:
+            return
+        connection.due = None
+        self.waiting -= 1
+        self.last = time.perf_counter()
+        self._book(connection)
+        again = self.last < self.until
+        if self.fresh or not connection.received or b"connection: close" in connection.received:
+            connection.transport.close()
+            if again:
+                self._start(self._ask_anew())
+        elif again:
+            self._ask(connection)
+        else:
+            self.free.append(connection)
+
+    def _book(self, connection: Asked) -> None:
+        took, answer = self.last - connection.sent, connection.received
+        if answer.startswith(b"HTTP/1.1 200"):
+            self.took.append(took)
+        elif answer.startswith(b"HTTP/1.1 503") and b"retry-after" in answer:
+            self.refused.append(took)
+        else:
+            self.failed += 1
+
+    def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _outcome(self) -> Outcome:
+        until = time.perf_counter() + _PATIENCE
+        while (self.waiting or self.tasks) and time.perf_counter() < until:
+            await asyncio.sleep(0.05)
+        goodput = len(self.took) / (self.last - self.started)
+        failed = self.failed + self.waiting + len(self.tasks)
+        p50, p99 = _levels(self.took)
+        refused_p50, refused_p99 = _levels(self.refused)
+        return Outcome(
+            sent=self.sent,
+            answered=len(self.took),
+            goodput=goodput,
+            refused=len(self.refused),
+            failed=failed,
+            p50=p50,
+            p99=p99,
+            refused_p50=refused_p50,
+            refused_p99=refused_p99,
+            late=_levels(self.late)[1],
+        )
+
+
+def _levels(seconds: Sequence[float]) -> list[float]:
+    """Median and 99th percentile, in milliseconds."""
+    found: list[float] = np.percentile(seconds or [0.0], [50, 99]).tolist()
+    return [1000 * level for level in found]
+
+
+async def main(port: int, seconds: float, rate: float, kind: str, bodies: Path) -> None:
+    """Offer one load and print what came of it."""
+    fresh = kind == "new"
+    requests = [request(body) for body in json.loads(bodies.read_text(encoding="utf-8"))]
+    if fresh:
+        requests = [r.replace(b"\r\n", b"\r\nConnection: close\r\n", 1) for r in requests]
+    flood = Flood(port, requests, fresh=fresh)
+    outcome = await (flood.flood(seconds, rate) if rate else flood.clients(seconds))
+    print(json.dumps(outcome._asdict()))
+
+
+if __name__ == "__main__":
+    port, seconds, rate, kind, bodies = sys.argv[1:]
+    uvloop.run(main(int(port), float(seconds), float(rate), kind, Path(bodies)))
