@@ -80,8 +80,9 @@ def export(config: Config, force: Force = False) -> None:
 @app.command()
 def bundles(config: Config) -> None:
     """List the run's bundles, newest first, and which of them serve."""
+    from models.contract.store import BundleStore
     from training.config import load
-    from training.run.bundles import BundleStore, table
+    from training.run.bundles import table
 
     console.print(table(BundleStore(load(config).output).bundles()))
 
@@ -96,8 +97,8 @@ def activate(
     ] = "current",
 ) -> None:
     """Have a bundle serve, or go back to it: services that watch the folder follow at once."""
+    from models.contract.store import BundleStore
     from training.config import load
-    from training.run.bundles import BundleStore
     from training.run.bundles import activate as activated
 
     stored = activated(BundleStore(load(config).output), digest, role)
@@ -110,8 +111,8 @@ def retire(
     role: Annotated[Literal["canary", "shadow"], typer.Argument(help="What ends.")],
 ) -> None:
     """End a canary or a shadow."""
+    from models.contract.store import BundleStore
     from training.config import load
-    from training.run.bundles import BundleStore
 
     BundleStore(load(config).output).retire(role)
     console.print(f"there is no {role} any more")

@@ -1,4 +1,4 @@
-"""A calm load whose every answer is looked into: is it the whole answer of the model it names?
+"""A calm load whose every answer is looked into: would the model that it names give it?
 
     python -m benchmarks.reliability.checked PORT SECONDS RATE BODIES.json EXPECTED.json
 
@@ -43,9 +43,10 @@ class Checked(Flood):
 
 
 async def main(port: int, seconds: float, rate: float, bodies: Path, expected: Path) -> None:
-    """Offer the load and print what came of it."""
+    """Offer the load, until its time is up or a line comes in, and print what came of it."""
     asked, answers = (json.loads(path.read_text(encoding="utf-8")) for path in (bodies, expected))
     flood = Checked(port, asked, answers)
+    asyncio.get_running_loop().add_reader(sys.stdin, setattr, flood, "stopped", True)
     outcome = await flood.flood(seconds, rate)
     found = {"mixed": flood.mixed, "versions": dict(flood.versions)}
     print(json.dumps({"outcome": outcome._asdict(), **found}))

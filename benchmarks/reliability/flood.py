@@ -68,6 +68,7 @@ class Flood:
         self.tasks: set[asyncio.Task[None]] = set()
         self.sent = self.waiting = self.failed = 0
         self.until = 0.0  # clients ask again until then
+        self.stopped = False  # before its time
         self.last = 0.0  # when the last answer came
         self.late: list[float] = []
         self.took: list[float] = []
@@ -89,7 +90,7 @@ class Flood:
         if not self.fresh:
             self.free += [await self._connect() for _ in range(_KEPT)]
         self.started = time.perf_counter()
-        while due:
+        while due and not self.stopped:
             now = time.perf_counter() - self.started
             while due and due[0] <= now:
                 self.late.append(now - due.popleft())
@@ -156,9 +157,20 @@ class Flood:
             await asyncio.sleep(0.05)
         goodput = len(self.took) / (self.last - self.started)
         failed = self.failed + self.waiting + len(self.tasks)
-        times = [*_levels(self.took), *_levels(self.refused)]
-        late = _levels(self.late)[1]
-        return Outcome(self.sent, len(self.took), goodput, len(self.refused), failed, *times, late)
+        p50, p99 = _levels(self.took)
+        refused_p50, refused_p99 = _levels(self.refused)
+        return Outcome(
+            sent=self.sent,
+            answered=len(self.took),
+            goodput=goodput,
+            refused=len(self.refused),
+            failed=failed,
+            p50=p50,
+            p99=p99,
+            refused_p50=refused_p50,
+            refused_p99=refused_p99,
+            late=_levels(self.late)[1],
+        )
 
 
 def _levels(seconds: Sequence[float]) -> list[float]:

@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.peers.environment import ROOT
 from benchmarks.reliability.flood import KINDS, Outcome
 from benchmarks.reliability.program import Program, running
-from benchmarks.reliability.rows import Row
+from benchmarks.reliability.rows import Row, of_one
 from benchmarks.serving import drawn_bundle
 
 _ITEMS, _BODIES = 12_000, 2000
@@ -82,7 +82,7 @@ def rows(plan: Plan, *options: str) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as scratch:
         bundle, bodies = Path(scratch) / "bundle", Path(scratch) / "bodies.json"
         drawn_bundle.write(bundle, drawn_bundle.DEFAULT, _ITEMS)
-        bodies.write_text(json.dumps(_histories()), encoding="utf-8")
+        bodies.write_text(json.dumps(histories(_BODIES, _ITEMS)), encoding="utf-8")
         for kind in KINDS:
             with running(bundle, *options) as program:
                 measured = measure(program, plan, kind, bodies)
@@ -93,21 +93,23 @@ def rows(plan: Plan, *options: str) -> Iterator[Row]:
 def measure(program: Program, plan: Plan, kind: str, bodies: Path) -> Measured:
     """Saturation, a calm load, the flood, and the calm load again."""
 
-    def offer(seconds: float, rate: float) -> Outcome:
-        module = [sys.executable, "-m", "benchmarks.reliability.flood", str(program.port)]
-        arguments = [str(seconds), str(rate), kind, str(bodies)]
-        done = subprocess.run([*module, *arguments], cwd=ROOT, check=True, capture_output=True)
-        return Outcome(**json.loads(done.stdout))
-
-    offer(1.0, 0)  # warm
-    saturation = offer(plan.calm, 0)
-    before = offer(plan.calm, _CALM * saturation.goodput)
+    offer(program, 1.0, 0, kind, bodies)  # warm
+    saturation = offer(program, plan.calm, 0, kind, bodies)
+    before = offer(program, plan.calm, _CALM * saturation.goodput, kind, bodies)
     watcher = Watcher(program)
-    flood = offer(plan.seconds, _TIMES * saturation.goodput)
+    flood = offer(program, plan.seconds, _TIMES * saturation.goodput, kind, bodies)
     seen = watcher.end()
     time.sleep(_RECOVERY)
-    after = offer(plan.calm, _CALM * saturation.goodput)
+    after = offer(program, plan.calm, _CALM * saturation.goodput, kind, bodies)
     return Measured(saturation, before, flood, after, seen)
+
+
+def offer(program: Program, seconds: float, rate: float, kind: str, bodies: Path) -> Outcome:
+    """One load, from a process of its own; ``rate`` 0: as much as 64 clients ask."""
+    module = [sys.executable, "-m", "benchmarks.reliability.flood", str(program.port)]
+    arguments = [str(seconds), str(rate), kind, str(bodies)]
+    done = subprocess.run([*module, *arguments], cwd=ROOT, check=True, capture_output=True)
+    return Outcome(**json.loads(done.stdout))
 
 
 def promises(fault: str, found: Measured) -> Iterator[Row]:
@@ -115,7 +117,7 @@ def promises(fault: str, found: Measured) -> Iterator[Row]:
     flood, seen, calm, after = found.flood, found.seen, found.before, found.after
     share = flood.goodput / found.saturation.goodput
     rates = f"{flood.goodput:,.0f} of {found.saturation.goodput:,.0f} a second"
-    yield _row(fault, "goodput at least 90% of saturation", share >= 0.9, f"{share:.0%}: {rates}")
+    yield of_one(fault, "goodput at least 90% of saturation", share >= 0.9, f"{share:.0%}: {rates}")
     all_but_200 = flood.refused + flood.failed
     what = f"{flood.failed} failed otherwise"
     refusal = "what is not answered is refused with 503 and Retry-After"
@@ -123,28 +125,25 @@ def promises(fault: str, found: Measured) -> Iterator[Row]:
     times = f"{flood.refused_p50:.1f} ms, p99 {flood.refused_p99:.1f} ms; generator late "
     quick = flood.refused_p50 <= 20 and flood.refused_p99 <= 100
     times += f"{flood.late:.1f} ms (p99)"
-    yield _row(fault, "refusals within 20 ms, p99 100 ms, as clients see it", quick, times)
+    yield of_one(fault, "refusals within 20 ms, p99 100 ms, as clients see it", quick, times)
     slowest, p99 = max(seen.alive), float(np.percentile(seen.alive, 99))
     in_time = sum(took < 100 for took in seen.alive)
     text = f"p99 {p99:.1f} ms, at most {slowest:.1f} ms"
     yield Row(fault, len(seen.alive), "/livez under 100 ms", in_time, text)
     early, late = (float(np.median(part)) for part in np.array_split(seen.memory, 4)[1::2])
     text = f"{early / 2**20:.0f} MiB in the second quarter, {late / 2**20:.0f} MiB in the last"
-    yield _row(fault, "memory flat: within 5%", late <= 1.05 * early, text)
+    yield of_one(fault, "memory flat: within 5%", late <= 1.05 * early, text)
     text = f"p50 {calm.p50:.1f} ms before, {after.p50:.1f} ms after; p99 {calm.p99:.1f}, "
     text += f"{after.p99:.1f} ms"
-    yield _row(
+    yield of_one(
         fault, "normal latency 2 s later: p50 at most 1.5 times", after.p50 <= 1.5 * calm.p50, text
     )
 
 
-def _row(fault: str, promise: str, kept: bool, measured: str) -> Row:
-    return Row(fault, 1, promise, int(kept), measured)
-
-
-def _histories() -> list[str]:
+def histories(count: int, items: int) -> list[str]:
+    """Bodies of so many requests, of real lengths."""
     random = np.random.default_rng(2)
     return [
-        json.dumps({"history": [f"item-{n}" for n in random.integers(0, _ITEMS, size)], "k": 10})
-        for size in drawn_bundle.lengths(_BODIES)
+        json.dumps({"history": [f"item-{n}" for n in random.integers(0, items, size)], "k": 10})
+        for size in drawn_bundle.lengths(count)
     ]

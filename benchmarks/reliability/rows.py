@@ -11,3 +11,8 @@ class Row(NamedTuple):
     promise: str
     kept: int  # of `tried`
     measured: str  # in words and figures
+
+
+def of_one(fault: str, promise: str, kept: bool, measured: str) -> Row:
+    """A row of one trial."""
+    return Row(fault, 1, promise, int(kept), measured)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from benchmarks.peers.environment import ROOT
 from benchmarks.reliability.broken import BROKEN
 from benchmarks.reliability.flood import Outcome
-from benchmarks.reliability.overload import histories
+from benchmarks.reliability.overload import histories, offer
 from benchmarks.reliability.program import Program, running
 from benchmarks.reliability.rows import Row, of_one
 from benchmarks.serving import drawn_bundle
@@ -24,6 +24,7 @@ from models.contract.store import BundleStore
 
 _ITEMS, _BODIES, _WORKERS = 12_000, 200, 2
 _LOAD = 0.5  # of saturation
+_LONG = 600.0  # seconds, longer than any load is needed
 _PATIENCE = 30.0  # seconds for all workers to follow
 _FAULT = "swaps under load"
 _KILLED = "`current` moved while a worker is killed with -9"
@@ -80,12 +81,11 @@ def rows(plan: Plan) -> Iterator[Row]:
 def _swapped(
     program: Program, folder: Folder, plan: Plan, bodies: Path, expected: Path
 ) -> Iterator[Row]:
-    saturation = _flood(program, plan.calm, 0, bodies)
-    rate = _LOAD * saturation.goodput
-    with _Load(program, plan.calm, rate, bodies, expected) as calm:
-        pass
+    rate = _LOAD * offer(program, plan.calm, 0, "keep-alive", bodies).goodput
+    with _Load(program, rate, bodies, expected) as calm:
+        time.sleep(plan.calm)
     memory: dict[int, int] = {}
-    with _Load(program, 3600.0, rate, bodies, expected) as load:
+    with _Load(program, rate, bodies, expected) as load:
         for swap in range(1, plan.swaps + 1):
             _swap(program, folder, swap)
             memory[swap] = program.memory()
@@ -175,16 +175,14 @@ def _answers(program: Program, folder: Folder, digest: str, asked: list[str]) ->
 
 
 class _Load:
-    """A calm, checked load in a process of its own, until its time is up or the block ends."""
+    """A calm, checked load in a process of its own, until the block ends."""
 
     outcome: Outcome
     mixed: int
 
-    def __init__(
-        self, program: Program, seconds: float, rate: float, bodies: Path, expected: Path
-    ) -> None:
+    def __init__(self, program: Program, rate: float, bodies: Path, expected: Path) -> None:
         module = [sys.executable, "-m", "benchmarks.reliability.checked", str(program.port)]
-        arguments = [str(seconds), str(rate), str(bodies), str(expected)]
+        arguments = [str(_LONG), str(rate), str(bodies), str(expected)]
         self.command = [*module, *arguments]
 
     def __enter__(self) -> "_Load":
@@ -196,14 +194,7 @@ class _Load:
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
         if error is not None:
             self.process.kill()
-        said = self.process.communicate("stop\n" if self.command[4] == "3600.0" else None)[0]
+        said = self.process.communicate("stop\n")[0]
         if error is None:
             found = json.loads(said)
             self.outcome, self.mixed = Outcome(**found["outcome"]), found["mixed"]
-
-
-def _flood(program: Program, seconds: float, rate: float, bodies: Path) -> Outcome:
-    module = [sys.executable, "-m", "benchmarks.reliability.flood", str(program.port)]
-    arguments = [str(seconds), str(rate), "keep-alive", str(bodies)]
-    done = subprocess.run([*module, *arguments], cwd=ROOT, check=True, capture_output=True)
-    return Outcome(**json.loads(done.stdout))

@@ -111,6 +111,7 @@ def _start(directory: Path, verify: str, workers: int) -> tuple[float, float]:
 
 def _private(parent: int) -> float:
     """Bytes that the last child shares with nobody; of the process itself where it has none."""
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii").split()
-    text = Path(f"/proc/{(children or [parent])[-1]}/smaps_rollup").read_text(encoding="ascii")
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii")
+    pid = [str(parent), *children.split()][-1]
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
     return sum(1024.0 * int(kb) for kb in re.findall(r"Private_\w+:\s+(\d+) kB", text))

@@ -11,11 +11,14 @@ import socket
 import struct
 from collections.abc import Callable
 
-from service.process.board import Slot
+from service.process.gate import Gate
+from service.process.refusals import ANSWERS, Refusal
 
 _BACKLOG = 2048
 _AT_ONCE = 64  # connections taken in one turn of the event loop
-_COURTESY = 0.001  # seconds that a lighter worker has to take what waits
+_SILENT = 1  # seconds until a connection that says nothing is taken all the same
+_PEEK = 2**14  # bytes; a longer request is read by its connection
+_COURTESY = 0.002  # seconds that a lighter worker has to take what waits
 _PATIENCE = 0.05  # seconds between looks of a worker without a model, while others have theirs
 _NO_FILES = 0.5  # seconds until another try, where the process may open no more files
 _SO_ATTACH_FILTER = 26
@@ -28,13 +31,15 @@ class Acceptor:
     """A listening socket, its connections handed to protocols that ``factory`` makes."""
 
     def __init__(
-        self, listener: socket.socket, factory: Callable[[], asyncio.Protocol], slot: Slot
+        self, listener: socket.socket, factory: Callable[[], asyncio.Protocol], gate: Gate
     ) -> None:
         self.listener = listener
         self.factory = factory
-        self.slot = slot
+        self.gate = gate
+        self.slot = gate.slot
         self.loop = asyncio.get_running_loop()
         self.opening: set[asyncio.Task[object]] = set()
+        self.left = 1
         self.pausing: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -42,8 +47,13 @@ class Acceptor:
         self.listener.setblocking(False)
         # Those it accepts inherit it: an answer's head and body must not wait for each other.
         self.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._defer(_SILENT)
         self.listener.listen(_BACKLOG)
         self._resume()
+
+    def drain(self) -> None:
+        """Take those that have said nothing yet, too: whatever they will ask is to be answered."""
+        self._defer(0)
 
     def close(self) -> None:
         """Take what waits still, then no more."""
@@ -57,6 +67,13 @@ class Acceptor:
     async def wait_closed(self) -> None:
         """For uvicorn, which waits for its own servers."""
 
+    def _defer(self, seconds: int) -> None:
+        """Linux shows a connection when a request is there: it costs nothing until then, and who
+        is refused is refused at once.
+        """
+        if option := getattr(socket, "TCP_DEFER_ACCEPT", None):
+            self.listener.setsockopt(socket.IPPROTO_TCP, option, seconds)
+
     def _resume(self) -> None:
         self.loop.add_reader(self.listener, self._take_fair_share)
 
@@ -69,14 +86,17 @@ class Acceptor:
             if self.slot.surplus() > 0:
                 self._pause(_COURTESY, self._take_what_is_left)
                 return
+            self.left = 1
             if not self._take():
                 return
 
     def _take_what_is_left(self) -> None:
+        """Twice as many each time in turn: perhaps the other has no time at all."""
         self._resume()
-        for _ in range(_AT_ONCE):
+        for _ in range(self.left):
             if not self._take():
-                return
+                break
+        self.left = min(2 * self.left, _AT_ONCE)
 
     def _pause(self, seconds: float, then: Callable[[], None]) -> None:
         self.loop.remove_reader(self.listener)
@@ -94,10 +114,27 @@ class Acceptor:
             self._pause(_NO_FILES, self._resume)
             return False
         connection.setblocking(False)
+        if self.gate.admission.full() and self._turned_away(connection):
+            return True
         self.slot.connections += 1
         opening = self.loop.create_task(self._open(connection))
         self.opening.add(opening)
         opening.add_done_callback(self.opening.discard)
+        return True
+
+    def _turned_away(self, connection: socket.socket) -> bool:
+        """A request that is there already and would be refused needs no connection made for it."""
+        try:
+            data = connection.recv(_PEEK, socket.MSG_PEEK)
+            if not self.gate.turns_away(data):
+                return False
+            connection.recv(len(data))  # or to close it would reset it, before the answer is read
+            connection.send(ANSWERS[Refusal.OVERLOAD].closed)
+        except BlockingIOError:
+            return False
+        except OSError:  # gone already
+            pass
+        connection.close()
         return True
 
     async def _open(self, connection: socket.socket) -> None:

@@ -1,6 +1,7 @@
 """What all connections of a process share: limits, a clock, who may come in, what was refused."""
 
 import math
+import re
 import resource
 
 from service.admission import Admission
@@ -9,6 +10,12 @@ from service.process.board import Slot
 from service.process.refusals import ANSWERS, Refusal
 from service.settings import Settings
 
+WORK = "/recommend"  # the route whose requests are admitted, or not
+_WORK = b"POST %s HTTP/1.1\r\n" % WORK.encode()
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d{1,9}) *(?=\r|$)", re.IGNORECASE)
+# These say that the body comes in another way: its connection will read it.
+_UNUSUAL = re.compile(rb"\r\n(?:transfer-encoding|expect) *:", re.IGNORECASE)
+_CLOSE = re.compile(rb"\r\nconnection: *close *(?=\r|$)", re.IGNORECASE)
 _SPARE_FILES = 64  # what a process opens beside connections: the bundle, Redis, its log
 
 
@@ -25,6 +32,23 @@ class Gate:
         self.idle_ticks = math.ceil(settings.keep_alive)
         self.now = 0  # ticks, of a second each
         self.draining = False
+
+    def turns_away(self, data: bytes) -> bool:
+        """The house is full, and this is a whole request for work, the only one of its connection:
+        then it is counted as refused.
+
+        To make a connection costs more than to refuse one, and can be spared.
+        """
+        if not (self.admission.full() and data.startswith(_WORK)):
+            return False
+        head, _, body = data.partition(b"\r\n\r\n")
+        length = _LENGTH.findall(head)
+        if len(length) != 1 or int(length[0]) != len(body):
+            return False
+        if _UNUSUAL.search(head) or not _CLOSE.search(head):
+            return False
+        self.refuse(Refusal.OVERLOAD, WORK)
+        return True
 
     def refuse(self, refusal: Refusal, route: str = "other") -> None:
         """Count it."""

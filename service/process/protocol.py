@@ -18,11 +18,10 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from service.process.gate import Gate
+from service.http.caller import GONE
+from service.process.gate import WORK, Gate
 from service.process.refusals import ANSWERS, Refusal
 
-GONE = "bbqrec.gone"
-WORK = "/recommend"  # the route whose requests are admitted, or not
 _WORK = WORK.encode()
 _LINGER_TICKS, _LINGER_BYTES = 2, 2**24  # what is read and dropped after a last answer
 
@@ -68,6 +67,12 @@ class Connection(HttpToolsProtocol):
         if self.ended:
             if self.unseen > _LINGER_BYTES:
                 self.transport.abort()
+            return
+        if not (self.running or self.receiving or self.gate.draining) and self.gate.turns_away(
+            data
+        ):
+            self.unseen, self.since = 0, self.gate.now
+            self.transport.write(ANSWERS[Refusal.OVERLOAD].kept)
             return
         try:
             self.parser.feed_data(data)

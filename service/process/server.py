@@ -60,7 +60,7 @@ class DrainingServer(uvicorn.Server):
         """Listen, whether a model is there or not."""
         await super().startup(sockets=[])
         loop = asyncio.get_running_loop()
-        self.acceptor = Acceptor(self.listener, self._connection, self.gate.slot)
+        self.acceptor = Acceptor(self.listener, self._connection, self.gate)
         self.acceptor.start()
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         self.beating = loop.create_task(self._beat())
@@ -94,6 +94,7 @@ class DrainingServer(uvicorn.Server):
 
     async def _drain(self) -> None:
         self.state.draining = self.gate.draining = True
+        self.acceptor.drain()
         log.info("draining for %gs", self.state.settings.drain)
         loop = asyncio.get_running_loop()
         until = loop.time() + self.state.settings.drain

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.reliability.sigterm import stopped
 from models.contract.bundle import FILES, MANIFEST
 from service.settings import Settings
 from tests.service.program import (
@@ -95,3 +96,11 @@ def status_of_upload(url: str, size: int) -> int:
     with contextlib.closing(connection):
         connection.request("POST", "/recommend", b" " * size)
         return connection.getresponse().status
+
+
+def test_no_accepted_request_is_lost_to_sigterm(bundle_directory: Path) -> None:
+    """The short form of ``benchmarks.reliability.sigterm``."""
+    for options in ((), ("--workers", "2")):
+        found = stopped(bundle_directory, *options)
+        assert found["answered"] > 20
+        assert found["lost"] == found["status"] == 0

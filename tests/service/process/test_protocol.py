@@ -162,7 +162,10 @@ def test_connections_are_bounded(tiny: Bundle) -> None:
     async def scenario() -> None:
         async with serving(tiny, max_connections=2) as served:
             first, second = await served.connect(), await served.connect()
+            for client in (first, second):
+                assert (await client.ask(post())).status == 200
             third = await served.connect()
+            await third.send(post())  # until then it is nobody's
             refused = await third.answer()
             assert is_problem(refused, 503)
             assert refused.headers["retry-after"]

@@ -1,13 +1,16 @@
 """`bbqrec-serve --workers 2` as a person runs it."""
 
+import http.client
 import os
 import re
 import shutil
 import signal
 import subprocess
+import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -27,11 +30,11 @@ from tests.service.program import (
 class Served:
     """Two workers behind one port."""
 
-    def __init__(self, bundle: Path, log: Path) -> None:
+    def __init__(self, bundle: Path, log: Path, program: Sequence[str | Path] = (PROGRAM,)) -> None:
         self.log = log
         with log.open("w") as stderr:
             options = ["--port", "0", "--workers", "2", "--provider", "cpu"]
-            command: list[str | Path] = [PROGRAM, bundle, *options]
+            command: list[str | Path] = [*program, bundle, *options]
             self.process = subprocess.Popen(command, stderr=stderr, env=os.environ | SLOW_DRAIN)
         self.url = wait_for_url(log)
 
@@ -116,3 +119,70 @@ def test_a_bundle_that_cannot_be_served_is_said_once(
 
 def test_readiness_is_any_workers(served: Served) -> None:
     assert all(status_of(f"{served.url}/readyz") == 200 for _ in range(10))
+
+
+def test_connections_that_stay_are_spread_over_the_workers(served: Served) -> None:
+    """Whichever woke up first took all that waited: in 3 of 9 runs one worker had every one."""
+    before = [_sockets(pid) for pid in served.workers()]
+    clients = [http.client.HTTPConnection(served.url.removeprefix("http://")) for _ in range(16)]
+    for client in clients:
+        client.request("GET", "/livez")
+        assert client.getresponse().read()
+    taken = [_sockets(pid) - n for pid, n in zip(served.workers(), before, strict=True)]
+    for client in clients:
+        client.close()
+    assert sum(taken) == 16
+    assert min(taken) >= 4
+
+
+def _sockets(pid: int) -> int:
+    links = (file.readlink() for file in Path(f"/proc/{pid}/fd").iterdir())
+    return sum("socket:" in str(link) for link in links)
+
+
+def test_a_hangup_is_for_all_workers_and_ends_none(served: Served) -> None:
+    workers = served.workers()
+    served.process.send_signal(signal.SIGHUP)
+    assert eventually(lambda: served.log.read_text().count("reload") == 2)
+    assert served.workers() == workers
+    assert recommend(served.url)["items"]
+
+
+HANGS = """
+import time
+
+from service.http.routes import router
+from service.process.cli import main
+
+
+@router.get("/hang")
+async def hang() -> None:
+    time.sleep(600)
+
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def test_a_worker_whose_event_loop_stands_still_is_replaced(
+    bundle_directory: Path, tmp_path: Path
+) -> None:
+    """Its threads go on, and answer pings. The other worker serves whoever comes meanwhile."""
+    program = tmp_path / "hangs.py"
+    program.write_text(HANGS)
+    with mock.patch.dict(os.environ, {"BBQREC_HANG_TIMEOUT": "3"}):
+        served = Served(bundle_directory, tmp_path / "log", [sys.executable, program])
+    try:
+        before = served.workers()
+        with pytest.raises(TimeoutError):
+            urllib.request.urlopen(f"{served.url}/hang", timeout=0.5)
+        for _ in range(10):
+            assert recommend(served.url)["items"]
+        assert eventually(lambda: "stands still" in served.log.read_text())
+        assert eventually(lambda: served.log.read_text().count("serving tiny") == 3)
+        assert len(set(served.workers()) & set(before)) == 1
+        assert recommend(served.url)["items"]
+    finally:
+        served.process.kill()
+        served.process.wait()
