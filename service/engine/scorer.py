@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from models.contract.bundle import Bundle
@@ -110,14 +111,20 @@ def make_scorer(bundle: Bundle, provider: Provider, threads: int) -> Scorer:
 
 
 def _proved(bundle: Bundle, provider: Provider, threads: int) -> Scorer:
-    """Encode something before serving: a first run is slow, and may be where a runtime fails."""
-    item = ItemCodes(0, bundle.semantic_ids.codes_NS[0])
+    """Encode something before serving: a first run is slow, and may be where a runtime fails.
+
+    One item, and as long a history as there may be, so that no weight is left out.
+    """
+    most = min(bundle.manifest.architecture.max_history, len(bundle.semantic_ids.codes_NS))
+    items = [ItemCodes(row, bundle.semantic_ids.codes_NS[row]) for row in range(most)]
     try:
         scorer = _MAKERS[provider](bundle, threads)
-        vectors_BD = scorer.encode([[item], [item, item]])
+        vectors_BD = scorer.encode([items[:1], items])
     except Exception as error:  # each runtime has its own; all mean the same to the operator
         reason = str(error).strip().splitlines() or [repr(error)]
         raise ProviderError(f"provider `{provider}` cannot serve: {reason[0]}") from error
     if vectors_BD.shape != (2, bundle.manifest.architecture.vector_size):
         raise ProviderError(f"provider `{provider}` gives vectors of {vectors_BD.shape}")
+    if not np.isfinite(vectors_BD).all():
+        raise ProviderError(f"provider `{provider}` gives vectors that are not finite")
     return scorer

@@ -19,15 +19,14 @@ from models.contract.bundle import FILES, CatalogueItem
 from models.contract.item_vectors import ItemVectors, read_columns
 from models.contract.manifest import onnx_inputs, onnx_outputs
 from models.contract.semantic_id import SemanticIdTable
-from models.contract.types import FloatArray
 from models.nets.sequence import HistoryEncoder, SequenceModel
 from training.data.batches import Windows, gather_latest
 from training.data.histories import EvaluationSet
 from training.errors import UserError
 from training.export.index import INDEX_FROM, write_index
 from training.export.int8 import Int8, compare, write_int8
-from training.export.model_card import TOP, Parity, model_card
-from training.export.onnx_ranker import OnnxRanker
+from training.export.model_card import Parity, model_card
+from training.export.onnx_ranker import TOP, OnnxRanker, same_top
 
 SCORE_TOLERANCE = 1e-4
 PARITY_HISTORIES = 500
@@ -88,8 +87,9 @@ def _offer_int8(
 ) -> Int8:
     """Write the INT8 graph, and take it away again where it costs too much accuracy."""
     graphs = directory / FILES.ONNX, directory / FILES.ONNX_INT8
-    write_int8(*graphs)
-    fp32, int8 = (OnnxRanker(g, model.config, table.codes_NS, vectors) for g in graphs)
+    fp32 = OnnxRanker(graphs[0], model.config, table.codes_NS, vectors)
+    write_int8(fp32, graphs[1], held_out)
+    int8 = OnnxRanker(graphs[1], model.config, table.codes_NS, vectors)
     found = compare(fp32, int8, held_out)
     if not found.kept:
         graphs[1].unlink()
@@ -163,14 +163,5 @@ def check_parity(
         torch_BN = model(codes_BTS, batch.items_BT, batch.length_B).numpy() @ vectors.scored_ND.T
         onnx_BN = onnx.score_batch(batch)
         worst = max(worst, float(np.abs(torch_BN - onnx_BN).max()))
-        same += _same_top(torch_BN, onnx_BN)
+        same += same_top(torch_BN, onnx_BN)
     return Parity(len(users), worst, same)
-
-
-def _same_top(one_BN: FloatArray, other_BN: FloatArray) -> int:
-    """Rows whose top items agree, in order; items whose scores tie within rounding may swap."""
-    top = min(TOP, one_BN.shape[1])
-    one_BK = np.argsort(-one_BN, axis=1, kind="stable")[:, :top]
-    other_BK = np.argsort(-other_BN, axis=1, kind="stable")[:, :top]
-    gap_BK = np.take_along_axis(one_BN, one_BK, 1) - np.take_along_axis(one_BN, other_BK, 1)
-    return int(((one_BK == other_BK) | (np.abs(gap_BK) < 1e-5)).all(axis=1).sum())

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from training.export.int8 import WORST_COST, Int8
+from training.export.onnx_ranker import TOP
 
-TOP = 10
 _OFFERED = "`BBQREC_PROVIDER=cpu-int8` serves it."
-_WITHHELD = f"That is more than {WORST_COST:.1%}, so the bundle does not hold it."
+_WITHHELD = f"Beyond {WORST_COST:.1%}, or with any that differ, the bundle does not hold it."
 
 
 class Parity(NamedTuple):
@@ -33,7 +33,8 @@ def model_card(fields: Mapping[str, Any], parity: Parity, int8: Int8, items: int
         f"difference {parity.worst_score:.2e}, same top-{TOP} on {parity.same_top}.\n\n"
         f"## INT8\n\nNDCG@10 of this bundle's weights on the histories of the test part"
         f"{_learned_too(fields)}: {int8.fp32:.4f}, with weights in INT8 {int8.int8:.4f} "
-        f"({-int8.cost:+.2%}). "
+        f"({-int8.cost:+.2%}). In batches of mixed neighbours {int8.differing} of {int8.histories} "
+        f"histories get another top-{TOP}, or another order, than alone. "
         f"{_OFFERED if int8.kept else _WITHHELD}\n"
     )
 

@@ -1,6 +1,7 @@
 """The exported graph as a Ranker, so that what is served can be evaluated."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -12,6 +13,9 @@ from models.contract.manifest import onnx_inputs
 from models.contract.types import CodeArray, FloatArray
 from training.data.batches import Batch, Windows, gather_latest
 
+TOP = 10
+Feeds = dict[str, NDArray[Any]]
+
 
 class OnnxRanker:
     """An exported graph as a Ranker: the latest ``max_history`` items of each window."""
@@ -20,6 +24,7 @@ class OnnxRanker:
         self, graph: Path, config: SequenceConfig, codes_NS: CodeArray, vectors: ItemVectors
     ) -> None:
         providers = ["CPUExecutionProvider"]
+        self.graph = graph
         self.session = onnxruntime.InferenceSession(graph, providers=providers)
         self.names = [spec.name for spec in onnx_inputs(config)]
         self.max_history = config.max_history
@@ -32,8 +37,21 @@ class OnnxRanker:
 
     def score_batch(self, batch: Batch) -> FloatArray:
         """Scores (B, N) of a batch that is no longer than ``max_history``."""
+        users_BD: FloatArray = self.session.run(None, self.feeds(batch))[0]
+        return users_BD @ self.vectors.scored_ND.T
+
+    def feeds(self, batch: Batch) -> Feeds:
+        """A batch by the names of the graph's inputs."""
         items_BT = batch.items_BT.numpy()
         read_BTD = self.vectors.read(items_BT)
         feeds = (self.codes_NS[items_BT], read_BTD, batch.length_B.numpy())
-        users_BD: FloatArray = self.session.run(None, dict(zip(self.names, feeds, strict=True)))[0]
-        return users_BD @ self.vectors.scored_ND.T
+        return dict(zip(self.names, feeds, strict=True))
+
+
+def same_top(one_BN: FloatArray, other_BN: FloatArray) -> int:
+    """Rows whose top items agree, in order; items whose scores tie within rounding may swap."""
+    top = min(TOP, one_BN.shape[1])
+    one_BK = np.argsort(-one_BN, axis=1, kind="stable")[:, :top]
+    other_BK = np.argsort(-other_BN, axis=1, kind="stable")[:, :top]
+    gap_BK = np.take_along_axis(one_BN, one_BK, 1) - np.take_along_axis(one_BN, other_BK, 1)
+    return int(((one_BK == other_BK) | (np.abs(gap_BK) < 1e-5)).all(axis=1).sum())

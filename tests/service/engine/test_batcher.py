@@ -196,7 +196,8 @@ def test_quick_batches_save_the_way_to_a_thread_and_slow_ones_do_not_stop_the_lo
     assert threads[4] is False
 
 
-def test_a_busy_service_computes_in_a_thread_however_quick() -> None:
+def test_a_busy_service_computes_in_a_thread_however_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.engine.batcher._QUICK", 60)  # so is every batch of this test
     threads: list[bool] = []
 
     class Noting(FakeScorer):

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnx.numpy_helper
 import pytest
 
 from models.contract.bundle import FILES, Bundle
@@ -106,6 +108,31 @@ def test_without_torch_its_provider_names_the_extra(
     with pytest.raises(ProviderError, match="the extra `torch`") as raised:
         make_scorer(tiny, "torch", 1)
     assert "\n" not in str(raised.value)
+
+
+def test_a_graph_that_gives_no_numbers_is_refused_before_it_serves(
+    tiny: Bundle, tmp_path: Path
+) -> None:
+    """It was ready, and every personal request failed."""
+    broken = dataclasses.replace(tiny, directory=tmp_path)
+    _spoil(tiny.onnx_path, broken.onnx_path)
+    shutil.copy(tiny.weights_path, tmp_path)
+    with pytest.raises(ProviderError, match="`cpu` gives vectors that are not finite"):
+        make_scorer(broken, "cpu", 1)
+    assert make_scorer(broken, "auto", 1).provider == "torch-cpu"
+
+
+def _spoil(source: Path, target: Path) -> None:
+    """Copy a graph with a NaN in the largest of its weights that products are made with."""
+    graph = onnx.load(source)
+    second = {node.input[1] for node in graph.graph.node if node.op_type == "MatMul"}
+    weight = max(
+        (w for w in graph.graph.initializer if w.name in second), key=lambda w: w.ByteSize()
+    )
+    values = onnx.numpy_helper.to_array(weight).copy()
+    values[0, 0] = np.nan
+    weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
+    onnx.save(graph, target)
 
 
 @pytest.mark.parametrize("provider", ["cuda", "torch-cuda"])
