@@ -6,13 +6,15 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
+from service.engine.batcher import GoneError
 from service.generation.registry import NotReadyError
 from service.http.schemas import MOST_FAULTS, FieldError, Problem
 
 MEDIA_TYPE = "application/problem+json"
+GONE = 499  # as proxies count it: the client left before the answer
 EVERYWHERE: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": description}
     for status, description in {
@@ -49,6 +51,10 @@ def add_handlers(app: FastAPI) -> None:
     @app.exception_handler(NotReadyError)
     async def not_ready(request: Request, error: NotReadyError) -> JSONResponse:
         return problem(503, str(error), headers={"retry-after": "1"})
+
+    @app.exception_handler(GoneError)
+    async def gone(request: Request, error: GoneError) -> Response:
+        return Response(status_code=GONE)  # nobody reads it; it is counted
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:

@@ -103,7 +103,7 @@ def test_the_int8_check_sees_answers_that_depend_on_neighbours(tmp_path: Path) -
                 graph,
                 found.manifest.architecture,
                 found.semantic_ids.codes_NS,
-                found.item_vectors_ND,
+                found.vectors,
             ),
             held_out,
         )
