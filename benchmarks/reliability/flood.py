@@ -98,7 +98,7 @@ class Flood:
                     self._ask(self.free.popleft())
                 else:
                     self._start(self._ask_anew())
-            await asyncio.sleep(0.0005)
+            await asyncio.sleep(0.002)
         return await self._outcome()
 
     async def _ask_anew(self) -> None:

@@ -212,11 +212,11 @@ class Follower:
         return same and failure is not None and time.time() - failure.at < _AGAIN
 
     def _fail(self, role: Role, directory: Path, error: Exception) -> None:
-        known = self.failures.get(role)
-        self.failures[role] = Failure(directory, str(error), time.time())
+        known, reason = self.failures.get(role), f"{directory.name}: {error}"
+        self.failures[role] = Failure(directory, reason, time.time())
         self.metrics.load_failed(role)
-        if known is None or known.reason != str(error):
-            log.error("%s stays as it is: %s", role, error)
+        if known is None or known.reason != reason:
+            log.error("%s stays as it is: %s", role, reason)
         self._post()
 
     def _forget_failure(self, role: Role) -> None:

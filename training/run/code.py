@@ -17,6 +17,8 @@ from typing import NamedTuple
 PACKAGES = ("models", "training")
 # What a stage takes from these is values, which its fingerprint holds one by one.
 BY_VALUE = frozenset({"training.config"})
+# Whoever imports one of these may find any of its modules by name.
+BY_NAME = frozenset({"training.encoders.kinds"})
 
 
 class Module(NamedTuple):
@@ -52,6 +54,8 @@ def read(module: str) -> Module:
     tree = ast.parse(file.read_bytes())
     package = module if file.name == "__init__.py" else module.rpartition(".")[0]
     imports = frozenset(name for name in _named(tree, package) if place(name))
+    if module in BY_NAME:
+        imports |= _modules_of(module)
     return Module(hashlib.sha256(_said(tree).encode()).hexdigest(), imports)
 
 
@@ -66,6 +70,15 @@ def place(module: str) -> Traversable | None:
     if inner:
         found.append(folder.joinpath(*inner[:-1], f"{inner[-1]}.py"))
     return next((file for file in found if file.is_file()), None)
+
+
+def _modules_of(package: str) -> frozenset[str]:
+    folder = files(package)
+    return frozenset(
+        f"{package}.{file.name.removesuffix('.py')}"
+        for file in folder.iterdir()
+        if file.name.endswith(".py") and file.name != "__init__.py"
+    )
 
 
 def _named(tree: ast.AST, package: str) -> Iterator[str]:

@@ -47,7 +47,8 @@ def read_anew() -> Iterator[None]:
     ("module", "first"),
     [
         ("training.data.rules", ALL),
-        ("training.encoders.image", ALL[1:]),
+        ("training.encoders.kinds.image", ALL[1:]),  # found by name
+        ("training.encoders.efficientnet", ALL[1:]),
         ("models.nets.club", ALL[2:]),
         ("training.fit.borrowing", LEARNED),
         ("models.nets.behaviour_tower", LEARNED),
