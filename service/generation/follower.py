@@ -189,9 +189,10 @@ class Follower:
         if self.registry.get(role) is not generation:
             return
         log.error("%s goes out of service", generation.bundle.digest[:12])
-        self.registry.put(role, None)
         if role == "current" and self._last_good is not None:
             await self._bring(role, self._last_good)
+        else:
+            self.registry.put(role, None)
         self._fail(role, generation.bundle.directory, error)
 
     def _post(self) -> None:
