@@ -8,13 +8,14 @@ BIN := $(VENV)/bin
 DATA := artifacts/ml-100k
 OUTPUT := artifacts/demo
 
-.PHONY: demo serve test lint clean
+.PHONY: demo serve test chaos lint clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   train on MovieLens-100k, start the service, ask it for recommendations"
 	@echo "make serve  serve the demo's bundle on http://127.0.0.1:8000"
 	@echo "make test   lint, types and all tests"
+	@echo "make chaos  do every fault of docs/benchmarks/reliability.md to the service (20 minutes)"
 	@echo "make clean  remove the environment and everything that was trained"
 
 demo: $(VENV)/installed $(DATA)
@@ -26,6 +27,9 @@ serve: $(VENV)/installed
 
 test: lint
 	$(BIN)/pytest
+
+chaos: $(VENV)/installed
+	$(BIN)/python -m benchmarks.reliability
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check

@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from models.contract.bundle import BundleError
 from models.contract.store import ROLES, Role
 from service.generation.beside import beside
 from service.generation.board import Board, Posted
+from service.generation.failures import Failures
 from service.generation.generation import Generation
 from service.generation.load import load_generation, verify_mapped
 from service.generation.registry import Registry
@@ -28,15 +28,6 @@ from service.settings import Settings
 
 log = logging.getLogger("bbqrec")
 Load = Callable[[Path, Settings, Metrics], Generation]
-_AGAIN = 30.0  # seconds until a bundle that failed is tried again, unless somebody asks
-
-
-class Failure(NamedTuple):
-    """A bundle that was to serve and cannot."""
-
-    directory: Path
-    reason: str
-    at: float  # seconds of the epoch
 
 
 class Follower:
@@ -56,38 +47,35 @@ class Follower:
         self.metrics = metrics
         self.source = Source(settings.bundle)
         self.load = load
-        self.failures: dict[Role, Failure] = {}
+        self.failures = Failures(metrics)
         self.changed_on_disk = False
         self._last_good: Path | None = None
         self._busy = asyncio.Lock()
-        self._task: asyncio.Task[None] | None = None
-        self._checks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Load the first generation, then follow. Raises BundleError or ProviderError."""
-        await self._begin(self.source.first())
+        async with self._busy:
+            await self._begin(self.source.first())
         gc.freeze()  # what lives as long as the service: a full collection walked it all
         await self.look()
         if self.settings.watch:
-            self._task = asyncio.create_task(self._follow())
+            self._keep(asyncio.create_task(self._follow()))
 
     async def close(self) -> None:
         """Stop following, and take everything out of service."""
-        for task in (self._task, *self._checks):
-            if task is not None:
-                task.cancel()
+        for task in self._tasks:
+            task.cancel()
         await self.registry.close()
         gc.unfreeze()
 
     def ask(self) -> None:
         """Have it reload, soon: for a signal's handler."""
-        task = asyncio.get_running_loop().create_task(self.reload())
-        self._checks.add(task)
-        task.add_done_callback(self._checks.discard)
+        self._keep(asyncio.get_running_loop().create_task(self.reload()))
 
     async def reload(self) -> None:
         """Look now, and try again what has failed."""
-        self.failures.clear()
+        self.failures.retry()
         await self.look()
 
     async def look(self) -> None:
@@ -107,7 +95,8 @@ class Follower:
             if good is None:
                 raise
             await self._bring("current", good)
-            self._fail("current", wanted, error)
+            self.failures.add("current", wanted, error)
+            self._post()
 
     async def _follow(self) -> None:
         while True:
@@ -126,19 +115,20 @@ class Follower:
                 self._post()
             return
         if serving is not None and serving.bundle.directory == wanted:
-            self._forget_failure(role)
-            return
-        if not self._failed_lately(role, wanted):
+            if self.failures.forget(role):
+                self._post()
+        elif not self.failures.waits(role, wanted):
             try:
                 await self._bring(role, wanted)
             except (BundleError, ProviderError) as error:
-                self._fail(role, wanted, error)
+                self.failures.add(role, wanted, error)
+                self._post()
 
     async def _bring(self, role: Role, directory: Path) -> None:
         started = time.perf_counter()
         generation = self._in_service(directory) or await self._loaded(directory)
         self.registry.put(role, generation)
-        self._forget_failure(role)
+        self.failures.forget(role)
         seconds = time.perf_counter() - started
         self.metrics.loaded(seconds)
         log.info(
@@ -150,9 +140,11 @@ class Follower:
         if self.settings.verify == "start":
             self._last_good = directory if role == "current" else self._last_good
         else:
-            task = asyncio.create_task(self._verify(role, generation))
-            self._checks.add(task)
-            task.add_done_callback(self._checks.discard)
+            self._keep(asyncio.create_task(self._verify(role, generation)))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _yielding(self) -> bool:
         """Nobody waits for the first one but all of its requests; threads would inherit it."""
@@ -193,7 +185,8 @@ class Follower:
             await self._bring(role, self._last_good)
         else:
             self.registry.put(role, None)
-        self._fail(role, generation.bundle.directory, error)
+        self.failures.add(role, generation.bundle.directory, error, final=True)
+        self._post()
 
     def _post(self) -> None:
         serving = self.registry.roles()
@@ -202,28 +195,10 @@ class Follower:
                 pid=os.getpid(),
                 serves={role: found.bundle.digest for role, found in serving.items()},
                 directories={role: found.bundle.directory for role, found in serving.items()},
-                failures={role: failure.reason for role, failure in self.failures.items()},
+                failures=self.failures.reasons(),
                 changed_on_disk=self.changed_on_disk,
             )
         )
-
-    def _failed_lately(self, role: Role, directory: Path) -> bool:
-        failure = self.failures.get(role)
-        same = failure is not None and failure.directory == directory
-        return same and failure is not None and time.time() - failure.at < _AGAIN
-
-    def _fail(self, role: Role, directory: Path, error: Exception) -> None:
-        known, reason = self.failures.get(role), f"{directory.name}: {error}"
-        self.failures[role] = Failure(directory, reason, time.time())
-        self.metrics.load_failed(role)
-        if known is None or known.reason != reason:
-            log.error("%s stays as it is: %s", role, reason)
-        self._post()
-
-    def _forget_failure(self, role: Role) -> None:
-        if self.failures.pop(role, None):
-            self.metrics.load_mended(role)
-            self._post()
 
     def _notice_changes(self) -> None:
         changed = any(found.changed_on_disk() for found in self.registry.roles().values())

@@ -87,7 +87,7 @@ def test_a_comment_or_docstring_reruns_nothing(
 def test_imports_are_followed_wherever_they_stand() -> None:
     """Inside functions too, and through packages; what is not the project's is not ours to hash."""
     found = code.closure("training.run.encode")
-    assert {"training.encoders.text", "training.encoders.named", "training.encoders"} <= found
+    assert {"training.encoders.kinds.text", "training.encoders.named", "training.encoders"} <= found
     assert not any(name.startswith(("torch", "service", "tests")) for name in found)
     with pytest.raises(FileNotFoundError, match=r"tests\.nowhere has no source"):
         code.code_hash("tests.nowhere")
