@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from benchmarks.reliability.bodies import shapes
 from benchmarks.reliability.flood import Outcome
-from benchmarks.reliability.overload import histories, offer
+from benchmarks.reliability.overload import offer
 from benchmarks.reliability.program import Program, running
 from benchmarks.reliability.rows import Row, of_one
 from benchmarks.serving import drawn_bundle
@@ -39,7 +39,7 @@ def rows(plan: Plan) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as scratch:
         bundle, bodies = Path(scratch) / "bundle", Path(scratch) / "bodies.json"
         drawn_bundle.write(bundle, drawn_bundle.DEFAULT, _ITEMS)
-        bodies.write_text(json.dumps(histories(_BODIES, _ITEMS)), encoding="utf-8")
+        bodies.write_text(json.dumps(drawn_bundle.bodies(_BODIES, _ITEMS)), encoding="utf-8")
         large = drawn_bodies(plan.shapes)
         heavy = [request(body) for body in _heavy()]
         with running(bundle, "--provider", "cpu") as program:

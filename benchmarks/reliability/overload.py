@@ -82,7 +82,7 @@ def rows(plan: Plan, *options: str) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as scratch:
         bundle, bodies = Path(scratch) / "bundle", Path(scratch) / "bodies.json"
         drawn_bundle.write(bundle, drawn_bundle.DEFAULT, _ITEMS)
-        bodies.write_text(json.dumps(histories(_BODIES, _ITEMS)), encoding="utf-8")
+        bodies.write_text(json.dumps(drawn_bundle.bodies(_BODIES, _ITEMS)), encoding="utf-8")
         for kind in KINDS:
             with running(bundle, *options) as program:
                 measured = measure(program, plan, kind, bodies)
@@ -138,12 +138,3 @@ def promises(fault: str, found: Measured) -> Iterator[Row]:
     yield of_one(
         fault, "normal latency 2 s later: p50 at most 1.5 times", after.p50 <= 1.5 * calm.p50, text
     )
-
-
-def histories(count: int, items: int) -> list[str]:
-    """Bodies of so many requests, of real lengths."""
-    random = np.random.default_rng(2)
-    return [
-        json.dumps({"history": [f"item-{n}" for n in random.integers(0, items, size)], "k": 10})
-        for size in drawn_bundle.lengths(count)
-    ]

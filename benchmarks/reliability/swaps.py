@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from benchmarks.peers.environment import ROOT
 from benchmarks.reliability.broken import BROKEN
 from benchmarks.reliability.flood import Outcome
-from benchmarks.reliability.overload import histories, offer
+from benchmarks.reliability.overload import offer
 from benchmarks.reliability.program import Program, running
 from benchmarks.reliability.rows import Row, of_one
 from benchmarks.serving import drawn_bundle
@@ -68,7 +68,7 @@ def rows(plan: Plan) -> Iterator[Row]:
         folder = Folder(Path(scratch) / "output")
         folder.store.activate(folder.good[0])
         bodies, expected = Path(scratch) / "bodies.json", Path(scratch) / "expected.json"
-        asked = histories(_BODIES, _ITEMS)
+        asked = drawn_bundle.bodies(_BODIES, _ITEMS)
         bodies.write_text(json.dumps(asked), encoding="utf-8")
         options = "--workers", str(_WORKERS), "--provider", "cpu"
         with running(folder.store.output, *options, watch="0.1") as program:

@@ -3,6 +3,7 @@
 So that the benchmark needs no data and no training.
 """
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,15 @@ def histories(items: int, sizes: list[int]) -> Histories:
     parts = np.concatenate([[Part.TRAIN] * n + [Part.VALIDATION, Part.TEST] for n in sizes])
     chosen = random.integers(0, items, offsets[-1]).astype(np.int32)
     return Histories(offsets, chosen, parts.astype(np.uint8))
+
+
+def bodies(count: int, items: int) -> list[str]:
+    """Requests of so many users, of real lengths."""
+    random = np.random.default_rng(2)
+    return [
+        json.dumps({"history": [f"item-{n}" for n in random.integers(0, items, size)], "k": 10})
+        for size in lengths(count)
+    ]
 
 
 def write(directory: Path, config: FitConfig, items: int, seed: int = 0) -> Bundle:

@@ -57,7 +57,7 @@ def rows(plan: Plan, names: Sequence[str] = tuple(COMMANDS)) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as scratch:
         bundle, bodies = Path(scratch) / "bundle", Path(scratch) / "bodies.json"
         drawn_bundle.write(bundle, drawn_bundle.DEFAULT, _ITEMS)
-        bodies.write_text(json.dumps(_histories()), encoding="utf-8")
+        bodies.write_text(json.dumps(drawn_bundle.bodies(_BODIES, _ITEMS)), encoding="utf-8")
         check_answers(bundle, names, json.loads(bodies.read_text(encoding="utf-8"))[:_CHECKED])
         ours = None
         for name in names:
@@ -66,14 +66,6 @@ def rows(plan: Plan, names: Sequence[str] = tuple(COMMANDS)) -> Iterator[Row]:
                 measured = measure(partial(offer, port, bodies, plan.seconds), plan, counters)
             ours = ours or measured
             yield from _as_rows(name, measured, ours)
-
-
-def _histories() -> list[str]:
-    random = np.random.default_rng(2)
-    return [
-        json.dumps({"history": [f"item-{n}" for n in random.integers(0, _ITEMS, size)], "k": 10})
-        for size in drawn_bundle.lengths(_BODIES)
-    ]
 
 
 def check_answers(bundle: Path, names: Sequence[str], bodies: Sequence[str]) -> None:

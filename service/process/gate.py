@@ -6,8 +6,8 @@ import resource
 
 from service.admission import Admission
 from service.metrics import Metrics
-from service.process.board import Slot
 from service.process.refusals import ANSWERS, Refusal
+from service.process.slots import Slot
 from service.settings import Settings
 
 WORK = "/recommend"  # the route whose requests are admitted, or not

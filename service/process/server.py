@@ -22,9 +22,9 @@ from service.http.app import Service, create_app
 from service.http.state import State
 from service.metrics import Metrics, shared_directory
 from service.process.accept import Acceptor, refuse_new
-from service.process.board import Slot, slots
 from service.process.gate import Gate
 from service.process.protocol import Connection
+from service.process.slots import Slot, slots
 from service.settings import Settings
 
 _SWITCH_AFTER = 0.0002  # seconds

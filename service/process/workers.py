@@ -30,8 +30,8 @@ from uvicorn.supervisors.multiprocess import Multiprocess, Process
 from models.contract.bundle import BundleError
 from service.metrics import SHARED, forget_worker
 from service.process.accept import refuse_new
-from service.process.board import Slot, slots
 from service.process.server import serve, start_logging, where
+from service.process.slots import Slot, slots
 from service.runtime import ProviderError
 from service.settings import Settings
 
