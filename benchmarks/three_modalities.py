@@ -37,7 +37,7 @@ def main() -> int:
     for stage in STAGES:
         if not pipeline.is_done(stage.name):
             console.print(f"{stage.name}: {pipeline.run(stage.name)}")
-    _print(bundle.read(output / "export"))
+    _print(bundle.read(output / "current"))
     return 0
 
 

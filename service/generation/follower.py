@@ -75,6 +75,7 @@ class Follower:
 
     async def reload(self) -> None:
         """Look now, and try again what has failed."""
+        log.info("reload: looking at %s", self.source.path)
         self.failures.retry()
         await self.look()
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from models.contract.bundle import Bundle
-from models.nets.sequence import SequenceModel
+from models.nets.sequence import HistoryEncoder
 from service.engine.replay import Replay, power_of_two, record_cuda
 from tests.tiny_bundle import ITEMS, MAX_HISTORY
 
@@ -19,13 +19,14 @@ def record(model: Callable[..., Tensor], inputs: Sequence[Tensor]) -> Callable[[
 def batch(tiny: Bundle, rows: int, longest: int) -> tuple[Tensor, Tensor, Tensor]:
     items_BT = torch.randint(0, ITEMS, (rows, longest))
     codes_BTS = torch.from_numpy(tiny.semantic_ids.codes_NS.copy())[items_BT]
-    return codes_BTS, items_BT, torch.randint(1, longest + 1, (rows,))
+    read_BTD = torch.from_numpy(tiny.vectors.read(items_BT.numpy()))
+    return codes_BTS, read_BTD, torch.randint(1, longest + 1, (rows,))
 
 
 @torch.inference_mode()
 def test_shapes_in_any_order_answer_as_the_model_does(tiny: Bundle) -> None:
     torch.manual_seed(0)
-    model = SequenceModel.load(tiny.weights_path, tiny.manifest.architecture)
+    model = HistoryEncoder.load(tiny.weights_path, tiny.manifest.architecture)
     replay = Replay(model, MAX_HISTORY, record)
     for rows, longest in [(3, 12), (1, 1), (4, 9), (2, 12), (3, 5), (4, 12), (1, 7)]:
         inputs = batch(tiny, rows, longest)
@@ -41,7 +42,7 @@ def test_sizes_are_rounded_up_to_powers_of_two() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 @torch.inference_mode()
 def test_a_recording_on_a_gpu_answers_as_the_model_does(tiny: Bundle) -> None:
-    model = SequenceModel.load(tiny.weights_path, tiny.manifest.architecture).cuda()
+    model = HistoryEncoder.load(tiny.weights_path, tiny.manifest.architecture).cuda()
     replay = Replay(model, MAX_HISTORY, record_cuda)
     for rows, longest in [(3, 12), (2, 5), (3, 12)]:
         inputs = [x.cuda() for x in batch(tiny, rows, longest)]

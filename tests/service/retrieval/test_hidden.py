@@ -68,12 +68,17 @@ class OnDevice:
         return self.engine.candidates(histories, k, hidden)
 
 
+def compressed(item_vectors_ND: FloatArray) -> CompressedRetriever:
+    index = learn_index(item_vectors_ND)
+    return CompressedRetriever(item_vectors_ND, index.faiss, index.rotation_DD, 1)
+
+
 # 4,000 are re-ranked, so that all of a drawn catalogue are, and the compressed one is exact, too.
 MAKERS: dict[str, Make] = {
     "matrix": partial(MatrixRetriever, threads=1),
     "device": OnDevice,  # type: ignore[dict-item]
     "flat": partial(FlatRetriever, threads=1),
-    "compressed": partial(CompressedRetriever, threads=1),
+    "compressed": compressed,
 }
 
 
@@ -198,11 +203,10 @@ def test_the_compressed_one_loses_nothing_to_what_is_hidden() -> None:
     items_ND = centres_CD[random.integers(0, 200, 30_000)] + own_ND
     queries_BD = items_ND[random.integers(0, 30_000, 20)] + own_ND[:20]
     order_BN = np.argsort(-(queries_BD @ items_ND.T), axis=1)
-    index = learn_index(items_ND)
-    compressed = CompressedRetriever(items_ND, index.faiss, index.rotation_DD, 1)
+    retriever = compressed(items_ND)
 
     def recall(hidden: list[Rows]) -> float:
-        found = compressed.search(queries_BD, [100] * 20, hidden)
+        found = retriever.search(queries_BD, [100] * 20, hidden)
         shown = [row_N[~np.isin(row_N, rows)] for row_N, rows in zip(order_BN, hidden, strict=True)]
         pairs = zip(found.items_BK, shown, strict=True)
         return float(np.mean([np.isin(items_K, row_N[:100]).mean() for items_K, row_N in pairs]))

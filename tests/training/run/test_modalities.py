@@ -90,7 +90,7 @@ def run(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunCon
 
 @pytest.fixture(scope="module")
 def made(run: RunConfig) -> Bundle:
-    return bundle.read(run.output / "export")
+    return bundle.read(run.output / "current")
 
 
 def test_every_modality_has_slots_in_order(made: Bundle) -> None:

@@ -157,7 +157,7 @@ def quick(shop: Shop, directory: Path) -> Path:
     return path
 
 
-UNCOUNTED = {"output", "loggers", "encode.cache"}  # where things go
+UNCOUNTED = {"output", "loggers", "encode.cache", "export.keep"}  # where things go, and stay
 
 
 def upstream(name: str) -> Iterator[str]:
