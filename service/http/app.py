@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from service.generation.board import Board
 from service.generation.follower import Follower, Load
@@ -18,12 +19,19 @@ from service.http.pages import add_pages
 from service.http.problems import EVERYWHERE, add_handlers, describe_problems
 from service.http.routes import add_routes
 from service.http.state import State
+from service.http.straight import Straight
 from service.metrics import Metrics
 from service.settings import Settings
 
 
 class Service(FastAPI):
-    """FastAPI, whose document says that problems are problem+json."""
+    """FastAPI, whose document calls problems problem+json, and which JSON routes pass by."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """What every request meets: the envelope, then its route, or all of the framework."""
+        state: State = self.state.service
+        straight = Straight(self, super().build_middleware_stack())
+        return Envelope(straight, state.metrics, state.settings.max_body_bytes)
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document."""
@@ -79,5 +87,4 @@ def create_app(
         app.include_router(admin)
     add_pages(app)
     add_handlers(app)
-    app.add_middleware(Envelope, metrics=metrics, max_body_bytes=settings.max_body_bytes)
     return app
