@@ -86,7 +86,8 @@ def rows(plan: Plan, *options: str) -> Iterator[Row]:
         for kind in KINDS:
             with running(bundle, *options) as program:
                 measured = measure(program, plan, kind, bodies)
-            fault = " ".join([f"{_TIMES} times saturation, {kind} connections", *options])
+            times = f"{_TIMES} times saturation for {plan.seconds:.0f} s"
+            fault = " ".join([f"{times}, {kind} connections", *options])
             yield from promises(fault, measured)
 
 
