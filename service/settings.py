@@ -77,10 +77,10 @@ class Settings(BaseSettings):
         "proxies keep theirs, so that none is closed while a request is on its way",
     )
     max_wait: float = Field(
-        0.1,
+        0.25,
         gt=0,
         description="a request that would wait longer than this for those before it gets 503 and "
-        "Retry-After at once; twice max_batch are always let in",
+        "Retry-After at once; four times max_batch are always let in",
     )
     hang_timeout: float = Field(
         10.0, gt=0, description="of several workers, one that stands still this long is replaced"

@@ -16,6 +16,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d{1,9}) *(?=\r|$)", re.IGNORECASE
 # These say that the body comes in another way: its connection will read it.
 _UNUSUAL = re.compile(rb"\r\n(?:transfer-encoding|expect) *:", re.IGNORECASE)
 _CLOSE = re.compile(rb"\r\nconnection: *close *(?=\r|$)", re.IGNORECASE)
+_ALWAYS = 4  # batches: what comes in a moment in which the process stands still
 _SPARE_FILES = 64  # what a process opens beside connections: the bundle, Redis, its log
 
 
@@ -25,7 +26,7 @@ class Gate:
     def __init__(self, settings: Settings, metrics: Metrics, slot: Slot) -> None:
         self.metrics = metrics
         self.slot = slot
-        self.admission = Admission(settings.max_wait, 2 * settings.max_batch)
+        self.admission = Admission(settings.max_wait, _ALWAYS * settings.max_batch)
         self.max_head_bytes = settings.max_head_bytes
         self.max_connections = _affordable(settings.max_connections)
         self.read_ticks = math.ceil(settings.read_timeout)

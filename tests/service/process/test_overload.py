@@ -7,7 +7,7 @@ from models.contract.bundle import Bundle
 from tests.service.fakes import FakeScorer
 from tests.service.process.serving import PROBLEM, Answer, Client, get, post, serving
 
-ALWAYS = 2  # with one history a batch
+ALWAYS = 4  # four times max_batch
 
 
 async def full_house(connect: "list[Client]", scorer: FakeScorer) -> None:
