@@ -6,6 +6,7 @@ generation: to change it is one assignment, and requests in flight keep what the
 """
 
 import asyncio
+import ctypes
 import gc
 import random
 import zlib
@@ -74,10 +75,14 @@ class Registry:
 
 
 async def _end(generation: Generation) -> None:
-    """Close it, and give back its memory now: what a runtime leaves in circles would stay long."""
+    """Close it, and give back its memory now: what is in circles, or in an allocator's hands, would
+    stay until it is needed again.
+    """
     await generation.close()
     del generation
     gc.collect()
+    if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:  # glibc's
+        await asyncio.to_thread(trim, 0)
 
 
 def _named(generation: Generation) -> Serving:
