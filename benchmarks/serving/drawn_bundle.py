@@ -12,7 +12,7 @@ import torch
 from benchmarks import drawn
 from models.contract import bundle
 from models.contract.bundle import Bundle, CatalogueItem
-from training.config import FitConfig
+from training.config import ExportConfig, FitConfig
 from training.data.histories import Histories, Part, targets
 from training.export.export import export_bundle
 
@@ -62,5 +62,6 @@ def write(directory: Path, config: FitConfig, items: int, seed: int = 0) -> Bund
             tower.fold_words()
         catalogue = tuple(CatalogueItem(item_id=f"item-{n}", title=None) for n in range(items))
         fields = {"name": "drawn", "split": {}, "metrics": {}, "health": {}}
-        export_bundle(directory, model, table, catalogue, targets(log, Part.TEST), fields)
+        held_out, index_from = targets(log, Part.TEST), ExportConfig().index_from
+        export_bundle(directory, model, table, catalogue, held_out, fields, index_from)
     return bundle.read(directory)

@@ -1,9 +1,10 @@
 """CodeCache: item ids -> codes. In process first; Redis as the level that replicas share.
 
-The bundle's own codes are always in process: a look-up there is a dictionary access. Each replica
-also keeps them published in Redis, under keys that start with the bundle's digest, and asks Redis
-for ids that its bundle does not know. Redis may be slow, gone or full of rubbish: a request waits
-no longer than two short time-outs for it, and after a failure nobody waits until it is well again.
+The bundle's own codes are always in process: a look-up in its mapped table, or what was asked for
+lately. Each replica also keeps them published in Redis, under keys that start with the bundle's
+digest, and asks Redis for ids that its bundle does not know. Redis may be slow, gone or full of
+rubbish: a request waits no longer than two short time-outs for it, and after a failure nobody waits
+until it is well again.
 """
 
 import asyncio

@@ -3,10 +3,8 @@
 A small file a worker in the folder that workers share; alone, a process reads what it posted.
 """
 
-import json
 import os
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -41,15 +39,14 @@ class Board:
         """What every live process posted, by pid."""
         if self.directory is None:
             return [self._own] if self._own else []
-        found = (_read(path) for path in sorted(self.directory.glob("worker-*.json")))
+        found = map(_read, self.directory.glob("worker-*.json"))
         alive = [posted for posted in found if posted and _alive(posted.pid)]
         return sorted(alive, key=lambda posted: posted.pid)
 
 
 def _read(path: Path) -> Posted | None:
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return Posted.model_validate(content)
+        return Posted.model_validate_json(path.read_bytes())
     except (OSError, ValueError):  # replaced or removed this moment
         return None
 

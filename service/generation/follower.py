@@ -139,7 +139,7 @@ class Follower:
         )  # fmt: skip
         self._post()
         if self.settings.verify == "start":
-            self._last_good = directory if role == "current" else self._last_good
+            self._passed(role, directory)
         else:
             self._keep(asyncio.create_task(self._verify(role, generation)))
 
@@ -176,7 +176,11 @@ class Follower:
             async with self._busy:
                 await self._refuse(role, generation, error)
         else:
-            self._last_good = generation.bundle.directory if role == "current" else self._last_good
+            self._passed(role, generation.bundle.directory)
+
+    def _passed(self, role: Role, directory: Path) -> None:
+        if role == "current":
+            self._last_good = directory
 
     async def _refuse(self, role: Role, generation: Generation, error: BundleError) -> None:
         if self.registry.get(role) is not generation:

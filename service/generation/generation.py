@@ -53,7 +53,8 @@ class Generation:
 
     def changed_on_disk(self) -> bool:
         """Whether somebody wrote over a file of the bundle: what is mapped may be anything now."""
-        return stamps(self.bundle) != self._stamps
+        now = stamps(self.bundle)
+        return any(now[name] not in (None, stamp) for name, stamp in self._stamps.items())
 
     def taken(self) -> None:
         """A lease begins."""

@@ -1,6 +1,5 @@
 """A bundle's folder -> a generation that is verified, loaded and warm."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,19 +19,16 @@ from service.retrieval.matrix import MOST_BYTES
 from service.settings import Settings
 
 _WARM_K = 100
-Make = Callable[[Bundle, Settings, Metrics], Engine]
 
 
-def load_generation(
-    directory: Path, settings: Settings, metrics: Metrics, make: Make | None = None
-) -> Generation:
+def load_generation(directory: Path, settings: Settings, metrics: Metrics) -> Generation:
     """Read, verify, load and warm a bundle; for a thread of its own.
 
     Raises BundleError or ProviderError, each a clear sentence. Where ``settings.verify`` is
     ``background``, files that are mapped are left for ``verify_mapped``.
     """
     bundle = read(directory, FILES.MAPPED if settings.verify == "background" else ())
-    engine = (make or make_engine)(bundle, settings, metrics)
+    engine = make_engine(bundle, settings, metrics)
     _warm(engine, bundle, settings.max_batch)
     return new_generation(bundle, engine, settings, metrics)
 

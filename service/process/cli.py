@@ -1,4 +1,4 @@
-"""``bbqrec-serve BUNDLE``: serve a bundle over HTTP."""
+"""``bbqrec-serve BUNDLE``: serve a run's bundles, or one, over HTTP."""
 
 import logging
 from pathlib import Path
@@ -28,7 +28,9 @@ def settings_help() -> str:
 
 @app.command(epilog=settings_help())
 def run(
-    bundle: Annotated[Path | None, typer.Argument(help="The bundle's folder.")] = None,
+    bundle: Annotated[
+        Path | None, typer.Argument(help="A run's output folder, or one bundle's.")
+    ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0: any free one.")] = None,
     provider: Annotated[

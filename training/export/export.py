@@ -23,7 +23,7 @@ from models.nets.sequence import HistoryEncoder, SequenceModel
 from training.data.batches import Windows, gather_latest
 from training.data.histories import EvaluationSet
 from training.errors import UserError
-from training.export.index import INDEX_FROM, write_index
+from training.export.index import write_index
 from training.export.int8 import Int8, compare, write_int8
 from training.export.model_card import Parity, model_card
 from training.export.onnx_ranker import TOP, OnnxRanker, same_top
@@ -39,7 +39,7 @@ def export_bundle(
     catalogue: tuple[CatalogueItem, ...],
     held_out: EvaluationSet,
     fields: Mapping[str, Any],
-    index_from: int = INDEX_FROM,
+    index_from: int,
 ) -> Parity:
     """Write a whole bundle. ``fields``: name, split, metrics and health of the manifest.
 

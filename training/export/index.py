@@ -18,7 +18,6 @@ from safetensors.numpy import save_file
 from models.contract.bundle import FILES
 from models.contract.types import FloatArray
 
-INDEX_FROM = 200_000  # items; with fewer, a lone exact query takes less than 10 ms
 _SEED = 0
 _PARTS = (32, 16, 8, 4, 2, 1)  # codes an item: the most that divide its vector's width
 _A_LIST = 40  # vectors that one list's centre is learned from

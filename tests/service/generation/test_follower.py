@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from models.contract.bundle import FILES
 from models.contract.store import BundleStore
 from service.http.app import create_app
 from service.settings import Settings
+from tests.service.program import eventually
 from tests.tiny_bundle import write_tiny_bundle
 
 KEY = "a-key-of-an-operator"
@@ -54,15 +55,6 @@ def version(client: TestClient) -> str:
     answer = client.post("/recommend", json={"history": ["item-1"]})
     assert answer.status_code == 200
     return str(answer.json()["model_version"])
-
-
-def eventually(holds: Callable[[], bool]) -> bool:
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        if holds():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def worker(client: TestClient) -> dict[str, Any]:
@@ -193,3 +185,13 @@ def test_mapped_tables_may_be_checked_while_they_serve(
         assert version(client) == digests[0]
     with TestClient(create_app(settings)) as client:
         assert eventually(lambda: client.get("/readyz").status_code == 503)
+
+
+def test_a_bundle_that_is_removed_was_not_written_over(
+    client: TestClient, store: BundleStore, digests: list[str]
+) -> None:
+    """It stays readable to whoever has it open: no alarm."""
+    shutil.rmtree(store.root / digests[0])
+    time.sleep(0.2)  # ten looks
+    assert worker(client)["changed_on_disk"] is False
+    assert version(client) == digests[0]
