@@ -72,9 +72,7 @@ class Metrics:
         self.encode = self._seconds("encode", "Histories to user vectors, a batch.")
         self.search = self._seconds("search", "User vectors to the best items, a batch.")
         self.cache = self._seconds("cache", "Item codes of one history.", "backend")
-        self.batch_size = Histogram(
-            "bbqrec_batch_size", "Histories a batch.", buckets=BATCHES, registry=self.registry
-        )
+        self.batch_size = self._histogram("batch_size", "Histories a batch.", BATCHES)
         self.requests = self._counter("requests", "Requests answered.", "route", "status")
         self.refused = self._counter(
             "refused", "Requests and connections refused before the application.", "reason"
@@ -88,10 +86,9 @@ class Metrics:
         self._provider = self._info("provider", "What computes user vectors.", "provider")
         self._retriever = self._info("retriever", "How items are searched.", "retriever")
         self._model = self._info("model", "Bundles in service.", "digest", "name", "role")
-        self.load_seconds = Histogram(
-            "bbqrec_load_seconds", "From a change of the folder to a generation in service.",
-            buckets=LOAD_SECONDS, registry=self.registry,
-        )  # fmt: skip
+        self.load_seconds = self._histogram(
+            "load_seconds", "From a change of the folder to a generation in service.", LOAD_SECONDS
+        )
         self._loads = self._counter("loads", "Generations loaded, or not.", "result")
         self._load_failing = self._gauge(
             "load_failing", "1: what should serve in this role cannot.", "role"
@@ -99,10 +96,9 @@ class Metrics:
         self.bundle_changed = self._gauge(
             "bundle_changed", "1: files of a bundle in service were written over."
         )
-        self.shadow_agreement = Histogram(
-            "bbqrec_shadow_agreement", "Share of the top 10 that a shadow gives too.",
-            buckets=AGREEMENT, registry=self.registry,
-        )  # fmt: skip
+        self.shadow_agreement = self._histogram(
+            "shadow_agreement", "Share of the top 10 that a shadow gives too.", AGREEMENT
+        )
         self.shadow_skipped = self._counter("shadow_skipped", "Requests a shadow was not asked.")
         self._serving: set[Gauge] = set()
         self.workers = self._sum("workers", "Processes that serve.")
@@ -189,9 +185,10 @@ class Metrics:
             self.cache_errors.labels(reason)
 
     def _seconds(self, name: str, what: str, *labels: str) -> Histogram:
-        return Histogram(
-            f"bbqrec_{name}_seconds", what, labels, buckets=SECONDS, registry=self.registry
-        )
+        return self._histogram(f"{name}_seconds", what, SECONDS, *labels)
+
+    def _histogram(self, name: str, what: str, buckets: Sequence[float], *labels: str) -> Histogram:
+        return Histogram(f"bbqrec_{name}", what, labels, buckets=buckets, registry=self.registry)
 
     def _counter(self, name: str, what: str, *labels: str) -> Counter:
         return Counter(f"bbqrec_{name}_total", what, labels, registry=self.registry)

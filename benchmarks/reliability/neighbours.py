@@ -5,19 +5,20 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 
-from benchmarks.reliability.bodies import shapes
+from benchmarks.reliability.bodies import Shape, shapes
 from benchmarks.reliability.flood import Outcome
 from benchmarks.reliability.overload import offer
 from benchmarks.reliability.program import Program, running
 from benchmarks.reliability.rows import Row, of_one
 from benchmarks.serving import drawn_bundle
+from benchmarks.serving.end_to_end import ask_what_is_counted
 from benchmarks.serving.load import request
 
 _ITEMS, _BODIES = 12_000, 2000
@@ -98,9 +99,8 @@ def drawn_bodies(count: int) -> list[bytes]:
         suppress_health_check=list(HealthCheck),
     )
     @given(shapes())
-    def draw(shape: object) -> None:
-        body: Callable[[], bytes] = shape.body  # type: ignore[attr-defined]
-        found.append(_raw(body()))
+    def draw(shape: Shape) -> None:
+        found.append(request(shape.body()))
 
     draw()
     return found
@@ -110,31 +110,20 @@ def leavers(program: Program) -> Row:
     """Their requests wait in the queue when they leave: from then on none is computed."""
     long = json.dumps({"history": [f"item-{n}" for n in range(200)]})
     clients = [socket.create_connection(("127.0.0.1", program.port)) for _ in range(_LEAVERS)]
-    before = _computed(program)
+    before = ask_what_is_counted(program.port).requests
     for client in clients:
         client.sendall(request(long))
     time.sleep(0.1)
     for client in clients:
         client.close()
     time.sleep(0.3)  # the batch that was under way
-    left = _computed(program)
+    left = ask_what_is_counted(program.port).requests
     time.sleep(5.0)
-    late = _computed(program) - left
+    late = ask_what_is_counted(program.port).requests - left
     waiting = _LEAVERS - (left - before)
     text = f"{left - before:.0f} were computed before all had left, {late:.0f} later"
     promise = "nobody computes for who has left"
     return Row("500 requests whose clients leave", int(waiting), promise, int(waiting - late), text)
-
-
-def _computed(program: Program) -> float:
-    with socket.create_connection(("127.0.0.1", program.port), timeout=30) as connection:
-        connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        text = b"".join(iter(lambda: connection.recv(2**16), b"")).decode()
-    return next(
-        float(line.split()[1])
-        for line in text.splitlines()
-        if line.startswith("bbqrec_batch_size_sum ")
-    )
 
 
 def _promises(fault: str, alone: Outcome, beside: Outcome, sender: Sender) -> Iterator[Row]:
@@ -163,10 +152,3 @@ def _heavy() -> list[str]:
             )
         )
     return asked
-
-
-def _raw(body: bytes) -> bytes:
-    return (
-        b"POST /recommend HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-        b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
-    )

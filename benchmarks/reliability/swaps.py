@@ -49,12 +49,6 @@ class Folder:
         self.good = [stored.digest for stored in self.store.bundles()]
         self.broken = [self._spoiled(n, how) for n, how in enumerate(BROKEN)]
 
-    def point_at(self, directory: Path) -> None:
-        """Move the link, whatever the folder holds: a bundle may break after it was activated."""
-        beside = self.store.output / ".beside"
-        beside.symlink_to(directory)
-        beside.replace(self.store.output / "current")
-
     def _spoiled(self, number: int, how: str) -> Path:
         source = self.store.root / self.good[0]
         target = Path(shutil.copytree(source, self.store.output / f"broken-{number}"))
@@ -107,7 +101,7 @@ def _swapped(
 def _swap(program: Program, folder: Folder, number: int) -> None:
     """To the other bundle; every tenth to a broken one, and the next back to a good one."""
     if number % 10 == 0:
-        folder.point_at(folder.broken[number // 10 % len(folder.broken)])
+        folder.store.point("current", folder.broken[number // 10 % len(folder.broken)])
         _wait(program, lambda workers: all(worker["failures"] for worker in workers))
     else:
         digest = folder.good[number % 2]

@@ -62,7 +62,7 @@ def rows(plan: Plan, names: Sequence[str] = tuple(COMMANDS)) -> Iterator[Row]:
         ours = None
         for name in names:
             with running(name, bundle) as port:
-                counters = partial(_ask_what_is_counted, port) if name == OURS else None
+                counters = partial(ask_what_is_counted, port) if name == OURS else None
                 measured = measure(partial(offer, port, bodies, plan.seconds), plan, counters)
             ours = ours or measured
             yield from _as_rows(name, measured, ours)
@@ -95,7 +95,8 @@ def counted(exposition: str) -> Spent:
     return Spent(found["bbqrec_queue_seconds_count"], found["process_cpu_seconds_total"], engine)
 
 
-def _ask_what_is_counted(port: int) -> Spent:
+def ask_what_is_counted(port: int) -> Spent:
+    """From a running service. A request counts when the batch that it is in begins."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
         return counted(response.read().decode())
 

@@ -147,9 +147,9 @@ def _content_length(head: bytes) -> int:
     return 0
 
 
-def request(body: str) -> bytes:
+def request(body: str | bytes) -> bytes:
     """A whole POST /recommend."""
-    content = body.encode()
+    content = body.encode() if isinstance(body, str) else body
     head = (
         "POST /recommend HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(content)}\r\n\r\n"

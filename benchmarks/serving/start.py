@@ -3,10 +3,7 @@
 The bundle is drawn: a small model's graph, and tables of any size around it.
 """
 
-import os
 import re
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import drawn
-from benchmarks.peers.environment import ROOT
+from benchmarks.reliability.program import running
 from benchmarks.serving import drawn_bundle
 from benchmarks.serving.rows import Row
 from models.contract import bundle
@@ -29,8 +26,6 @@ WHAT = "start"
 SIZES = (1_000_000, 10_000_000)
 _WORKERS = 2
 _AT_ONCE = 100_000
-_PATIENCE = 600.0  # seconds
-_START = "from service.process.cli import main; main()"
 
 
 def rows(sizes: tuple[int, ...]) -> Iterator[Row]:
@@ -90,28 +85,15 @@ def _read_all(directory: Path) -> None:
 
 def _start(directory: Path, verify: str, workers: int) -> tuple[float, float]:
     """Seconds until it is ready, and private megabytes of its last worker."""
-    environment = os.environ | {"BBQREC_VERIFY": verify, "OMP_WAIT_POLICY": "passive"}
-    command = [sys.executable, "-c", _START, str(directory), "--port", "0", "--provider", "cpu"]
-    log = directory.with_suffix(".log")
+    options = "--provider", "cpu", "--workers", str(workers)
     started = time.monotonic()
-    with log.open("wb") as stderr:
-        process = subprocess.Popen(
-            [*command, "--workers", str(workers)], cwd=ROOT, env=environment, stderr=stderr
-        )
-    try:
-        while not re.search(r"ready on", log.read_text(encoding="utf-8")):
-            if process.poll() is not None or time.monotonic() - started > _PATIENCE:
-                raise RuntimeError(log.read_text(encoding="utf-8"))
-            time.sleep(0.02)
-        return time.monotonic() - started, _private(process.pid) / 1e6
-    finally:
-        process.terminate()
-        process.wait(60)
+    with running(directory, *options, verify=verify) as program:
+        seconds = time.monotonic() - started
+        last = [program.process.pid, *program.workers()][-1]
+        return seconds, _private(last) / 1e6
 
 
-def _private(parent: int) -> float:
-    """Bytes that the last child shares with nobody; of the process itself where it has none."""
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii")
-    pid = [str(parent), *children.split()][-1]
+def _private(pid: int) -> float:
+    """Bytes that a process shares with nobody."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
     return sum(1024.0 * int(kb) for kb in re.findall(r"Private_\w+:\s+(\d+) kB", text))

@@ -79,11 +79,14 @@ class BundleStore:
                 f"{len(found)} bundles of {self.output} have a digest that starts with {digest!r} "
                 f"({_SHORTEST} characters at least); there are: {known}"
             )
-        link = self.output / role
-        beside = link.with_name(f".{role}-{uuid.uuid4().hex}")
-        beside.symlink_to(Path(BUNDLES) / found[0].directory.name)
-        beside.replace(link)
+        self.point(role, Path(BUNDLES) / found[0].directory.name)
         return found[0]._replace(roles=self._roles_of(found[0].directory))
+
+    def point(self, role: Role, target: Path) -> None:
+        """Move a link, by one rename, whatever is there: ``activate`` looks before."""
+        beside = self.output / f".{role}-{uuid.uuid4().hex}"
+        beside.symlink_to(target)
+        beside.replace(self.output / role)
 
     def retire(self, role: Role) -> None:
         """Nothing has this role any more."""

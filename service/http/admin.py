@@ -4,8 +4,9 @@ import secrets
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 
+from service.http.problems import documented
 from service.http.routes import CurrentState
-from service.http.schemas import Problem, Reloaded
+from service.http.schemas import Reloaded
 
 admin = APIRouter(prefix="/admin")
 
@@ -25,7 +26,7 @@ async def authorized(request: Request, state: CurrentState) -> None:
 @admin.post(
     "/reload",
     dependencies=[Depends(authorized)],
-    responses={401: {"model": Problem, "description": "The key is missing or wrong"}},
+    responses=documented({401: "The key is missing or wrong"}),
 )
 async def reload(state: CurrentState) -> Reloaded:
     """Look at the folder now, and try again what failed; other workers do the same at once."""

@@ -15,9 +15,17 @@ from service.http.schemas import MOST_FAULTS, FieldError, Problem
 
 MEDIA_TYPE = "application/problem+json"
 GONE = 499  # as proxies count it: the client left before the answer
-EVERYWHERE: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": description}
-    for status, description in {
+
+
+def documented(problems: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
+    """Statuses and what they mean, as FastAPI's ``responses`` wants them."""
+    return {
+        status: {"model": Problem, "description": meaning} for status, meaning in problems.items()
+    }
+
+
+EVERYWHERE = documented(
+    {
         400: "The request is not HTTP, or it ended early",
         404: "There is no such path",
         405: "The path does not take this method",
@@ -25,8 +33,8 @@ EVERYWHERE: dict[int | str, dict[str, Any]] = {
         431: "The headers are too large",
         500: "The service failed",
         503: "No model is loaded, there is too much to do, or the service is on its way out",
-    }.items()
-}
+    }
+)
 
 
 def problem(

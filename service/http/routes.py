@@ -12,11 +12,11 @@ from service.generation.recommender import Query, Recommended
 from service.generation.registry import NotReadyError
 from service.http.caller import Caller, caller_of
 from service.http.json_route import JsonRoute
+from service.http.problems import documented
 from service.http.schemas import (
     CodeCacheState,
     Health,
     ModelResponse,
-    Problem,
     RecommendRequest,
     RecommendResponse,
     within_limits,
@@ -25,14 +25,13 @@ from service.http.state import State
 from service.settings import Settings
 
 router = APIRouter()
-_BODY: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": description}
-    for status, description in {
+_BODY = documented(
+    {
         413: "The body is too large",
         422: "A field is missing, unknown or out of range",
         504: "The answer took too long",
-    }.items()
-}
+    }
+)
 
 
 async def state_of(request: Request) -> State:

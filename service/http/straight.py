@@ -4,7 +4,7 @@ What FastAPI puts before every route (six layers, a router of patterns) costs su
 again as it takes. These are found by their path alone; all others are the framework's.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -22,7 +22,7 @@ class Straight:
         self.app = app
         self.framework = framework
         self.handlers: Mapping[Any, Any] = app.exception_handlers
-        self.routes = {route.path: route for route in _json(app.router.routes)}
+        self.routes = {r.path: r for r in app.router.routes if isinstance(r, JsonRoute)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection. Raises what no handler is for."""
@@ -43,7 +43,3 @@ class Straight:
     def _handler(self, error: Exception) -> Handler | None:
         known = (self.handlers.get(kind) for kind in type(error).__mro__)
         return next((handler for handler in known if handler is not None), None)
-
-
-def _json(routes: Iterable[object]) -> list[JsonRoute]:
-    return [route for route in routes if isinstance(route, JsonRoute)]

@@ -20,13 +20,12 @@ from models.contract.item_vectors import ItemVectors, read_columns
 from models.contract.manifest import onnx_inputs, onnx_outputs
 from models.contract.semantic_id import SemanticIdTable
 from models.nets.sequence import HistoryEncoder, SequenceModel
-from training.data.batches import Windows, gather_latest
 from training.data.histories import EvaluationSet
 from training.errors import UserError
 from training.export.index import write_index
 from training.export.int8 import Int8, compare, write_int8
 from training.export.model_card import Parity, model_card
-from training.export.onnx_ranker import TOP, OnnxRanker, same_top
+from training.export.onnx_ranker import TOP, OnnxRanker, batches, same_top
 
 SCORE_TOLERANCE = 1e-4
 PARITY_HISTORIES = 500
@@ -154,14 +153,12 @@ def check_parity(
     torch runs the whole model, tables and all: that what is served of it adds up is proved, too.
     """
     onnx = OnnxRanker(path, model.config, table.codes_NS, vectors)
-    worst, same, users = 0.0, 0, np.arange(min(PARITY_HISTORIES, len(held_out.target)))
-    for first in range(0, len(users), 32):
-        chosen = users[first : first + 32]
-        windows = Windows(held_out.start[chosen], held_out.length[chosen])
-        batch = gather_latest(held_out.items, windows, model.config.max_history)
+    worst, same, histories = 0.0, 0, 0
+    for batch in batches(held_out, model.config.max_history, most=PARITY_HISTORIES):
         codes_BTS = torch.from_numpy(table.codes_NS[batch.items_BT.numpy()])
         torch_BN = model(codes_BTS, batch.items_BT, batch.length_B).numpy() @ vectors.scored_ND.T
         onnx_BN = onnx.score_batch(batch)
         worst = max(worst, float(np.abs(torch_BN - onnx_BN).max()))
         same += same_top(torch_BN, onnx_BN)
-    return Parity(len(users), worst, same)
+        histories += len(torch_BN)
+    return Parity(histories, worst, same)

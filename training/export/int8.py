@@ -13,15 +13,13 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
-from training.data.batches import Batch, Windows, gather_latest
 from training.data.histories import EvaluationSet
 from training.evaluate.ranking import ndcg
-from training.export.onnx_ranker import Feeds, OnnxRanker, same_top
+from training.export.onnx_ranker import Feeds, OnnxRanker, batches, same_top
 
 WORST_COST = 0.005  # relative, of NDCG@10
 _CALIBRATED_ON = 512  # histories
 _COMPARED = 1000  # histories
-_BATCH = 32
 
 
 class Int8(NamedTuple):
@@ -60,7 +58,7 @@ def write_int8(fp32: OnnxRanker, target: Path, held_out: EvaluationSet) -> None:
         quantize_static(
             fp32.graph,
             target,
-            _Histories(fp32.feeds(batch) for batch in _batches(before, fp32.max_history)),
+            _Histories(fp32.feeds(batch) for batch in batches(before, fp32.max_history)),
             nodes_to_quantize=[node.name for node in products if node.input[1] in weights],
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
@@ -84,16 +82,9 @@ def differing(ranker: OnnxRanker, held_out: EvaluationSet) -> int:
 
     Items whose scores tie within rounding may swap.
     """
-    together = [ranker.score_batch(batch) for batch in _batches(held_out, ranker.max_history)]
-    alone = [ranker.score_batch(batch) for batch in _batches(held_out, ranker.max_history, 1)]
+    together = [ranker.score_batch(batch) for batch in batches(held_out, ranker.max_history)]
+    alone = [ranker.score_batch(batch) for batch in batches(held_out, ranker.max_history, 1)]
     return len(held_out.target) - same_top(np.concatenate(alone), np.concatenate(together))
-
-
-def _batches(held_out: EvaluationSet, longest: int, size: int = _BATCH) -> Iterator[Batch]:
-    for first in range(0, len(held_out.target), size):
-        part = slice(first, first + size)
-        windows = Windows(held_out.start[part], held_out.length[part])
-        yield gather_latest(held_out.items, windows, longest)
 
 
 class _Histories(CalibrationDataReader):  # type: ignore[misc]

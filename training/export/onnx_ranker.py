@@ -1,5 +1,6 @@
 """The exported graph as a Ranker, so that what is served can be evaluated."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from models.contract.item_vectors import ItemVectors
 from models.contract.manifest import onnx_inputs
 from models.contract.types import CodeArray, FloatArray
 from training.data.batches import Batch, Windows, gather_latest
+from training.data.histories import EvaluationSet
 
 TOP = 10
 Feeds = dict[str, NDArray[Any]]
@@ -46,6 +48,19 @@ class OnnxRanker:
         read_BTD = self.vectors.read(items_BT)
         feeds = (self.codes_NS[items_BT], read_BTD, batch.length_B.numpy())
         return dict(zip(self.names, feeds, strict=True))
+
+
+def batches(
+    held_out: EvaluationSet, longest: int, size: int = 32, most: int | None = None
+) -> Iterator[Batch]:
+    """The latest ``longest`` items of the first ``most`` histories, ``size`` of mixed lengths at a
+    time.
+    """
+    users = len(held_out.target) if most is None else min(most, len(held_out.target))
+    for first in range(0, users, size):
+        part = slice(first, min(first + size, users))
+        windows = Windows(held_out.start[part], held_out.length[part])
+        yield gather_latest(held_out.items, windows, longest)
 
 
 def same_top(one_BN: FloatArray, other_BN: FloatArray) -> int:

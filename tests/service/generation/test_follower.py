@@ -108,9 +108,7 @@ def test_a_bundle_that_fails_leaves_the_old_one_serving_and_says_why(
 ) -> None:
     target = (store.root / digests[1]).resolve()
     BROKEN[how](target)
-    link = store.output / "beside"
-    link.symlink_to(target)
-    link.replace(store.output / "current")
+    store.point("current", target)
     assert eventually(lambda: bool(worker(client)["failures"]))
     assert version(client) == digests[0]
     assert digests[1] in worker(client)["failures"]["current"]

@@ -87,8 +87,7 @@ def test_one_that_replaces_a_dead_worker_serves_what_the_others_do(
     """Though what should serve is broken: the bundle that has been good so far stays."""
     target = store.root / digests[1]
     BROKEN["half-written"](target)
-    (store.output / "beside").symlink_to(target)
-    (store.output / "beside").replace(store.output / "current")
+    store.point("current", target)
     first = workers(served)
     os.kill(first[0]["pid"], signal.SIGKILL)
     assert eventually(lambda: len(workers(served)) == 2 and workers(served) != first, 60)
