@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     retriever: RetrieverKind = Field(
         "auto",
         description="exact; compressed: 24 bytes an item are scanned, the best scored exactly; "
-        "auto: exact up to 200,000 items",
+        "auto: compressed where the bundle has an index, as those of large catalogues do",
     )
     threads: int = Field(1, ge=1, description="threads that one batch is computed with")
     max_batch: int = Field(32, ge=1, le=1024, description="histories computed together at most")
