@@ -98,7 +98,8 @@ def _encoders(found: Bundle, *, compiled: bool) -> dict[str, Encode]:
 def _in_torch(
     found: Bundle, model: Callable[..., torch.Tensor], made: Sequence[History]
 ) -> torch.Tensor:
-    return model(*map(torch.from_numpy, feeds(found, made)))
+    (batch,) = feeds(found, [made])
+    return model(*map(torch.from_numpy, batch))
 
 
 def _of_size(

@@ -47,9 +47,9 @@ class DeviceEngine:
         """The best ``k[b]`` items of each history, padded to the longest: one batch, one copy."""
         with self.metrics.encode.time():
             arrays = self.scorer.feeds(histories)
-            feeds = {name: self._on_device(array) for name, array in arrays.items()}
+            inputs = {name: self._on_device(array) for name, array in arrays.items()}
             outputs = {"user_vector": self.scorer.device}
-            (vectors_BD,) = _run(self.scorer.session, feeds, outputs)
+            (vectors_BD,) = _run(self.scorer.session, inputs, outputs)
         with self.metrics.search.time():
             asked = search_feeds(k, hidden, self.items)
             values = {name: self.values.ortvalue_from_numpy(x) for name, x in asked.items()}

@@ -8,9 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from models.contract.types import FloatArray
 from service.engine.feeds import History
-from service.engine.lengths import by_length
 from service.engine.scorer import Scorer
 from service.metrics import Metrics
 from service.retrieval.retriever import Found, Retriever, Rows
@@ -47,15 +45,8 @@ class HostEngine:
     ) -> Found:
         """The best ``k[b]`` items of history b, none of ``hidden[b]``."""
         with self.metrics.encode.time():
-            vectors_BD = self._encode(histories)
+            vectors_BD = self.scorer.encode(histories)
         if not np.isfinite(vectors_BD).all():
             raise ArithmeticError("the model gave a vector that is not finite")
         with self.metrics.search.time():
             return self.searcher.search(vectors_BD, k, hidden)
-
-    def _encode(self, histories: Sequence[History]) -> FloatArray:
-        groups = list(by_length([len(history) for history in histories]))
-        parts = [self.scorer.encode([histories[row] for row in rows]) for rows in groups]
-        vectors_BD = np.concatenate(parts)
-        vectors_BD[np.concatenate(groups)] = vectors_BD.copy()
-        return vectors_BD

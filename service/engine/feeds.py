@@ -1,6 +1,10 @@
-"""Histories -> what the graph takes, out of the bundle's tables."""
+"""Histories -> what the graph takes, out of the bundle's tables.
 
-from collections.abc import Sequence
+Histories of like length are encoded together: what is padded is computed for nothing.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +12,7 @@ from numpy.typing import NDArray
 
 from models.contract.bundle import Bundle
 from models.contract.types import CodeArray, FloatArray, ItemCodes
+from service.engine.lengths import by_length
 
 History = Sequence[ItemCodes]
 
@@ -20,20 +25,43 @@ class Feeds(NamedTuple):
     length_B: NDArray[np.int64]
 
 
-def feeds(bundle: Bundle, histories: Sequence[History]) -> Feeds:
-    """Histories padded on the right to the longest of this batch, no further.
+def encode_alike(
+    bundle: Bundle, histories: Sequence[History], encode: Callable[[Feeds], FloatArray]
+) -> FloatArray:
+    """User vectors (B, D), of a call of ``encode`` for each group of like length."""
+    groups = list(by_length([len(history) for history in histories]))
+    batches = feeds(bundle, [[histories[row] for row in rows] for rows in groups])
+    vectors_BD = np.concatenate([encode(batch) for batch in batches])
+    return vectors_BD[np.argsort(np.concatenate(groups))]
 
-    Tables are asked once, for all rows together; an item of no row is put in by its codes.
+
+def feeds(bundle: Bundle, groups: Sequence[Sequence[History]]) -> Iterator[Feeds]:
+    """Each group's histories, padded on the right to the longest of the group, no further.
+
+    Tables are asked once, for all groups: each time the interpreter is given up, and a thread that
+    is busy keeps it for longer than the look-up takes. An item of no row is put in by its codes.
     """
-    length_B = np.array([len(history) for history in histories], np.int64)
-    rows_BT = np.zeros((len(histories), int(length_B.max())), np.int64)
-    for row_T, history in zip(rows_BT, histories, strict=True):
-        row_T[: len(history)] = [item.item_index for item in history]
-    rowless = np.argwhere(rows_BT == len(bundle.catalogue))
-    rows_BT[tuple(rowless.T)] = 0
-    batch = Feeds(bundle.semantic_ids.codes_NS[rows_BT], bundle.vectors.read(rows_BT), length_B)
-    for row, place in rowless:
-        codes_S = histories[row][place].codes
-        batch.codes_BTS[row, place] = codes_S
-        batch.items_BTD[row, place] = bundle.vectors.of_codes(codes_S)
-    return batch
+    shapes = [(len(group), max(map(len, group))) for group in groups]
+    items = [
+        item
+        for group, (_, length) in zip(groups, shapes, strict=True)
+        for history in group
+        for item in _padded(history, length)
+    ]
+    rows_P = np.array([item.item_index for item in items], np.int64)
+    strangers = [p for p, item in enumerate(items) if item.item_index == len(bundle.catalogue)]
+    rows_P[strangers] = 0
+    codes_PS, items_PD = bundle.semantic_ids.codes_NS[rows_P], bundle.vectors.read(rows_P)
+    for place in strangers:
+        codes_PS[place] = items[place].codes
+        items_PD[place] = bundle.vectors.of_codes(items[place].codes)
+    ends = np.cumsum([batch * length for batch, length in shapes])[:-1]
+    parts = zip(groups, shapes, np.split(codes_PS, ends), np.split(items_PD, ends), strict=True)
+    for group, shape, codes, vectors in parts:
+        length_B = np.array([len(history) for history in group], np.int64)
+        yield Feeds(codes.reshape(*shape, -1), vectors.reshape(*shape, -1), length_B)
+
+
+def _padded(history: History, length: int) -> Iterator[ItemCodes]:
+    yield from history
+    yield from repeat(history[0], length - len(history))  # the graph looks at none of them

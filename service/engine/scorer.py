@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from models.contract.bundle import Bundle
 from models.contract.types import FloatArray, ItemCodes
-from service.engine.feeds import History, feeds
+from service.engine.feeds import Feeds, History, encode_alike, feeds
 from service.runtime import Device, ProviderError, open_session
 from service.settings import Provider
 
@@ -43,12 +43,19 @@ class OnnxScorer:
 
     def encode(self, histories: Sequence[History]) -> FloatArray:
         """(B, D)."""
-        vectors_BD: FloatArray = self.session.run(None, self.feeds(histories))[0]
-        return vectors_BD
+        return encode_alike(self.bundle, histories, self._run)
 
     def feeds(self, histories: Sequence[History]) -> dict[str, NDArray[Any]]:
-        """A batch by the names of the graph's inputs."""
-        return dict(zip(self.inputs, feeds(self.bundle, histories), strict=True))
+        """One batch of all, by the names of the graph's inputs."""
+        (batch,) = feeds(self.bundle, [histories])
+        return self._named(batch)
+
+    def _run(self, batch: Feeds) -> FloatArray:
+        vectors_BD: FloatArray = self.session.run(None, self._named(batch))[0]
+        return vectors_BD
+
+    def _named(self, batch: Feeds) -> dict[str, NDArray[Any]]:
+        return dict(zip(self.inputs, batch, strict=True))
 
 
 class TorchScorer:
@@ -77,11 +84,12 @@ class TorchScorer:
 
     def encode(self, histories: Sequence[History]) -> FloatArray:
         """(B, D)."""
+        return encode_alike(self.bundle, histories, self._run)
+
+    def _run(self, batch: Feeds) -> FloatArray:
         with self.torch.inference_mode():
-            batch = [
-                self.torch.from_numpy(x).to(self.device) for x in feeds(self.bundle, histories)
-            ]
-            vectors_BD: FloatArray = self.model(*batch).cpu().numpy()
+            inputs = [self.torch.from_numpy(array).to(self.device) for array in batch]
+            vectors_BD: FloatArray = self.model(*inputs).cpu().numpy()
         return vectors_BD
 
 

@@ -62,10 +62,11 @@ def search_feeds(k: Sequence[int], hidden: Sequence[Rows], items: int) -> Feeds:
 def put_together(best: Sequence[NDArray[np.generic]], feeds: Feeds, k: Sequence[int]) -> Found:
     """What the graph found, in the order of ``OUTPUTS``, of those that want few and many."""
     few, of_many = Found(*best[:2]), Found(*best[2:])  # type: ignore[arg-type]
+    if feeds["many_k"][0] == 1:
+        return tidied(few, k)
     found = nothing_found(len(k), int(max(feeds["k"][0], feeds["many_k"][0])))
     found.put(range(len(k)), few)
-    if feeds["many_k"][0] > 1:
-        found.put(feeds["many"].tolist(), of_many)
+    found.put(feeds["many"].tolist(), of_many)
     return tidied(found, k)
 
 

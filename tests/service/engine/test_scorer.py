@@ -29,7 +29,7 @@ def histories(bundle: Bundle, count: int = 30) -> list[list[ItemCodes]]:
 
 def test_a_batch_is_padded_to_its_longest_history_and_no_further(tiny: Bundle) -> None:
     made = histories(tiny, 3)
-    batch = feeds(tiny, made)
+    (batch,) = feeds(tiny, [made])
     longest = max(map(len, made))
     assert batch.codes_BTS.shape == (3, longest, 4)
     assert batch.length_B.tolist() == [len(history) for history in made]
