@@ -48,18 +48,21 @@ def feeds(bundle: Bundle, groups: Sequence[Sequence[History]]) -> Iterator[Feeds
         for history in group
         for item in _padded(history, length)
     ]
-    rows_P = np.array([item.item_index for item in items], np.int64)
-    strangers = [p for p, item in enumerate(items) if item.item_index == len(bundle.catalogue)]
-    rows_P[strangers] = 0
+    rows, stranger = [item.item_index for item in items], len(bundle.catalogue)
+    strangers = [place for place, row in enumerate(rows) if row == stranger]
+    for place in strangers:
+        rows[place] = 0
+    rows_P = np.array(rows)
     codes_PS, items_PD = bundle.semantic_ids.codes_NS[rows_P], bundle.vectors.read(rows_P)
     for place in strangers:
         codes_PS[place] = items[place].codes
         items_PD[place] = bundle.vectors.of_codes(items[place].codes)
-    ends = np.cumsum([batch * length for batch, length in shapes])[:-1]
-    parts = zip(groups, shapes, np.split(codes_PS, ends), np.split(items_PD, ends), strict=True)
-    for group, shape, codes, vectors in parts:
-        length_B = np.array([len(history) for history in group], np.int64)
-        yield Feeds(codes.reshape(*shape, -1), vectors.reshape(*shape, -1), length_B)
+    first = 0
+    for group, shape in zip(groups, shapes, strict=True):
+        places = slice(first, first := first + shape[0] * shape[1])
+        codes_BTS = codes_PS[places].reshape(*shape, -1)
+        items_BTD = items_PD[places].reshape(*shape, -1)
+        yield Feeds(codes_BTS, items_BTD, np.array([len(history) for history in group], np.int64))
 
 
 def _padded(history: History, length: int) -> Iterator[ItemCodes]:

@@ -18,8 +18,7 @@ from service.retrieval.retriever import Rows
 _IDS_AT_ONCE = 500  # a look-up takes up to half a microsecond
 
 
-@dataclass(frozen=True)
-class Query:
+class Query(NamedTuple):
     """What is asked for. Ids are external; the history is oldest first."""
 
     history: Sequence[str]
@@ -89,13 +88,13 @@ class Recommender:
         of a library for all of them would not give up the interpreter.
         """
         rows = set(seen)
+        rows.discard(len(self.bundle.catalogue))  # the row of what only Redis knows
         for first in range(0, len(exclude), _IDS_AT_ONCE):
             if first:
                 await asyncio.sleep(0)
             found = map(self.bundle.catalogue.rows.get, exclude[first : first + _IDS_AT_ONCE])
             rows.update(row for row in found if row is not None)
-        hidden = np.fromiter(rows, np.int64, len(rows))
-        return hidden[hidden < len(self.bundle.catalogue)]  # Redis may know items of its own
+        return np.array([*rows], np.int64)
 
     def _most_used(self, k: int, hidden: Rows) -> Candidates:
         catalogue = self.bundle.catalogue

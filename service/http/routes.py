@@ -1,7 +1,7 @@
 """Thin handlers: translate HTTP to the use case and back."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
@@ -95,21 +95,24 @@ async def answer(body: RecommendRequest, state: State, caller: Caller) -> dict[s
             raise HTTPException(504, detail, {"retry-after": "1"}) from None
         if (shadow := state.registry.get("shadow")) is not None:
             state.shadow.compare(shadow, query, found, generation)
-        catalogue = generation.bundle.catalogue
         return {
-            "items": [as_item(catalogue, item, body.explain) for item in found.items],
+            "items": as_items(generation.bundle.catalogue, found.items, explain=body.explain),
             "model_version": generation.bundle.digest,
             "unknown_items": found.unknown_items,
             "fallback": "popular" if found.popular else None,
         }
 
 
-def as_item(catalogue: Catalogue, found: Recommended, explain: bool) -> dict[str, Any]:
-    """A RecommendedItem; ``because`` is there, be it null, only where it was asked for."""
-    row = found.item_index
-    item_id, title = catalogue.id_of(row), catalogue.titles[row]
-    answered = {"item_id": item_id, "score": found.score, "title": title}
-    return {**answered, "because": found.because} if explain else answered
+def as_items(
+    catalogue: Catalogue, found: Sequence[Recommended], *, explain: bool
+) -> list[dict[str, Any]]:
+    """RecommendedItems; ``because`` is there, be it null, only where it was asked for."""
+    rows = [item.item_index for item in found]
+    named = zip(catalogue.item_ids.of(rows), catalogue.titles.of(rows), found, strict=True)
+    items = [{"item_id": id_, "score": item.score, "title": title} for id_, title, item in named]
+    if explain:
+        items = [{**a, "because": item.because} for a, item in zip(items, found, strict=True)]
+    return items
 
 
 @router.get("/livez")

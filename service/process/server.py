@@ -171,6 +171,7 @@ def make_server(
         log_config=None,  # ours
         log_level="warning",
         access_log=False,
+        proxy_headers=False,  # nothing asks where a request came from
         server_header=False,
         lifespan="on",
         timeout_graceful_shutdown=math.ceil(state.settings.deadline) + 1,
