@@ -106,7 +106,7 @@ class Metrics:
         self.queue_depth = self._sum("queue_depth", "Histories that wait for a batch.")
         # Label values resolved once: prometheus_client takes some 5 µs to find them anew.
         self._of_request: dict[tuple[str, int], tuple[Histogram, Counter]] = {}
-        self._of_refusal: dict[str, Counter] = {r: self.refused.labels(r) for r in REFUSALS}
+        self._of_refusal: dict[tuple[str, str], tuple[Counter, Counter]] = {}
         self._of_lookup = {
             backend: [self.cache_lookups.labels(backend, result) for result in ("hit", "miss")]
             for backend in BACKENDS
@@ -157,8 +157,12 @@ class Metrics:
 
     def count_refusal(self, reason: str, route: str, status: int) -> None:
         """Count a request that never reached the application; it took no time worth a bucket."""
-        self._of_refusal[reason].inc()
-        self.requests.labels(route, str(status)).inc()
+        of_refusal = self._of_refusal.get((reason, route))
+        if of_refusal is None:
+            of_refusal = self.refused.labels(reason), self.requests.labels(route, str(status))
+            self._of_refusal[reason, route] = of_refusal
+        for counter in of_refusal:
+            counter.inc()
 
     def count_lookups(self, backend: str, found: Collection[object | None]) -> None:
         """Count ids that a cache knew and did not know."""
@@ -181,6 +185,8 @@ class Metrics:
         for result in ("ok", "failed"):
             self._loads.labels(result)
         self._load_failing.labels("current")
+        for reason in REFUSALS:
+            self.refused.labels(reason)
         for reason in CACHE_FAULTS:
             self.cache_errors.labels(reason)
 

@@ -1,12 +1,14 @@
 """Micro-batches: whatever waits while a batch is computed forms the next one.
 
 There is no timer: the longest that a request waits for others is the batch before its own. A lone
-request starts at once; under load, batches grow by themselves.
+request starts at once; under load, batches grow by themselves. Where a whole batch waits already,
+the thread that computes goes on with it by itself: the event loop may be late.
 """
 
 import asyncio
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -46,14 +48,11 @@ class Job(NamedTuple):
     submitted: float
     answer: asyncio.Future[Candidates]
 
-    def is_awaited(self, now: float) -> bool:
-        """Whether anybody still waits. Whoever went, or waited too long, is told so by an error."""
-        if not self.answer.done():
-            if self.gone():
-                self.answer.set_exception(GoneError("the client has gone"))
-            elif now >= self.deadline:
-                self.answer.set_exception(TimeoutError("the deadline passed in the queue"))
-        return not self.answer.done()
+    def fault(self, now: float) -> Exception | None:
+        """Why nobody waits for it: whoever asked went, or waited too long."""
+        if self.gone():
+            return GoneError("the client has gone")
+        return TimeoutError("the deadline passed in the queue") if now >= self.deadline else None
 
 
 class Batcher:
@@ -63,21 +62,22 @@ class Batcher:
         self.engine = engine
         self.metrics = metrics
         self.max_batch = max_batch
-        self.queue: asyncio.Queue[Job | None] = asyncio.Queue()  # None: no more will come
+        self.waiting: deque[Job] = deque()
         self.pool = ThreadPoolExecutor(1, "bbqrec-batch")
-        self.worker: asyncio.Task[None] | None = None
+        self.running = False
+        self.idle = asyncio.Event()  # nothing waits, and nothing is computed
+        self.idle.set()
         self.quick = False  # the last batch was: the next is computed in the event loop itself
 
     async def start(self) -> None:
-        """Begin to work."""
-        self.worker = asyncio.create_task(self._work())
+        """Begin to work, in this event loop."""
+        self.loop = asyncio.get_running_loop()
+        self.running = True
 
     async def close(self) -> None:
         """Finish what waits, then stop."""
-        if self.worker is not None:
-            worker, self.worker = self.worker, None
-            self.queue.put_nowait(None)
-            await worker
+        self.running = False
+        await self.idle.wait()
         self.pool.shutdown()
 
     async def candidates(
@@ -93,36 +93,50 @@ class Batcher:
         ``hidden``: rows of the catalogue, each once. Nothing is computed once ``gone()`` is true
         (GoneError) or the event loop's clock has reached ``deadline`` (TimeoutError).
         """
-        if self.worker is None:
+        if not self.running:
             raise RuntimeError("the batcher is not running")
-        answer: asyncio.Future[Candidates] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Candidates] = self.loop.create_future()
         submitted = time.perf_counter()
-        self.queue.put_nowait(Job(history, k, hidden, gone, deadline, submitted, answer))
+        self.waiting.append(Job(history, k, hidden, gone, deadline, submitted, answer))
         self.metrics.queue_depth.inc()
+        if self.idle.is_set():
+            self.idle.clear()
+            self.loop.call_soon(self._begin)  # after what else this turn of the loop brings
         return await answer
 
-    async def _work(self) -> None:
-        loop = asyncio.get_running_loop()
-        while jobs := await self._next():
-            if self.quick and len(jobs) <= _FEW:
-                answers = self._answer(jobs)
-            else:
-                answers = await loop.run_in_executor(self.pool, self._answer, jobs)
-            for waiting, answer in zip(jobs, answers, strict=True):
-                _settle(waiting.answer, answer)
-            await asyncio.sleep(0)  # they go out, and whoever came meanwhile joins the next
+    def _begin(self) -> None:
+        """In the event loop, while nothing is computed."""
+        jobs = self._next()
+        if not jobs:
+            self.idle.set()
+        elif self.quick and len(jobs) <= _FEW:
+            self._hand_over(jobs, self._answer(jobs))
+        else:
+            self.pool.submit(self._go_on, jobs)
 
-    async def _next(self) -> list[Job]:
-        """What waits and is waited for, ``max_batch`` at most; nothing where no more will come."""
+    def _go_on(self, jobs: list[Job]) -> None:
+        """In the thread, for as long as whole batches wait."""
+        answers = self._answer(jobs)
+        while len(self.waiting) >= self.max_batch and (following := self._next()):
+            self.loop.call_soon_threadsafe(_settle_all, jobs, answers)
+            jobs, answers = following, self._answer(following)
+        self.loop.call_soon_threadsafe(self._hand_over, jobs, answers)
+
+    def _hand_over(self, jobs: list[Job], answers: list[Candidates | Exception]) -> None:
+        _settle_all(jobs, answers)
+        self.loop.call_soon(self._begin)  # they go out, and whoever came meanwhile joins the next
+
+    def _next(self) -> list[Job]:
+        """What waits and is waited for, ``max_batch`` at most."""
         jobs: list[Job] = []
-        loop = asyncio.get_running_loop()
-        while not jobs or (len(jobs) < self.max_batch and not self.queue.empty()):
-            if (job := await self.queue.get()) is None:
-                self.queue.put_nowait(None)  # for the next call
-                break
-            self.metrics.queue_depth.dec()
-            if job.is_awaited(loop.time()):
+        taken, now = 0, self.loop.time()
+        while self.waiting and len(jobs) < self.max_batch:
+            job, taken = self.waiting.popleft(), taken + 1
+            if (fault := job.fault(now)) is not None:
+                self.loop.call_soon_threadsafe(_settle, job.answer, fault)
+            elif not job.answer.done():  # it was not cancelled
                 jobs.append(job)
+        self.metrics.queue_depth.dec(taken)
         return jobs
 
     def _answer(self, jobs: list[Job]) -> list[Candidates | Exception]:
@@ -154,8 +168,13 @@ class Batcher:
         ]
 
 
+def _settle_all(jobs: list[Job], answers: list[Candidates | Exception]) -> None:
+    for job, answer in zip(jobs, answers, strict=True):
+        _settle(job.answer, answer)
+
+
 def _settle(answer: asyncio.Future[Candidates], result: Candidates | Exception) -> None:
-    if answer.done():  # cancelled while it was computed
+    if answer.done():  # cancelled meanwhile
         return
     if isinstance(result, Exception):
         answer.set_exception(result)

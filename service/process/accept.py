@@ -16,6 +16,7 @@ from service.process.refusals import ANSWERS, Refusal
 
 _BACKLOG = 2048
 _AT_ONCE = 64  # connections taken in one turn of the event loop
+_REFUSED_AT_ONCE = 16  # for each of them
 _SILENT = 1  # seconds until a connection that says nothing is taken all the same
 _PEEK = 2**14  # bytes; a longer request is read by its connection
 _COURTESY = 0.002  # seconds that a lighter worker has to take what waits
@@ -103,30 +104,37 @@ class Acceptor:
         self.pausing = self.loop.call_later(seconds, then)
 
     def _take(self) -> bool:
+        """One, and before it those that can be turned away. False where none is left."""
+        for _ in range(_REFUSED_AT_ONCE):
+            if (connection := self._accept()) is None:
+                return False
+            if not (self.gate.admission.full() and self._turned_away(connection)):
+                self.slot.connections += 1
+                opening = self.loop.create_task(self._open(connection))
+                self.opening.add(opening)
+                opening.add_done_callback(self.opening.discard)
+                break
+        return True
+
+    def _accept(self) -> socket.socket | None:
         try:
             connection, _ = self.listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
-            return False
+            return None
         except OSError as error:
             if error.errno not in {errno.EMFILE, errno.ENFILE}:
                 raise
             log.warning("no connection can be taken: %s", error.strerror)
             self._pause(_NO_FILES, self._resume)
-            return False
+            return None
         connection.setblocking(False)
-        if self.gate.admission.full() and self._turned_away(connection):
-            return True
-        self.slot.connections += 1
-        opening = self.loop.create_task(self._open(connection))
-        self.opening.add(opening)
-        opening.add_done_callback(self.opening.discard)
-        return True
+        return connection
 
     def _turned_away(self, connection: socket.socket) -> bool:
         """A request that is there already and would be refused needs no connection made for it."""
         try:
             data = connection.recv(_PEEK, socket.MSG_PEEK)
-            if not self.gate.turns_away(data):
+            if self.gate.turns_away(data) is None:
                 return False
             connection.recv(len(data))  # or to close it would reset it, before the answer is read
             connection.send(ANSWERS[Refusal.OVERLOAD].closed)

@@ -12,10 +12,12 @@ from service.settings import Settings
 
 WORK = "/recommend"  # the route whose requests are admitted, or not
 _WORK = b"POST %s HTTP/1.1\r\n" % WORK.encode()
-_LENGTH = re.compile(rb"\r\ncontent-length: *(\d{1,9}) *(?=\r|$)", re.IGNORECASE)
-# These say that the body comes in another way: its connection will read it.
-_UNUSUAL = re.compile(rb"\r\n(?:transfer-encoding|expect) *:", re.IGNORECASE)
-_CLOSE = re.compile(rb"\r\nconnection: *close *(?=\r|$)", re.IGNORECASE)
+# What says where a request ends, and what becomes of its connection.
+_TELLING = re.compile(
+    rb"\r\n(content-length|transfer-encoding|expect|connection|upgrade) *: *([^\r\n]*)",
+    re.IGNORECASE,
+)
+_KEEPS = {None: True, b"keep-alive": True, b"close": False}
 _ALWAYS = 4  # batches: what comes in a moment in which the process stands still
 _SPARE_FILES = 64  # what a process opens beside connections: the bundle, Redis, its log
 
@@ -34,22 +36,22 @@ class Gate:
         self.now = 0  # ticks, of a second each
         self.draining = False
 
-    def turns_away(self, data: bytes) -> bool:
-        """The house is full, and this is a whole request for work, the only one of its connection:
-        then it is counted as refused.
+    def turns_away(self, data: bytes) -> bytes | None:
+        """The answer to a whole request for work where the house is full; it is counted as refused.
 
-        To make a connection costs more than to refuse one, and can be spared.
+        None where it may come in, or where only a parser can tell. To parse a request costs more
+        than to refuse one, and can be spared.
         """
         if not (self.admission.full() and data.startswith(_WORK)):
-            return False
+            return None
         head, _, body = data.partition(b"\r\n\r\n")
-        length = _LENGTH.findall(head)
-        if len(length) != 1 or int(length[0]) != len(body):
-            return False
-        if _UNUSUAL.search(head) or not _CLOSE.search(head):
-            return False
+        told = {name.lower(): value.strip().lower() for name, value in _TELLING.findall(head)}
+        keeps = _KEEPS.get(told.pop(b"connection", None))
+        if keeps is None or told != {b"content-length": b"%d" % len(body)}:
+            return None
         self.refuse(Refusal.OVERLOAD, WORK)
-        return True
+        answer = ANSWERS[Refusal.OVERLOAD]
+        return answer.kept if keeps else answer.closed
 
     def refuse(self, refusal: Refusal, route: str = "other") -> None:
         """Count it."""

@@ -68,12 +68,11 @@ class Connection(HttpToolsProtocol):
             if self.unseen > _LINGER_BYTES:
                 self.transport.abort()
             return
-        if not (self.running or self.receiving or self.gate.draining) and self.gate.turns_away(
-            data
-        ):
-            self.unseen, self.since = 0, self.gate.now
-            self.transport.write(ANSWERS[Refusal.OVERLOAD].kept)
-            return
+        if self.running is None and not (self.receiving or self.gate.draining):
+            answer = self.gate.turns_away(data)
+            if answer is not None:
+                self._answer_at_once(answer)
+                return
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
@@ -84,6 +83,13 @@ class Connection(HttpToolsProtocol):
         else:
             if self.unseen > self.gate.max_head_bytes:
                 self._end(Refusal.HEAD)
+
+    def _answer_at_once(self, answer: bytes) -> None:
+        """To a request that the parser has not seen."""
+        self.unseen, self.since = 0, self.gate.now
+        self.transport.write(answer)
+        if answer is ANSWERS[Refusal.OVERLOAD].closed:
+            self.transport.close()
 
     def on_message_begin(self) -> None:
         """The first bytes of a request."""

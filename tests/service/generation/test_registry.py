@@ -19,7 +19,7 @@ def generation(bundle: Bundle, metrics: Metrics, scorer: FakeScorer | None = Non
 
 
 def running(generation: Generation) -> bool:
-    return generation.batcher.worker is not None
+    return generation.batcher.running
 
 
 def test_a_lease_outlives_a_swap_and_the_last_one_closes(tiny: Bundle) -> None:
