@@ -60,10 +60,13 @@ def make_engine(bundle: Bundle, settings: Settings, metrics: Metrics) -> Engine:
 
 
 def _warm(engine: Engine, bundle: Bundle, max_batch: int) -> None:
-    """Answer what takes most memory once, so that no request pays for it."""
-    random = np.random.default_rng(0)
+    """Answer what takes most memory once, so that no request pays for it.
+
+    The same history in all of a batch: to draw each would keep the interpreter from requests.
+    """
     codes_NS, longest = bundle.semantic_ids.codes_NS, bundle.manifest.architecture.max_history
+    rows = np.random.default_rng(0).integers(0, len(codes_NS), longest)
+    history = [ItemCodes(row, codes_NS[row]) for row in rows.tolist()]
+    hidden = np.unique(rows)
     for batch, length in ((1, 1), (1, longest), (max_batch, longest)):
-        rows_BT = random.integers(0, len(codes_NS), (batch, length))
-        histories = [[ItemCodes(int(n), codes_NS[n]) for n in row_T] for row_T in rows_BT]
-        engine.candidates(histories, [_WARM_K] * batch, list(rows_BT))
+        engine.candidates([history[:length]] * batch, [_WARM_K] * batch, [hidden] * batch)

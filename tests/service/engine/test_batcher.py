@@ -219,6 +219,28 @@ def test_a_busy_service_computes_in_a_thread_however_quick(monkeypatch: pytest.M
     assert threads[2] is False
 
 
+def test_full_batches_follow_each_other_though_the_event_loop_is_busy() -> None:
+    """They waited for it: at three times saturation half the answers were lost to that."""
+    scorer = FakeScorer()
+
+    async def scenario() -> None:
+        batcher = fake_batcher(scorer, max_batch=8)
+        await batcher.start()
+        scorer.gate.clear()
+        asked = [asyncio.create_task(batcher.candidates(history(20), 1, NONE))]
+        await asyncio.sleep(0.05)
+        asked += [asyncio.create_task(batcher.candidates(history(n), 1, NONE)) for n in range(20)]
+        await asyncio.sleep(0.05)
+        scorer.gate.set()
+        time.sleep(0.5)  # the loop reads requests
+        assert scorer.batches == [1, 8, 8]
+        await asyncio.gather(*asked)
+        assert scorer.batches == [1, 8, 8, 4]
+        await batcher.close()
+
+    asyncio.run(scenario())
+
+
 def test_closing_unstarted_or_twice_is_harmless_and_nobody_waits_for_ever() -> None:
     async def scenario() -> None:
         await fake_batcher(FakeScorer(), max_batch=8).close()
