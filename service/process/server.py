@@ -27,7 +27,7 @@ from service.process.protocol import Connection
 from service.process.slots import Slot, slots
 from service.settings import Settings
 
-_SWITCH_AFTER = 0.0002  # seconds
+_SWITCH_AFTER = 0.0005  # seconds
 _BEAT, _BEATS_A_SWEEP = 0.25, 4  # seconds; a sweep a second
 _LAST = 0.1  # seconds that a connection which has just begun has to send its request
 log = logging.getLogger("bbqrec")

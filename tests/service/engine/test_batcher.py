@@ -227,14 +227,16 @@ def test_full_batches_follow_each_other_though_the_event_loop_is_busy() -> None:
         batcher = fake_batcher(scorer, max_batch=8)
         await batcher.start()
         scorer.gate.clear()
-        asked = [asyncio.create_task(batcher.candidates(history(20), 1, NONE))]
+        first = asyncio.create_task(batcher.candidates(history(20), 1, NONE))
         await asyncio.sleep(0.05)
-        asked += [asyncio.create_task(batcher.candidates(history(n), 1, NONE)) for n in range(20)]
+        asked = [
+            asyncio.create_task(batcher.candidates(history(n), 1, NONE)) for n in range(30, 50)
+        ]
         await asyncio.sleep(0.05)
         scorer.gate.set()
         time.sleep(0.5)  # the loop reads requests
         assert scorer.batches == [1, 8, 8]
-        await asyncio.gather(*asked)
+        await asyncio.gather(first, *asked)
         assert scorer.batches == [1, 8, 8, 4]
         await batcher.close()
 
