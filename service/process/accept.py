@@ -16,7 +16,7 @@ from service.process.refusals import ANSWERS, Refusal
 
 _BACKLOG = 2048
 _AT_ONCE = 64  # connections taken in one turn of the event loop
-_REFUSED_AT_ONCE = 16  # for each of them
+_REFUSED_AT_ONCE = 4  # for each of them
 _SILENT = 1  # seconds until a connection that says nothing is taken all the same
 _PEEK = 2**14  # bytes; a longer request is read by its connection
 _COURTESY = 0.002  # seconds that a lighter worker has to take what waits
