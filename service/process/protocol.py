@@ -2,7 +2,8 @@
 
 uvicorn takes a head of any length, waits for a slow one for ever, and drops the body of a request
 that offers another protocol. Here every connection is bounded in size and time, and a request that
-would wait too long is answered 503 as soon as its head is known: no task, no validation, 20 µs.
+would wait too long is answered 503 as soon as its head is known: no task, no validation, and no
+parser either where it came whole.
 
 Three things the application may rely on: a request that it gets began within ``read_timeout``;
 ``scope["bbqrec.gone"]()`` is true once its client has left; and what is counted as in flight ends
