@@ -13,10 +13,9 @@ class TextColumn(Sequence[str | None]):
     def __init__(self, offsets: NDArray[np.int64], utf8: NDArray[np.uint8]) -> None:
         # Memory views: an element of one costs a third of an array's.
         self._offsets, self._utf8 = offsets.data, utf8.data
-        self._rows = len(offsets) - 1
 
     def __len__(self) -> int:
-        return self._rows
+        return len(self._offsets) - 1
 
     @overload
     def __getitem__(self, row: int) -> str | None: ...
@@ -25,7 +24,7 @@ class TextColumn(Sequence[str | None]):
     def __getitem__(self, row: int | slice) -> str | Sequence[str | None] | None:
         if isinstance(row, slice):
             return [self[n] for n in range(*row.indices(len(self)))]
-        if not 0 <= row < self._rows:
+        if not 0 <= row < len(self):
             raise IndexError(row)
         return self.of([row])[0]
 

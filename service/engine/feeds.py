@@ -1,7 +1,4 @@
-"""Histories -> what the graph takes, out of the bundle's tables.
-
-Histories of like length are encoded together: what is padded is computed for nothing.
-"""
+"""Histories -> what the graph takes, out of the bundle's tables."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat

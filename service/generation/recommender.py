@@ -87,14 +87,14 @@ class Recommender:
         Many ids are looked up a part at a time, and others have their turn between: one call
         of a library for all of them would not give up the interpreter.
         """
-        rows = set(seen)
-        rows.discard(len(self.bundle.catalogue))  # the row of what only Redis knows
+        rows, catalogue_size = set(seen), len(self.bundle.catalogue)
         for first in range(0, len(exclude), _IDS_AT_ONCE):
             if first:
                 await asyncio.sleep(0)
             found = map(self.bundle.catalogue.rows.get, exclude[first : first + _IDS_AT_ONCE])
             rows.update(row for row in found if row is not None)
-        return np.array([*rows], np.int64)
+        # Redis may know items of its own
+        return np.array([row for row in rows if row < catalogue_size], np.int64)
 
     def _most_used(self, k: int, hidden: Rows) -> Candidates:
         catalogue = self.bundle.catalogue

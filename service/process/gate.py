@@ -14,7 +14,7 @@ WORK = "/recommend"  # the route whose requests are admitted, or not
 _WORK = b"POST %s HTTP/1.1\r\n" % WORK.encode()
 # What says where a request ends, and what becomes of its connection.
 _TELLING = re.compile(
-    rb"\r\n(content-length|transfer-encoding|expect|connection|upgrade) *: *([^\r\n]*)",
+    rb"\r\n((?:content-length|transfer-encoding|expect|connection|upgrade) *): *([^\r\n]*)",
     re.IGNORECASE,
 )
 _KEEPS = {None: True, b"keep-alive": True, b"close": False}
@@ -45,9 +45,11 @@ class Gate:
         if not (self.admission.full() and data.startswith(_WORK)):
             return None
         head, _, body = data.partition(b"\r\n\r\n")
-        told = {name.lower(): value.strip().lower() for name, value in _TELLING.findall(head)}
+        lines = _TELLING.findall(head)
+        told = {name.lower(): value.strip().lower() for name, value in lines}
+        once = len(told) == len(lines)  # who says two lengths means mischief
         keeps = _KEEPS.get(told.pop(b"connection", None))
-        if keeps is None or told != {b"content-length": b"%d" % len(body)}:
+        if not once or keeps is None or told != {b"content-length": b"%d" % len(body)}:
             return None
         self.refuse(Refusal.OVERLOAD, WORK)
         answer = ANSWERS[Refusal.OVERLOAD]

@@ -29,14 +29,22 @@ def fake_batcher(scorer: FakeScorer, max_batch: int) -> Batcher:
     return Batcher(HostEngine(scorer, FakeRetriever(), metrics), metrics, max_batch)
 
 
+async def busy_batcher(
+    scorer: FakeScorer, max_batch: int, index: int = 0, k: int = 1
+) -> tuple[Batcher, "asyncio.Task[Candidates]"]:
+    """It computes a first request until the scorer's gate is opened."""
+    batcher = fake_batcher(scorer, max_batch)
+    await batcher.start()
+    scorer.gate.clear()
+    first = asyncio.create_task(batcher.candidates(history(index), k, NONE))
+    await asyncio.sleep(0.05)
+    return batcher, first
+
+
 async def submit_all(indices: list[int], scorer: FakeScorer) -> list[object]:
     """Everything waits while a first request is computed, then goes as batches."""
-    batcher = fake_batcher(scorer, max_batch=32)
-    await batcher.start()
+    batcher, first = await busy_batcher(scorer, max_batch=32, k=2)
     try:
-        scorer.gate.clear()
-        first = asyncio.create_task(batcher.candidates(history(0), 2, NONE))
-        await asyncio.sleep(0.05)
         waiting = [asyncio.create_task(batcher.candidates(history(n), 2, NONE)) for n in indices]
         await asyncio.sleep(0.05)
         scorer.gate.set()
@@ -100,11 +108,7 @@ def test_a_cancelled_request_is_not_computed() -> None:
     scorer = FakeScorer()
 
     async def scenario() -> None:
-        batcher = fake_batcher(scorer, max_batch=8)
-        await batcher.start()
-        scorer.gate.clear()
-        first = asyncio.create_task(batcher.candidates(history(0), 1, NONE))
-        await asyncio.sleep(0.05)
+        batcher, first = await busy_batcher(scorer, max_batch=8)
         hung_up = asyncio.create_task(batcher.candidates(history(1), 1, NONE))
         await asyncio.sleep(0.05)
         hung_up.cancel()
@@ -131,11 +135,7 @@ def test_what_nobody_waits_for_is_not_computed(
     scorer = FakeScorer()
 
     async def scenario() -> list[object]:
-        batcher = fake_batcher(scorer, max_batch=8)
-        await batcher.start()
-        scorer.gate.clear()
-        first = asyncio.create_task(batcher.candidates(history(20), 1, NONE))
-        await asyncio.sleep(0.05)
+        batcher, first = await busy_batcher(scorer, max_batch=8, index=20)
         left = [
             asyncio.create_task(batcher.candidates(history(n), 1, NONE, **leaves))
             for n in range(100, 400)
@@ -224,11 +224,7 @@ def test_full_batches_follow_each_other_though_the_event_loop_is_busy() -> None:
     scorer = FakeScorer()
 
     async def scenario() -> None:
-        batcher = fake_batcher(scorer, max_batch=8)
-        await batcher.start()
-        scorer.gate.clear()
-        first = asyncio.create_task(batcher.candidates(history(20), 1, NONE))
-        await asyncio.sleep(0.05)
+        batcher, first = await busy_batcher(scorer, max_batch=8, index=20)
         asked = [
             asyncio.create_task(batcher.candidates(history(n), 1, NONE)) for n in range(30, 50)
         ]

@@ -47,7 +47,7 @@ def test_what_is_hidden_goes_to_the_search_as_rows_of_the_catalogue_each_once(
         return Candidates(np.empty(0, np.float32), np.empty(0, np.int64))
 
     async def stranger(ids: list[str]) -> list[ItemCodes]:
-        rows = [3, 3, ITEMS]
+        rows = [3, 3, ITEMS + 2]
         return [ItemCodes(row, tiny.semantic_ids.codes_NS[0]) for row in rows]
 
     recommender.batcher.candidates = candidates  # type: ignore[method-assign, assignment]

@@ -3,6 +3,8 @@
 import asyncio
 import json
 
+import pytest
+
 from models.contract.bundle import Bundle
 from tests.service.fakes import FakeScorer
 from tests.service.process.serving import PROBLEM, Answer, Client, get, post, serving
@@ -62,6 +64,24 @@ def test_a_refused_client_that_does_not_keep_its_connection_is_let_go(tiny: Bund
                 assert is_refusal(refused)
                 assert refused.headers["connection"] == "close"
                 assert await late.ended()
+            scorer.gate.set()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "header", ["Content-Length: 35\r\n", "Content-Length : 35\r\n"], ids=["twice", "a blank"]
+)
+def test_what_no_parser_would_take_is_no_request_in_a_full_house_either(
+    tiny: Bundle, header: str
+) -> None:
+    async def scenario() -> None:
+        scorer = FakeScorer()
+        async with serving(tiny, scorer, max_batch=1) as served:
+            await full_house([await served.connect() for _ in range(ALWAYS)], scorer)
+            late = await served.connect()
+            assert (await late.ask(get("/livez"))).status == 200
+            assert (await late.ask(post(headers=header))).status == 400
             scorer.gate.set()
 
     asyncio.run(scenario())
