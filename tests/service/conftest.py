@@ -1,5 +1,6 @@
 import contextlib
 import ctypes
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from fastapi.testclient import TestClient
 
 from models.contract import bundle
 from models.contract.bundle import Bundle
+from models.contract.store import BundleStore
 from service.http.app import create_app
 from service.settings import Settings
 from tests.tiny_bundle import write_tiny_bundle
@@ -35,6 +37,17 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     directory = tmp_path_factory.mktemp("indexed")
     write_tiny_bundle(directory, indexed=True)
     return bundle.read(directory)
+
+
+@pytest.fixture
+def store(two_bundles: Path, tmp_path: Path) -> BundleStore:
+    """An output folder with two bundles, of which none serves yet."""
+    return BundleStore(Path(shutil.copytree(two_bundles, tmp_path / "output", symlinks=True)))
+
+
+@pytest.fixture
+def digests(store: BundleStore) -> list[str]:
+    return sorted(stored.digest for stored in store.bundles())
 
 
 @pytest.fixture(scope="session")

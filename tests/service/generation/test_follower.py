@@ -4,7 +4,6 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,29 +15,8 @@ from models.contract.store import BundleStore
 from service.http.app import create_app
 from service.settings import Settings
 from tests.service.program import eventually
-from tests.tiny_bundle import write_tiny_bundle
 
 KEY = "a-key-of-an-operator"
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An output folder with two bundles, made once."""
-    output = tmp_path_factory.mktemp("output")
-    for seed in (0, 1):
-        with BundleStore(output).new() as partial:
-            write_tiny_bundle(partial, seed=seed)
-    return output
-
-
-@pytest.fixture
-def store(prepared: Path, tmp_path: Path) -> BundleStore:
-    return BundleStore(Path(shutil.copytree(prepared, tmp_path / "output", symlinks=True)))
-
-
-@pytest.fixture
-def digests(store: BundleStore) -> list[str]:
-    return sorted(stored.digest for stored in store.bundles())
 
 
 @pytest.fixture

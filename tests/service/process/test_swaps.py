@@ -15,29 +15,16 @@ from benchmarks.reliability.broken import BROKEN
 from models.contract.store import BundleStore
 from tests.service.process.test_workers import Served
 from tests.service.program import eventually, recommend
-from tests.tiny_bundle import write_tiny_bundle
 
 KEY = "a-key-of-an-operator"
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> BundleStore:
-    store = BundleStore(tmp_path / "output")
-    for seed in (0, 1):
-        with store.new() as partial:
-            write_tiny_bundle(partial, seed=seed)
-    store.activate(min(stored.digest for stored in store.bundles()))
-    return store
-
-
-@pytest.fixture
-def digests(store: BundleStore) -> list[str]:
-    return sorted(stored.digest for stored in store.bundles())
-
-
-@pytest.fixture
-def served(store: BundleStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+def served(
+    store: BundleStore, digests: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Served]:
     """They look at the folder only when somebody asks."""
+    store.activate(digests[0])
     monkeypatch.setenv("BBQREC_WATCH", "0")
     monkeypatch.setenv("BBQREC_ADMIN_KEY", KEY)
     made = Served(store.output, tmp_path / "log")
@@ -90,7 +77,14 @@ def test_one_that_replaces_a_dead_worker_serves_what_the_others_do(
     store.point("current", target)
     first = workers(served)
     os.kill(first[0]["pid"], signal.SIGKILL)
-    assert eventually(lambda: len(workers(served)) == 2 and workers(served) != first, 60)
-    replaced = next(w for w in workers(served) if w["pid"] not in {w["pid"] for w in first})
+    seen: list[list[dict[str, Any]]] = []
+
+    def is_replaced() -> bool:
+        seen.append(workers(served))  # one look: the next may break with the worker that is killed
+        return len(seen[-1]) == 2 and any(worker["pid"] not in pids for worker in seen[-1])
+
+    pids = {worker["pid"] for worker in first}
+    assert eventually(is_replaced, 60)
+    (replaced,) = (worker for worker in seen[-1] if worker["pid"] not in pids)
     assert replaced["serves"] == {"current": digests[0]}
     assert "differs" in replaced["failures"]["current"]

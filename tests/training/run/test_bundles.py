@@ -1,12 +1,12 @@
 """`bbqrec-train bundles`, `activate` and `retire` as a person runs them."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from models.contract.store import BundleStore
-from tests.tiny_bundle import write_tiny_bundle
 from tests.training.shop_run import train
 
 
@@ -18,12 +18,8 @@ def config(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(config: Path) -> BundleStore:
-    store = BundleStore(config.parent / "out")
-    for seed in (0, 1):
-        with store.new() as partial:
-            write_tiny_bundle(partial, seed=seed)
-    return store
+def store(config: Path, two_bundles: Path) -> BundleStore:
+    return BundleStore(Path(shutil.copytree(two_bundles, config.parent / "out", symlinks=True)))
 
 
 def said(done: subprocess.CompletedProcess[str]) -> str:
