@@ -1,0 +1,55 @@
+"""Intake: what a writer sends of an item -> its row of a bundle's tables.
+
+Training makes one and the bundle holds it; the service takes items in while it serves.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from models.contract.types import CodeArray, FloatArray
+
+AttributeValue = str | int | float | bool | None | list[str]
+
+
+@dataclass(frozen=True)
+class Content:
+    """All that is known of an item but what users did with it.
+
+    text: fields by the names that the item file gave them. vectors: ready ones, (E,) each, by
+    modality: they are taken in place of what an encoder would make. picture: the bytes of a file.
+    """
+
+    title: str | None = None
+    text: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
+    vectors: Mapping[str, FloatArray] = field(default_factory=dict)
+    picture: bytes | None = None
+
+
+class Taken(NamedTuple):
+    """A row of the tables, as training would have made it of an item without clicks.
+
+    codes_S: (S,), not yet told apart from other items'. scored_D: (D,) and read_W: (W,), as in
+    ``ItemVectors``.
+    """
+
+    codes_S: CodeArray
+    scored_D: FloatArray
+    read_W: FloatArray
+
+
+class IntakeError(ValueError):
+    """Content that cannot be encoded. ``field`` names the part at fault, as ``vectors.scent``."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class Intake(Protocol):
+    """Encodes content with the encoders, quantizer and vectors of one bundle."""
+
+    def take(self, contents: Sequence[Content]) -> list[Taken]:
+        """A row each, in order; many at once cost less. Raises IntakeError for any at fault."""

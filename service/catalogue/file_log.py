@@ -1,0 +1,94 @@
+"""The log as a file: every process of one machine appends to it and follows it.
+
+A write is on disk before it is acknowledged. Who dies while writing leaves half a line at the end,
+which no reader takes and the next writer cuts off. Compaction writes another file beside it and
+renames it over: who has the old one open reads it to its end, and goes on in the new one.
+"""
+
+import logging
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from service.catalogue.change import Change, Entry, encode
+from service.catalogue.disk import held, said, state, sync_folder
+from service.catalogue.file_reader import FileReader
+from service.catalogue.file_tail import Tail
+from service.catalogue.fold import Fold
+from service.catalogue.framing import frame, mark
+
+log = logging.getLogger("bbqrec")
+_WORTH = 4 * 2**20  # bytes: a smaller file is not compacted
+_AT_ONCE = 1000
+
+
+class FileLog:
+    """``changes.log`` in a folder of its own."""
+
+    def __init__(self, folder: Path, worth: int = _WORTH) -> None:
+        self.folder = folder
+        self.path = folder / "changes.log"
+        self.worth = worth
+        self.grown = threading.Condition()  # this process has appended
+        self._thread = threading.Lock()  # a file's lock is the process's, not the thread's
+        self._tail = Tail(self.path)
+
+    def append(self, changes: Sequence[Change]) -> list[int]:
+        """Write and sync them together. Raises LogError; then some of them may have been kept."""
+        with self._locked(), said(self.folder):
+            first = self._tail.catch_up() + 1
+            positions = list(range(first, first + len(changes)))
+            entries = map(Entry, positions, changes)
+            self._tail.write(b"".join(frame(encode(entry)) for entry in entries))
+        with self.grown:
+            self.grown.notify_all()
+        return positions
+
+    def reader(self) -> FileReader:
+        """One at position 0."""
+        return FileReader(self.path, self.grown)
+
+    def compact_if_due(self) -> bool:
+        """Where it has doubled since, and nobody else is at it; writers wait for the rename."""
+        size = (state(self.path) or (0, 0))[1]
+        with held(self.folder / "compacting", wait=False) as mine:
+            if not mine or size < max(self.worth, 2 * self._compacted_bytes()):
+                return False
+            self._compact()
+        return True
+
+    def close(self) -> None:
+        """Close the file."""
+        self._tail.close()
+
+    def _compacted_bytes(self) -> int:
+        with self._locked():
+            self._tail.catch_up()
+            return self._tail.compacted_bytes
+
+    def _compact(self) -> None:
+        reader, fold, partial = self.reader(), Fold(), self.path.with_suffix(".partial")
+        while entries := reader.read(_AT_ONCE):
+            for entry in entries:
+                fold.apply(entry)
+        compacted = [*map(encode, fold.entries()), mark(reader.position)]
+        with said(self.folder), partial.open("wb") as file:
+            file.writelines(map(frame, compacted))
+            with self._locked():
+                while entries := reader.read(_AT_ONCE):  # what came meanwhile, as it is
+                    file.writelines(frame(encode(entry)) for entry in entries)
+                file.flush()
+                os.fsync(file.fileno())
+                partial.replace(self.path)
+                sync_folder(self.folder)
+        reader.close()
+        log.info("the log of changes was compacted up to position %d", reader.position)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with self._thread, held(self.folder / "lock"):
+            with said(self.folder):
+                self._tail.open()
+            yield

@@ -1,0 +1,123 @@
+"""Reads a log's file from its beginning, and whatever replaces it."""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterable
+from itertools import count
+from pathlib import Path
+
+from service.catalogue.change import Entry, EntryError, decode
+from service.catalogue.change_log import LogError
+from service.catalogue.disk import said, same_file, state
+from service.catalogue.framing import frames, marked
+
+log = logging.getLogger("bbqrec")
+_CHUNK = 2**18  # bytes
+_LOOK = 0.02  # seconds between looks at a file that others may have written to
+
+
+class FileReader:
+    """One that follows. ``grown`` is told when this process appends."""
+
+    def __init__(self, path: Path, grown: threading.Condition) -> None:
+        self.position = 0
+        self.damaged = 0
+        self.path = path
+        self._grown = grown
+        self._file: int | None = None
+        self._offset = 0
+        self._seen = 0  # the last position of the file that is open
+
+    def read(self, most: int, patience: float = 0.0) -> list[Entry]:
+        """The next entries. Raises LogError."""
+        until = time.monotonic() + patience
+        while True:
+            before = state(self.path)
+            with said(self.path.parent):
+                if entries := self._next(most):
+                    return entries
+            if time.monotonic() >= until:
+                return []
+            with self._grown:
+                if state(self.path) == before:
+                    self._grown.wait(_LOOK)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _next(self, most: int) -> list[Entry]:
+        while True:
+            # What replaces a file is renamed over it while nobody writes: then this is all of it.
+            replaced = self._file is None or self._replaced()
+            payloads = self._payloads(most)
+            if entries := self._entries(payloads):
+                return entries
+            if payloads:
+                continue
+            if self._lost():
+                self.position = 0
+            elif not replaced:
+                return []
+            if not self._reopened():
+                return []
+
+    def _lost(self) -> bool:
+        """The whole file ends before what was read: it is another log, from its beginning."""
+        lost = self._file is not None and self._seen < self.position and not self._replaced()
+        if lost:
+            log.error("%s was replaced by another log, which is read from its start", self.path)
+        return lost
+
+    def _payloads(self, most: int) -> list[bytes]:
+        if self._file is None:
+            return []
+        for doubling in count():
+            content = os.pread(self._file, _CHUNK << doubling, self._offset)
+            found = frames(content, most)
+            if found.payloads or len(content) < _CHUNK << doubling:
+                break
+        self._offset += found.used
+        if found.damaged:
+            self.damaged += found.damaged
+            log.error("%d damaged lines of %s were passed over", found.damaged, self.path)
+        return found.payloads
+
+    def _entries(self, payloads: Iterable[bytes]) -> list[Entry]:
+        """Those after this reader's position."""
+        found = []
+        for payload in payloads:
+            if (mark := marked(payload)) is not None:
+                self._seen = max(self._seen, mark)
+                self.position = max(self.position, mark)
+                continue
+            try:
+                entry = decode(payload)
+            except EntryError as error:
+                raise LogError(f"{self.path} is of another release: {error}") from error
+            self._seen = max(self._seen, entry.position)
+            if entry.position > self.position:
+                self.position = entry.position
+                found.append(entry)
+        return found
+
+    def _replaced(self) -> bool:
+        """The path is another file than the one that is open."""
+        assert self._file is not None
+        try:
+            return not same_file(self._file, self.path)
+        except FileNotFoundError:
+            return False
+
+    def _reopened(self) -> bool:
+        self.close()
+        self._offset = self._seen = 0
+        try:
+            self._file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True

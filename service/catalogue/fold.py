@@ -1,0 +1,99 @@
+"""What the changes of an item come to: the rule by which all replicas, and compaction, agree.
+
+Changes apply in the order of the log. One with a version applies where it is later than the item's;
+one without always does, and gets the next. A put replaces all of an item; a patch changes
+attributes, and removes those that it sets to null; neither a patch nor a delete revives a deleted
+item.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
+
+from models.contract.intake import AttributeValue
+from service.catalogue.change import Change, Entry
+
+Outcome = Literal["applied", "stale", "deleted"]
+
+
+class Mark(NamedTuple):
+    """How far an item has come."""
+
+    version: int = 0
+    deleted: bool = False
+
+    def verdict(self, change: Change) -> Outcome:
+        """Whether a change applies, and why not."""
+        if change.version is not None and change.version <= self.version:
+            return "stale"
+        return "deleted" if change.kind == "patch" and self.deleted else "applied"
+
+    def after(self, change: Change) -> "Mark":
+        """Of a change that applies."""
+        version = self.version + 1 if change.version is None else change.version
+        return Mark(version, change.kind == "delete")
+
+
+@dataclass
+class Standing:
+    """What one item's changes have come to: a put, what was patched since; or a deletion.
+
+    Entries carry the versions that they got.
+    """
+
+    mark: Mark = field(default_factory=Mark)
+    put: Entry | None = None
+    patch: Entry | None = None
+    deletion: Entry | None = None
+
+    def apply(self, entry: Entry) -> None:
+        """Change it, where the change applies."""
+        change = entry.change
+        if self.mark.verdict(change) != "applied":
+            return
+        self.mark = self.mark.after(change)
+        numbered = Entry(entry.position, replace(change, version=self.mark.version))
+        if change.kind == "put":
+            self.put, self.patch, self.deletion = numbered, None, None
+        elif change.kind == "delete":
+            self.put, self.patch, self.deletion = None, None, numbered
+        else:
+            self.patch = _merged(self.patch, numbered)
+
+    def entries(self) -> Iterable[Entry]:
+        """What leads to the same standing."""
+        return (e for e in (self.put, self.patch, self.deletion) if e is not None)
+
+
+class Fold:
+    """All items' standing."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, Standing] = {}
+
+    def apply(self, entry: Entry) -> None:
+        """The next entry of the log."""
+        self.items.setdefault(entry.change.item_id, Standing()).apply(entry)
+
+    def entries(self) -> list[Entry]:
+        """As few as lead to the same standing of every item, at growing positions."""
+        return sorted(
+            (entry for standing in self.items.values() for entry in standing.entries()),
+            key=lambda entry: entry.position,
+        )
+
+
+def patched(
+    attributes: Mapping[str, AttributeValue], patch: Mapping[str, AttributeValue]
+) -> dict[str, AttributeValue]:
+    """Attributes after a patch."""
+    merged = {**attributes, **patch}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+def _merged(before: Entry | None, patch: Entry) -> Entry:
+    """One patch for both. Nulls stay: a bundle may have what they remove."""
+    if before is None:
+        return patch
+    attributes = {**before.change.attributes, **patch.change.attributes}
+    return Entry(patch.position, replace(patch.change, attributes=attributes))

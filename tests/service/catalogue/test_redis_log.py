@@ -1,0 +1,116 @@
+"""The log in a real Redis-protocol server: read, compacted, emptied, gone, of the wrong kind."""
+
+import threading
+from pathlib import Path
+
+import pytest
+import redis
+from hypothesis import HealthCheck, given
+from hypothesis import settings as drawing
+from hypothesis import strategies as st
+
+from service.catalogue.change import Change, Entry
+from service.catalogue.change_log import LogError
+from service.catalogue.redis_log import RedisLog
+from tests.service.catalogue.changes import CHANGES, delete, put
+from tests.service.catalogue.test_file_log import folded, positions, read_all
+from tests.service.conftest import RedisServer
+
+
+def test_what_was_appended_is_read_in_order_by_any_replica(redis_server: RedisServer) -> None:
+    log, another = RedisLog(redis_server.url), RedisLog(redis_server.url)
+    reader = log.reader()
+    assert (reader.read(10), reader.position) == ([], 0)
+    assert log.append([put("a"), delete("a")]) == [1, 2]
+    assert another.append([put("b")]) == [3]
+    assert positions(read_all(reader)) == positions(read_all(another.reader())) == [1, 2, 3]
+    assert another.append([put("c")]) == [4]
+    assert positions(reader.read(10)) == [4]
+
+
+@given(
+    parts=st.lists(st.lists(CHANGES, min_size=1, max_size=4), min_size=1, max_size=6),
+    compact_after=st.integers(0, 5),
+    reader_from=st.integers(0, 5),
+)
+@drawing(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_compaction_changes_nothing_for_whoever_reads(
+    redis_server: RedisServer, parts: list[list[Change]], compact_after: int, reader_from: int
+) -> None:
+    """One reads from the start, one was away meanwhile; positions go on."""
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.flushall()
+    log = RedisLog(redis_server.url, worth=0)
+    away, seen, plain = log.reader(), [], []
+    for number, part in enumerate(parts):
+        at = log.append(part)
+        plain += list(map(Entry, at, part))
+        if number == reader_from:
+            seen = read_all(away)
+        if number == compact_after:
+            log.compact_if_due()
+    assert folded(read_all(log.reader())) == folded(plain)
+    assert folded([*seen, *read_all(away)]) == folded(plain)
+    assert away.position == len(plain)
+    assert log.append([put()]) == [len(plain) + 1]
+
+
+def test_what_was_compacted_twice_leaves_no_key_behind(redis_server: RedisServer) -> None:
+    log = RedisLog(redis_server.url, worth=2)
+    for _ in range(3):
+        log.append([put("a"), put("a")])
+        assert log.compact_if_due()
+    assert not log.compact_if_due()
+    with redis.Redis.from_url(redis_server.url) as client:
+        assert len(client.keys("*")) == 3
+        assert client.xlen("bbqrec:log") == 0
+    assert positions(read_all(log.reader())) == [6]
+
+
+def test_who_waits_hears_at_once(redis_server: RedisServer) -> None:
+    log = RedisLog(redis_server.url)
+    reader = log.reader()
+    heard: list[Entry] = []
+    thread = threading.Thread(target=lambda: heard.extend(reader.read(10, 30)))
+    thread.start()
+    RedisLog(redis_server.url).append([put()])
+    thread.join(30)
+    assert positions(heard) == [1]
+
+
+def test_an_emptied_log_begins_anew(redis_server: RedisServer) -> None:
+    log = RedisLog(redis_server.url)
+    reader = log.reader()
+    log.append([put("a"), put("b")])
+    assert len(read_all(reader)) == 2
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.flushall()
+    assert read_all(reader) == []
+    log.append([put("c")])
+    assert positions(read_all(reader)) == [1]
+
+
+def test_a_redis_that_evicts_is_refused(redis_server: RedisServer) -> None:
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+    with pytest.raises(LogError, match="allkeys-lru, set noeviction"):
+        RedisLog(redis_server.url).append([put()])
+
+
+def test_one_that_forgets_when_it_stops_is_warned_of(
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    RedisLog(redis_server.url).append([put()])
+    assert "set appendonly yes" in caplog.text
+
+
+def test_a_redis_that_is_gone_is_said(redis_server: RedisServer, tmp_path: Path) -> None:
+    log = RedisLog(redis_server.url)
+    reader = log.reader()
+    redis_server.stop()
+    with pytest.raises(LogError, match="is not to be had"):
+        log.append([put()])
+    with pytest.raises(LogError, match="is not to be had"):
+        reader.read(10)
