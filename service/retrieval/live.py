@@ -1,0 +1,37 @@
+"""What lives beside the bundle's items: new rows, and rows that are no more."""
+
+from collections.abc import Callable
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.contract.types import FloatArray
+
+BoolArray = NDArray[np.bool_]
+
+
+class Live(NamedTuple):
+    """Live items as the search sees them, at one moment.
+
+    Rows below N are the bundle's; live item m has row N + m, for as long as a generation lives.
+    No array is ever written to once it is in here: what changes is another Live, which shares
+    with the one before whatever arrays are as they were.
+
+    vectors_MD: what user vectors are compared with. gone_M: deleted, or replaced by a later row.
+    gone_N: rows of the bundle that are deleted or replaced.
+    """
+
+    vectors_MD: FloatArray
+    gone_M: BoolArray
+    gone_N: BoolArray
+
+    @classmethod
+    def nothing(cls, items: int, width: int) -> Self:
+        """Beside so many items of the bundle."""
+        empty = np.empty((0, width), np.float32)
+        return cls(empty, np.zeros(0, np.bool_), np.zeros(items, np.bool_))
+
+
+# Asked once a batch, from the thread that computes it.
+CurrentLive = Callable[[], Live]
