@@ -40,7 +40,8 @@ AGREEMENT = tuple(tenth / 10 for tenth in range(10))
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 BACKENDS = ("process", "redis")
 REFUSALS = ("overload", "connections", "head", "slow", "malformed")
-CACHE_FAULTS = ("redis", "own_delay")  # it failed; or this process was too late to tell
+CHANGES = ("put", "patch", "delete")
+OUTCOMES = ("applied", "stale", "deleted", "refused")
 STATUSES = ("200", "413", "422", "500", "503", "504")
 
 
@@ -79,9 +80,17 @@ class Metrics:
         )
         self.fallbacks = self._counter("fallbacks", "Answers that are not personal.", "reason")
         self.unknown_items = self._counter("unknown_items", "Ids that nothing is known of.")
-        self.cache_errors = self._counter("cache_errors", "Calls to Redis given up.", "reason")
+        self.cache_errors = self._counter("cache_errors", "Calls to Redis given up.")
         self.cache_lookups = self._counter(
             "cache_lookups", "Ids looked up for their codes.", "backend", "result"
+        )
+        self.live_changes = self._counter(
+            "live_changes", "Changes of the log, applied to a generation or not.", "kind", "outcome"
+        )
+        self.live_rows = self._gauge("live_rows", "Live items that may be found.")
+        self.gone_rows = self._gauge("gone_rows", "Items of the bundle deleted or replaced.")
+        self.log_lag = self._gauge(
+            "log_lag_seconds", "How far the slowest worker is behind the log of changes."
         )
         self._provider = self._info("provider", "What computes user vectors.", "provider")
         self._retriever = self._info("retriever", "How items are searched.", "retriever")
@@ -187,8 +196,9 @@ class Metrics:
         self._load_failing.labels("current")
         for reason in REFUSALS:
             self.refused.labels(reason)
-        for reason in CACHE_FAULTS:
-            self.cache_errors.labels(reason)
+        for kind in CHANGES:
+            for outcome in OUTCOMES:
+                self.live_changes.labels(kind, outcome)
 
     def _seconds(self, name: str, what: str, *labels: str) -> Histogram:
         return self._histogram(f"{name}_seconds", what, SECONDS, *labels)

@@ -89,12 +89,31 @@ class Settings(BaseSettings):
     drain: float = Field(
         0.5, ge=0, description="on shutdown /readyz is 503 this long before connections close"
     )
+    live: Path | None = Field(
+        None,
+        description="folder of the log of changes to the catalogue; unset: `live` in the output "
+        "folder",
+    )
+    log_url: RedisUrl | None = Field(
+        None,
+        description="Redis that keeps that log, for several machines: appendonly yes, noeviction; "
+        "unset: a file in the folder `live`",
+    )
+    items_key: SecretStr | None = Field(
+        None,
+        description="what writers of items send as Authorization: Bearer KEY; unset: only those of "
+        "this machine may write, which behind a proxy is everybody",
+    )
+    max_item_bytes: int = Field(
+        8 * 2**20, ge=1024, description="an item, its picture included, that may be put"
+    )
+    max_items: int = Field(200_000, ge=1, description="lines that one PUT /items may have")
+    max_after: float = Field(
+        2.0, ge=0, description="a read with X-After waits this long for that change, then gets 503"
+    )
     redis_url: RedisUrl | None = Field(
-        None, description="share item codes there; unset: in process only"
+        None, description="share codes of live items there; unset: each worker encodes them itself"
     )
     redis_timeout: float = Field(0.02, gt=0, description="to connect and to answer; no retries")
-    redis_pause: float = Field(1.0, ge=0, description="after a failure, looked at again this often")
-    redis_ttl: int = Field(7 * 86_400, ge=60, description="codes of a replaced bundle vanish after")
-    redis_refresh: float = Field(
-        10.0, gt=0, le=30, description="how often to look whether the codes are still there"
-    )
+    redis_pause: float = Field(1.0, ge=0, description="after a failure it is left alone this long")
+    redis_ttl: int = Field(7 * 86_400, ge=60, description="codes vanish from there after")

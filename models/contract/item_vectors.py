@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.contract.config import SequenceConfig
-from models.contract.types import CodeArray, FloatArray
+from models.contract.types import FloatArray
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,13 @@ class ItemVectors:
                 vectors[..., columns] = read[..., n * width : (n + 1) * width]
         return vectors
 
-    def of_codes(self, codes_S: CodeArray) -> FloatArray:
-        """The vector, (D,), of an item of which nothing but its codes is known."""
-        vector_D: FloatArray = self.code_SKD[np.arange(len(codes_S)), codes_S].sum(0)
-        return vector_D
+    def read_of(self, scored_D: FloatArray, read_W: FloatArray) -> FloatArray:
+        """What a model reads of an item that is in no table, (D,)."""
+        read_D: FloatArray = scored_D.copy()
+        width = len(read_W) // max(1, len(self.columns))
+        for n, columns in enumerate(self.columns):
+            read_D[columns] = read_W[n * width : (n + 1) * width]
+        return read_D
 
     def finite(self) -> bool:
         """Whether all are numbers; sums tell, at the speed of memory."""

@@ -47,9 +47,10 @@ def in_order(modalities: Iterable[Modality]) -> tuple[Modality, ...]:
 class ItemCodes(NamedTuple):
     """What the sequence model needs to know of one item.
 
-    ``item_index`` is the row in the catalogue, or the catalogue's size for an item that has codes
-    but no row of its own (its z_ID is null). ``codes`` has shape (S,).
+    ``item_index`` is the row in the catalogue, whose tables hold all else; ``codes`` is (S,). A
+    live item's row is beyond the catalogue's: ``read_D`` is what a model reads of it.
     """
 
     item_index: int
     codes: CodeArray
+    read_D: FloatArray | None = None

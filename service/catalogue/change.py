@@ -1,6 +1,7 @@
 """A change of the catalogue, as the log keeps it: one line of JSON."""
 
 import base64
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -71,6 +72,11 @@ def decode(line: bytes) -> Entry:
         return Entry(record["position"], change)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise EntryError(f"no entry of the log: {error}") from error
+
+
+def digest(content: Content) -> bytes:
+    """16 bytes, the same for the same content, whoever read it from the log."""
+    return hashlib.blake2b(to_json(_packed(content)), digest_size=16).digest()
 
 
 def _packed(content: Content) -> dict[str, Any]:

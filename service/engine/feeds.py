@@ -36,7 +36,7 @@ def feeds(bundle: Bundle, groups: Sequence[Sequence[History]]) -> Iterator[Feeds
     """Each group's histories, padded on the right to the longest of the group, no further.
 
     Tables are asked once, for all groups: each time the interpreter is given up, and a thread that
-    is busy keeps it for longer than the look-up takes. An item of no row is put in by its codes.
+    is busy keeps it for longer than the look-up takes. Live items bring what is read of them.
     """
     shapes = [(len(group), max(map(len, group))) for group in groups]
     items = [
@@ -45,15 +45,14 @@ def feeds(bundle: Bundle, groups: Sequence[Sequence[History]]) -> Iterator[Feeds
         for history in group
         for item in _padded(history, length)
     ]
-    rows, stranger = [item.item_index for item in items], len(bundle.catalogue)
-    strangers = [place for place, row in enumerate(rows) if row == stranger]
-    for place in strangers:
+    rows, size = [item.item_index for item in items], len(bundle.catalogue)
+    live = [place for place, row in enumerate(rows) if row >= size]
+    for place in live:
         rows[place] = 0
     rows_P = np.array(rows)
     codes_PS, items_PD = bundle.semantic_ids.codes_NS[rows_P], bundle.vectors.read(rows_P)
-    for place in strangers:
-        codes_PS[place] = items[place].codes
-        items_PD[place] = bundle.vectors.of_codes(items[place].codes)
+    for place in live:
+        codes_PS[place], items_PD[place] = items[place].codes, items[place].read_D
     first = 0
     for group, shape in zip(groups, shapes, strict=True):
         places = slice(first, first := first + shape[0] * shape[1])

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from models.contract.bundle import BundleError
 from models.contract.store import ROLES, Role
+from service.catalogue.change_log import ChangeLog, LogError
 from service.generation.beside import beside
 from service.generation.board import Board, Posted
 from service.generation.failures import Failures
@@ -40,7 +41,9 @@ class Follower:
         metrics: Metrics,
         load: Load = load_generation,
         board: Board | None = None,
+        changes: ChangeLog | None = None,
     ) -> None:
+        self.changes = changes
         self.board = board or Board(None)
         self.registry = registry
         self.settings = settings
@@ -128,6 +131,9 @@ class Follower:
     async def _bring(self, role: Role, directory: Path) -> None:
         started = time.perf_counter()
         generation = self._in_service(directory) or await self._loaded(directory)
+        # What was answered by the one before is in this one, too: a write that was acknowledged.
+        while generation.live.position < (reached := self.registry.position()):
+            await generation.live.until(reached)
         self.registry.put(role, generation)
         self.failures.forget(role)
         seconds = time.perf_counter() - started
@@ -165,8 +171,24 @@ class Follower:
         except Exception as error:  # whatever a runtime makes of a bad bundle: the old one serves
             log.exception("%s cannot be loaded", directory)
             raise BundleError(f"{directory} cannot be loaded: {error}") from error
+        await self._take_over(generation)
         await generation.start()
         return generation
+
+    async def _take_over(self, generation: Generation) -> None:
+        """Live items come along. Without them only the first generation may serve: it would else
+        lose what the one before has.
+        """
+        if self.changes is None:
+            return
+        replay = partial(generation.live.replay, self.changes)
+        try:
+            await beside(replay, yielding=self._yielding())
+        except LogError as error:
+            if self.registry.roles():
+                await generation.close()
+                raise BundleError(f"live items cannot be taken over: {error}") from error
+            log.error("serving without live items for now: %s", error)
 
     async def _verify(self, role: Role, generation: Generation) -> None:
         """Look at what is mapped while it serves; what fails goes out of service."""

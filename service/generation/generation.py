@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from models.contract.bundle import Bundle
 from models.contract.manifest import MANIFEST
-from service.catalogue.code_cache import CodeCache
 from service.engine.batcher import Batcher
+from service.generation.live_follower import LiveFollower
 from service.generation.recommender import Recommender
+from service.generation.similar import Similar
 
 
 class Stamp(NamedTuple):
@@ -24,12 +25,13 @@ class Stamp(NamedTuple):
 
 
 class Generation:
-    """Bundle, id map, code cache, engine and its queue. Nothing about a model lives outside one."""
+    """Bundle, live items, engine and its queue. Nothing about a model lives outside one."""
 
-    def __init__(self, recommender: Recommender) -> None:
+    def __init__(self, recommender: Recommender, live: LiveFollower) -> None:
         self.recommender = recommender
+        self.live = live
+        self.similar = Similar(live.items)
         self.bundle: Bundle = recommender.bundle
-        self.cache: CodeCache = recommender.cache
         self.batcher: Batcher = recommender.batcher
         self.leases = 0
         self._unused = asyncio.Event()
@@ -38,14 +40,14 @@ class Generation:
 
     async def start(self) -> None:
         """Begin background work."""
-        await self.cache.start()
+        await self.live.start()
         await self.batcher.start()
 
     async def close(self) -> None:
         """Wait for the last lease, then end background work."""
         await self._unused.wait()
         await self.batcher.close()
-        await self.cache.close()
+        await self.live.close()
 
     def lease(self) -> "Lease":
         """For as long as a request takes."""

@@ -5,13 +5,18 @@ from pathlib import Path
 import numpy as np
 
 from models.contract.bundle import FILES, Bundle, read
+from models.contract.intake import Intake
 from models.contract.types import ItemCodes
-from service.catalogue.code_cache import make_cache
+from service.catalogue.codes import Codes
+from service.catalogue.live_items import LiveItems
+from service.catalogue.shared_codes import SharedCodes
+from service.catalogue.taking import NoIntake, Taking
 from service.engine.batcher import Batcher
 from service.engine.device import DeviceEngine
 from service.engine.engine import Engine, HostEngine
 from service.engine.scorer import OnnxScorer, make_scorer
 from service.generation.generation import Generation
+from service.generation.live_follower import LiveFollower
 from service.generation.recommender import Recommender
 from service.metrics import Metrics
 from service.retrieval.choose import make_retriever
@@ -28,18 +33,21 @@ def load_generation(directory: Path, settings: Settings, metrics: Metrics) -> Ge
     ``background``, files that are mapped are left for ``verify_mapped``.
     """
     bundle = read(directory, FILES.MAPPED if settings.verify == "background" else ())
+    items = LiveItems(bundle)
     engine = make_engine(bundle, settings, metrics)
     _warm(engine, bundle, settings.max_batch)
-    return new_generation(bundle, engine, settings, metrics)
+    return new_generation(items, engine, NoIntake(), settings, metrics)
 
 
 def new_generation(
-    bundle: Bundle, engine: Engine, settings: Settings, metrics: Metrics
+    items: LiveItems, engine: Engine, intake: Intake, settings: Settings, metrics: Metrics
 ) -> Generation:
     """The parts put together."""
     batcher = Batcher(engine, metrics, settings.max_batch)
-    cache = make_cache(bundle, settings, metrics)
-    return Generation(Recommender(bundle, cache, batcher, metrics))
+    shared = SharedCodes(items.bundle, settings, metrics) if settings.redis_url else None
+    codes = Codes(items.bundle, items, metrics)
+    follower = LiveFollower(items, Taking(intake, shared), metrics)
+    return Generation(Recommender(items.bundle, codes, items, batcher, metrics), follower)
 
 
 def verify_mapped(bundle: Bundle) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 
 from models.contract.bundle import Bundle
 from models.contract.types import FloatArray, ItemCodes
-from service.catalogue.code_cache import CodeCache
+from service.catalogue.codes import Codes
+from service.catalogue.live_items import LiveItems
 from service.engine.batcher import Batcher, Candidates
 from service.metrics import Metrics
 from service.retrieval.retriever import Rows
@@ -47,10 +48,11 @@ class Recommendation:
 
 @dataclass(frozen=True)
 class Recommender:
-    """Answers with one model: bundle, codes, index and id map belong together and never change."""
+    """Answers with one model: the bundle, which never changes, and the live items beside it."""
 
     bundle: Bundle
-    cache: CodeCache
+    codes: Codes
+    live: LiveItems
     batcher: Batcher
     metrics: Metrics
 
@@ -64,7 +66,7 @@ class Recommender:
 
         ``gone`` and ``deadline`` are of whoever waits for it: see ``Batcher.candidates``.
         """
-        found = await self.cache.get(query.history)
+        found = self.codes.get(query.history)
         unknown = [i for i, codes in zip(query.history, found, strict=True) if codes is None]
         known = [codes for codes in found if codes is not None]
         latest = known[-self.bundle.manifest.architecture.max_history :]
@@ -87,14 +89,13 @@ class Recommender:
         Many ids are looked up a part at a time, and others have their turn between: one call
         of a library for all of them would not give up the interpreter.
         """
-        rows, catalogue_size = set(seen), len(self.bundle.catalogue)
+        rows = set(seen)
         for first in range(0, len(exclude), _IDS_AT_ONCE):
             if first:
                 await asyncio.sleep(0)
-            found = map(self.bundle.catalogue.rows.get, exclude[first : first + _IDS_AT_ONCE])
+            found = map(self.live.row, exclude[first : first + _IDS_AT_ONCE])
             rows.update(row for row in found if row is not None)
-        # Redis may know items of its own
-        return np.array([row for row in rows if row < catalogue_size], np.int64)
+        return np.fromiter(rows, np.int64, len(rows))
 
     def _most_used(self, k: int, hidden: Rows) -> Candidates:
         catalogue = self.bundle.catalogue
@@ -111,15 +112,16 @@ class Recommender:
     def _explain(self, items: list[Recommended], latest: Sequence[ItemCodes]) -> list[Recommended]:
         """Name, for each item, the item of the history whose vector points most nearly its way."""
         rows = [codes.item_index for codes in latest]
-        rows = [row for row in dict.fromkeys(rows) if row < len(self.bundle.catalogue)]
-        if not rows or not items:
+        rows = list(dict.fromkeys(rows))
+        if not items:
             return items
-        history_HD = _unit(self.bundle.item_vectors_ND[rows])
-        items_KD = self.bundle.item_vectors_ND[[item.item_index for item in items]]
+        history_HD = _unit(self.live.vectors(rows))
+        items_KD = self.live.vectors([item.item_index for item in items])
         nearest_K = (items_KD @ history_HD.T).argmax(axis=1)
+        names = self.live.names(rows)
         return [
-            item._replace(because=self.bundle.catalogue.id_of(rows[near]))
-            for item, near in zip(items, nearest_K, strict=True)
+            item._replace(because=names[near][0])
+            for item, near in zip(items, nearest_K.tolist(), strict=True)
         ]
 
 

@@ -47,6 +47,10 @@ class Registry:
             return Lease(canary)
         return Lease(self._current())
 
+    def lease_current(self) -> Lease:
+        """What answers most. Raises NotReadyError."""
+        return Lease(self._current())
+
     def put(self, role: Role, generation: Generation | None) -> None:
         """Change who has a role; the one before closes, unless it has another role."""
         before = self._by_role.pop(role, None)
@@ -57,6 +61,10 @@ class Registry:
             task = asyncio.create_task(_end(before))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
+
+    def position(self) -> int:
+        """Of the log of changes: all up to it is in the live items of a generation in service."""
+        return max((found.live.position for found in self._by_role.values()), default=0)
 
     async def close(self) -> None:
         """Nothing is in service any more; returns when the last lease has ended."""

@@ -26,7 +26,7 @@ class Shadow:
         if len(self._tasks) >= _AT_ONCE:
             self.metrics.shadow_skipped.inc()
             return
-        ids = [by.bundle.catalogue.id_of(item.item_index) for item in given.items[:COMPARED]]
+        ids = _ids(by, given)
         task = asyncio.create_task(self._agreement(shadow, query, ids))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -40,11 +40,15 @@ class Shadow:
         try:
             async with shadow.lease() as generation:
                 found = await generation.recommender.recommend(query)
-                catalogue = generation.bundle.catalogue
-                own = {catalogue.id_of(item.item_index) for item in found.items[:COMPARED]}
+                own = set(_ids(generation, found))
         except Exception:
             log.exception("the shadow failed")
             self.metrics.shadow_skipped.inc()
             return
         if ids:
             self.metrics.shadow_agreement.observe(len(own.intersection(ids)) / len(ids))
+
+
+def _ids(generation: Generation, found: Recommendation) -> list[str]:
+    rows = [item.item_index for item in found.items[:COMPARED]]
+    return [item_id for item_id, _ in generation.live.items.names(rows)]

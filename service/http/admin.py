@@ -1,9 +1,8 @@
 """What only an operator may do; there is no such route unless a key is configured."""
 
-import secrets
+from fastapi import APIRouter, Depends, Request
 
-from fastapi import APIRouter, Depends, HTTPException, Request
-
+from service.http.keys import check_key
 from service.http.problems import documented
 from service.http.routes import CurrentState
 from service.http.schemas import Reloaded
@@ -13,14 +12,7 @@ admin = APIRouter(prefix="/admin")
 
 async def authorized(request: Request, state: CurrentState) -> None:
     """Raises HTTPException 401 without ``Authorization: Bearer KEY``."""
-    key = state.settings.admin_key
-    given = request.headers.get("authorization", "").removeprefix("Bearer ")
-    if key is None or not secrets.compare_digest(
-        given.encode("utf-8", "replace"), key.get_secret_value().encode()
-    ):
-        raise HTTPException(401, "send the key: Authorization: Bearer KEY", {
-            "www-authenticate": "Bearer"
-        })  # fmt: skip
+    check_key(request, state.settings.admin_key)
 
 
 @admin.post(

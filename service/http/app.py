@@ -3,18 +3,24 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from service.catalogue.appender import Appender
+from service.catalogue.open_log import open_log
 from service.generation.board import Board
 from service.generation.follower import Follower, Load
 from service.generation.load import load_generation
 from service.generation.registry import Registry
 from service.generation.shadow import Shadow
+from service.generation.writer import Writer
 from service.http.admin import admin
 from service.http.envelope import Envelope
+from service.http.item_lines import add_lines
+from service.http.items import items, most_bytes
 from service.http.pages import add_pages
 from service.http.problems import EVERYWHERE, add_handlers, describe_problems
 from service.http.routes import add_routes
@@ -31,7 +37,7 @@ class Service(FastAPI):
         """What every request meets: the envelope, then its route, or all of the framework."""
         state: State = self.state.service
         straight = Straight(self, super().build_middleware_stack())
-        return Envelope(straight, state.metrics, state.settings.max_body_bytes)
+        return Envelope(straight, state.metrics, partial(most_bytes, settings=state.settings))
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document."""
@@ -56,8 +62,11 @@ def create_app(
     """
     metrics = metrics or Metrics()
     registry = Registry(metrics, settings.canary_share)
-    follower = Follower(registry, settings, metrics, load, board)
-    state = State(settings, metrics, registry, follower, Shadow(metrics), tell_others)
+    changes = open_log(settings)
+    appender = Appender(changes)
+    follower = Follower(registry, settings, metrics, load, board, changes)
+    writer = Writer(appender, registry, settings.deadline)
+    state = State(settings, metrics, registry, follower, Shadow(metrics), writer, tell_others)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -71,6 +80,7 @@ def create_app(
         state.draining = True
         await state.shadow.settle()
         await follower.close()
+        await appender.close()
 
     app = Service(
         title="bbqrec",
@@ -83,6 +93,8 @@ def create_app(
     )
     app.state.service = state
     add_routes(app, settings)
+    add_lines(app)
+    app.include_router(items)
     if settings.admin_key is not None:
         app.include_router(admin)
     add_pages(app)

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Header, Request
 from starlette.types import Scope
 
-STICKY = b"x-sticky-key"
+STICKY, AFTER = b"x-sticky-key", b"x-after"
 GONE = "bbqrec.gone"  # where the server's protocol leaves a function that tells
 
 
@@ -25,6 +25,14 @@ class Caller:
                 return bytes(value).decode("latin-1")
         return None
 
+    @property
+    def after(self) -> str | None:
+        """The change that the answer has to include, as it was given."""
+        for name, value in self._scope["headers"]:
+            if name == AFTER:
+                return bytes(value).decode("latin-1")
+        return None
+
     def gone(self) -> bool:
         """Whether the client has left, as far as the server can tell."""
         tells = self._scope.get(GONE)
@@ -37,6 +45,10 @@ async def caller_of(
         str | None,
         Header(description="the same key, such as a user's id, gets answers of the same model"),
     ] = None,
+    x_after: Annotated[
+        str | None,
+        Header(description="position of a change to items that the answer must include, or 503"),
+    ] = None,
 ) -> Caller:
-    """The caller; the parameter is for the OpenAPI document."""
+    """The caller; the parameters are for the OpenAPI document."""
     return Caller(request.scope)

@@ -11,7 +11,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import count
 
 from starlette.exceptions import HTTPException
@@ -33,10 +33,12 @@ _Headers = Mapping[bytes, bytes]
 class Envelope:
     """Echoes X-Request-ID, refuses bodies over the limit, measures, and answers what was raised."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, max_body_bytes: int) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, most_bytes: Callable[[Scope], int | None]
+    ) -> None:
         self.app = app
         self.metrics = metrics
-        self.max_body_bytes = max_body_bytes
+        self.most_bytes = most_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection; only HTTP is touched."""
@@ -61,7 +63,7 @@ class Envelope:
 
         self.metrics.in_flight.inc()
         try:
-            await self.app(scope, self._limited(receive, _declared(headers)), tagged)
+            await self.app(scope, self._limited(scope, receive, _declared(headers)), tagged)
         except Exception:  # nothing may reach the server: it would answer in plain text
             log.exception("request %s to %r failed", request_id.decode(), scope["path"])
             if not status:
@@ -70,20 +72,22 @@ class Envelope:
             self.metrics.in_flight.dec()
             self._measure(scope, status, time.perf_counter() - started)
 
-    def _limited(self, receive: Receive, declared: int) -> Receive:
+    def _limited(self, scope: Scope, receive: Receive, declared: int) -> Receive:
         """Refuse by what is declared, and count what comes: a caller may declare nothing, or lie.
 
         Raised where the body is read, so that FastAPI answers and the route is known.
         """
-        received = 0
+        received, most = 0, self.most_bytes(scope)
+        if most is None:
+            return receive
 
         async def counted() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if max(received, declared) > self.max_body_bytes:
+            if max(received, declared) > most:
                 await _read_on(receive, message)
-                detail = f"the body is larger than {self.max_body_bytes} bytes"
+                detail = f"the body is larger than {most} bytes"
                 raise HTTPException(413, detail, {"connection": "close"})
             return message
 

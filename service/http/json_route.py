@@ -8,7 +8,7 @@ is too much is refused before it is parsed, and what is parsed is validated once
 import inspect
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from service.http.caller import Caller
 from service.http.schemas import Body
 
+B = TypeVar("B", bound=Body)
 _JSON = (b"content-type", b"application/json")
 _NOT_JSON = "send a JSON object, with the header content-type: application/json"
 _LIKE_JSON = re.compile(rb"application/[^/]+\+json")
@@ -43,8 +44,7 @@ class JsonRoute(APIRoute):
             await super().handle(scope, receive, send)  # 405
             return
         content = await _whole(receive)
-        if not _is_json(scope):
-            raise _fault(_NOT_JSON)
+        check_json(scope)
         body = read_body(self.body, content)
         answer = to_json(await self.endpoint(body, scope["app"].state.service, Caller(scope)))
         headers = [_JSON, (b"content-length", b"%d" % len(answer))]
@@ -52,16 +52,16 @@ class JsonRoute(APIRoute):
         await send({"type": "http.response.body", "body": answer})
 
 
-def read_body(model: type[Body], content: bytes) -> Body:
+def read_body(model: type[B], content: bytes) -> B:
     """The request that a body holds. Raises RequestValidationError, of a few faults at most."""
     if is_bloated(content, model.most_json):
-        raise _fault(
+        raise fault(
             f"holds more values than a request may: over {model.most_json} bytes are not in strings"
         )
     try:
         data = from_json(content, allow_inf_nan=False)
     except ValueError as error:
-        raise _fault(f"is not valid JSON: {error}") from None
+        raise fault(f"is not valid JSON: {error}") from None
     try:
         return model.model_validate(data)
     except ValidationError as error:
@@ -98,6 +98,12 @@ async def _whole(receive: Receive) -> bytes:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
+def check_json(scope: Scope) -> None:
+    """Raises RequestValidationError for what does not say that it is JSON."""
+    if not _is_json(scope):
+        raise fault(_NOT_JSON)
+
+
 def _is_json(scope: Scope) -> bool:
     """Whether the caller says so; with a charset or without, for JSON has only the one."""
     if _JSON in scope["headers"]:
@@ -106,5 +112,6 @@ def _is_json(scope: Scope) -> bool:
     return given == _JSON[1] or bool(_LIKE_JSON.fullmatch(given))
 
 
-def _fault(message: str) -> RequestValidationError:
-    return RequestValidationError([{"loc": ("body",), "msg": message}])
+def fault(message: str, *place: str) -> RequestValidationError:
+    """One fault, of the body as a whole or of a field of it."""
+    return RequestValidationError([{"loc": ("body", *place), "msg": message}])

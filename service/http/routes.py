@@ -6,16 +6,18 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
 
-from models.contract.catalogue import Catalogue
+from service.catalogue.live_items import LiveItems
 from service.generation.generation import Generation
 from service.generation.recommender import Query, Recommended
 from service.generation.registry import NotReadyError
+from service.http.after import wait_for
 from service.http.caller import Caller, caller_of
 from service.http.json_route import JsonRoute
 from service.http.problems import documented
 from service.http.schemas import (
     CodeCacheState,
     Health,
+    LiveState,
     ModelResponse,
     RecommendRequest,
     RecommendResponse,
@@ -86,6 +88,7 @@ async def answer(body: RecommendRequest, state: State, caller: Caller) -> dict[s
     """
     query = Query(**vars(body))
     async with state.registry.lease(caller.key) as generation:
+        await wait_for(caller.after, generation, state)
         deadline = asyncio.get_running_loop().time() + state.settings.deadline
         try:
             async with asyncio.timeout_at(deadline):
@@ -96,7 +99,7 @@ async def answer(body: RecommendRequest, state: State, caller: Caller) -> dict[s
         if (shadow := state.registry.get("shadow")) is not None:
             state.shadow.compare(shadow, query, found, generation)
         return {
-            "items": as_items(generation.bundle.catalogue, found.items, explain=body.explain),
+            "items": as_items(generation.live.items, found.items, explain=body.explain),
             "model_version": generation.bundle.digest,
             "unknown_items": found.unknown_items,
             "fallback": "popular" if found.popular else None,
@@ -104,12 +107,11 @@ async def answer(body: RecommendRequest, state: State, caller: Caller) -> dict[s
 
 
 def as_items(
-    catalogue: Catalogue, found: Sequence[Recommended], *, explain: bool
+    live: LiveItems, found: Sequence[Recommended], *, explain: bool
 ) -> list[dict[str, Any]]:
     """RecommendedItems; ``because`` is there, be it null, only where it was asked for."""
-    rows = [item.item_index for item in found]
-    named = zip(catalogue.item_ids.of(rows), catalogue.titles.of(rows), found, strict=True)
-    items = [{"item_id": id_, "score": item.score, "title": title} for id_, title, item in named]
+    named = zip(live.names([item.item_index for item in found]), found, strict=True)
+    items = [{"item_id": id_, "score": item.score, "title": title} for (id_, title), item in named]
     if explain:
         items = [{**a, "because": item.because} for a, item in zip(items, found, strict=True)]
     return items
@@ -155,11 +157,25 @@ def describe(generation: Generation, state: State) -> ModelResponse:
         created_at=manifest.created_at,
         provider=engine.provider,
         retriever=engine.retriever,
-        code_cache=CodeCacheState(**generation.cache.state()._asdict()),
+        code_cache=_code_cache(generation),
         catalogue_size=len(generation.bundle.catalogue),
+        live=_live(generation),
         architecture=manifest.architecture.model_dump(mode="json"),
         split=manifest.split,
         metrics=manifest.metrics,
         health=manifest.health,
         workers=state.workers(),
     )
+
+
+def _code_cache(generation: Generation) -> CodeCacheState:
+    shared = generation.live.taking.shared
+    if shared is None:
+        return CodeCacheState(backend="process", available=True)
+    return CodeCacheState(backend="redis", available=shared.available)
+
+
+def _live(generation: Generation) -> LiveState:
+    items, gone = generation.live.items.counts()
+    refused = len(generation.live.items.refused)
+    return LiveState(items=items, gone=gone, refused=refused, position=generation.live.position)

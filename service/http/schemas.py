@@ -132,11 +132,19 @@ class RecommendResponse(BaseModel):
 
 
 class CodeCacheState(BaseModel):
-    """Where item codes come from."""
+    """Where codes of live items come from that another process encoded."""
 
     backend: Literal["process", "redis"]
     available: bool = Field(description="false: Redis fails, and the service goes on without it")
-    published: bool = Field(description="the bundle's codes are in Redis")
+
+
+class LiveState(BaseModel):
+    """What changes have made of the bundle's catalogue."""
+
+    items: int = Field(description="put since the bundle was made, and not deleted")
+    gone: int = Field(description="of the bundle, deleted or replaced by a live one")
+    refused: int = Field(description="put, and not taken in by this bundle: the log says why")
+    position: int = Field(description="of the last change that is applied")
 
 
 class WorkerState(BaseModel):
@@ -164,6 +172,7 @@ class ModelResponse(BaseModel):
     retriever: str = Field(description="how the best items are found: exact or compressed")
     code_cache: CodeCacheState
     catalogue_size: int
+    live: LiveState
     architecture: dict[str, Any]
     split: dict[str, Any] = Field(description="how the data was split to measure the metrics")
     metrics: dict[str, float] = Field(description="on the test part, full ranking")

@@ -8,6 +8,7 @@ from typing import Literal
 from service.generation.follower import Follower
 from service.generation.registry import Registry
 from service.generation.shadow import Shadow
+from service.generation.writer import Writer
 from service.http.schemas import WorkerState
 from service.metrics import Metrics
 from service.settings import Settings
@@ -22,6 +23,7 @@ class State:
     registry: Registry
     follower: Follower
     shadow: Shadow
+    writer: Writer
     tell_others: Callable[[], object]  # workers, that they look at the folder, too
     draining: bool = False
     fault: Exception | None = None  # why no model could be loaded: the process ends with it

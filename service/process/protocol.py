@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from service.http.caller import GONE
-from service.process.gate import WORK, Gate
+from service.process.gate import STREAMED, WORK, Gate
 from service.process.refusals import ANSWERS, Refusal
 
 _WORK = WORK.encode()
@@ -44,6 +44,7 @@ class Connection(HttpToolsProtocol):
         self.receiving = False  # a request has begun and is not whole
         self.running: RequestResponseCycle | None = None  # the request being answered
         self.admitted = False  # it is counted
+        self.streams = False  # it is read while it comes: each part of it has its time
         self.skipping = False  # what comes is the body of a request that was refused
         self.ended = False  # what comes is dropped
 
@@ -113,6 +114,8 @@ class Connection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Some of it."""
         self.unseen = 0
+        if self.streams:
+            self.since = self.gate.now
         if not self.skipping:
             super().on_body(body)
 
@@ -133,6 +136,7 @@ class Connection(HttpToolsProtocol):
         cycle.scope[GONE] = self.transport.is_closing  # type: ignore[literal-required]
         if self.gate.draining:
             cycle.keep_alive = False
+        self.streams = cycle.scope["path"] == STREAMED
         if cycle.scope["path"] == WORK:
             self.admitted = True
             self.gate.admission.begin()

@@ -60,13 +60,15 @@ def test_a_bundle_without_int8_says_so(tiny: Bundle) -> None:
         make_scorer(without, "cpu-int8", 1)
 
 
-def test_an_item_outside_the_catalogue_is_scored_by_its_codes_alone(tiny: Bundle) -> None:
-    codes_S = tiny.semantic_ids.codes_NS[5]  # item 5 has no z_ID and no words either
+def test_a_live_item_is_read_as_an_item_of_the_bundle_that_is_like_it(tiny: Bundle) -> None:
+    codes_S, read_D = tiny.semantic_ids.codes_NS[5], tiny.vectors.read(np.array(5))
     providers: tuple[Provider, ...] = ("cpu", "torch")
     for provider in providers:
         scorer = make_scorer(tiny, provider, 1)
-        stranger_BD = scorer.encode([[ItemCodes(ITEMS, codes_S)]])
-        np.testing.assert_allclose(stranger_BD, scorer.encode([[ItemCodes(5, codes_S)]]), atol=1e-5)
+        live, own = ItemCodes(ITEMS + 3, codes_S, read_D), ItemCodes(5, codes_S)
+        other = ItemCodes(8, tiny.semantic_ids.codes_NS[8])
+        found_BD = scorer.encode([[other, live], [live]])
+        np.testing.assert_allclose(found_BD, scorer.encode([[other, own], [own]]), atol=1e-5)
 
 
 def test_a_graph_that_cannot_run_is_an_error_or_for_auto_the_fallback(

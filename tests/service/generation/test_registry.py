@@ -35,7 +35,7 @@ def test_a_lease_outlives_a_swap_and_the_last_one_closes(tiny: Bundle) -> None:
             await asyncio.sleep(0.05)
             assert first is second is old
             assert running(old)
-            codes = await old.cache.get(["item-1"])
+            codes = old.recommender.codes.get(["item-1"])
             assert (await old.batcher.candidates(codes, 1, NONE)).items_K.tolist() == [1]  # type: ignore[arg-type]
             async with registry.lease() as third:
                 assert third is new

@@ -181,7 +181,8 @@ def test_metrics_start_at_zero(tiny: Bundle) -> None:
         *(f'bbqrec_requests_total{{route="/recommend",status="{s}"}} 0.0' for s in (200, 422, 500)),
         'bbqrec_fallbacks_total{reason="popular"} 0.0',
         'bbqrec_cache_lookups_total{backend="redis",result="miss"} 0.0',
-        *(f'bbqrec_cache_errors_total{{reason="{r}"}} 0.0' for r in ("redis", "own_delay")),
+        "bbqrec_cache_errors_total 0.0",
+        'bbqrec_live_changes_total{kind="put",outcome="refused"} 0.0',
         "bbqrec_unknown_items_total 0.0",
         "bbqrec_batch_size_count 0.0",
     ):
@@ -221,7 +222,7 @@ def test_requests_in_flight_finish_before_the_model_goes(tiny: Bundle) -> None:
         state = app.state.service
         generation = loader(tiny, scorer)(tiny.directory, state.settings, state.metrics)
         await generation.start()
-        known = await generation.cache.get(["item-1", "item-2", "item-3"])
+        known = generation.recommender.codes.get(["item-1", "item-2", "item-3"])
         scorer.gate.clear()
         histories = [[codes] for codes in known if codes is not None]
         tasks = [asyncio.create_task(generation.batcher.candidates(h, 1, NONE)) for h in histories]

@@ -8,6 +8,8 @@ import pytest
 
 from models.contract.bundle import Bundle
 from models.contract.types import FloatArray
+from service.catalogue.live_items import LiveItems
+from service.catalogue.taking import NoIntake
 from service.engine.engine import HostEngine
 from service.engine.feeds import History
 from service.generation.generation import Generation
@@ -38,7 +40,7 @@ def generation(bundle: Bundle, kind: RetrieverKind) -> Generation:
     settings, metrics = Settings(bundle=bundle.directory), Metrics()
     scorer = RandomScorer(bundle.item_vectors_ND.shape[1])
     engine = HostEngine(scorer, make_retriever(bundle, kind, 1), metrics)
-    return new_generation(bundle, engine, settings, metrics)
+    return new_generation(LiveItems(bundle), engine, NoIntake(), settings, metrics)
 
 
 def queries() -> list[Query]:

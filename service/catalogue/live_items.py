@@ -1,0 +1,266 @@
+"""LiveItems: what changes have made of one bundle's catalogue.
+
+Rows below N are the bundle's, live item m has row N + m. A put makes a new row, and the one before
+is gone, unless both are encoded alike; a row is never another item's. Entries are applied in the
+order of the log, one after another; what the search reads is replaced, never written to.
+
+What is of the bundle and of the log both: a put that is older than the bundle gives way to it, for
+the bundle was made of the item's later content, and of its clicks. Deletions and patches stand,
+whatever their age, until the item is put or patched anew: a bundle knows nothing of them.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.contract.bundle import Bundle
+from models.contract.intake import AttributeValue, IntakeError, Taken
+from models.contract.types import CodeArray, FloatArray, ItemCodes
+from service.catalogue.change import Change, Entry
+from service.catalogue.fold import Mark, patched
+from service.catalogue.growing import Growing
+from service.catalogue.unique_codes import UniqueCodes
+from service.retrieval.live import Live
+
+Applied = Literal["applied", "stale", "deleted", "refused"]
+Attributes = Mapping[str, AttributeValue]
+
+
+class Item(NamedTuple):
+    """What is known of one that is not deleted. position: of its last change, None without one."""
+
+    item_id: str
+    row: int
+    live: bool
+    title: str | None
+    attributes: dict[str, Any]
+    semantic_id: list[int]
+    version: int
+    position: int | None
+
+
+class _Row(NamedTuple):
+    """What a live row has beside its numbers."""
+
+    item_id: str
+    title: str | None
+    extra: int
+
+
+class LiveItems:
+    """Begins with the bundle alone, at position 0."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        space, vectors = bundle.manifest.architecture.code_space, bundle.vectors
+        self.bundle = bundle
+        self.size = len(bundle.catalogue)
+        self.live = Live.nothing(self.size, vectors.scored_ND.shape[1])
+        self.refused: dict[str, str] = {}  # ids to why their content could not be taken in
+        self._made = datetime.fromisoformat(bundle.manifest.created_at).timestamp()
+        self._unique = UniqueCodes(bundle.semantic_ids)
+        self._codes = Growing(space.slots, np.uint16)
+        self._scored = Growing(vectors.scored_ND.shape[1], np.float32)
+        self._read = Growing(vectors.read_NW.shape[1], np.float32)
+        self._rows: list[_Row] = []
+        self._attributes: list[dict[str, AttributeValue]] = []
+        self._row_of: dict[str, int] = {}  # the latest live row of an id, be it gone
+        self._marks: dict[str, tuple[Mark, int]] = {}  # and the position of the last change
+        self._patches: dict[str, dict[str, AttributeValue]] = {}  # of items of the bundle
+        self._gone_now: dict[int, bool] = {}  # rows that changed since `publish`
+
+    def wants(self, change: Change) -> bool:
+        """A put whose content has to be taken in."""
+        return change.kind == "put" and not self._gives_way(change)
+
+    def prepare(self) -> None:
+        """What takes long at first, for a thread of its own."""
+        self._unique.prepare()
+
+    def apply(self, entry: Entry, taken: Taken | IntakeError | None) -> Applied:
+        """The next entry; ``taken`` where it is wanted. Seen by others after ``publish``."""
+        change, item_id = entry.change, entry.change.item_id
+        mark, _ = self._marks.get(item_id, (Mark(), 0))
+        verdict = mark.verdict(change)
+        if verdict != "applied":
+            return verdict
+        self._marks[item_id] = mark.after(change), entry.position
+        if change.kind == "delete":
+            self._delete(item_id)
+        elif change.kind == "patch":
+            self._patch(item_id, change.attributes)
+        elif taken is None:
+            self._give_way(item_id)
+        else:
+            return self._put(change, taken)
+        return "applied"
+
+    def publish(self) -> Live:
+        """What the search sees from now on."""
+        gone_M, gone_N = self.live.gone_M, self.live.gone_N
+        if (added := len(self._rows) - len(gone_M)) or self._gone_now:
+            gone_M = np.concatenate([gone_M, np.zeros(added, np.bool_)])
+        if any(row < self.size for row in self._gone_now):
+            gone_N = gone_N.copy()
+        for row, gone in self._gone_now.items():
+            (gone_N if row < self.size else gone_M)[row - self.size * (row >= self.size)] = gone
+        self._gone_now.clear()
+        self.live = Live(self._scored.rows, gone_M, gone_N)
+        return self.live
+
+    def mark(self, item_id: str) -> Mark:
+        """How far an item has come."""
+        return self._marks.get(item_id, (Mark(), 0))[0]
+
+    def __len__(self) -> int:
+        """Live rows, gone ones too."""
+        return len(self._rows)
+
+    def codes(self, item_id: str) -> ItemCodes | None:
+        """Of a live item, be it deleted since: a history may hold it."""
+        number = self._row_of.get(item_id)
+        if number is None:
+            return None
+        scored_D, read_W = self._scored.rows[number], self._read.rows[number]
+        read_D = self.bundle.vectors.read_of(scored_D, read_W)
+        return ItemCodes(self.size + number, self._codes.rows[number], read_D)
+
+    def row(self, item_id: str) -> int | None:
+        """Where an item is now, be it deleted."""
+        number = self._row_of.get(item_id)
+        return self.bundle.catalogue.rows.get(item_id) if number is None else self.size + number
+
+    def names(self, rows: Sequence[int]) -> list[tuple[str, str | None]]:
+        """id and title of each row, gone or not; the bundle's alone are looked up at once."""
+        size, catalogue = self.size, self.bundle.catalogue
+        if max(rows, default=0) >= size:
+            return [
+                self._rows[row - size][:2] if row >= size else self.names([row])[0] for row in rows
+            ]
+        ids, titles = catalogue.item_ids.of(rows), catalogue.titles.of(rows)
+        return [(item_id or "", title) for item_id, title in zip(ids, titles, strict=True)]
+
+    def vectors(self, rows: Sequence[int]) -> FloatArray:
+        """What rows are scored by, (J, D)."""
+        table_ND, live_MD = self.bundle.item_vectors_ND, self._scored.rows
+        vectors = [table_ND[r] if r < self.size else live_MD[r - self.size] for r in rows]
+        return np.stack(vectors)
+
+    def attributes(self, row: int) -> dict[str, Any]:
+        """Of a row, as they are now."""
+        if row >= self.size:
+            return dict(self._attributes[row - self.size])
+        catalogue = self.bundle.catalogue
+        own = json.loads(catalogue.attributes[row] or "{}")
+        return patched(own, self._patches.get(catalogue.id_of(row), {}))
+
+    def is_gone(self, row: int) -> bool:
+        """Deleted, or replaced by another row; as ``publish`` said last."""
+        live = self.live
+        return bool(live.gone_N[row] if row < self.size else live.gone_M[row - self.size])
+
+    def item(self, item_id: str) -> Item | None:
+        """What is known of it; None where it is not, or no more."""
+        row = self.row(item_id)
+        if row is None or self.is_gone(row):
+            return None
+        mark, position = self._marks.get(item_id, (Mark(), None))
+        return Item(
+            item_id, row, row >= self.size, self.names([row])[0][1], self.attributes(row),
+            self.semantic_id(row), mark.version, position,
+        )  # fmt: skip
+
+    def semantic_id(self, row: int) -> list[int]:
+        """The codes of a row and its extra code: no other row of this generation has them."""
+        live = row >= self.size
+        table = self.bundle.semantic_ids
+        extra = self._rows[row - self.size].extra if live else int(table.extra_N[row])
+        return [*self.codes_of(row).tolist(), extra]
+
+    @property
+    def live_codes(self) -> CodeArray:
+        """(M, S), of live rows, gone ones too."""
+        return self._codes.rows
+
+    def codes_of(self, row: int) -> CodeArray:
+        """(S,), of a row."""
+        table = self.bundle.semantic_ids.codes_NS
+        codes_S: CodeArray = table[row] if row < self.size else self.live_codes[row - self.size]
+        return codes_S
+
+    def counts(self) -> tuple[int, int]:
+        """Live rows that may be found; rows of the bundle that may not."""
+        return int((~self.live.gone_M).sum()), int(self.live.gone_N.sum())
+
+    def _gives_way(self, change: Change) -> bool:
+        older = change.time <= self._made
+        return older and self.bundle.catalogue.rows.get(change.item_id) is not None
+
+    def _put(self, change: Change, taken: Taken | IntakeError) -> Applied:
+        """What cannot be taken in leaves the item as it was."""
+        content, item_id = change.content, change.item_id
+        assert content is not None
+        number = self._row_of.get(item_id)
+        try:
+            if isinstance(taken, IntakeError):
+                raise taken
+            if number is None or not self._is(number, taken):
+                extra = self._unique.extra(taken.codes_S)
+                self._set_gone(item_id, gone=True)
+                number = self._add(_Row(item_id, None, extra), taken)
+        except IntakeError as error:
+            self.refused[item_id] = str(error)
+            return "refused"
+        self._rows[number] = self._rows[number]._replace(title=content.title)
+        self._attributes[number] = dict(content.attributes)
+        self._set_gone(item_id, gone=False)
+        self.refused.pop(item_id, None)
+        self._patches.pop(item_id, None)
+        return "applied"
+
+    def _is(self, number: int, taken: Taken) -> bool:
+        """What was taken in is what the row is: only title and attributes are new."""
+        return all(np.array_equal(table.rows[number], part) for table, part in self._parts(taken))
+
+    def _add(self, row: _Row, taken: Taken) -> int:
+        number = len(self._rows)
+        for table, part in self._parts(taken):
+            table.add(part)
+        self._rows.append(row)
+        self._attributes.append({})
+        self._row_of[row.item_id] = number
+        return number
+
+    def _parts(self, taken: Taken) -> Sequence[tuple[Growing, NDArray[Any]]]:
+        return (
+            (self._codes, taken.codes_S),
+            (self._scored, taken.scored_D),
+            (self._read, taken.read_W),
+        )
+
+    def _delete(self, item_id: str) -> None:
+        self._patches.pop(item_id, None)
+        self.refused.pop(item_id, None)
+        self._set_gone(item_id, gone=True)
+
+    def _give_way(self, item_id: str) -> None:
+        """To the bundle's row, which is as it was made."""
+        self._set_gone(item_id, gone=True)
+        self._row_of.pop(item_id, None)
+        self._patches.pop(item_id, None)
+        self._set_gone(item_id, gone=False)
+
+    def _patch(self, item_id: str, attributes: Attributes) -> None:
+        number = self._row_of.get(item_id)
+        if number is None:
+            self._patches[item_id] = {**self._patches.get(item_id, {}), **attributes}
+        else:
+            self._attributes[number] = patched(self._attributes[number], attributes)
+
+    def _set_gone(self, item_id: str, *, gone: bool) -> None:
+        row = self.row(item_id)
+        if row is not None:
+            self._gone_now[row] = gone

@@ -1,0 +1,164 @@
+"""LiveFollower: keeps a generation's live items as the log of changes says.
+
+Reading and encoding are done in threads of its own; what they come to is applied in the event loop,
+between two requests.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from models.contract.intake import IntakeError, Taken
+from service.catalogue.change import Entry
+from service.catalogue.change_log import ChangeLog, LogError, Reader
+from service.catalogue.live_items import Applied, LiveItems
+from service.catalogue.taking import Taking, Wanted
+from service.metrics import Metrics
+
+log = logging.getLogger("bbqrec")
+_AT_ONCE = 256  # entries: encoded together, and applied in one turn of the event loop
+_PATIENCE = 0.25  # seconds that one look at the log may last
+_PAUSE = 0.5  # seconds until a log that failed is looked at again
+_REMEMBERED = 2**16  # outcomes of late changes, for those who wrote them
+
+
+class LiveFollower:
+    """One a generation. ``position``: all entries up to it are applied."""
+
+    def __init__(self, items: LiveItems, taking: Taking, metrics: Metrics) -> None:
+        self.items = items
+        self.taking = taking
+        self.metrics = metrics
+        self.position = 0
+        self._reader: Reader | None = None
+        self._pool = ThreadPoolExecutor(1, "bbqrec-live")
+        self._task: asyncio.Task[None] | None = None
+        self._outcomes: dict[int, Applied] = {}
+        self._waiting: dict[asyncio.Future[None], int] = {}
+        self._caught_up = time.time()
+        self._failing = False
+
+    def replay(self, changes: ChangeLog) -> None:
+        """Apply all that is in the log; in a thread, while nobody else knows of this generation.
+
+        Raises LogError; what was read until then is applied, and ``start`` goes on from there.
+        """
+        self._reader = changes.reader()
+        while entries := self._reader.read(_AT_ONCE):
+            for part in _parts(entries):
+                self._apply(part, self._taken(part))
+            self.position = self._reader.position
+
+    async def start(self) -> None:
+        """Follow, if there is a log."""
+        if self._reader is not None:
+            self._task = asyncio.create_task(self._follow(self._reader))
+
+    async def close(self) -> None:
+        """Follow no more."""
+        if self._task is not None:
+            self._task.cancel()
+        await asyncio.to_thread(self._close)
+
+    async def take(self, wanted: Sequence[Wanted]) -> list[Taken]:
+        """Encode what is about to be written: it is at hand when it comes from the log.
+
+        Raises IntakeError.
+        """
+        return await asyncio.to_thread(self.taking.take, wanted)
+
+    def outcome(self, position: int) -> Applied:
+        """What came of a late change that is applied here.
+
+        Of one that was compacted first it is not known: another has come after it.
+        """
+        return self._outcomes.get(position, "applied")
+
+    async def until(self, position: int) -> None:
+        """Wait for all changes up to this position."""
+        if position > self.position:
+            reached = asyncio.get_running_loop().create_future()
+            self._waiting[reached] = position
+            try:
+                await reached
+            finally:
+                del self._waiting[reached]
+
+    async def _follow(self, reader: Reader) -> None:
+        run = asyncio.get_running_loop().run_in_executor
+        while True:
+            try:
+                entries = await run(self._pool, reader.read, _AT_ONCE, _PATIENCE)
+                for part in _parts(entries):
+                    self._apply(part, await run(self._pool, self._taken, part))
+                    self._reach(part[-1].position)
+                self._reach(reader.position)
+                self._well(entries)
+            except LogError as error:
+                self._failed(error)
+                await asyncio.sleep(_PAUSE)
+            except Exception:  # whatever an encoder makes of an item: this task must not end
+                log.exception("live items cannot be followed")
+                await asyncio.sleep(_PAUSE)
+
+    def _taken(self, entries: Sequence[Entry]) -> list[Taken | IntakeError | None]:
+        """Of each, where it is wanted. In a thread."""
+        changes = [entry.change for entry in entries]
+        wanted = [c for c in changes if c.content is not None and self.items.wants(c)]
+        if wanted:
+            self.items.prepare()
+        named = [Wanted(c.item_id, c.content) for c in wanted if c.content is not None]
+        found = dict(zip(map(id, wanted), self.taking.each(named), strict=True))
+        self.taking.forget([change.item_id for change in changes if change.kind == "delete"])
+        return [found.get(id(change)) for change in changes]
+
+    def _apply(self, entries: Sequence[Entry], taken: Sequence[Taken | IntakeError | None]) -> None:
+        for entry, row in zip(entries, taken, strict=True):
+            outcome = self.items.apply(entry, row)
+            self.metrics.live_changes.labels(entry.change.kind, outcome).inc()
+            if outcome != "applied":
+                self._outcomes[entry.position] = outcome
+            if outcome == "refused":
+                reason = self.items.refused[entry.change.item_id]
+                log.error("live item %r cannot be taken in: %s", entry.change.item_id, reason)
+        while len(self._outcomes) > _REMEMBERED:
+            del self._outcomes[next(iter(self._outcomes))]
+        self.items.publish()
+
+    def _reach(self, position: int) -> None:
+        self.position = position
+        for reached, wanted in self._waiting.items():
+            if wanted <= position and not reached.done():
+                reached.set_result(None)
+
+    def _well(self, entries: Sequence[Entry]) -> None:
+        if self._failing:
+            log.info("the log of changes answers again")
+        self._failing, now = False, time.time()
+        if not entries:
+            self._caught_up = now
+            self.metrics.log_lag.set(0)
+            return
+        self.metrics.log_lag.set(max(0.0, now - entries[-1].change.time))
+        live, gone = self.items.counts()
+        self.metrics.live_rows.set(live)
+        self.metrics.gone_rows.set(gone)
+
+    def _failed(self, error: LogError) -> None:
+        if not self._failing:
+            log.error("live items stay as they are: %s", error)
+        self._failing = True
+        self.metrics.log_lag.set(time.time() - self._caught_up)
+
+    def _close(self) -> None:
+        self._pool.shutdown()
+        self.taking.close()
+        if self._reader is not None:
+            self._reader.close()
+
+
+def _parts(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+    """A log that was compacted gives all of it at once."""
+    return (entries[first : first + _AT_ONCE] for first in range(0, len(entries), _AT_ONCE))

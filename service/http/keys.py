@@ -1,0 +1,33 @@
+"""Who may do what is not for everybody: whoever has the key, or sits at this machine."""
+
+import secrets
+from ipaddress import ip_address
+
+from fastapi import HTTPException, Request
+from pydantic import SecretStr
+
+_FORWARDED = "forwarded", "x-forwarded-for"
+
+
+def check_key(request: Request, key: SecretStr | None) -> None:
+    """Raises HTTPException 401 without ``Authorization: Bearer KEY``; nobody has no key."""
+    given = request.headers.get("authorization", "").removeprefix("Bearer ")
+    wanted = None if key is None else key.get_secret_value().encode()
+    if wanted is None or not secrets.compare_digest(given.encode("utf-8", "replace"), wanted):
+        detail = "send the key: Authorization: Bearer KEY"
+        raise HTTPException(401, detail, {"www-authenticate": "Bearer"})
+
+
+def check_local(request: Request) -> None:
+    """Raises HTTPException 403 unless the peer is this machine, and no proxy of anybody else."""
+    client = request.client
+    proxied = any(name in request.headers for name in _FORWARDED)
+    if proxied or client is None or not _loopback(client.host):
+        raise HTTPException(403, "only from this machine, unless BBQREC_ITEMS_KEY is set")
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

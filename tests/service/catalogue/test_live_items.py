@@ -1,0 +1,239 @@
+"""What changes make of a bundle's catalogue."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as drawing
+from hypothesis import strategies as st
+
+from models.contract.bundle import Bundle
+from models.contract.intake import Content, IntakeError, Taken
+from service.catalogue.change import Change, Entry
+from service.catalogue.fold import Fold
+from service.catalogue.live_items import LiveItems
+from tests.service.fakes import FakeIntake
+from tests.tiny_bundle import ITEMS
+
+NOW = 4e9  # after any bundle was made
+
+
+class Written:
+    """Live items, and what is written to them."""
+
+    def __init__(self, tiny: Bundle) -> None:
+        self.items = LiveItems(tiny)
+        self.intake = FakeIntake(tiny)
+        self.log: list[Entry] = []
+
+    def put(self, item_id: str, like: str = "item-3", time: float = NOW, **attributes: int) -> str:
+        content = Content(f"{item_id} like {like}", {"like": like}, attributes)
+        return self.apply(Change("put", item_id, time, content=content))
+
+    def patch(self, item_id: str, **attributes: int | None) -> str:
+        return self.apply(Change("patch", item_id, NOW, attributes=attributes))
+
+    def delete(self, item_id: str, time: float = NOW) -> str:
+        return self.apply(Change("delete", item_id, time))
+
+    def apply(self, change: Change) -> str:
+        self.log.append(Entry(len(self.log) + 1, change))
+        return self.replay(self.log[-1])
+
+    def replay(self, entry: Entry) -> str:
+        taken: Taken | IntakeError | None = None
+        if entry.change.content is not None and self.items.wants(entry.change):
+            try:
+                (taken,) = self.intake.take([entry.change.content])
+            except IntakeError as error:
+                taken = error
+        outcome = self.items.apply(entry, taken)
+        self.items.publish()
+        return outcome
+
+
+@pytest.fixture
+def written(tiny: Bundle) -> Written:
+    return Written(tiny)
+
+
+def found(items: LiveItems) -> dict[str, tuple[str | None, str]]:
+    """All that may be recommended: title and attributes by id."""
+    rows = range(items.size + len(items))
+    shown = [row for row in rows if not items.is_gone(row)]
+    names = items.names(shown)
+    assert len({item_id for item_id, _ in names}) == len(names)
+    return {
+        item_id: (title, json.dumps(items.attributes(row), sort_keys=True))
+        for row, (item_id, title) in zip(shown, names, strict=True)
+    }
+
+
+def test_a_new_item_has_a_row_after_the_bundles(written: Written, tiny: Bundle) -> None:
+    assert written.put("new", "item-3", price=5) == "applied"
+    item = written.items.item("new")
+    assert item is not None
+    assert (item.row, item.live, item.title) == (ITEMS, True, "new like item-3")
+    assert (item.attributes, item.version, item.position) == ({"price": 5}, 1, 1)
+    live = written.items.live
+    np.testing.assert_array_equal(live.vectors_MD, tiny.item_vectors_ND[[3]])
+    assert live.gone_M.tolist() == [False]
+    assert not live.gone_N.any()
+
+
+def test_a_history_may_hold_it(written: Written, tiny: Bundle) -> None:
+    written.put("new", "item-3")
+    codes = written.items.codes("new")
+    assert codes is not None
+    assert codes.item_index == ITEMS
+    assert codes.read_D is not None
+    np.testing.assert_array_equal(codes.read_D, tiny.vectors.read(np.array(3)))
+    written.delete("new")
+    assert written.items.codes("new") is not None
+
+
+def test_semantic_ids_stay_unique(written: Written, tiny: Bundle) -> None:
+    for number in range(4):
+        written.put(f"new-{number}", "item-3")
+    ids = [tuple(written.items.semantic_id(row)) for row in range(ITEMS + 4)]
+    assert len(set(ids)) == ITEMS + 4
+    codes = tiny.semantic_ids.codes_NS[3].tolist()
+    assert all(list(found[:-1]) == codes for found in ids[ITEMS:])
+
+
+def test_an_item_of_the_bundle_is_replaced_and_deleted(written: Written) -> None:
+    written.put("item-9", "item-3")
+    item = written.items.item("item-9")
+    assert item is not None
+    assert item.live
+    assert np.flatnonzero(written.items.live.gone_N).tolist() == [9]
+    written.delete("item-9")
+    assert written.items.item("item-9") is None
+    assert written.items.live.gone_M.tolist() == [True]
+    written.put("item-9", "item-4")
+    assert written.items.live.gone_M.tolist() == [True, False]
+    assert written.items.counts() == (1, 1)
+
+
+def test_put_with_the_same_content_keeps_its_row(written: Written) -> None:
+    """A price a night must not fill the table."""
+    for price in range(5):
+        written.put("new", "item-3", price=price)
+    assert len(written.items) == 1
+    item = written.items.item("new")
+    assert item is not None
+    assert item.attributes == {"price": 4}
+    written.delete("new")
+    assert written.items.live.gone_M.tolist() == [True]
+    written.put("new", "item-3")
+    assert written.items.live.gone_M.tolist() == [False]
+
+
+def test_attributes_are_patched_of_live_items_and_of_the_bundles(written: Written) -> None:
+    written.put("new", price=5, stock=1)
+    written.patch("new", price=4, stock=None)
+    written.patch("item-9", price=3)
+    written.patch("item-9", stock=2)
+    live, own = written.items.item("new"), written.items.item("item-9")
+    assert live is not None
+    assert own is not None
+    assert live.attributes == {"price": 4}
+    assert (own.attributes, own.live, own.version) == ({"price": 3, "stock": 2}, False, 2)
+
+
+def test_a_put_that_is_older_than_the_bundle_gives_way_to_it(written: Written) -> None:
+    """What the bundle does not contain is taken over, however old; deletions and patches stand."""
+    assert written.put("item-9", time=0) == "applied"
+    assert written.put("new", time=0) == "applied"
+    written.delete("item-8", time=0)
+    own, live = written.items.item("item-9"), written.items.item("new")
+    assert own is not None
+    assert live is not None
+    assert (own.live, own.version, live.live) == (False, 1, True)
+    assert written.items.item("item-8") is None
+    written.put("item-8", time=0)
+    assert written.items.item("item-8") is not None
+    assert not written.items.live.gone_N.any()
+
+
+def test_what_cannot_be_taken_in_leaves_the_item_as_it_was(written: Written) -> None:
+    written.put("new", "item-3")
+    assert written.put("new", "nothing") == "refused"
+    assert written.put("other", "nothing") == "refused"
+    item = written.items.item("new")
+    assert item is not None
+    assert item.title == "new like item-3"
+    assert written.items.item("other") is None
+    assert set(written.items.refused) == {"new", "other"}
+    written.put("new", "item-4")
+    written.delete("other")
+    assert not written.items.refused
+
+
+def test_what_the_search_was_given_never_changes(written: Written) -> None:
+    written.put("a")
+    before = written.items.live
+    copies = [array.copy() for array in before]
+    for number in range(40):
+        written.put(f"new-{number}", f"item-{number}")
+    written.delete("a")
+    written.delete("item-2")
+    for array, copy in zip(before, copies, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+def test_what_is_gone_of_the_bundle_is_the_same_array_while_it_is_the_same(
+    written: Written,
+) -> None:
+    """Much is made of it."""
+    before = written.items.live.gone_N
+    written.put("new")
+    written.delete("new")
+    assert written.items.live.gone_N is before
+
+
+CHANGED = st.lists(
+    st.tuples(
+        st.sampled_from(["put", "patch", "delete"]),
+        st.sampled_from(["a", "b", "item-1", "item-2"]),
+        st.sampled_from(["item-3", "item-4"]),
+        st.sampled_from([0.0, NOW]),
+    ),
+    max_size=25,
+)
+
+
+@given(changes=CHANGED)
+@drawing(deadline=None)
+def test_what_is_found_is_what_was_put_and_not_deleted_and_compacting_changes_nothing(
+    tiny: Bundle, changes: list[tuple[str, str, str, float]]
+) -> None:
+    written, expected = Written(tiny), {f"item-{n}" for n in range(ITEMS)}
+    for kind, item_id, like, time in changes:
+        if kind == "put":
+            written.put(item_id, like, time, price=1)
+            expected.add(item_id)
+        elif kind == "patch":
+            written.patch(item_id, price=2)
+        else:
+            written.delete(item_id, time)
+            expected.discard(item_id)
+    assert set(found(written.items)) == expected
+    fold, again = Fold(), Written(tiny)
+    for entry in written.log:
+        fold.apply(entry)
+    for entry in fold.entries():
+        again.replay(entry)
+    assert found(again.items) == found(written.items)
+
+
+def test_a_bundle_with_many_items_of_the_same_codes_gives_the_next_extra_code(
+    tiny: Bundle,
+) -> None:
+    codes_NS = np.repeat(tiny.semantic_ids.codes_NS[:1], ITEMS, axis=0)
+    table = dataclasses.replace(tiny.semantic_ids, codes_NS=codes_NS)
+    written = Written(dataclasses.replace(tiny, semantic_ids=table))
+    written.put("new", "item-0")
+    assert written.items.semantic_id(ITEMS)[-1] == ITEMS
