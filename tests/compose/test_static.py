@@ -91,7 +91,18 @@ def test_the_service_waits_for_a_bundle_and_not_for_redis_to_be_well() -> None:
     assert conditions == {
         "train": "service_completed_successfully",
         "redis": "service_started",
+        "log": "service_started",
     }
+
+
+def test_the_log_is_in_a_redis_that_keeps_and_the_cache_in_one_that_does_not() -> None:
+    log, cache = (" ".join(SERVICES[name]["command"]) for name in ("log", "redis"))
+    assert "--appendonly yes" in log
+    assert "--maxmemory-policy noeviction" in log
+    assert SERVICES["log"]["volumes"] == ["log:/data"]
+    assert "--maxmemory-policy allkeys-lru" in cache
+    environment = SERVICES["service"]["environment"]
+    assert environment["BBQREC_LOG_URL"] != environment["BBQREC_REDIS_URL"]
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))

@@ -1,0 +1,107 @@
+"""Two services, each a process of its own, and one log: in a real Redis, or in a file."""
+
+import json
+import signal
+import subprocess
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.contract.bundle import Bundle
+from tests.service.conftest import RedisServer
+from tests.service.live_shop import start
+from tests.service.program import eventually, wait_for_url
+
+
+class Replica:
+    """One running service."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", url: str) -> None:
+        self.process = process
+        self.url = url
+
+    def ask(self, method: str, path: str, body: object = None, after: int = 0) -> tuple[int, Any]:
+        headers = {"content-type": "application/json", "x-after": str(after)}
+        content = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, content, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return int(response.status), json.load(response)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+
+    def put(self, item_id: str, like: str = "item-3") -> int:
+        status, told = self.ask("PUT", f"/items/{item_id}", {"text": {"like": like}})
+        assert status == 200, told
+        return int(told["position"])
+
+
+@contextmanager
+def replicas(tiny: Bundle, tmp_path: Path, count: int, **settings: str) -> Iterator[list[Replica]]:
+    with ExitStack() as stack:
+        logs = [tmp_path / f"log-{uuid.uuid4().hex}" for _ in range(count)]
+        made = [start(log, bundle=str(tiny.directory), **settings) for log in logs]
+        for process in made:
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+        yield [Replica(p, wait_for_url(log)) for p, log in zip(made, logs, strict=True)]
+
+
+@pytest.fixture(params=["redis", "file"])
+def shared(request: pytest.FixtureRequest, redis_server: RedisServer, tmp_path: Path) -> Any:
+    """Settings of replicas that have one log."""
+    if request.param == "redis":
+        return {"log_url": redis_server.url, "redis_url": redis_server.url}
+    return {"live": str(tmp_path / "live")}
+
+
+def test_what_is_written_on_one_is_read_on_the_other(
+    tiny: Bundle, tmp_path: Path, shared: dict[str, str]
+) -> None:
+    with replicas(tiny, tmp_path, 2, **shared) as (first, second):
+        for number in range(10):
+            one, other = (first, second) if number % 2 else (second, first)
+            position = one.put(f"new-{number}")
+            assert one.ask("GET", f"/items/new-{number}")[0] == 200
+            assert other.ask("GET", f"/items/new-{number}", after=position)[0] == 200
+        assert first.ask("DELETE", "/items/new-1")[0] == 200
+        assert eventually(lambda: second.ask("GET", "/items/new-1")[0] == 404, 10)
+        told = [replica.ask("GET", "/model")[1]["live"] for replica in (first, second)]
+        assert told[0] == told[1] == {"items": 9, "gone": 0, "refused": 0, "position": 11}
+
+
+def test_one_that_was_away_catches_up_and_a_kill_loses_nothing(
+    tiny: Bundle, tmp_path: Path, shared: dict[str, str]
+) -> None:
+    with replicas(tiny, tmp_path, 1, **shared) as (first,):
+        first.put("before")
+        first.process.send_signal(signal.SIGKILL)
+        first.process.wait()
+    with replicas(tiny, tmp_path, 1, **shared) as (again,):
+        assert again.ask("GET", "/items/before")[0] == 200
+        again.put("after")
+        with replicas(tiny, tmp_path, 1, **shared) as (late,):
+            assert late.ask("GET", "/items/after")[0] == 200
+
+
+def test_the_log_in_redis_is_away_for_a_while(
+    tiny: Bundle, tmp_path: Path, redis_server: RedisServer
+) -> None:
+    with replicas(tiny, tmp_path, 1, log_url=redis_server.url) as (replica,):
+        replica.put("new")
+        redis_server.process.send_signal(signal.SIGSTOP)
+        status, told = replica.ask("PUT", "/items/other", {"text": {"like": "item-3"}})
+        assert (status, "log of changes in Redis" in told["detail"]) == (503, True)
+        assert replica.ask("GET", "/items/new")[0] == 200
+        assert replica.ask("POST", "/recommend", {"history": ["item-3"]})[0] == 200
+        redis_server.process.send_signal(signal.SIGCONT)
+        assert eventually(
+            lambda: replica.ask("PUT", "/items/last", {"text": {"like": "item-3"}})[0] == 200, 20
+        )
