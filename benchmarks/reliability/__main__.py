@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks.reliability import neighbours, overload, sigterm, swaps
+from benchmarks.reliability import catalogue, neighbours, overload, sigterm, swaps
 from benchmarks.reliability.rows import Row
 
 RESULTS = Path("docs/benchmarks/reliability.json")
@@ -41,6 +41,10 @@ PARTS = {
     "neighbours": Part(
         lambda: neighbours.rows(neighbours.Plan()),
         lambda: neighbours.rows(neighbours.Plan(seconds=5.0, calm=2.0, shapes=50)),
+    ),
+    "catalogue": Part(
+        lambda: catalogue.rows(catalogue.Plan()),
+        lambda: catalogue.rows(catalogue.Plan(puts=20, kills=5, seconds=2.0, items=2000)),
     ),
     "sigterm": Part(lambda: sigterm.rows(20, "--workers", "2"), lambda: sigterm.rows(2)),
 }

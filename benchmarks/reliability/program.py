@@ -52,7 +52,7 @@ class Program:
 
 
 @contextmanager
-def running(bundle: Path, *options: str, **settings: str) -> Iterator[Program]:
+def running(bundle: Path, *options: str, start: str = _START, **settings: str) -> Iterator[Program]:
     """Start it with the settings of its environment; kill it at the end, unless it has stopped."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
     environment |= {f"BBQREC_{name.upper()}": value for name, value in settings.items()}
@@ -60,7 +60,7 @@ def running(bundle: Path, *options: str, **settings: str) -> Iterator[Program]:
         log = Path(scratch) / "log"
         with log.open("wb") as stderr:
             process = subprocess.Popen(
-                [sys.executable, "-c", _START, str(bundle), "--port", "0", *options],
+                [sys.executable, "-c", start, str(bundle), "--port", "0", *options],
                 cwd=ROOT,
                 env=environment,
                 stderr=stderr,

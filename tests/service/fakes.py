@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.reliability.like_intake import LikeIntake
 from models.contract.bundle import Bundle
-from models.contract.intake import Content, IntakeError, Taken
 from models.contract.types import FloatArray
 from service.catalogue.live_items import LiveItems
 from service.engine.engine import HostEngine
@@ -63,26 +63,6 @@ def loader(bundle: Bundle, scorer: Scorer) -> Load:
     def load(directory: Path, settings: Settings, metrics: Metrics) -> Generation:
         engine = HostEngine(scorer, FakeRetriever(), metrics)
         items = LiveItems(bundle)
-        return new_generation(items, engine, FakeIntake(bundle), settings, metrics)
+        return new_generation(items, engine, LikeIntake(bundle), settings, metrics)
 
     return load
-
-
-class FakeIntake:
-    """An item is like the one that its text `like` names: the same codes and vectors."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        self.bundle = bundle
-        self.taken: list[int] = []  # how many were taken in at once
-
-    def take(self, contents: Sequence[Content]) -> list[Taken]:
-        self.taken.append(len(contents))
-        return list(map(self._take, contents))
-
-    def _take(self, content: Content) -> Taken:
-        row = self.bundle.catalogue.rows.get(content.text.get("like", ""))
-        if row is None:
-            raise IntakeError("text.like", "names no item")
-        tables = self.bundle.semantic_ids.codes_NS, *self.bundle.vectors.arrays().values()
-        codes_NS, scored_ND, read_NW, _ = tables
-        return Taken(codes_NS[row], scored_ND[row], read_NW[row])

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import settings as drawing
 from hypothesis import strategies as st
 
+from benchmarks.reliability.like_intake import LikeIntake
 from models.contract.bundle import Bundle
 from models.contract.intake import Content, IntakeError, Taken
 from service.catalogue.change import Change, Entry
 from service.catalogue.fold import Fold
 from service.catalogue.live_items import LiveItems
-from tests.service.fakes import FakeIntake
 from tests.tiny_bundle import ITEMS
 
 NOW = 4e9  # after any bundle was made
@@ -25,7 +25,7 @@ class Written:
 
     def __init__(self, tiny: Bundle) -> None:
         self.items = LiveItems(tiny)
-        self.intake = FakeIntake(tiny)
+        self.intake = LikeIntake(tiny)
         self.log: list[Entry] = []
 
     def put(self, item_id: str, like: str = "item-3", time: float = NOW, **attributes: int) -> str:

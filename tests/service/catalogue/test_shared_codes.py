@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import redis
 
+from benchmarks.reliability.like_intake import LikeIntake
 from models.contract.bundle import Bundle
 from models.contract.intake import Content, IntakeError, Taken
 from service.catalogue.shared_codes import SharedCodes
@@ -13,7 +14,6 @@ from service.catalogue.taking import Taking, Wanted
 from service.metrics import Metrics
 from service.settings import Settings
 from tests.service.conftest import RedisServer
-from tests.service.fakes import FakeIntake
 
 NEW = Wanted("new", Content("A title", {"like": "item-3"}))
 STRANGE = Wanted("strange", Content("A title", {"like": "nothing"}))
@@ -27,7 +27,7 @@ class Replica:
             {"bundle": tiny.directory, "redis_url": server.url, "redis_timeout": 0.5}
         )
         self.metrics = Metrics()
-        self.intake = FakeIntake(tiny)
+        self.intake = LikeIntake(tiny)
         self.shared = SharedCodes(tiny, settings, self.metrics)
         self.taking = Taking(self.intake, self.shared)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from benchmarks.reliability.like_intake import LikeIntake
 from models.contract import bundle
 from models.contract.store import BundleStore
 from service.catalogue.file_log import FileLog
@@ -19,7 +20,7 @@ from service.http.app import create_app
 from service.metrics import Metrics
 from service.settings import Settings
 from tests.service.catalogue.changes import put as a_put
-from tests.service.fakes import FakeIntake, FakeRetriever, FakeScorer
+from tests.service.fakes import FakeRetriever, FakeScorer
 from tests.service.http.test_items import KEY, put
 from tests.service.program import eventually
 
@@ -27,7 +28,7 @@ from tests.service.program import eventually
 def load(directory: Path, settings: Settings, metrics: Metrics) -> Generation:
     items = LiveItems(bundle.read(directory))
     engine = HostEngine(FakeScorer(), FakeRetriever(), metrics)
-    return new_generation(items, engine, FakeIntake(items.bundle), settings, metrics)
+    return new_generation(items, engine, LikeIntake(items.bundle), settings, metrics)
 
 
 @pytest.fixture

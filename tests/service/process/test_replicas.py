@@ -2,10 +2,8 @@
 
 import json
 import signal
-import subprocess
 import urllib.error
 import urllib.request
-import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,18 +11,19 @@ from typing import Any
 
 import pytest
 
+from benchmarks.reliability.live_shop import shop
+from benchmarks.reliability.program import Program
 from models.contract.bundle import Bundle
 from tests.service.conftest import RedisServer
-from tests.service.live_shop import start
-from tests.service.program import eventually, wait_for_url
+from tests.service.program import eventually
 
 
 class Replica:
     """One running service."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", url: str) -> None:
-        self.process = process
-        self.url = url
+    def __init__(self, program: Program) -> None:
+        self.process = program.process
+        self.url = f"http://127.0.0.1:{program.port}"
 
     def ask(self, method: str, path: str, body: object = None, after: int = 0) -> tuple[int, Any]:
         headers = {"content-type": "application/json", "x-after": str(after)}
@@ -44,14 +43,10 @@ class Replica:
 
 
 @contextmanager
-def replicas(tiny: Bundle, tmp_path: Path, count: int, **settings: str) -> Iterator[list[Replica]]:
+def replicas(tiny: Bundle, count: int, **settings: str) -> Iterator[list[Replica]]:
     with ExitStack() as stack:
-        logs = [tmp_path / f"log-{uuid.uuid4().hex}" for _ in range(count)]
-        made = [start(log, bundle=str(tiny.directory), **settings) for log in logs]
-        for process in made:
-            stack.callback(process.wait)
-            stack.callback(process.kill)
-        yield [Replica(p, wait_for_url(log)) for p, log in zip(made, logs, strict=True)]
+        made = [shop(tiny.directory, **settings) for _ in range(count)]
+        yield [Replica(stack.enter_context(program)) for program in made]
 
 
 @pytest.fixture(params=["redis", "file"])
@@ -65,7 +60,7 @@ def shared(request: pytest.FixtureRequest, redis_server: RedisServer, tmp_path: 
 def test_what_is_written_on_one_is_read_on_the_other(
     tiny: Bundle, tmp_path: Path, shared: dict[str, str]
 ) -> None:
-    with replicas(tiny, tmp_path, 2, **shared) as (first, second):
+    with replicas(tiny, 2, **shared) as (first, second):
         for number in range(10):
             one, other = (first, second) if number % 2 else (second, first)
             position = one.put(f"new-{number}")
@@ -80,21 +75,21 @@ def test_what_is_written_on_one_is_read_on_the_other(
 def test_one_that_was_away_catches_up_and_a_kill_loses_nothing(
     tiny: Bundle, tmp_path: Path, shared: dict[str, str]
 ) -> None:
-    with replicas(tiny, tmp_path, 1, **shared) as (first,):
+    with replicas(tiny, 1, **shared) as (first,):
         first.put("before")
         first.process.send_signal(signal.SIGKILL)
         first.process.wait()
-    with replicas(tiny, tmp_path, 1, **shared) as (again,):
+    with replicas(tiny, 1, **shared) as (again,):
         assert again.ask("GET", "/items/before")[0] == 200
         again.put("after")
-        with replicas(tiny, tmp_path, 1, **shared) as (late,):
+        with replicas(tiny, 1, **shared) as (late,):
             assert late.ask("GET", "/items/after")[0] == 200
 
 
 def test_the_log_in_redis_is_away_for_a_while(
     tiny: Bundle, tmp_path: Path, redis_server: RedisServer
 ) -> None:
-    with replicas(tiny, tmp_path, 1, log_url=redis_server.url) as (replica,):
+    with replicas(tiny, 1, log_url=redis_server.url) as (replica,):
         replica.put("new")
         redis_server.process.send_signal(signal.SIGSTOP)
         status, told = replica.ask("PUT", "/items/other", {"text": {"like": "item-3"}})
