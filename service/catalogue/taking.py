@@ -1,6 +1,6 @@
 """Taking: content -> rows, by what is at hand, by what another replica made, or by the intake."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from threading import Lock
 from typing import NamedTuple
 
@@ -37,23 +37,30 @@ class Taking:
 
     def take(self, items: Sequence[Wanted]) -> list[Taken]:
         """A row each, for what is about to be written. Raises IntakeError for any at fault."""
+        taken = self._encode(items)
+        keys = [digest(item.content) for item in items]
         with self._lock:
-            taken = self.intake.take([item.content for item in items])
-        self._keep(items, taken)
+            self._at_hand |= zip(keys, taken, strict=True)
+            while len(self._at_hand) > _AT_HAND:
+                del self._at_hand[next(iter(self._at_hand))]
+        self._share(items, keys, taken)
         return taken
 
     def each(self, items: Sequence[Wanted]) -> list[Taken | IntakeError]:
         """A row each, or why there is none, for what comes from the log."""
+        if not self._at_hand and self.shared is None:  # as when all of a log is read
+            return self._encode_each(items)
         keys = [digest(item.content) for item in items]
-        found: dict[bytes, Taken | IntakeError] = {}
         with self._lock:
-            found |= {key: self._at_hand[key] for key in keys if key in self._at_hand}
+            found = {key: self._at_hand[key] for key in keys if key in self._at_hand}
         if self.shared is not None:
             asked = {i.item_id: k for i, k in zip(items, keys, strict=True) if k not in found}
             found |= self.shared.get(asked)
         missing = {k: item for k, item in zip(keys, items, strict=True) if k not in found}
-        found |= self._encoded(missing)
-        return [found[key] for key in keys]
+        made = dict(zip(missing, self._encode_each([*missing.values()]), strict=True))
+        taken = {key: row for key, row in made.items() if isinstance(row, Taken)}
+        self._share([missing[key] for key in taken], [*taken], [*taken.values()])
+        return [found[key] if key in found else made[key] for key in keys]
 
     def forget(self, item_ids: Sequence[str]) -> None:
         """Of deleted items nobody is told any more."""
@@ -65,26 +72,22 @@ class Taking:
         if self.shared is not None:
             self.shared.close()
 
-    def _encoded(self, items: Mapping[bytes, Wanted]) -> dict[bytes, Taken | IntakeError]:
+    def _encode(self, items: Sequence[Wanted]) -> list[Taken]:
+        with self._lock:
+            return self.intake.take([item.content for item in items]) if items else []
+
+    def _encode_each(self, items: Sequence[Wanted]) -> list[Taken | IntakeError]:
         """All together; where one is at fault, each by itself."""
-        if not items:
-            return {}
         try:
-            return dict(zip(items, self.take([*items.values()]), strict=True))
+            return [*self._encode(items)]
         except IntakeError as error:
             if len(items) == 1:
-                return dict.fromkeys(items, error)
-        alone = (self._encoded({key: item}) for key, item in items.items())
-        return {key: row for found in alone for key, row in found.items()}
+                return [error]
+        return [row for item in items for row in self._encode_each([item])]
 
-    def _keep(self, items: Sequence[Wanted], taken: Sequence[Taken]) -> None:
-        made = [
-            Made(item.item_id, digest(item.content), row)
-            for item, row in zip(items, taken, strict=True)
-        ]
-        with self._lock:
-            self._at_hand |= {one.content: one.taken for one in made}
-            while len(self._at_hand) > _AT_HAND:
-                del self._at_hand[next(iter(self._at_hand))]
+    def _share(
+        self, items: Sequence[Wanted], keys: Sequence[bytes], taken: Sequence[Taken]
+    ) -> None:
         if self.shared is not None:
-            self.shared.put(made)
+            ids = [item.item_id for item in items]
+            self.shared.put(list(map(Made, ids, keys, taken)))

@@ -7,6 +7,7 @@ between two requests.
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -36,6 +37,7 @@ class LiveFollower:
         self._pool = ThreadPoolExecutor(1, "bbqrec-live")
         self._task: asyncio.Task[None] | None = None
         self._outcomes: dict[int, Applied] = {}
+        self._counts: Counter[tuple[str, Applied]] = Counter()
         self._waiting: dict[asyncio.Future[None], int] = {}
         self._caught_up = time.time()
         self._failing = False
@@ -117,7 +119,7 @@ class LiveFollower:
     def _apply(self, entries: Sequence[Entry], taken: Sequence[Taken | IntakeError | None]) -> None:
         for entry, row in zip(entries, taken, strict=True):
             outcome = self.items.apply(entry, row)
-            self.metrics.live_changes.labels(entry.change.kind, outcome).inc()
+            self._counts[entry.change.kind, outcome] += 1
             if outcome != "applied":
                 self._outcomes[entry.position] = outcome
             if outcome == "refused":
@@ -125,6 +127,9 @@ class LiveFollower:
                 log.error("live item %r cannot be taken in: %s", entry.change.item_id, reason)
         while len(self._outcomes) > _REMEMBERED:
             del self._outcomes[next(iter(self._outcomes))]
+        for labels, count in self._counts.items():
+            self.metrics.live_changes.labels(*labels).inc(count)
+        self._counts.clear()
         self.items.publish()
 
     def _reach(self, position: int) -> None:
