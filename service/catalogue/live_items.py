@@ -58,7 +58,8 @@ class LiveItems:
         space, vectors = bundle.manifest.architecture.code_space, bundle.vectors
         self.bundle = bundle
         self.size = len(bundle.catalogue)
-        self.live = Live.nothing(self.size, vectors.scored_ND.shape[1])
+        nothing_MD = np.empty((0, vectors.scored_ND.shape[1]), np.float32)
+        self.live = Live(nothing_MD, np.zeros(0, np.bool_), np.zeros(self.size, np.bool_))
         self.refused: dict[str, str] = {}  # ids to why their content could not be taken in
         self._made = datetime.fromisoformat(bundle.manifest.created_at).timestamp()
         self._unique = UniqueCodes(bundle.semantic_ids)

@@ -17,6 +17,7 @@ from service.catalogue.change_log import ChangeLog, LogError, Reader
 from service.catalogue.live_items import Applied, LiveItems
 from service.catalogue.taking import Taking, Wanted
 from service.metrics import Metrics
+from service.retrieval.live import Live
 
 log = logging.getLogger("bbqrec")
 _AT_ONCE = 256  # entries: encoded together, and applied in one turn of the event loop
@@ -40,6 +41,7 @@ class LiveFollower:
         self._counts: Counter[tuple[str, Applied]] = Counter()
         self._waiting: dict[asyncio.Future[None], int] = {}
         self._caught_up = time.time()
+        self._counted: Live | None = None  # what the metrics tell of
         self._failing = False
 
     def replay(self, changes: ChangeLog) -> None:
@@ -142,14 +144,18 @@ class LiveFollower:
         if self._failing:
             log.info("the log of changes answers again")
         self._failing, now = False, time.time()
-        if not entries:
-            self._caught_up = now
-            self.metrics.log_lag.set(0)
+        if entries:
+            self.metrics.log_lag.set(max(0.0, now - entries[-1].change.time))
             return
-        self.metrics.log_lag.set(max(0.0, now - entries[-1].change.time))
-        live, gone = self.items.counts()
-        self.metrics.live_rows.set(live)
-        self.metrics.gone_rows.set(gone)
+        self._caught_up = now
+        self.metrics.log_lag.set(0)
+        if (
+            self._counted is not self.items.live
+        ):  # in a moment without changes: all rows are counted
+            self._counted = self.items.live
+            live, gone = self.items.counts()
+            self.metrics.live_rows.set(live)
+            self.metrics.gone_rows.set(gone)
 
     def _failed(self, error: LogError) -> None:
         if not self._failing:

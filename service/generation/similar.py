@@ -1,6 +1,6 @@
 """Items that are like one: by what users do with them, or by what they are."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -10,6 +10,8 @@ from models.contract.types import BEHAVIOUR, CodeArray, FloatArray
 from service.catalogue.live_items import LiveItems
 
 By = Literal["behaviour", "content"]
+Columns = Sequence[slice]
+_ALL: Columns = (slice(None),)
 _AT_ONCE = 2**16  # rows
 _TIE = 1e-3  # what vectors add where as many codes are the same
 
@@ -39,12 +41,11 @@ class Similar:
         self.levels = space.levels
         self.null_code = space.null_code
         self.content = [n for n, name in enumerate(space.modalities) if name != BEHAVIOUR]
-        behaviour = np.zeros(items.bundle.item_vectors_ND.shape[1], np.bool_)
-        for columns in items.bundle.vectors.columns:
-            behaviour[columns] = True
-        # A model without towers of one of the two has one vector for both.
-        self.behaviour = slice(None) if not behaviour.any() else behaviour
-        self.others = slice(None) if behaviour.all() else ~behaviour
+        self.columns: dict[By, Columns] = {
+            "behaviour": items.bundle.vectors.columns or _ALL,
+            "content": _others(items.bundle.vectors.columns, items.bundle.item_vectors_ND.shape[1]),
+        }
+        self._lengths: dict[By, FloatArray] = {}  # of the bundle's vectors, made when asked for
 
     def near(self, row: int, by: By, k: int) -> list[Near]:
         """The ``k`` items most like that of a row, best first, itself not among them.
@@ -55,12 +56,11 @@ class Similar:
         codes_S, vector_D = self.items.codes_of(row), self.items.vectors([row])[0]
         found: list[Near] = []
         for part in self._parts():
-            if by == "behaviour":
-                scores_J = _cosines(part.vectors_JD[:, self.behaviour], vector_D[self.behaviour])
-            else:
-                scores_J = self._same(part.codes_JS, codes_S)
-                near_J = _cosines(part.vectors_JD[:, self.others], vector_D[self.others])
-                scores_J = scores_J + np.float32(_TIE) * near_J
+            scores_J = self._cosines(part, vector_D, by)
+            if by == "content":
+                same_J = self._same(part.codes_JS, codes_S)
+                same_J += np.float32(_TIE) * scores_J
+                scores_J = same_J
             scores_J[part.gone_J] = -np.inf
             if part.first <= row < part.first + len(scores_J):
                 scores_J[row - part.first] = -np.inf
@@ -79,6 +79,24 @@ class Similar:
         if count:
             codes_MS = self.items.live_codes[:count]
             yield _Rows(self.items.size, codes_MS, live.vectors_MD[:count], live.gone_M)
+
+    def _cosines(self, part: _Rows, vector_D: FloatArray, by: By) -> FloatArray:
+        columns = self.columns[by]
+        products_J = sum(part.vectors_JD[:, c] @ vector_D[c] for c in columns)
+        length = np.sqrt(sum(vector_D[c] @ vector_D[c] for c in columns))
+        if part.first < self.items.size:
+            lengths_J = self._lengths_N(by)[part.first : part.first + len(part.codes_JS)]
+        else:
+            lengths_J = _lengths(part.vectors_JD, columns)
+        cosines_J: FloatArray = products_J / (lengths_J * length + np.float32(1e-12))
+        return cosines_J
+
+    def _lengths_N(self, by: By) -> FloatArray:
+        found = self._lengths.get(by)
+        if found is None:
+            found = _lengths(self.items.bundle.item_vectors_ND, self.columns[by])
+            self._lengths[by] = found
+        return found
 
     def _same(self, codes_JS: CodeArray, codes_S: CodeArray) -> FloatArray:
         """The share of its codes of content that are the same."""
@@ -99,8 +117,14 @@ def _top(scores_J: FloatArray, k: int) -> NDArray[np.intp]:
     return found
 
 
-def _cosines(vectors_JD: FloatArray, vector_D: FloatArray) -> FloatArray:
-    lengths_J = np.sqrt(np.einsum("jd,jd->j", vectors_JD, vectors_JD))
-    length = np.float32(np.linalg.norm(vector_D))
-    cosines_J: FloatArray = (vectors_JD @ vector_D) / (lengths_J * length + np.float32(1e-12))
-    return cosines_J
+def _others(columns: Columns, width: int) -> Columns:
+    """Columns between these; all where these are all: then one vector stands for both."""
+    edges = [0, *(edge for c in columns for edge in (c.start, c.stop)), width]
+    pairs = zip(edges[::2], edges[1::2], strict=True)
+    return [slice(start, stop) for start, stop in pairs if start < stop] or _ALL
+
+
+def _lengths(vectors_JD: FloatArray, columns: Columns) -> FloatArray:
+    parts = (vectors_JD[:, c] for c in columns)
+    lengths_J: FloatArray = np.sqrt(sum(np.einsum("jd,jd->j", part, part) for part in parts))
+    return lengths_J
