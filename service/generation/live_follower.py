@@ -149,9 +149,7 @@ class LiveFollower:
             return
         self._caught_up = now
         self.metrics.log_lag.set(0)
-        if (
-            self._counted is not self.items.live
-        ):  # in a moment without changes: all rows are counted
+        if self._counted is not self.items.live:  # only now: every row is looked at
             self._counted = self.items.live
             live, gone = self.items.counts()
             self.metrics.live_rows.set(live)

@@ -82,8 +82,8 @@ class Similar:
 
     def _cosines(self, part: _Rows, vector_D: FloatArray, by: By) -> FloatArray:
         columns = self.columns[by]
-        products_J = sum(part.vectors_JD[:, c] @ vector_D[c] for c in columns)
-        length = np.sqrt(sum(vector_D[c] @ vector_D[c] for c in columns))
+        products_J = np.sum([part.vectors_JD[:, c] @ vector_D[c] for c in columns], axis=0)
+        length = _lengths(vector_D[None], columns)[0]
         if part.first < self.items.size:
             lengths_J = self._lengths_N(by)[part.first : part.first + len(part.codes_JS)]
         else:
@@ -126,5 +126,6 @@ def _others(columns: Columns, width: int) -> Columns:
 
 def _lengths(vectors_JD: FloatArray, columns: Columns) -> FloatArray:
     parts = (vectors_JD[:, c] for c in columns)
-    lengths_J: FloatArray = np.sqrt(sum(np.einsum("jd,jd->j", part, part) for part in parts))
+    squares_J = np.sum([np.einsum("jd,jd->j", part, part) for part in parts], axis=0)
+    lengths_J: FloatArray = np.sqrt(squares_J)
     return lengths_J
