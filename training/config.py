@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from models.contract.config import Architecture, CodeShape, Frozen, Variants
+from models.contract.config import Architecture, CodeShape, Frozen, Recommend, Variants
 from models.contract.types import BEHAVIOUR, IMAGE, MODALITY_NAME, TEXT, Modality, in_order
 from training.errors import UserError
 
@@ -249,7 +249,6 @@ class EvaluateConfig(Section):
         description="lengths of the lists that are judged; 10, by which models are compared, is "
         "always among them",
     )
-    filter_seen: bool = Field(True, description="never rank what is already in the history")
     validation_users: int = Field(20_000, ge=1, description="at most this many, seeded, per epoch")
 
     @field_validator("cutoffs")
@@ -293,6 +292,10 @@ class RunConfig(Section):
         pattern=r"^[A-Za-z0-9._-]{1,64}$", description="of the model, as the service tells it"
     )
     output: Path = Field(description="folder that every stage writes into")
+    recommend: Recommend = Field(
+        "new",
+        description="new: nothing that is in a history; all: that too, and buying again is learned",
+    )
     seed: int = Field(42, ge=0, lt=2**32, description="of all that is drawn")
     threads: int | None = Field(None, ge=1, description="CPU threads; default: all")
     loggers: tuple[str, ...] = Field(
@@ -320,9 +323,14 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _masked_items_are_filtered(self) -> Self:
-        if self.fit.mask_seen and not self.evaluate.filter_seen:
-            raise ValueError("fit.mask_seen needs evaluate.filter_seen: nothing else hides them")
+        if self.fit.mask_seen and not self.filter_seen:
+            raise ValueError("fit.mask_seen needs recommend = 'new': nothing else hides them")
         return self
+
+    @property
+    def filter_seen(self) -> bool:
+        """Whether what is in a history is never ranked, nor learned as what comes next."""
+        return self.recommend == "new"
 
 
 def load(path: Path) -> RunConfig:

@@ -58,8 +58,8 @@ def run(job: Job, config: RunConfig, settings: Settings, workshop: Workshop) -> 
     started = time.process_time()
     ranker, facts = _learner(job.model)(job, config, settings, workshop)
     data = stage_files.data(config)
-    test = targets(data.histories, Part.TEST)
-    ranking = rank(ranker, test, data.card.items, config.evaluate.filter_seen, TOP)
+    test = targets(data.histories, Part.TEST, repeats=not config.filter_seen)
+    ranking = rank(ranker, test, data.card.items, config.filter_seen, TOP)
     minutes = facts.pop("minutes", 0.0) + (time.process_time() - started) / 60
     facts |= _shown(ranking.top_EK[:, :10], known_to("strict", config), data.card.items)
     facts |= {"recipe": asked, "minutes": round(minutes, 2)}
@@ -156,7 +156,8 @@ def _choices(job: Job, config: RunConfig, store: Store) -> Choices:
 
 def validation_set(config: RunConfig) -> EvaluationSet:
     """What settings, epochs and decays are chosen on."""
-    return targets(stage_files.data(config).histories.up_to(Part.VALIDATION), Part.VALIDATION)
+    histories = stage_files.data(config).histories.up_to(Part.VALIDATION)
+    return targets(histories, Part.VALIDATION, repeats=not config.filter_seen)
 
 
 def _strict_facts(job: Job, store: Store) -> dict[str, Any]:
@@ -218,7 +219,8 @@ def _peer(
 ) -> tuple[Ranker, dict[str, Any]]:
     config = configured(job, config, settings)
     choices = _choices(job, config, workshop.store)
-    test = targets(stage_files.data(config).histories, Part.TEST)
+    histories = stage_files.data(config).histories
+    test = targets(histories, Part.TEST, repeats=not config.filter_seen)
     return train_peer(
         "sasrec" if job.model == "rectools-sasrec" else "esasrec",
         config,
@@ -246,7 +248,7 @@ def _count(
     job: Job, config: RunConfig, settings: Settings, workshop: Workshop
 ) -> tuple[Ranker, dict[str, Any]]:
     """Models that are counted, not learned; a decay is chosen on validation, as of strict."""
-    size, seen = stage_files.data(config).card.items, config.evaluate.filter_seen
+    size, seen = stage_files.data(config).card.items, config.filter_seen
     known = known_to(job.protocol, config)
     if job.model == "popularity":
         return baselines.Popularity(known, size), {}
@@ -255,7 +257,7 @@ def _count(
         content_ND = load_content(config.output / "encode", size)
         make = partial(baselines.ContentKnn, content_ND)
     else:
-        make = partial(baselines.ItemKnn, baselines.item_similarity(known, size))
+        make = partial(baselines.ItemKnn, baselines.item_similarity(known, size, repeats=not seen))
     if job.model == "item-knn":
         return make(1.0), {}
     if job.protocol == "refit":

@@ -18,8 +18,7 @@ from benchmarks.peers.environment import rectools_python
 from models.contract.types import FloatArray
 from training import stage_files
 from training.config import RunConfig
-from training.data.batches import Windows
-from training.data.histories import EvaluationSet, Histories
+from training.data.histories import EvaluationSet, Histories, Windows
 from training.evaluate.ranking import Ranker
 
 Kind = Literal["sasrec", "esasrec"]
@@ -100,7 +99,7 @@ def settings(kind: Kind, config: RunConfig, epochs: int, seed: int) -> dict[str,
         "epochs": epochs,
         "seed": seed,
         "threads": config.threads or 1,
-        "filter_seen": config.evaluate.filter_seen,
+        "filter_seen": config.filter_seen,
     }
 
 

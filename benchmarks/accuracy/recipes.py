@@ -48,6 +48,7 @@ def recipe(job: Job, config: RunConfig, settings: Settings) -> str:
 def as_hashed(config: RunConfig) -> dict[str, Any]:
     """A configuration laid out as when the first results were kept: hashes outlive a tidying up."""
     content = config.model_dump(mode="json")
+    content["evaluate"]["filter_seen"] = content.pop("recommend") == "new"
     research = content.pop("research")
     for name, section in _MOVED.items():
         content[section][name] = research[name]

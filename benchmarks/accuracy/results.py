@@ -156,7 +156,7 @@ def read(
     Not what an earlier configuration or other settings left: ``recipe`` says what a job is now.
     """
     data = stage_files.data(config)
-    test = targets(data.histories, Part.TEST)
+    test = targets(data.histories, Part.TEST, repeats=not config.filter_seen)
     training = data.histories.up_to(Part.TRAIN)
     count_N = np.bincount(training.items, minlength=data.card.items)
     models = {}

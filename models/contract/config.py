@@ -17,6 +17,7 @@ Reweighting = Literal["additive", "multiplicative", "off"]
 Edges = Literal["quantile", "affine", "random"]
 BlockKind = Literal["ligr", "sasrec"]
 Source = Literal["codes", "words", "id", "behaviour"]
+Recommend = Literal["new", "all"]
 Towers = tuple[tuple[Source, ...], ...]
 
 

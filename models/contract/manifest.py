@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from models.contract.config import Frozen, SequenceConfig
+from models.contract.config import Frozen, Recommend, SequenceConfig
 
 SCHEMA_VERSION = 3
 MANIFEST = "manifest.json"
@@ -80,6 +80,7 @@ class Manifest(Frozen):
     schema_version: int
     name: str
     created_at: str = Field(description="UTC, ISO 8601")
+    recommend: Recommend = Field("new", description="new: nothing of the history; all: that too")
     architecture: SequenceConfig
     onnx_inputs: tuple[TensorSpec, ...]
     onnx_outputs: tuple[TensorSpec, ...]

@@ -25,7 +25,7 @@ class Query(NamedTuple):
     history: Sequence[str]
     k: int = 10
     exclude: Sequence[str] = ()
-    include_history: bool = False
+    include_history: bool | None = None  # None: as the model was made to
     explain: bool = False
 
 
@@ -70,7 +70,7 @@ class Recommender:
         unknown = [i for i, codes in zip(query.history, found, strict=True) if codes is None]
         known = [codes for codes in found if codes is not None]
         latest = known[-self.bundle.manifest.architecture.max_history :]
-        seen = () if query.include_history else (codes.item_index for codes in known)
+        seen = () if self._with_history(query) else (codes.item_index for codes in known)
         hidden = await self._hidden(query.exclude, seen)
         if latest:
             best = await self.batcher.candidates(latest, query.k, hidden, gone, deadline)
@@ -82,6 +82,10 @@ class Recommender:
             items = self._explain(items, latest)
         self._count(len(unknown), popular=not latest)
         return Recommendation(items, list(dict.fromkeys(unknown)), popular=not latest)
+
+    def _with_history(self, query: Query) -> bool:
+        asked = query.include_history
+        return self.bundle.manifest.recommend == "all" if asked is None else asked
 
     async def _hidden(self, exclude: Sequence[str], seen: Iterable[int]) -> Rows:
         """Rows of the catalogue that must not be found, each once.

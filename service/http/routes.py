@@ -73,7 +73,8 @@ def recommend_within(limits: type[RecommendRequest]) -> Callable[..., Any]:
         """The next-item top-K for a user history.
 
         Unknown items are skipped and named. Where nothing in the history is known, popular items
-        answer, and `fallback` says so. Items of the history and of `exclude` are never returned.
+        answer, and `fallback` says so. Items of `exclude` are never returned, nor those
+        of the history, unless the model was made to or `include_history` says so.
         """
         return await answer(body, state, caller)
 
@@ -162,6 +163,7 @@ def describe(generation: Generation, state: State) -> ModelResponse:
         live=_live(generation),
         architecture=manifest.architecture.model_dump(mode="json"),
         split=manifest.split,
+        recommend=manifest.recommend,
         metrics=manifest.metrics,
         health=manifest.health,
         workers=state.workers(),

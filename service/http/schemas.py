@@ -16,6 +16,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
+from models.contract.config import Recommend
 from service.settings import Settings
 
 MOST_FAULTS = 20  # a request may have thousands; the answer need not
@@ -66,7 +67,12 @@ class RecommendRequest(Body):
     )
     k: WholeNumber = Field(10, ge=1, description="how many items")
     exclude: ItemIds = Field(default_factory=list, description="item ids that are never returned")
-    include_history: bool = Field(False, strict=True, description="may return items of the history")
+    include_history: bool | None = Field(
+        None,
+        strict=True,
+        description="may return items of the history; by default as the model was made to: "
+        "`recommend` of /model",
+    )
     explain: bool = Field(
         False, strict=True, description="name the item of the history nearest to each answer"
     )
@@ -175,6 +181,7 @@ class ModelResponse(BaseModel):
     live: LiveState
     architecture: dict[str, Any]
     split: dict[str, Any] = Field(description="how the data was split to measure the metrics")
+    recommend: Recommend = Field(description="new: nothing of the history; all: that too")
     metrics: dict[str, float] = Field(description="on the test part, full ranking")
     health: dict[str, float] = Field(description="of the semantic IDs")
     workers: list[WorkerState]

@@ -65,7 +65,7 @@ def test_a_job_that_was_done_is_not_done_again(workshop: Workshop, config: RunCo
 def test_a_changed_setting_is_another_job(workshop: Workshop, config: RunConfig) -> None:
     job = Job("shop", "popularity", 1, "strict")
     before = workshop.store.path(job).stat().st_mtime_ns
-    jobs.run(job, configured(config, {"evaluate.filter_seen": False}), {}, workshop)
+    jobs.run(job, configured(config, {"recommend": "all"}), {}, workshop)
     assert workshop.store.path(job).stat().st_mtime_ns != before
     jobs.run(job, config, FEW_EPOCHS, workshop)  # as the other tests expect it
 

@@ -13,8 +13,7 @@ from benchmarks.accuracy.peers import PeerError, VectorRanker
 from models.contract.types import FloatArray
 from tests.training.small import ITEMS, histories
 from training.config import InteractionsConfig, RunConfig
-from training.data.batches import Windows
-from training.data.histories import EvaluationSet, Part, targets
+from training.data.histories import EvaluationSet, Part, Windows, targets
 from training.evaluate.ranking import rank
 
 FIELDS = {"kind": "sasrec", "seed": 1}
@@ -122,7 +121,7 @@ def test_settings_come_from_the_configuration() -> None:
             "interactions": InteractionsConfig(path=Path("log.csv")),
             "threads": 3,
             "fit": {"width": 48, "negatives": 77, "dropout": 0.4, "patience": 6},
-            "evaluate": {"filter_seen": False},
+            "recommend": "all",
         }
     )
     settings = peers.settings("esasrec", config, epochs=9, seed=5)

@@ -29,8 +29,8 @@ def test_paths_start_at_the_files_folder(tmp_path: Path) -> None:
         (GOOD.replace('"x"', '"a/b"'), "name: String should match"),
         (GOOD + "[split]\nvalidation_share = 0.6\ntest_share = 0.5\n", "nothing to train on"),
         (
-            GOOD + "[fit]\nmask_seen = true\n[evaluate]\nfilter_seen = false\n",
-            r"mask_seen needs evaluate\.filter_seen",
+            'recommend = "all"\n' + GOOD + "[fit]\nmask_seen = true\n",
+            r"mask_seen needs recommend",
         ),
         (GOOD + "[encode.shape]\n", r"encode\.shape\.vectors: required"),
         (GOOD + "[encode.shape]\nvector = 'a.npy'\n", r"encode\.shape\.vector: Extra inputs"),

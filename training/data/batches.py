@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from training.data.histories import Histories
+from training.data.histories import Histories, Windows, unroll
 from training.processes import ALONE, Process
 
 
 class Past(NamedTuple):
     """Which items users had by which positions, (E,) each: ``first`` up to ``stop`` of a batch's.
 
-    Positions are counted over real ones that predict something, window after window.
+    Positions are counted over those that are learned from, window after window.
     """
 
     item_E: Tensor
@@ -35,14 +35,8 @@ class Batch(NamedTuple):
 
     items_BT: Tensor
     length_B: Tensor
+    learned_BT: Tensor | None = None  # (B, T - 1), for training: whether what comes next counts
     past: Past | None = None  # of whole histories, for training that masks it
-
-
-class Windows(NamedTuple):
-    """Slices ``items[start : start + length]`` of the interactions, each within one user."""
-
-    start: NDArray[np.int64]
-    length: NDArray[np.int64]
 
 
 def training_windows(histories: Histories, max_history: int) -> Windows:
@@ -76,44 +70,52 @@ def gather_latest(items: NDArray[np.int32], windows: Windows, most: int) -> Batc
     return gather(items, Windows(windows.start + windows.length - length, length))
 
 
-class Steps(NamedTuple):
-    """Windows laid end to end, one entry an item: (J,) each."""
+def past(histories: Histories, windows: Windows, learned_P: NDArray[np.bool_]) -> Past:
+    """What the users of a batch of windows had, before each window and in it.
 
-    row: NDArray[np.int64]  # which window
-    back: NDArray[np.int64]  # steps before the window's last item
-    item: NDArray[np.int32]
-
-
-def unroll(items: NDArray[np.int32], windows: Windows) -> Steps:
-    """Every item of every window."""
-    row = np.repeat(np.arange(len(windows.start)), windows.length)
-    ends = np.cumsum(windows.length)
-    place = np.arange(len(row)) - np.repeat(ends - windows.length, windows.length)
-    return Steps(row, windows.length[row] - 1 - place, items[windows.start[row] + place])
-
-
-def past(histories: Histories, windows: Windows) -> Past:
-    """What the users of a batch of windows had, before each window and in it."""
+    learned_P: of all positions that predict something, window after window.
+    """
     first = histories.offsets[np.searchsorted(histories.offsets, windows.start, "right") - 1]
     predict = windows.length - 1  # all but the last item, which is only predicted
     had = unroll(histories.items, Windows(first, windows.start + predict - first))
     stop_E = np.cumsum(predict)[had.row]
     first_E = stop_E - np.minimum(had.back + 1, predict[had.row])
-    return Past(torch.from_numpy(had.item).long(), *map(torch.from_numpy, (first_E, stop_E)))
+    before_P = np.concatenate([[0], np.cumsum(learned_P)])
+    bounds = (torch.from_numpy(before_P[place_E]) for place_E in (first_E, stop_E))
+    return Past(torch.from_numpy(had.item).long(), *bounds)
 
 
 class TrainingBatches(Dataset[Batch]):
-    """Reads a batch of windows by their indices, ``with_past`` or without."""
+    """Reads a batch of windows by their indices, ``with_past`` or without.
 
-    def __init__(self, histories: Histories, windows: Windows, with_past: bool) -> None:
+    repeats: learn what comes next though the user had it before. Else windows of nothing to learn
+    are left out.
+    """
+
+    def __init__(
+        self, histories: Histories, windows: Windows, *, repeats: bool, with_past: bool
+    ) -> None:
         self.histories = histories
+        self.learned = np.ones(len(histories.items), np.bool_)
+        if not repeats:
+            self.learned = histories.first_uses()
+            before = np.concatenate([[0], np.cumsum(self.learned)])
+            some = before[windows.start + windows.length] > before[windows.start + 1]
+            windows = Windows(windows.start[some], windows.length[some])
         self.windows = windows
         self.with_past = with_past
 
     def __getitem__(self, rows: list[int]) -> Batch:
         windows = Windows(self.windows.start[rows], self.windows.length[rows])
         batch = gather(self.histories.items, windows)
-        return batch._replace(past=past(self.histories, windows)) if self.with_past else batch
+        reach_BT = np.arange(batch.items_BT.shape[1] - 1)[None, :]
+        predicts_BT = reach_BT < windows.length[:, None] - 1
+        next_BT = (windows.start[:, None] + 1 + reach_BT) * predicts_BT
+        learned_BT = predicts_BT & self.learned[next_BT]
+        batch = batch._replace(learned_BT=torch.from_numpy(learned_BT))
+        if not self.with_past:
+            return batch
+        return batch._replace(past=past(self.histories, windows, learned_BT[predicts_BT]))
 
 
 class EpochShuffle(Sampler[int]):

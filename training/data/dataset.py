@@ -69,6 +69,7 @@ class DatasetCard(Frozen):
     interactions: int = Field(ge=0)
     interactions_source: SourceCard
     items_source: SourceCard | None
+    repeats: float = Field(0.0, ge=0, le=1, description="share of items that a user had before")
     removed: RemovedCard
     content: ContentCard
     split: SplitCard

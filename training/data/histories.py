@@ -35,11 +35,42 @@ class Histories:
     def __getitem__(self, user: int) -> NDArray[np.int32]:
         return self.items[self.offsets[user] : self.offsets[user + 1]]
 
+    def first_uses(self) -> NDArray[np.bool_]:
+        """(interactions,): whether the user had not had the item before."""
+        user = np.repeat(np.arange(len(self)), np.diff(self.offsets))
+        pair = user.astype(np.uint64) << np.uint64(32) | self.items.astype(np.uint64)
+        first = np.zeros(len(pair), np.bool_)
+        first[np.unique(pair, return_index=True)[1]] = True
+        return first
+
     def up_to(self, part: Part) -> Self:
         """Only what is not later than ``part``; users keep their index."""
         kept = self.parts <= part
         before = np.concatenate([[0], np.cumsum(kept)])
         return type(self)(before[self.offsets], self.items[kept], self.parts[kept])
+
+
+class Windows(NamedTuple):
+    """Slices ``items[start : start + length]`` of the interactions, each within one user."""
+
+    start: NDArray[np.int64]
+    length: NDArray[np.int64]
+
+
+class Steps(NamedTuple):
+    """Windows laid end to end, one entry an item: (J,) each."""
+
+    row: NDArray[np.int64]  # which window
+    back: NDArray[np.int64]  # steps before the window's last item
+    item: NDArray[np.int32]
+
+
+def unroll(items: NDArray[np.int32], windows: Windows) -> Steps:
+    """Every item of every window."""
+    row = np.repeat(np.arange(len(windows.start)), windows.length)
+    ends = np.cumsum(windows.length)
+    place = np.arange(len(row)) - np.repeat(ends - windows.length, windows.length)
+    return Steps(row, windows.length[row] - 1 - place, items[windows.start[row] + place])
 
 
 class EvaluationSet(NamedTuple):
@@ -61,6 +92,12 @@ class EvaluationSet(NamedTuple):
         """The users that this one of several processes evaluates."""
         return self.take(np.arange(process.rank, len(self.user), process.count))
 
+    def had_before(self) -> NDArray[np.bool_]:
+        """(E,): whose target lies in the history already."""
+        steps = unroll(self.items, Windows(self.start, self.length))
+        again = steps.row[steps.item == self.target[steps.row]]
+        return np.bincount(again, minlength=len(self.user)) > 0
+
     def take(self, kept: NDArray[np.int64]) -> "EvaluationSet":
         """Only these rows."""
         return EvaluationSet(
@@ -68,10 +105,11 @@ class EvaluationSet(NamedTuple):
         )
 
 
-def targets(histories: Histories, part: Part) -> EvaluationSet:
+def targets(histories: Histories, part: Part, *, repeats: bool = True) -> EvaluationSet:
     """Each user's first interaction of ``part`` is held out; all before it is the history.
 
-    Users without one, or with nothing before it, are left out.
+    Users without one, or with nothing before it, are left out; without ``repeats`` also those who
+    had it before: what the service never returns is no target.
     """
     user_of = np.repeat(np.arange(len(histories)), np.diff(histories.offsets))
     at = np.flatnonzero(histories.parts == part)
@@ -79,4 +117,5 @@ def targets(histories: Histories, part: Part) -> EvaluationSet:
     first = first[first > histories.offsets[user_of[first]]]
     user = user_of[first]
     start = histories.offsets[user]
-    return EvaluationSet(histories.items, user, start, first - start, histories.items[first])
+    found = EvaluationSet(histories.items, user, start, first - start, histories.items[first])
+    return found if repeats else found.take(np.flatnonzero(~found.had_before()))

@@ -32,15 +32,17 @@ def prepare(config: RunConfig, directory: Path) -> DatasetCard:
         rejects.close()  # whole on disk before anything else can go wrong
         indexed, removed = _filtered(config, log)
         indexed, content = _with_content(config, indexed, catalogue, directory)
+    split_card, repeats = _split(indexed, log.timed, config, directory)
     card = DatasetCard(
         users=len(indexed.user_ids),
         items=len(indexed.item_ids),
         interactions=len(indexed.log),
         interactions_source=log_card,
         items_source=items_card,
+        repeats=repeats,
         removed=removed,
         content=content,
-        split=_split(indexed, log.timed, config, directory),
+        split=split_card,
     )
     users = pl.DataFrame({"user_id": indexed.user_ids}).with_row_index("user_index")
     users.write_parquet(directory / dataset.USERS)
@@ -152,8 +154,10 @@ def _with_content(
     )
 
 
-def _split(indexed: Indexed, timed: bool, config: RunConfig, directory: Path) -> SplitCard:
-    """Split, and write the interactions."""
+def _split(
+    indexed: Indexed, timed: bool, config: RunConfig, directory: Path
+) -> tuple[SplitCard, float]:
+    """Split, and write the interactions; what share of them repeats an earlier one."""
     log = indexed.log
     seconds = log.time // 1_000_000
     parts = _parts(log.user, seconds, config.split)
@@ -171,7 +175,7 @@ def _split(indexed: Indexed, timed: bool, config: RunConfig, directory: Path) ->
             f"{config.split.kind!r}: leave_one_out needs 3, temporal one before a cut and one after"
         )
     counts = np.bincount(parts.part, minlength=len(Part)).tolist()
-    return SplitCard(
+    card = SplitCard(
         kind=config.split.kind,
         seed=config.seed,
         ties=config.split.ties,
@@ -181,6 +185,7 @@ def _split(indexed: Indexed, timed: bool, config: RunConfig, directory: Path) ->
         interactions={part.name.lower(): counts[part] for part in Part},
         evaluated_users={part.name.lower(): users for part, users in held_out.items()},
     )
+    return card, 1 - float(histories.first_uses().mean())
 
 
 def _parts(user: split.Codes, seconds: NDArray[np.int64], config: SplitConfig) -> split.Split:

@@ -11,8 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from models.contract.types import FloatArray
-from training.data.batches import Windows, unroll
-from training.data.histories import EvaluationSet, Histories
+from training.data.histories import EvaluationSet, Histories, Windows, unroll
 from training.evaluate.ranking import Ranker, ndcg
 
 DECAYS = (0.5, 0.6, 0.7, 0.8, 0.9)
@@ -70,8 +69,10 @@ def _decayed(
     return sp.csr_array((weights, (steps.row, steps.item)), shape=shape)
 
 
-def item_similarity(histories: Histories, catalogue_size: int) -> sp.csr_array:
-    """(N, N) cosines between items' TF-IDF user vectors, without the diagonal.
+def item_similarity(
+    histories: Histories, catalogue_size: int, *, repeats: bool = False
+) -> sp.csr_array:
+    """(N, N) cosines between items' TF-IDF user vectors; without ``repeats`` not with themselves.
 
     A user is a document, an item a word: users with long histories say less about each item.
     """
@@ -86,8 +87,9 @@ def item_similarity(histories: Histories, catalogue_size: int) -> sp.csr_array:
     norm_N = np.sqrt(np.asarray(weighted_NU.power(2).sum(axis=1)).ravel())
     unit_NU = sp.csr_array(sp.diags_array(1 / np.maximum(norm_N, 1e-12)) @ weighted_NU)
     similarity_NN = sp.csr_array(unit_NU @ unit_NU.T)
-    similarity_NN.setdiag(0)
-    similarity_NN.eliminate_zeros()
+    if not repeats:
+        similarity_NN.setdiag(0)
+        similarity_NN.eliminate_zeros()
     return similarity_NN.astype(np.float32)
 
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from models.contract.types import CodeArray, FloatArray
 from models.nets.sequence import SequenceModel
-from training.data.batches import Windows, cut, gather_latest, unroll
-from training.data.histories import EvaluationSet
+from training.data.batches import cut, gather_latest
+from training.data.histories import EvaluationSet, Windows, unroll
 
 _SCORED_AT_ONCE = 3_000_000  # scores held at a time (users x catalogue), few enough for the cache
 

@@ -17,6 +17,7 @@ class EvaluationTable:
 
     models: dict[str, dict[str, float]]
     users: int
+    left_out: int  # users whose test item lies in their history, where that is never recommended
     protocol: str
     knn_decay: float  # chosen on validation
 
@@ -42,6 +43,7 @@ class EvaluationTable:
         return {
             "protocol": self.protocol,
             "users": self.users,
+            "left_out": self.left_out,
             "knn_decay": self.knn_decay,
             "best_baseline": self.best_baseline(),
             "loses_to_baseline": self.loses(),
@@ -53,7 +55,7 @@ class EvaluationTable:
         console = console or Console()
         table = Table(
             title=f"Test, {self.protocol} protocol, full ranking, {self.users:,} users",
-            caption=f"item-knn-decayed: {self.knn_decay} a step back, chosen on validation",
+            caption=self._caption(),
         )
         table.add_column("metric")
         for model in self.models:
@@ -72,6 +74,11 @@ class EvaluationTable:
         console.print(
             self.verdict(), style="bold red" if self.loses() else "green", highlight=False
         )
+
+    def _caption(self) -> str:
+        decay = f"item-knn-decayed: {self.knn_decay} a step back, chosen on validation"
+        left_out = f"; left out: {self.left_out:,} users, who had their test item before"
+        return decay + (left_out if self.left_out else "")
 
     def _style(self, model: str) -> str:
         if model != OURS:

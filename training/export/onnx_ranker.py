@@ -12,8 +12,8 @@ from models.contract.config import SequenceConfig
 from models.contract.item_vectors import ItemVectors
 from models.contract.manifest import onnx_inputs
 from models.contract.types import CodeArray, FloatArray
-from training.data.batches import Batch, Windows, gather_latest
-from training.data.histories import EvaluationSet
+from training.data.batches import Batch, gather_latest
+from training.data.histories import EvaluationSet, Windows
 
 TOP = 10
 Feeds = dict[str, NDArray[Any]]

@@ -26,11 +26,10 @@ from training.data.batches import (
     LengthBuckets,
     Past,
     TrainingBatches,
-    Windows,
     gather,
     training_windows,
 )
-from training.data.histories import EvaluationSet, Histories
+from training.data.histories import EvaluationSet, Histories, Windows
 from training.evaluate.ranking import SequenceRanker, metrics, rank
 from training.losses import Hits, accidental_hits, past_hits, sampled_softmax
 from training.processes import ALONE, Process, seed_epoch, this_process
@@ -89,13 +88,11 @@ class SequenceModule(L.LightningModule):
         seed_epoch(self.seed, self.current_epoch, self.process)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """Predict each item from those before it; only real positions reach the catalogue."""
+        """Predict items from those before them; only what is learned reaches the catalogue."""
         history_BT, next_BT = batch.items_BT[:, :-1], batch.items_BT[:, 1:]
-        steps_T = torch.arange(history_BT.shape[1], device=history_BT.device)
-        real_BT = steps_T < batch.length_B[:, None] - 1
         seen = [self._shown(tower.read, history_BT) for tower in self.model.each()]
         hidden_BTD = self.model.encode(torch.cat(seen, dim=-1), self.codes_NS[history_BT])
-        user_JD, next_J = hidden_BTD[real_BT], next_BT[real_BT]
+        user_JD, next_J = hidden_BTD[batch.learned_BT], next_BT[batch.learned_BT]
         users = zip(self.model.each(), torch.split(user_JD, self.config.width, dim=-1), strict=True)
         losses = [self.softmax_loss(t, user_JW, next_J, batch.past) for t, user_JW in users]
         loss = torch.stack(losses).sum()
@@ -245,7 +242,8 @@ def fit_sequence(
         **_distribution(process, config),
         **trainer,
     )
-    batches, last = _batches(histories, config, seed, process), directory / "last.ckpt"
+    batches = _batches(histories, config, seed, process, repeats=not filter_seen)
+    last = directory / "last.ckpt"
     loop.fit(module, batches, ckpt_path=last if last.exists() else None, weights_only=True)
     fitted = _best(module, keep) if validation else Fitted(module.averaged_model(), epochs, None)
     for tower in fitted.model.each():
@@ -275,14 +273,15 @@ def _distribution(process: Process, config: FitConfig) -> dict[str, Any]:
 
 
 def _batches(
-    histories: Histories, config: FitConfig, seed: int, process: Process
+    histories: Histories, config: FitConfig, seed: int, process: Process, *, repeats: bool
 ) -> DataLoader[Batch]:
     """All windows of all histories, batched by length; processes share ``batch_tokens``."""
     windows = training_windows(histories, config.max_history)
+    batches = TrainingBatches(histories, windows, repeats=repeats, with_past=config.mask_seen)
     positions = max(1, config.batch_tokens // process.count)
     return DataLoader(
-        TrainingBatches(histories, windows, config.mask_seen),
-        sampler=LengthBuckets(windows.length, positions, seed, process),
+        batches,
+        sampler=LengthBuckets(batches.windows.length, positions, seed, process),
         batch_size=None,  # the sampler draws whole batches
         generator=torch.Generator(),  # nothing is drawn from the one that an epoch seeds
     )

@@ -47,13 +47,13 @@ def learn_sequence(
         choices.epochs,
         config.seed,
         directory,
-        config.evaluate.filter_seen,
+        config.filter_seen,
         make_loggers(config.loggers, directory),
         **trainer_options(directory),
     )
     found = _loans(config, table, histories, choices)
     if found:
-        fitted = _borrowed(fitted, table, found, choices, config.evaluate.filter_seen)
+        fitted = _borrowed(fitted, table, found, choices, config.filter_seen)
     if this_process().rank == 0:
         _write(fitted, directory)
     return fitted

@@ -24,6 +24,7 @@ def run(config: RunConfig, directory: Path) -> str:
     evaluation = stage_files.read_json(config.output / "evaluate" / stage_files.EVALUATION)
     fields = {
         "name": config.name,
+        "recommend": config.recommend,
         "split": {**data.card.split.model_dump(mode="json"), "refit": config.fit.refit},
         "metrics": evaluation["models"]["bbqrec"],
         "health": stage_files.read_json(config.output / codes / stage_files.HEALTH),

@@ -12,7 +12,7 @@ from training.run.quantize import REFIT_OFF
 def run(config: RunConfig, directory: Path) -> str:
     """Learn from the training part; validation chooses the epoch and what is borrowed."""
     histories, codes = stage_files.data(config).histories, config.output / "quantize"
-    held_out = targets(histories, Part.VALIDATION)
+    held_out = targets(histories, Part.VALIDATION, repeats=not config.filter_seen)
     held_out = held_out.sample(config.evaluate.validation_users, config.seed)
     choices = Choices(config.fit.epochs, config.fit.borrowing, held_out)
     fitted = learn_sequence(config, codes, histories.up_to(Part.TRAIN), choices, directory)

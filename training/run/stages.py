@@ -26,7 +26,6 @@ _QUANTIZE = (
     "research.diversity",
 )
 _VARIANTS = ("research.block", "research.edges", "research.reweighting")
-_EVALUATE = ("evaluate.filter_seen", "evaluate.validation_users")
 # A stage is stale when a setting that it reads has changed: all under the names in ``settings``,
 # but for those in ``but``. ``loggers``, where curves go, is read by all that learn, and changes
 # nothing.
@@ -59,7 +58,7 @@ STAGES = (
         "histories to a sequence model",
         fit.run,
         needs=("prepare", "quantize"),
-        settings=("fit", *_EVALUATE, *_VARIANTS, "seed", "threads"),
+        settings=("fit", "evaluate.validation_users", "recommend", *_VARIANTS, "seed", "threads"),
         but=("fit.refit",),
         distributed=True,
     ),
@@ -68,7 +67,7 @@ STAGES = (
         "rank the catalogue, beside baselines",
         evaluate.run,
         needs=("prepare", "fit"),
-        settings=("evaluate.cutoffs", "evaluate.filter_seen"),
+        settings=("evaluate.cutoffs", "recommend"),
     ),
     Stage(
         "requantize",
@@ -90,6 +89,7 @@ STAGES = (
         "ONNX, weights and tables to a bundle",
         export.run,
         needs=("prepare", "evaluate", "refit"),
-        settings=("name", "export.index_from"),  # not how many are kept: that changes none
+        # Not how many are kept: that changes none.
+        settings=("name", "recommend", "export.index_from"),
     ),
 )

@@ -40,6 +40,7 @@ def _head(file: str, name: str) -> str:
 # Paths are relative to this file's folder.
 name = {toml(name)}
 output = {toml(f"artifacts/{name}")}  # what every stage writes, and at last the bundle
+# recommend = "all"  # people buy the same again, and are to be shown it; `prepare` says how many do
 """
 
 

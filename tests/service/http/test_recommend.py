@@ -1,6 +1,8 @@
 """The contract of POST /recommend and its neighbours, over HTTP."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,10 @@ from hypothesis import settings as drawing
 from hypothesis import strategies as st
 
 from models.contract.bundle import Bundle
+from service.generation.generation import Generation
+from service.generation.load import make_engine, new_generation
 from service.http.app import create_app
+from service.metrics import Metrics
 from service.settings import Settings
 from tests.tiny_bundle import ITEMS
 
@@ -75,6 +80,21 @@ def test_include_history_lifts_only_the_history_filter(client: TestClient) -> No
     assert len(everything) == ITEMS
     fewer = ids(ask(client, history=history, k=ITEMS, include_history=True, exclude=["item-1"]))
     assert set(everything) - set(fewer) == {"item-1"}
+
+
+def test_a_model_that_was_made_to_recommend_all_may_return_the_history(tiny: Bundle) -> None:
+    """Unless the request says otherwise."""
+    bundle = replace(tiny, manifest=tiny.manifest.model_copy(update={"recommend": "all"}))
+
+    def load(directory: Path, settings: Settings, metrics: Metrics) -> Generation:
+        return new_generation(bundle, make_engine(bundle, settings, metrics), settings, metrics)
+
+    settings = Settings(bundle=tiny.directory, provider="cpu", drain=0)
+    with TestClient(create_app(settings, load)) as client:
+        assert client.get("/model").json()["recommend"] == "all"
+        body = {"history": ["item-1", "item-2"], "k": ITEMS}
+        assert {"item-1", "item-2"} < set(ids(ask(client, **body)))
+        assert not {"item-1", "item-2"} & set(ids(ask(client, **body, include_history=False)))
 
 
 def test_all_that_exist_are_returned_when_k_is_more(client: TestClient) -> None:

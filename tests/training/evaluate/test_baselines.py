@@ -1,7 +1,6 @@
 import numpy as np
 
-from training.data.batches import Windows
-from training.data.histories import Histories, Part, targets
+from training.data.histories import Histories, Part, Windows, targets
 from training.evaluate.baselines import DECAYS, ItemKnn, Popularity, choose_decay, item_similarity
 from training.evaluate.ranking import metrics, rank
 

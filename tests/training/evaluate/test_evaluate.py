@@ -3,8 +3,7 @@ import pytest
 from numpy.typing import NDArray
 
 from models.contract.types import FloatArray
-from training.data.batches import Windows
-from training.data.histories import EvaluationSet, Histories, Part, targets
+from training.data.histories import EvaluationSet, Histories, Part, Windows, targets
 from training.evaluate.ranking import Ranking, metrics, rank
 
 ITEMS = 12
@@ -74,6 +73,14 @@ def test_metrics_by_hand() -> None:
     assert values["recall@10"] == pytest.approx(2 / 3)
     assert values["ndcg@10"] == pytest.approx((1 + 1 / np.log2(4)) / 3)
     assert values["coverage@2"] == pytest.approx(3 / 10)
+
+
+def test_targets_that_users_had_before_may_be_left_out() -> None:
+    offsets, items = np.array([0, 3, 6, 9]), np.array([5, 6, 5, 5, 6, 7, 7, 7, 7], np.int32)
+    flat = Histories(offsets, items, np.array([0, 0, 2] * 3, np.uint8))
+    assert targets(flat, Part.TEST).had_before().tolist() == [True, False, True]
+    assert targets(flat, Part.TEST, repeats=False).user.tolist() == [1]
+    assert flat.first_uses().tolist() == [True, True, False, True, True, True, True, False, False]
 
 
 def test_targets_are_the_first_of_their_part_and_histories_end_before_them() -> None:

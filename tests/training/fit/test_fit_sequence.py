@@ -179,9 +179,14 @@ def test_padding_never_reaches_the_loss() -> None:
     one.log = lambda *args, **kwargs: None  # type: ignore[method-assign]
     short, long = torch.tensor([[1, 2, 3]]), torch.tensor([[5, 6, 7, 8, 9, 10]])
     padded = torch.cat([short, torch.zeros(1, 3, dtype=torch.int64)], 1)
-    together = one.training_step(Batch(torch.cat([padded, long]), torch.tensor([3, 6])), 0)
-    first = one.training_step(Batch(short, torch.tensor([3])), 0)
-    second = one.training_step(Batch(long, torch.tensor([6])), 0)
+
+    def loss(items_BT: torch.Tensor, *length: int) -> torch.Tensor:
+        length_B = torch.tensor(length)
+        learned_BT = torch.arange(items_BT.shape[1] - 1) < length_B[:, None] - 1
+        return one.training_step(Batch(items_BT, length_B, learned_BT), 0)
+
+    together = loss(torch.cat([padded, long]), 3, 6)
+    first, second = loss(short, 3), loss(long, 6)
     torch.testing.assert_close(together, (2 * first + 5 * second) / 7)
 
 

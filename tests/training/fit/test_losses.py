@@ -53,8 +53,10 @@ def test_past_hits_are_what_users_had_by_each_position(
     items = random.integers(10, size=offsets[-1], dtype=np.int32)
     data = Histories(offsets, items, np.zeros(len(items), np.uint8))
     windows = training_windows(data, most)
-    drawn_C = random.integers(10, size=7)
-    row_H, column_H = past_hits(past(data, windows), torch.from_numpy(drawn_C))
+    drawn_C, positions = random.integers(10, size=7), int((windows.length - 1).sum())
+    row_H, column_H = past_hits(
+        past(data, windows, np.ones(positions, np.bool_)), torch.from_numpy(drawn_C)
+    )
     had = [
         set(items[max(o for o in offsets if o <= start) : at + 1].tolist())
         for start, length in zip(windows.start, windows.length, strict=True)

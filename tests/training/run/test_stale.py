@@ -100,7 +100,7 @@ def test_imports_are_followed_wherever_they_stand() -> None:
         ('encode.cache = "elsewhere"', ()),
         ("evaluate.cutoffs = [1, 5]", ("evaluate", "export")),
         ("evaluate.validation_users = 5", LEARNED),
-        ("evaluate.filter_seen = false", LEARNED),
+        ('recommend = "all"', LEARNED),
         ("fit.width = 32", LEARNED),
         ('research.edges = "random"', LEARNED),
         ("fit.refit = false", ("requantize", "refit", "export")),
