@@ -12,15 +12,17 @@ from models.contract.semantic_id import SemanticIdTable
 from training.config import RunConfig
 from training.data.dataset import PreparedDataset
 
-SPACE, SEMANTIC_IDS, CODEWORDS = (
+SPACE, QUANTIZER, SEMANTIC_IDS, CODEWORDS = (
     "code_space.json",
+    "quantizer.safetensors",
     "semantic_ids.safetensors",
     "codewords.safetensors",
 )
-HEALTH, FITTED, WEIGHTS, EVALUATION, EXPORTED = (
+HEALTH, FITTED, WEIGHTS, WORD_VECTORS, EVALUATION, EXPORTED = (
     "health.json",
     "fitted.json",
     "weights.safetensors",
+    "word_vectors.safetensors",
     "evaluation.json",
     "exported.json",
 )

@@ -73,6 +73,11 @@ class Bundle:
         return self._optional(FILES.INDEX)
 
     @property
+    def intake_path(self) -> Path | None:
+        """What tells how new items are taken in, if the bundle can."""
+        return self._optional(FILES.INTAKE)
+
+    @property
     def weights_path(self) -> Path:
         """The torch weights of the same graph, for the fallback."""
         return self.directory / FILES.WEIGHTS

@@ -7,9 +7,37 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from models.contract.types import CodeArray, FloatArray
+from pydantic import Field
+
+from models.contract.config import Frozen
+from models.contract.types import CodeArray, FloatArray, Modality
 
 AttributeValue = str | int | float | bool | None | list[str]
+
+
+class ContentColumns(Frozen):
+    """What the item file called the parts of an item's content; a writer calls them the same."""
+
+    title: str | None = None
+    text: tuple[str, ...] = Field((), description="joined, in order; the title may be one of them")
+    attributes: tuple[str, ...] = ()
+
+
+class ModalityCard(Frozen):
+    """What a modality's vectors are made by, and their length."""
+
+    size: int = Field(ge=1)
+    encoder: str
+
+
+class IntakeCard(Frozen):
+    """``intake/card.json``: what a bundle can take in, and how."""
+
+    columns: ContentColumns
+    modalities: dict[Modality, ModalityCard] = Field(description="of content, in order")
+    tokens: bool = Field(description="text vectors are means of the token vectors in the bundle")
+    borrowing: float = Field(0.0, ge=0, description="share of the mean of those that it resembles")
+    neighbours: int = Field(0, ge=0, description="how many those are")
 
 
 @dataclass(frozen=True)

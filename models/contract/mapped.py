@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 _DTYPES = {
+    "F16": np.float16,
     "F32": np.float32,
     "U8": np.uint8,
     "U16": np.uint16,

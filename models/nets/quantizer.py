@@ -7,9 +7,11 @@ please CLUB.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, Self
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -139,6 +141,17 @@ class Quantizer(nn.Module):
         self.codebooks = nn.ModuleList(ResidualCodebook(space) for _ in range(books))
         self.id_residual = nn.Embedding(catalogue_size, size)
         nn.init.normal_(self.id_residual.weight, std=0.02)
+
+    @classmethod
+    def load(cls, weights: Path, space: CodeSpace) -> Self:
+        """In evaluation mode, from the weights that training left."""
+        state = load_file(weights)
+        inputs = {m: state[f"bound.{n}.0.weight"].shape[1] for n, m in enumerate(space.modalities)}
+        items, hidden = len(state["id_residual.weight"]), len(state["bound.0.0.weight"])
+        books = sum(name.startswith("codebooks.") for name in state)
+        quantizer = cls(space, inputs, items, hidden, shared_codebook=books == 1)
+        quantizer.load_state_dict(state)
+        return quantizer.eval()
 
     def codebook(self, modality: Modality) -> ResidualCodebook:
         """The codebook of a modality: the one that all share, or its own."""

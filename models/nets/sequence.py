@@ -75,6 +75,14 @@ class SequenceModel(nn.Module):
         towers = zip(self.towers, parts, strict=True)
         return torch.cat([tower(x_BTW, inner, last, row_B) for tower, x_BTW in towers], dim=-1)
 
+    def word_vectors(self) -> Tensor:
+        """(V, D): what each word adds to an item's vector, until words are folded."""
+        of_each = [tower.word_vectors() for tower in self.each()]
+        words = max((len(vectors) for vectors in of_each if vectors is not None), default=0)
+        nothing = self.seen.new_zeros(words, self.config.width)
+        parts = [nothing if vectors is None else vectors for vectors in of_each]
+        return torch.cat(parts, -1).detach()
+
     def borrow(self, codes_NS: Tensor, near_NK: Tensor, share_N: Tensor) -> None:
         """Once trained: let items borrow ``share`` of the mean vector of those they are near to.
 

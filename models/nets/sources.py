@@ -29,6 +29,10 @@ class ItemSource(nn.Module):
     def fold_words(self) -> None:
         """After training: keep the sums, all that is needed from then on."""
 
+    def word_vectors(self) -> Tensor | None:
+        """(V, W): what each word adds, if this source is of words that are being learned."""
+        return None
+
     def residual(self) -> nn.Embedding | None:
         """The table of what items have for themselves, if this source is one."""
         return None
@@ -93,6 +97,10 @@ class WordSource(ItemSource):
             sums_NW = self.vectors.table()
             self.vectors = self._table()
             self.vectors.weight.data.copy_(sums_NW)
+
+    def word_vectors(self) -> Tensor | None:
+        """Of its words, until they are folded."""
+        return self.vectors.embedding.weight if isinstance(self.vectors, WordBag) else None
 
     def _table(self) -> nn.Embedding:
         table = nn.Embedding(self.items + 1, self.width)

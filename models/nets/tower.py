@@ -47,6 +47,10 @@ class Tower(nn.Module):
     def fold_words(self) -> None:
         """After training: keep the sums, all that is needed from then on."""
 
+    def word_vectors(self) -> Tensor | None:
+        """(V, W): what each word adds to an item's vector, until words are folded, if anything."""
+        return None
+
     def residuals(self) -> list[tuple[nn.Embedding, Callable[..., Tensor]]]:
         """Tables of what items have for themselves, each with the vectors that it is a part of."""
         return []
@@ -115,6 +119,11 @@ class AttentionTower(Tower):
         """Keep the sums."""
         for source in self.sources.each():
             source.fold_words()
+
+    def word_vectors(self) -> Tensor | None:
+        """Of its words, if it sees them."""
+        of_each = (source.word_vectors() for source in self.sources.each())
+        return next((vectors for vectors in of_each if vectors is not None), None)
 
     def residuals(self) -> list[tuple[nn.Embedding, Callable[..., Tensor]]]:
         """z_ID, of towers that have it."""

@@ -7,6 +7,7 @@ import numpy as np
 from models.contract.bundle import FILES, Bundle, read
 from models.contract.intake import Intake
 from models.contract.types import ItemCodes
+from service.catalogue.bundle_intake import BundleIntake
 from service.catalogue.codes import Codes
 from service.catalogue.live_items import LiveItems
 from service.catalogue.shared_codes import SharedCodes
@@ -36,7 +37,8 @@ def load_generation(directory: Path, settings: Settings, metrics: Metrics) -> Ge
     items = LiveItems(bundle)
     engine = make_engine(bundle, settings, metrics)
     _warm(engine, bundle, settings.max_batch)
-    return new_generation(items, engine, NoIntake(), settings, metrics)
+    intake = BundleIntake(bundle) if bundle.intake_path else NoIntake()
+    return new_generation(items, engine, intake, settings, metrics)
 
 
 def new_generation(

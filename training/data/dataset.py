@@ -10,6 +10,7 @@ import polars as pl
 from pydantic import Field
 
 from models.contract.config import Frozen
+from models.contract.intake import ContentColumns
 from training.data.histories import Histories, Part
 from training.errors import UserError
 
@@ -56,6 +57,7 @@ class ContentCard(Frozen):
     title: int = Field(0, ge=0)
     text: int = Field(0, ge=0)
     image: int = Field(0, ge=0)
+    columns: ContentColumns = ContentColumns()
     undescribed: int = Field(0, ge=0, description="items of the log missing in the catalogue")
     unseen: int = Field(0, ge=0, description="items that no kept interaction names, kept as asked")
     left_out: int = Field(0, ge=0, description="items that no kept interaction names, left out")

@@ -8,14 +8,16 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from models.contract.intake import ContentColumns
+from models.contract.words import joined, plain_text
 from training.config import ItemsConfig
 from training.data.columns import IMAGE, ITEM, TEXT, TITLE, Columns
 from training.data.folder import check_alike, find_files
-from training.data.formats import GENRES, Role, recognise
+from training.data.formats import GENRES, Layout, Role, recognise
 from training.data.item_files import ItemFiles, OutsideError
-from training.data.records import Row, open_table
+from training.data.records import Row, Table, open_table
 from training.data.rejects import Reason, SourceRejects
-from training.data.values import as_given, identifier, plain_text
+from training.data.values import as_given, identifier
 from training.errors import UserError
 
 CHUNK = 5_000  # items held at a time: each may hold a picture
@@ -37,6 +39,7 @@ class Catalogue(NamedTuple):
     frame: pl.LazyFrame
     format: str
     rows: int  # good and bad
+    columns: ContentColumns = ContentColumns()
 
 
 class _Roles(NamedTuple):
@@ -71,7 +74,8 @@ def read_items(config: ItemsConfig, rejects: SourceRejects, scratch: Path) -> Ca
                 break
     name = recognise(paths[0], config.format, config.separator).name
     frame = pl.scan_parquet(scratch / "*.parquet")
-    return Catalogue(frame, name, rows=good + rejects.counts.total())
+    columns = _content_columns(paths[0], config)
+    return Catalogue(frame, name, rows=good + rejects.counts.total(), columns=columns)
 
 
 def _read(
@@ -82,7 +86,7 @@ def _read(
         raise UserError(f"items.path: {path} looks like sequences, which hold no item content")
     table = open_table(path, layout, rejects)
     roles = _roles(Columns(path, table.names, SECTION), config)
-    flags = [name for name in GENRES if layout.name == "movielens" and name in table.names]
+    flags = _flags(layout, table)
     asked = [roles.item, roles.title, roles.image]
     many = [roles.text, roles.attributes, roles.files, flags]
     for row in table.rows([*asked, *chain.from_iterable(many)]):
@@ -100,9 +104,9 @@ def _read(
                 rejects.add(path, row.line, Reason.OUTSIDE_FOLDER, _excerpt(row))
                 continue
             seen.add(item_id)
-            text = "\n".join(filter(None, map(plain_text, [*texts, _flagged(flags, raised)])))
+            text = joined([*texts, _flagged(flags, raised)])
             given = _as_json(roles.attributes, attributes)
-            yield item_id, plain_text(title) or None, text or None, given, *found
+            yield item_id, plain_text(title) or None, text, given, *found
 
 
 def _fixed_roles(path: Path, config: ItemsConfig) -> tuple[Path, Mapping[str, object]] | None:
@@ -112,6 +116,21 @@ def _fixed_roles(path: Path, config: ItemsConfig) -> tuple[Path, Mapping[str, ob
         return None
     table = open_table(path, layout, SourceRejects.nowhere())
     return path, _roles(Columns(path, table.names, SECTION), config)._asdict()
+
+
+def _content_columns(path: Path, config: ItemsConfig) -> ContentColumns:
+    """What a new item's content is to be called."""
+    layout = recognise(path, config.format, config.separator)
+    table = open_table(path, layout, SourceRejects.nowhere())
+    roles = _roles(Columns(path, table.names, SECTION), config)
+    flagged = ("genres",) if _flags(layout, table) else ()
+    return ContentColumns(
+        title=roles.title, text=(*roles.text, *flagged), attributes=tuple(roles.attributes)
+    )
+
+
+def _flags(layout: Layout, table: Table) -> list[str]:
+    return [name for name in GENRES if layout.name == "movielens" and name in table.names]
 
 
 def _cut(values: list[Any], many: list[list[str]]) -> list[list[Any]]:

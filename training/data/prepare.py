@@ -148,6 +148,7 @@ def _with_content(
         title=title,
         text=text,
         image=pictures,
+        columns=catalogue.columns,
         undescribed=len(indexed.item_ids) - known,
         unseen=len(indexed.item_ids) - bought,
         left_out=len(described) - known,

@@ -1,7 +1,8 @@
 """A file's value as an id, as text, or as given."""
 
-import math
 from typing import Any
+
+from models.contract.words import plain_text
 
 Scalar = str | int | float | bool
 
@@ -13,17 +14,6 @@ def identifier(value: Any) -> str | None:
     if not isinstance(value, str | int) or isinstance(value, bool):
         return None
     return str(value).strip() or None
-
-
-def plain_text(value: Any) -> str:
-    """Any value as text: lists, nested ones too, joined by commas."""
-    if value is None or isinstance(value, bytes | dict):
-        return ""
-    if isinstance(value, list | tuple):
-        return ", ".join(filter(None, map(plain_text, value)))
-    if isinstance(value, float):
-        return f"{value:g}" if math.isfinite(value) else ""
-    return str(value).strip()
 
 
 def as_given(value: Any) -> Scalar | list[Scalar] | None:

@@ -22,7 +22,8 @@ from training.encoders.kinds import Kind, kind_of
 from training.encoders.vectors import read_vectors
 from training.encoders.words import item_words
 
-SUMMARY, REJECTS, WORDS = "encode.json", "encode_rejects.jsonl", "words.safetensors"
+SUMMARY, REJECTS = "encode.json", "encode_rejects.jsonl"
+WORDS, VOCABULARY = "words.safetensors", "vocabulary.txt"  # rows, and a word a line
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,9 @@ def encode_items(
         for modality, asked in config.modalities().items()
     }
     _write(directory, outcomes)
-    save_file(item_words(items, config.words).arrays(), directory / WORDS)
+    vocabulary = item_words(items, config.words)
+    save_file(vocabulary.item_words.arrays(), directory / WORDS)
+    _write_lines(directory / VOCABULARY, vocabulary.words)
     return {m: outcome.embeddings for m, outcome in outcomes.items() if outcome.embeddings}
 
 
@@ -67,6 +70,17 @@ def load_content(directory: Path, items: int) -> FloatArray:
     """(N, D): each modality's vectors at unit length, one after another; zero where missing."""
     units = [unit(embedding.vectors_ND) for embedding in load_embeddings(directory).values()]
     return np.concatenate(units or [np.zeros((items, 1), np.float32)], axis=1)
+
+
+def load_vocabulary(directory: Path) -> list[str]:
+    """Read back the words, in the order of their rows."""
+    return (directory / VOCABULARY).read_text(encoding="utf-8").splitlines()
+
+
+def load_encoders(directory: Path) -> dict[Modality, str]:
+    """What each modality's vectors were made by, in the order of modalities."""
+    summary = json.loads((directory / SUMMARY).read_text(encoding="utf-8"))
+    return {m: summary[m]["encoder"] for m in load_embeddings(directory)}
 
 
 def load_words(directory: Path) -> ItemWords:

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
@@ -27,12 +28,11 @@ class WordLlamaEncoder:
     """Mean of 256-d token vectors; tens of thousands of short texts a second."""
 
     def __init__(self) -> None:
-        folder = _wheel_folder()
         self.name = f"wordllama-{version('wordllama')}/{WEIGHTS.stem}/mean-unit-1"
-        self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+        self._tokenizer = Tokenizer.from_file(str(tokenizer_path()))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        self._vectors_VX = load_file(folder / WEIGHTS)["embedding.weight"].astype(np.float32)
+        self._vectors_VX = token_vectors().astype(np.float32)
         self.size: int = self._vectors_VX.shape[1]
 
     def encode(self, batch: Sequence[str]) -> FloatArray:
@@ -46,6 +46,17 @@ class WordLlamaEncoder:
         tokens = self._tokenizer.encode(text[:MAX_CHARACTERS], add_special_tokens=False).ids
         mean_X: FloatArray = self._vectors_VX[tokens].sum(axis=0) / max(len(tokens), 1)
         return mean_X
+
+
+def tokenizer_path() -> Path:
+    """The tokenizer's file."""
+    return _wheel_folder() / TOKENIZER
+
+
+def token_vectors() -> NDArray[np.float16]:
+    """(V, 256), a row a token."""
+    vectors_VX: NDArray[np.float16] = load_file(_wheel_folder() / WEIGHTS)["embedding.weight"]
+    return vectors_VX
 
 
 def _wheel_folder() -> Path:

@@ -1,29 +1,31 @@
 """The words of items: those of their texts, and their attributes as words of their own."""
 
-import json
-import re
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
+from models.contract.words import words_of
 from models.nets.words import ItemWords
 from training.config import WordsConfig
-from training.data.values import plain_text
-
-WORD = r"\w+"
 
 
-def item_words(items: pl.DataFrame, config: WordsConfig) -> ItemWords:
+class Vocabulary(NamedTuple):
+    """Words of every item, and what each is."""
+
+    item_words: ItemWords
+    words: list[str]
+
+
+def item_words(items: pl.DataFrame, config: WordsConfig) -> Vocabulary:
     """Words that at least ``config.min_items`` items have, the commonest ``config.most`` of them.
 
     ``items`` has the columns item_index, text and attributes, one row an item in index order.
     """
-    text = pl.col("text").fill_null("").str.to_lowercase().str.extract_all(WORD)
-    attributes = pl.Series(map(_attribute_words, items["attributes"]), dtype=pl.List(pl.String))
+    words = map(words_of, items["text"], items["attributes"])
     said = (
         items.lazy()
-        .select("item_index", word=pl.concat_list(text, attributes).list.unique())
+        .select("item_index", word=pl.Series(words, dtype=pl.List(pl.String)))
         .explode("word", empty_as_null=False)
         .drop_nulls()
     )
@@ -33,14 +35,5 @@ def item_words(items: pl.DataFrame, config: WordsConfig) -> ItemWords:
     found = said.join(rows.lazy(), on="word").sort("item_index", "row").collect()
     per_item = np.bincount(found["item_index"].to_numpy(), minlength=len(items))
     offsets = np.concatenate([[0], np.cumsum(per_item)]).astype(np.int64)
-    return ItemWords(offsets, found["row"].cast(pl.Int32).to_numpy(), len(rows))
-
-
-def _attribute_words(attributes: str | None) -> list[str]:
-    """Words that only their column has, such as ``brand=acme``, of a JSON object of columns."""
-    given: dict[str, Any] = json.loads(attributes) if attributes else {}
-    return [
-        f"{column}={word}"
-        for column, value in given.items()
-        for word in re.findall(WORD, plain_text(value).lower())
-    ]
+    said_by = ItemWords(offsets, found["row"].cast(pl.Int32).to_numpy(), len(rows))
+    return Vocabulary(said_by, rows["word"].to_list())

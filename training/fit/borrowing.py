@@ -37,23 +37,29 @@ def loans(content_ND: FloatArray, histories: Histories) -> Loans | None:
 
     content_ND: zero for an item without content, which neither borrows nor lends.
     """
-    count_N = np.bincount(histories.items, minlength=len(content_ND))
-    has_content_N = content_ND.any(1)
-    lenders = np.flatnonzero(has_content_N & (count_N > 0))
+    lenders = lenders_of(content_ND, histories)
     if len(lenders) <= NEIGHBOURS:
         return None
-    need_N = np.where(has_content_N, 1 / (1 + count_N), 0).astype(np.float32)
+    count_N = np.bincount(histories.items, minlength=len(content_ND))
+    need_N = np.where(content_ND.any(1), 1 / (1 + count_N), 0).astype(np.float32)
     return Loans(neighbours(content_ND, lenders), need_N)
 
 
 def borrow(
     model: SequenceModel, table: SemanticIdTable, loans: Loans, share: float
 ) -> SequenceModel:
-    """A copy whose items' residuals gain share x need of the mean vector of their neighbours."""
+    """A copy whose items' residuals gain share x need of the mean vector of their neighbours.
+
+    Those that training never saw do so last, from what the others have become: as the service does
+    with an item that comes while it serves.
+    """
     borrowed, device = deepcopy(model), model.seen.device
-    codes_NS = torch.from_numpy(table.codes_NS.astype(np.int64))
-    near_NK, share_N = torch.from_numpy(loans.near_NK), torch.from_numpy(share * loans.need_N)
-    borrowed.borrow(codes_NS.to(device), near_NK.to(device), share_N.to(device))
+    codes_NS = torch.from_numpy(table.codes_NS.astype(np.int64)).to(device)
+    near_NK = torch.from_numpy(loans.near_NK).to(device)
+    share_N = torch.from_numpy(share * loans.need_N).to(device)
+    seen_N = model.seen[: len(near_NK), 0] > 0
+    for which_N in (seen_N, ~seen_N):
+        borrowed.borrow(codes_NS, near_NK, share_N * which_N)
     return borrowed
 
 
@@ -73,11 +79,14 @@ def try_shares(
     return tried
 
 
-def neighbours(vectors_ND: FloatArray, lenders: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(N, NEIGHBOURS) lenders with the largest inner product, never an item itself.
+def lenders_of(content_ND: FloatArray, histories: Histories) -> NDArray[np.int64]:
+    """Items that others may borrow from: those with content that training saw."""
+    count_N = np.bincount(histories.items, minlength=len(content_ND))
+    return np.flatnonzero(content_ND.any(1) & (count_N > 0))
 
-    Exact up to 100,000 lenders. There must be more than NEIGHBOURS of them.
-    """
+
+def lenders_index(vectors_ND: FloatArray, lenders: NDArray[np.int64]) -> faiss.Index:
+    """Lenders by content, to look for the nearest in. Exact up to 100,000 of them."""
     exact = len(lenders) <= _EXACT
     kind = "Flat" if exact else f"IVF{4 * int(len(lenders) ** 0.5)},SQ8"
     index = faiss.index_factory(vectors_ND.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
@@ -85,6 +94,15 @@ def neighbours(vectors_ND: FloatArray, lenders: NDArray[np.int64]) -> NDArray[np
         faiss.ParameterSpace().set_index_parameter(index, "nprobe", _CELLS_LOOKED_AT)
     index.train(vectors_ND[lenders])
     index.add(vectors_ND[lenders])
+    return index
+
+
+def neighbours(vectors_ND: FloatArray, lenders: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(N, NEIGHBOURS) lenders with the largest inner product, never an item itself.
+
+    There must be more than NEIGHBOURS of them.
+    """
+    index = lenders_index(vectors_ND, lenders)
     _, place = index.search(vectors_ND, NEIGHBOURS + 1)
     found = lenders[place]
     unfit = (place < 0) | (found == np.arange(len(found))[:, None])  # -1: too few in those cells

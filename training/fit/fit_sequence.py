@@ -44,6 +44,7 @@ class Fitted(NamedTuple):
     model: SequenceModel
     epochs: int  # epochs that gave the best validation NDCG@10, or all where none was measured
     validation_ndcg: float | None
+    words_VD: Tensor  # what each word adds to an item's vector
     borrowing: float = 0.0  # the share that rare and new items took (training/fit/borrowing.py)
     tried: Mapping[float, float] = {}  # shares, and the validation NDCG@10 of each
 
@@ -245,18 +246,20 @@ def fit_sequence(
     batches = _batches(histories, config, seed, process, repeats=not filter_seen)
     last = directory / "last.ckpt"
     loop.fit(module, batches, ckpt_path=last if last.exists() else None, weights_only=True)
-    fitted = _best(module, keep) if validation else Fitted(module.averaged_model(), epochs, None)
+    epochs, score = _best(module, keep) if validation else (epochs, None)
+    model = module.averaged_model()
+    fitted = Fitted(model, epochs, score, model.word_vectors())
     for tower in fitted.model.each():
         tower.fold_words()
     return fitted
 
 
-def _best(module: SequenceModule, kept: ModelCheckpoint) -> Fitted:
-    """The model of the epoch with the best validation."""
+def _best(module: SequenceModule, kept: ModelCheckpoint) -> tuple[int, float]:
+    """Take the weights of the epoch with the best validation: which it is, and how good."""
     best = torch.load(kept.best_model_path, weights_only=True)
     module.load_state_dict(best["state_dict"])
     score = float(kept.best_model_score or 0.0)
-    return Fitted(module.averaged_model(), int(best["epoch"]) + 1, score)
+    return int(best["epoch"]) + 1, score
 
 
 def _distribution(process: Process, config: FitConfig) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from models.contract.config import CodeSpace
 from models.contract.semantic_id import Resolution, resolve_collisions
 from models.contract.types import CodeArray, FloatArray, Modality, in_order
+from models.nets.content_codes import Standard
 from models.nets.quantizer import Quantized, Quantizer, ResidualCodebook
 from training.config import QuantizeConfig, ResearchConfig
 from training.data.batches import EpochShuffle
@@ -41,10 +42,15 @@ class View:
     @classmethod
     def standardise(cls, vectors_NX: FloatArray, present_N: NDArray[np.bool_]) -> "View":
         """Zero mean and unit variance over the items that are there; the others stay zero."""
-        there = vectors_NX[present_N]
-        scale = there.std(axis=0).mean() + 1e-6  # one scale: relative variances carry meaning
-        standard_NX = np.where(present_N[:, None], (vectors_NX - there.mean(axis=0)) / scale, 0)
+        by = standard(vectors_NX, present_N)
+        standard_NX = np.where(present_N[:, None], (vectors_NX - by.mean_X) / by.scale, 0)
         return cls(torch.from_numpy(standard_NX.astype(np.float32)), torch.from_numpy(present_N))
+
+
+def standard(vectors_NX: FloatArray, present_N: NDArray[np.bool_]) -> Standard:
+    """One scale for all of a vector: relative variances carry meaning."""
+    there = vectors_NX[present_N]
+    return Standard(there.mean(axis=0), float(there.std(axis=0).mean() + 1e-6))
 
 
 class QuantizerModule(L.LightningModule):

@@ -74,7 +74,7 @@ def _fresh(config: RunConfig, views: dict[Modality, View], items: int) -> Quanti
 
 def _write(module: QuantizerModule, resolution: Resolution, directory: Path) -> None:
     quantizer, table = module.quantizer, resolution.table
-    save_torch(quantizer.state_dict(), directory / "quantizer.safetensors")
+    save_torch(quantizer.state_dict(), directory / stage_files.QUANTIZER)
     save_file(table.arrays(), directory / stage_files.SEMANTIC_IDS)
     save_torch({"codewords": quantizer.codewords()}, directory / stage_files.CODEWORDS)
     stage_files.write_json(directory / stage_files.SPACE, table.space.model_dump(mode="json"))

@@ -3,15 +3,24 @@
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import load_file
 
 from models.contract.bundle import CatalogueItem
 from models.contract.manifest import read_manifest
 from models.contract.store import BundleStore
+from models.nets.quantizer import Quantizer
 from training import stage_files
 from training.config import RunConfig
 from training.data.dataset import PreparedDataset
 from training.data.histories import Part, targets
+from training.encoders.encode import (
+    load_content,
+    load_embeddings,
+    load_encoders,
+    load_vocabulary,
+)
 from training.export.export import export_bundle
+from training.export.intake import IntakeParts, write_intake
 from training.fit.learn import load_model
 
 
@@ -30,7 +39,9 @@ def run(config: RunConfig, directory: Path) -> str:
         "health": stage_files.read_json(config.output / codes / stage_files.HEALTH),
     }
     store, held_out = BundleStore(config.output), targets(data.histories, Part.TEST)
+    intake = _intake(config, data, config.output / codes, config.output / source)
     with store.new() as partial:
+        write_intake(partial, intake)
         parity = export_bundle(
             partial, model, table, catalogue(data), held_out, fields, config.export.index_from
         )
@@ -41,6 +52,24 @@ def run(config: RunConfig, directory: Path) -> str:
     return (
         f"{digest[:12]} is current in {config.output}: ONNX and torch agree within "
         f"{parity.worst_score:.1e}, same top-10 on {parity.same_top} of {parity.histories}"
+    )
+
+
+def _intake(config: RunConfig, data: PreparedDataset, codes: Path, fit: Path) -> IntakeParts:
+    """What new items are taken in with, as these codes and this model were learned."""
+    encoded = config.output / "encode"
+    known = data.histories if config.fit.refit else data.histories.up_to(Part.TRAIN)
+    table, _ = stage_files.semantic_ids(codes)
+    return IntakeParts(
+        columns=data.card.content.columns,
+        embeddings=load_embeddings(encoded),
+        encoders=load_encoders(encoded),
+        quantizer=Quantizer.load(codes / stage_files.QUANTIZER, table.space),
+        vocabulary=load_vocabulary(encoded),
+        words_VD=load_file(fit / stage_files.WORD_VECTORS)["words"],
+        content_ND=load_content(encoded, data.card.items),
+        histories=known,
+        borrowing=stage_files.read_json(fit / stage_files.FITTED)["borrowing"],
     )
 
 

@@ -13,6 +13,8 @@ from hypothesis import settings as drawing
 from hypothesis import strategies as st
 
 from models.contract.bundle import Bundle
+from service.catalogue.live_items import LiveItems
+from service.catalogue.taking import NoIntake
 from service.generation.generation import Generation
 from service.generation.load import make_engine, new_generation
 from service.http.app import create_app
@@ -87,7 +89,8 @@ def test_a_model_that_was_made_to_recommend_all_may_return_the_history(tiny: Bun
     bundle = replace(tiny, manifest=tiny.manifest.model_copy(update={"recommend": "all"}))
 
     def load(directory: Path, settings: Settings, metrics: Metrics) -> Generation:
-        return new_generation(bundle, make_engine(bundle, settings, metrics), settings, metrics)
+        items, engine = LiveItems(bundle), make_engine(bundle, settings, metrics)
+        return new_generation(items, engine, NoIntake(), settings, metrics)
 
     settings = Settings(bundle=tiny.directory, provider="cpu", drain=0)
     with TestClient(create_app(settings, load)) as client:

@@ -1,5 +1,6 @@
 """The whole road on the simulated shop: `bbqrec-train run`, then answers from the bundle."""
 
+import csv
 import json
 import subprocess
 from pathlib import Path
@@ -11,10 +12,13 @@ from fastapi.testclient import TestClient
 
 from models.contract import bundle
 from models.contract.bundle import Bundle
+from models.contract.intake import Content, IntakeError
+from service.catalogue.bundle_intake import BundleIntake
 from service.http.app import create_app
 from service.settings import Settings
 from tests.simulated_shop import Shop
 from tests.training.shop_run import train, write_config
+from training.encoders.encode import load_embeddings
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +89,53 @@ def test_an_item_nobody_bought_is_scored_by_its_content(made: Bundle, shop: Shop
         answer = client.post("/recommend", json={"history": [cold], "k": 5}).json()
     assert answer["unknown_items"] == []
     assert answer["fallback"] is None
+
+
+def test_a_new_item_gets_the_row_that_training_would_have_given_it(
+    made: Bundle, shop: Shop, config: Path
+) -> None:
+    """Codes of all items, but for those that were moved; vectors of those that nobody bought."""
+    pictures = load_embeddings(config.parent / "out/encode")["image"]
+    with shop.items.open(encoding="utf-8") as file:
+        said = {row["item_id"]: row for row in csv.DictReader(file)}
+    contents = [
+        Content(
+            title=said[item.item_id]["title"],
+            text={"description": said[item.item_id]["description"]},
+            vectors={"image": pictures.vectors_ND[row]} if pictures.present_N[row] else {},
+        )
+        for row, item in enumerate(made.catalogue)
+    ]
+    taken = BundleIntake(made).take(contents)
+    slots = slice(None, -made.manifest.architecture.code_space.levels)  # all but behaviour's
+    kept = [
+        row
+        for row, found in enumerate(taken)
+        if (found.codes_S[slots] == made.semantic_ids.codes_NS[row][slots]).all()
+    ]
+    assert len(kept) > 0.9 * len(taken)
+    cold = [row for row in kept if made.catalogue[row].item_id in shop.never_bought]
+    assert len(cold) > 1
+    for row in cold:
+        assert np.abs(taken[row].scored_D - made.vectors.scored_ND[row]).max() < 1e-4
+        assert np.abs(taken[row].read_W - made.vectors.read_NW[row]).max() < 1e-4
+        assert np.abs(taken[row].scored_D).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("content", "field"),
+    [
+        (Content(vectors={"scent": np.ones(3, np.float32)}), "vectors.scent"),
+        (Content(vectors={"image": np.ones(3, np.float32)}), "vectors.image"),
+        (Content(vectors={"text": np.full(256, np.nan, np.float32)}), "vectors.text"),
+        (Content(text={"colour": "red"}), "text.colour"),
+        (Content(picture=b"..."), "picture"),
+    ],
+)
+def test_what_cannot_be_taken_in_is_named(made: Bundle, content: Content, field: str) -> None:
+    with pytest.raises(IntakeError, match=field) as raised:
+        BundleIntake(made).take([Content(title="a fine one"), content])
+    assert raised.value.field == field
 
 
 def test_what_goes_live_borrows_the_share_that_validation_chose(config: Path, made: Bundle) -> None:

@@ -1,0 +1,109 @@
+"""What a bundle needs to take an item in: encoders, quantizer, words and whom to borrow from.
+
+``service/catalogue/bundle_intake.py`` reads it.
+"""
+
+import logging
+import shutil
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import faiss
+import marisa_trie
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from models.contract.intake import ContentColumns, IntakeCard, ModalityCard
+from models.contract.manifest import FILES
+from models.contract.types import FloatArray, Modality
+from models.nets.content_codes import ContentCodes, Standard
+from models.nets.quantizer import Quantizer
+from training.data.histories import Histories
+from training.encoders import wordllama
+from training.encoders.embeddings import ItemEmbeddings
+from training.fit.borrowing import NEIGHBOURS, lenders_index, lenders_of
+from training.quantize.fit_quantizer import standard
+
+_TEXT_ENCODER = "wordllama-"  # the one whose vectors are means, and whose tables a bundle can hold
+
+
+class IntakeParts(NamedTuple):
+    """What training left of it."""
+
+    columns: ContentColumns
+    embeddings: Mapping[Modality, ItemEmbeddings]
+    encoders: Mapping[Modality, str]  # names
+    quantizer: Quantizer
+    vocabulary: Sequence[str]
+    words_VD: FloatArray
+    content_ND: FloatArray  # of all modalities, as borrowing compares them
+    histories: Histories  # that the model learned from
+    borrowing: float
+
+
+def write_intake(directory: Path, parts: IntakeParts) -> None:
+    """Write the files of a bundle's intake."""
+    arrays: dict[str, NDArray[Any]] = {}
+    tokens = parts.encoders.get("text", "").startswith(_TEXT_ENCODER)
+    if tokens:
+        arrays["tokens"] = wordllama.token_vectors()
+        shutil.copyfile(wordllama.tokenizer_path(), directory / FILES.INTAKE_TOKENIZER)
+    if parts.embeddings:
+        _write_codes(parts, directory / FILES.INTAKE_CODES)
+    arrays |= _write_words(parts, directory / FILES.INTAKE_WORDS)
+    lenders = lenders_of(parts.content_ND, parts.histories)
+    lends = parts.borrowing > 0 and len(lenders) > NEIGHBOURS
+    if lends:
+        arrays["lenders"] = lenders
+        index = lenders_index(parts.content_ND, lenders)
+        faiss.write_index(index, str(directory / FILES.INTAKE_LENDERS))
+    save_file(arrays, directory / FILES.INTAKE_ARRAYS)
+    card = IntakeCard(
+        columns=parts.columns,
+        modalities={
+            modality: ModalityCard(size=found.vectors_ND.shape[1], encoder=parts.encoders[modality])
+            for modality, found in parts.embeddings.items()
+        },
+        tokens=tokens,
+        borrowing=parts.borrowing if lends else 0.0,
+        neighbours=NEIGHBOURS if lends else 0,
+    )
+    (directory / FILES.INTAKE).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def _write_words(parts: IntakeParts, path: Path) -> dict[str, NDArray[Any]]:
+    """The words' trie; vectors of words, in the order of its keys."""
+    words = marisa_trie.Trie(parts.vocabulary)
+    words.save(str(path))
+    place = np.array([words[word] for word in parts.vocabulary], np.int64)
+    words_VD = np.zeros((len(place), parts.words_VD.shape[1]), np.float32)
+    words_VD[place] = parts.words_VD[: len(place)]
+    return {"words": words_VD}
+
+
+def _write_codes(parts: IntakeParts, path: Path) -> None:
+    """The graph from encoders' vectors to codes, a modality an input and an output."""
+    standards: dict[Modality, Standard] = {
+        modality: standard(found.vectors_ND, found.present_N)
+        for modality, found in parts.embeddings.items()
+    }
+    example = tuple(torch.zeros(2, len(by.mean_X)) for by in standards.values())
+    batch = torch.export.Dim("batch", min=1)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the exporter warns about its own internals
+        program = torch.onnx.export(
+            ContentCodes(parts.quantizer, standards).eval(),
+            example,
+            input_names=list(standards),
+            output_names=[f"{modality}_codes" for modality in standards],
+            dynamic_shapes=(tuple({0: batch} for _ in standards),),
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    program.save(path, external_data=False)
