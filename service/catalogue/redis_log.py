@@ -11,7 +11,7 @@ import math
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeGuard
 
@@ -65,7 +65,7 @@ class RedisLog:
 
     def reader(self) -> "RedisReader":
         """One at position 0."""
-        return RedisReader(self.client)
+        return RedisReader(self.client, self._check)
 
     def compact_if_due(self) -> bool:
         """Where the stream is long, and no other replica is at it."""
@@ -135,15 +135,17 @@ class RedisLog:
 class RedisReader:
     """Reads what was compacted, then the stream."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, check: Callable[[], None]) -> None:
         self.position = 0
         self._client = client
+        self._check = check
 
     def read(self, most: int, patience: float = 0.0) -> list[Entry]:
         """The next entries. Raises LogError."""
         until = time.monotonic() + patience
         while True:
             with _said():
+                self._check()
                 if entries := self._next(most, until):
                     return entries
             if time.monotonic() >= until:

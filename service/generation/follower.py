@@ -28,6 +28,7 @@ from service.runtime import ProviderError
 from service.settings import Settings
 
 log = logging.getLogger("bbqrec")
+_CATCH_UP = 10.0  # seconds, after all that was in the log has been read once
 Load = Callable[[Path, Settings, Metrics], Generation]
 
 
@@ -131,9 +132,7 @@ class Follower:
     async def _bring(self, role: Role, directory: Path) -> None:
         started = time.perf_counter()
         generation = self._in_service(directory) or await self._loaded(directory)
-        # What was answered by the one before is in this one, too: a write that was acknowledged.
-        while generation.live.position < (reached := self.registry.position()):
-            await generation.live.until(reached)
+        await self._catch_up(generation)
         self.registry.put(role, generation)
         self.failures.forget(role)
         seconds = time.perf_counter() - started
@@ -174,6 +173,19 @@ class Follower:
         await self._take_over(generation)
         await generation.start()
         return generation
+
+    async def _catch_up(self, generation: Generation) -> None:
+        """What was acknowledged before it serves is in it, too; nothing may come after this but
+        the change of the pointer.
+        """
+        try:
+            async with asyncio.timeout(_CATCH_UP):
+                while generation.live.position < (reached := self.registry.position()):
+                    await generation.live.until(reached)
+        except TimeoutError:
+            if generation not in self.registry.roles().values():
+                await generation.close()
+            raise BundleError("live items cannot be taken over: the log is not read") from None
 
     async def _take_over(self, generation: Generation) -> None:
         """Live items come along. Without them only the first generation may serve: it would else

@@ -59,7 +59,7 @@ class Writer:
             except LogError as error:
                 results = [error if result is None else result for result in results]
             else:
-                await self._reach(max(positions, default=0))
+                await self._reach(generation, max(positions, default=0))
                 for n, position in zip(left, positions, strict=True):
                     results[n] = await _outcome(generation, changes[n], position)
         return [result for result in results if result is not None]
@@ -74,11 +74,11 @@ class Writer:
             if isinstance(taken, IntakeError):
                 results[n] = taken
 
-    async def _reach(self, position: int) -> None:
-        """Every generation that may answer the next request."""
+    async def _reach(self, leased: Generation, position: int) -> None:
+        """Every generation that may answer the next request, and the one that answers this."""
         try:
             async with asyncio.timeout(self.patience):
-                for generation in self.registry.roles().values():
+                for generation in (leased, *self.registry.roles().values()):
                     await generation.live.until(position)
         except TimeoutError:
             return  # each change says so itself

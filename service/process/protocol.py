@@ -224,11 +224,15 @@ class Connection(HttpToolsProtocol):
         self.gate.refuse(refusal)
         if self.running is None:
             self._answer_last(refusal)
-        elif self._reads_body() and not self.running.response_started:
+        elif self._reads_body():
+            answered = self.running.response_started
             self.running.disconnected = True  # the application reads on in vain
             self.running.message_event.set()
             self._release()
-            self._answer_last(refusal)
+            if answered:
+                self.transport.close()
+            else:
+                self._answer_last(refusal)
         else:  # an earlier request is being answered: that goes out, and no more
             self.running.keep_alive = False
             self.pipeline.clear()

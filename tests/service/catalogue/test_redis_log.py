@@ -97,6 +97,8 @@ def test_a_redis_that_evicts_is_refused(redis_server: RedisServer) -> None:
         client.config_set("maxmemory-policy", "allkeys-lru")
     with pytest.raises(LogError, match="allkeys-lru, set noeviction"):
         RedisLog(redis_server.url).append([put()])
+    with pytest.raises(LogError, match="allkeys-lru, set noeviction"):
+        RedisLog(redis_server.url).reader().read(1)
 
 
 def test_one_that_forgets_when_it_stops_is_warned_of(
