@@ -7,7 +7,7 @@ from models.contract.types import ItemCodes
 from service.engine.batcher import Candidates
 from service.generation.recommender import Query, Recommendation, Recommender
 from service.metrics import Metrics
-from service.retrieval.retriever import Rows
+from service.retrieval.selection import Selection
 from service.settings import Settings
 from tests.service.fakes import FakeScorer, loader
 from tests.tiny_bundle import ITEMS
@@ -42,8 +42,8 @@ def test_what_is_hidden_goes_to_the_search_as_rows_of_the_catalogue_each_once(
     recommender = _recommender(tiny)
     asked: list[tuple[int, list[int]]] = []
 
-    async def candidates(history: object, k: int, hidden: Rows, *_: object) -> Candidates:
-        asked.append((k, sorted(hidden.tolist())))
+    async def candidates(history: object, k: int, selection: Selection, *_: object) -> Candidates:
+        asked.append((k, sorted(selection.hidden.tolist())))
         return Candidates(np.empty(0, np.float32), np.empty(0, np.int64))
 
     async def stranger(ids: list[str]) -> list[ItemCodes]:
