@@ -23,6 +23,7 @@ from models.contract.types import CodeArray, FloatArray, ItemCodes
 from service.catalogue.change import Change, Entry
 from service.catalogue.fold import Mark, patched
 from service.catalogue.growing import Growing
+from service.catalogue.matching import Matching
 from service.catalogue.unique_codes import UniqueCodes
 from service.retrieval.live import Live
 
@@ -62,6 +63,7 @@ class LiveItems:
         self.live = Live(nothing_MD, np.zeros(0, np.bool_), np.zeros(self.size, np.bool_))
         self.refused: dict[str, str] = {}  # ids to why their content could not be taken in
         self._made = datetime.fromisoformat(bundle.manifest.created_at).timestamp()
+        self.matching = Matching(bundle.attributes, self.size)
         self._unique = UniqueCodes(bundle.semantic_ids)
         self._codes = Growing(space.slots, np.uint16)
         self._scored = Growing(vectors.scored_ND.shape[1], np.float32)
@@ -95,8 +97,10 @@ class LiveItems:
             self._patch(item_id, change.attributes)
         elif taken is None:
             self._give_way(item_id)
-        else:
-            return self._put(change, taken)
+        elif not self._put(change, taken):
+            return "refused"
+        if change.kind != "delete" and (row := self.row(item_id)) is not None:
+            self.matching.put(row, self.attributes(row))
         return "applied"
 
     def publish(self) -> Live:
@@ -200,8 +204,8 @@ class LiveItems:
         older = change.time <= self._made
         return older and self.bundle.catalogue.rows.get(change.item_id) is not None
 
-    def _put(self, change: Change, taken: Taken | IntakeError) -> Applied:
-        """What cannot be taken in leaves the item as it was."""
+    def _put(self, change: Change, taken: Taken | IntakeError) -> bool:
+        """Whether it could be taken in; what cannot leaves the item as it was."""
         content, item_id = change.content, change.item_id
         assert content is not None
         number = self._row_of.get(item_id)
@@ -214,13 +218,13 @@ class LiveItems:
                 number = self._add(_Row(item_id, None, extra), taken)
         except IntakeError as error:
             self.refused[item_id] = str(error)
-            return "refused"
+            return False
         self._rows[number] = self._rows[number]._replace(title=content.title)
         self._attributes[number] = dict(content.attributes)
         self._set_gone(item_id, gone=False)
         self.refused.pop(item_id, None)
         self._patches.pop(item_id, None)
-        return "applied"
+        return True
 
     def _is(self, number: int, taken: Taken) -> bool:
         """What was taken in is what the row is: only title and attributes are new."""
