@@ -15,6 +15,7 @@ from models.contract.types import FloatArray
 from service.retrieval.choose import exact_retriever
 from service.retrieval.compressed import CompressedRetriever
 from service.retrieval.retriever import Retriever
+from service.retrieval.selection import ANYTHING
 from training.export.index import learn_index
 
 WHAT = "retrieval"
@@ -23,7 +24,6 @@ _K, _QUERIES = 100, 200
 _GRAPHS_UP_TO = 100_000  # a graph over a million takes longer to build than all else here
 _EXACT_UP_TO = 1_000_000  # ours keeps a copy of its own
 _REFERENCE = "faiss flat"
-_NONE = np.empty(0, np.int64)  # hidden: no item
 
 
 class Contender(NamedTuple):
@@ -150,7 +150,7 @@ def _compressed(vectors_ND: FloatArray) -> Contender:
 
 def _search(retriever: Retriever, queries_BD: FloatArray) -> Any:
     queries = len(queries_BD)
-    return retriever.search(queries_BD, [_K] * queries, [_NONE] * queries).items_BK
+    return retriever.search(queries_BD, [_K] * queries, [ANYTHING] * queries).items_BK
 
 
 def scanned_bytes(retriever: CompressedRetriever) -> float:

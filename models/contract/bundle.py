@@ -1,9 +1,10 @@
 """THE contract between training and service: a directory that holds everything about one model.
 
 Files (``FILES`` in manifest.py): the ONNX graph, perhaps its INT8 variant, the same weights for the
-torch fallback, the semantic ID table, the item vectors, the catalogue and its id map, the index of
-a large catalogue, the model card, and ``manifest.json``, which names the schema version, the
-architecture, the ONNX tensors, the metrics and the SHA-256 of every other file.
+torch fallback, the semantic ID table, the item vectors, the catalogue and its id map, the columns
+of its attributes, the index of a large catalogue, the model card, and ``manifest.json``, which
+names the schema version, the architecture, the ONNX tensors, the metrics and the SHA-256 of every
+other file.
 
 Training writes the manifest last, so a half-written bundle is never read. The service reads it
 first, and refuses another schema or a file whose hash differs. The manifest's own SHA-256 is the
@@ -20,6 +21,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
+from models.contract.attributes import Attributes, write_attributes
 from models.contract.catalogue import Catalogue, CatalogueItem, write_catalogue
 from models.contract.item_vectors import ItemVectors
 from models.contract.manifest import (
@@ -51,6 +53,7 @@ class Bundle:
     catalogue: Catalogue
     semantic_ids: SemanticIdTable
     vectors: ItemVectors
+    attributes: Attributes  # none where no item has one, or the bundle was made before they were
 
     @property
     def item_vectors_ND(self) -> FloatArray:
@@ -80,7 +83,8 @@ class Bundle:
     def verify(self, names: Collection[str]) -> None:
         """Raises BundleError, naming the file, where one of these is not what was exported."""
         for name in names:
-            verify(self.directory, name, self.manifest)
+            if name in FILES.ALL or self.manifest.has(name):
+                verify(self.directory, name, self.manifest)
         if FILES.ITEM_VECTORS in names:
             self.check_vectors()
 
@@ -99,11 +103,15 @@ def write_tables(
     semantic_ids: SemanticIdTable,
     vectors: ItemVectors,
 ) -> None:
-    """Write the catalogue, the semantic IDs and the item vectors. Raises ValueError."""
+    """Write the catalogue, its attributes' columns, the semantic IDs and the item vectors.
+
+    Raises ValueError.
+    """
     semantic_ids.check()
     if not vectors.finite():
         raise ValueError("item vectors hold numbers that are not finite")
     write_catalogue(directory / FILES.CATALOGUE, directory / FILES.ITEM_IDS, catalogue)
+    write_attributes(directory / FILES.ATTRIBUTES, (item.attributes for item in catalogue))
     save_file(semantic_ids.arrays(), directory / FILES.SEMANTIC_IDS)
     save_file(vectors.arrays(), directory / FILES.ITEM_VECTORS)
 
@@ -146,6 +154,8 @@ def _mapped(directory: Path, manifest: Manifest, digest: str) -> Bundle:
         architecture = manifest.architecture
         codes = load_mapped(directory / FILES.SEMANTIC_IDS)
         vectors = load_mapped(directory / FILES.ITEM_VECTORS)
+        there = manifest.has(FILES.ATTRIBUTES)
+        attributes = Attributes.load(directory / FILES.ATTRIBUTES) if there else Attributes()
         return Bundle(
             directory=directory,
             digest=digest,
@@ -153,6 +163,7 @@ def _mapped(directory: Path, manifest: Manifest, digest: str) -> Bundle:
             catalogue=Catalogue.load(directory / FILES.CATALOGUE, directory / FILES.ITEM_IDS),
             semantic_ids=SemanticIdTable.from_arrays(codes, architecture.code_space),
             vectors=ItemVectors.of(vectors, architecture),
+            attributes=attributes,
         )
 
 

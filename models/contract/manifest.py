@@ -28,11 +28,13 @@ class FILES:
     ONNX_INT8 = "model.int8.onnx"
     INDEX = "index.faiss"
     ROTATION = "index.safetensors"
-    # INT8 only where it costs next to no accuracy, an index only where a catalogue is large.
-    OPTIONAL = (ONNX_INT8, INDEX, ROTATION)
+    ATTRIBUTES = "attributes.safetensors"
+    # INT8 only where it costs next to no accuracy, an index only where a catalogue is large,
+    # attributes only where an item has one.
+    OPTIONAL = (ONNX_INT8, INDEX, ROTATION, ATTRIBUTES)
     # These grow with the catalogue, and are arrays that are mapped: whatever is in them can be
     # looked at unverified. Of the id map that cannot be said: it is small, and always verified.
-    MAPPED = (SEMANTIC_IDS, ITEM_VECTORS, CATALOGUE)
+    MAPPED = (SEMANTIC_IDS, ITEM_VECTORS, CATALOGUE, ATTRIBUTES)
 
 
 class BundleError(Exception):

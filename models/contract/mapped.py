@@ -11,6 +11,7 @@ from safetensors import safe_open
 
 _DTYPES = {
     "F32": np.float32,
+    "F64": np.float64,
     "U8": np.uint8,
     "U16": np.uint16,
     "I32": np.int32,

@@ -23,6 +23,7 @@ from models.contract.types import CodeArray, FloatArray, ItemCodes
 from service.catalogue.change import Change, Entry
 from service.catalogue.fold import Mark, patched
 from service.catalogue.growing import Growing
+from service.catalogue.matching import Matching
 from service.catalogue.unique_codes import UniqueCodes
 from service.retrieval.live import Live
 
@@ -60,6 +61,7 @@ class LiveItems:
         self.size = len(bundle.catalogue)
         nothing_MD = np.empty((0, vectors.scored_ND.shape[1]), np.float32)
         self.live = Live(nothing_MD, np.zeros(0, np.bool_), np.zeros(self.size, np.bool_))
+        self.matching = Matching(bundle.attributes, self.size)
         self.refused: dict[str, str] = {}  # ids to why their content could not be taken in
         self._made = datetime.fromisoformat(bundle.manifest.created_at).timestamp()
         self._unique = UniqueCodes(bundle.semantic_ids)
@@ -217,9 +219,10 @@ class LiveItems:
             return "refused"
         self._rows[number] = self._rows[number]._replace(title=content.title)
         self._attributes[number] = dict(content.attributes)
+        self._patches.pop(item_id, None)
+        self._told_attributes(item_id)
         self._set_gone(item_id, gone=False)
         self.refused.pop(item_id, None)
-        self._patches.pop(item_id, None)
         return "applied"
 
     def _is(self, number: int, taken: Taken) -> bool:
@@ -252,6 +255,7 @@ class LiveItems:
         self._set_gone(item_id, gone=True)
         self._row_of.pop(item_id, None)
         self._patches.pop(item_id, None)
+        self._told_attributes(item_id)
         self._set_gone(item_id, gone=False)
 
     def _patch(self, item_id: str, attributes: Attributes) -> None:
@@ -260,6 +264,13 @@ class LiveItems:
             self._patches[item_id] = {**self._patches.get(item_id, {}), **attributes}
         else:
             self._attributes[number] = patched(self._attributes[number], attributes)
+        self._told_attributes(item_id)
+
+    def _told_attributes(self, item_id: str) -> None:
+        """Filters go by what it has now."""
+        row = self.row(item_id)
+        if row is not None:
+            self.matching.put(row, self.attributes(row))
 
     def _set_gone(self, item_id: str, *, gone: bool) -> None:
         row = self.row(item_id)

@@ -16,7 +16,8 @@ from typing import NamedTuple
 from models.contract.types import FloatArray, ItemCodes
 from service.engine.engine import Engine
 from service.metrics import Metrics
-from service.retrieval.retriever import Rows
+from service.retrieval.rows import Rows
+from service.retrieval.selection import Selection
 
 # Handing a batch to a thread and waking up again takes a third of a lone request's time; this long
 # the event loop may stand still instead (seconds).
@@ -42,7 +43,7 @@ class Job(NamedTuple):
 
     history: Sequence[ItemCodes]
     k: int
-    hidden: Rows
+    selection: Selection
     gone: Callable[[], bool]
     deadline: float  # by the event loop's clock
     submitted: float
@@ -84,20 +85,20 @@ class Batcher:
         self,
         history: Sequence[ItemCodes],
         k: int,
-        hidden: Rows,
+        selection: Selection,
         gone: Callable[[], bool] = lambda: False,
         deadline: float = math.inf,
     ) -> Candidates:
-        """The best ``k`` items after ``history``, which has at least one item, but for ``hidden``.
+        """The best ``k`` items in ``selection`` after ``history``, which has at least one item.
 
-        ``hidden``: rows of the catalogue, each once. Nothing is computed once ``gone()`` is true
-        (GoneError) or the event loop's clock has reached ``deadline`` (TimeoutError).
+        Nothing is computed once ``gone()`` is true (GoneError) or the event loop's clock has
+        reached ``deadline`` (TimeoutError).
         """
         if not self.running:
             raise RuntimeError("the batcher is not running")
         answer: asyncio.Future[Candidates] = self.loop.create_future()
         submitted = time.perf_counter()
-        self.waiting.append(Job(history, k, hidden, gone, deadline, submitted, answer))
+        self.waiting.append(Job(history, k, selection, gone, deadline, submitted, answer))
         self.metrics.queue_depth.inc()
         if self.idle.is_set():
             self.idle.clear()
@@ -159,8 +160,8 @@ class Batcher:
             return error
 
     def _compute(self, jobs: list[Job]) -> list[Candidates]:
-        histories, hidden = [job.history for job in jobs], [job.hidden for job in jobs]
-        found = self.engine.candidates(histories, [job.k for job in jobs], hidden)
+        histories, selections = [job.history for job in jobs], [job.selection for job in jobs]
+        found = self.engine.candidates(histories, [job.k for job in jobs], selections)
         there_B = (found.items_BK >= 0).sum(axis=1)  # the missing ones are last
         return [
             Candidates(scores_K[:there], items_K[:there])

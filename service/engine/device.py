@@ -1,8 +1,9 @@
 """The engine on one device, by ONNX Runtime's IO binding: for a GPU.
 
 The catalogue lies on the device as a constant of the search graph. A batch is copied there once;
-the user vectors that the first graph leaves are what the second one reads; the best items alone
-come back. On a CPU it does the same, so that it is tested where there is no GPU.
+the user vectors that the first graph leaves are what the second one reads; they and the best items
+come back. What lives beside the catalogue, and the few rows that a query may find, are scored on
+the host. On a CPU it does the same, so that it is tested where there is no GPU.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,9 +16,15 @@ from models.contract.types import FloatArray
 from service.engine.feeds import History
 from service.engine.scorer import OnnxScorer
 from service.metrics import Metrics
-from service.retrieval.matrix import OUTPUTS, put_together, search_feeds, search_graph
-from service.retrieval.retriever import Found, Rows
-from service.runtime import open_session
+from service.retrieval.live import CurrentLive
+from service.retrieval.matrix import NONE_GONE, OUTPUTS, put_together, search_feeds, search_graph
+from service.retrieval.overlay import Overlay
+from service.retrieval.retriever import Found
+from service.retrieval.rows import RowSet
+from service.retrieval.selection import Selection
+from service.runtime import Device, open_session
+
+_FEW = 50  # a fiftieth of the items: more rows are scored faster by the device, with all the others
 
 
 class DeviceEngine:
@@ -29,41 +36,80 @@ class DeviceEngine:
     retriever = "exact"
 
     def __init__(
-        self, scorer: OnnxScorer, item_vectors_ND: FloatArray, threads: int, metrics: Metrics
+        self,
+        scorer: OnnxScorer,
+        item_vectors_ND: FloatArray,
+        threads: int,
+        metrics: Metrics,
+        live: CurrentLive,
     ) -> None:
-        import onnxruntime
-
-        self.values: Any = onnxruntime.OrtValue
         self.scorer = scorer
         self.provider = scorer.provider
         self.metrics = metrics
-        self.items = len(item_vectors_ND)
-        graph = search_graph(item_vectors_ND).SerializeToString()
-        self.search = open_session(graph, scorer.device, threads)
+        self.search = DeviceRetriever(item_vectors_ND, scorer.device, threads)
+        self.overlay = Overlay(self.search, item_vectors_ND, threads, live)
 
     def candidates(
-        self, histories: Sequence[History], k: Sequence[int], hidden: Sequence[Rows]
+        self, histories: Sequence[History], k: Sequence[int], selections: Sequence[Selection]
     ) -> Found:
         """The best ``k[b]`` items of each history, padded to the longest: one batch, one copy."""
         with self.metrics.encode.time():
             arrays = self.scorer.feeds(histories)
-            inputs = {name: self._on_device(array) for name, array in arrays.items()}
+            inputs = {name: _put(array, self.scorer.device) for name, array in arrays.items()}
             outputs = {"user_vector": self.scorer.device}
-            (vectors_BD,) = _run(self.scorer.session, inputs, outputs)
-        with self.metrics.search.time():
-            asked = search_feeds(k, hidden, self.items)
-            values = {name: self.values.ortvalue_from_numpy(x) for name, x in asked.items()}
-            best = _run(
-                self.search, {"user_vector": vectors_BD, **values}, dict.fromkeys(OUTPUTS, "cpu")
-            )
-            found = put_together([value.numpy() for value in best], asked, k)
-        shown_B = [min(n, self.items - len(rows)) for n, rows in zip(k, hidden, strict=True)]
-        if (np.isfinite(found.scores_BK).sum(axis=1) < shown_B).any():
+            (there,) = _run(self.scorer.session, inputs, outputs)
+            vectors_BD = there.numpy()
+        if not np.isfinite(vectors_BD).all():
             raise ArithmeticError("the model gave a vector that is not finite")
-        return found
+        with self.metrics.search.time():
+            self.search.there = vectors_BD, there
+            return self.overlay.search(vectors_BD, k, selections)
 
-    def _on_device(self, array: NDArray[Any]) -> Any:
-        return self.values.ortvalue_from_numpy(array, self.scorer.device, 0)
+
+class DeviceRetriever:
+    """The search graph on a device."""
+
+    kind = "exact"
+
+    def __init__(self, item_vectors_ND: FloatArray, device: Device, threads: int) -> None:
+        self.items, self.device = len(item_vectors_ND), device
+        self.few = self.items // _FEW
+        self.session = open_session(
+            search_graph(item_vectors_ND).SerializeToString(), device, threads
+        )
+        self.there: tuple[FloatArray, Any] | None = None  # vectors, and the same on the device
+        self._gone: tuple[RowSet | None, Any] = None, _put(NONE_GONE, device)
+
+    def search(
+        self,
+        vectors_BD: FloatArray,
+        k: Sequence[int],
+        selections: Sequence[Selection],
+        gone: RowSet | None = None,
+    ) -> Found:
+        """The best ``k[b]`` items of query b in ``selections[b]``, none of ``gone``."""
+        if self.there is not None and self.there[0] is vectors_BD:
+            there = self.there[1]
+        else:
+            there = _put(vectors_BD, self.device)
+        asked = search_feeds(k, selections, self.items)
+        values = {name: _put(array, "cpu") for name, array in asked.items()}
+        inputs = {"user_vector": there, "gone": self._put_gone(gone), **values}
+        best = _run(self.session, inputs, dict.fromkeys(OUTPUTS, "cpu"))
+        return put_together([value.numpy() for value in best], asked, k)
+
+    def _put_gone(self, gone: RowSet | None) -> Any:
+        """On the device, once for as long as it is the same."""
+        if self._gone[0] is not gone:
+            added = NONE_GONE if gone is None else gone.nothing_N
+            self._gone = gone, _put(added, self.device)
+        return self._gone[1]
+
+
+def _put(array: NDArray[Any], device: Device) -> Any:
+    import onnxruntime
+
+    return onnxruntime.OrtValue.ortvalue_from_numpy(array, device, 0)
 
 
 def _run(session: Any, feeds: Mapping[str, Any], outputs: Mapping[str, str]) -> Any:

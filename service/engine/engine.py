@@ -11,7 +11,8 @@ import numpy as np
 from service.engine.feeds import History
 from service.engine.scorer import Scorer
 from service.metrics import Metrics
-from service.retrieval.retriever import Found, Retriever, Rows
+from service.retrieval.retriever import Found, Retriever
+from service.retrieval.selection import Selection
 
 
 class Engine(Protocol):
@@ -21,9 +22,9 @@ class Engine(Protocol):
     retriever: str
 
     def candidates(
-        self, histories: Sequence[History], k: Sequence[int], hidden: Sequence[Rows]
+        self, histories: Sequence[History], k: Sequence[int], selections: Sequence[Selection]
     ) -> Found:
-        """The best ``k[b]`` items of history b but for rows ``hidden[b]``, as a Retriever does.
+        """The best ``k[b]`` items of history b in ``selections[b]``, as a Retriever does.
 
         Each history has 1 to ``max_history`` items. Raises ArithmeticError for a vector of no
         numbers.
@@ -41,12 +42,12 @@ class HostEngine:
         self.retriever = retriever.kind
 
     def candidates(
-        self, histories: Sequence[History], k: Sequence[int], hidden: Sequence[Rows]
+        self, histories: Sequence[History], k: Sequence[int], selections: Sequence[Selection]
     ) -> Found:
-        """The best ``k[b]`` items of history b, none of ``hidden[b]``."""
+        """The best ``k[b]`` items of history b in ``selections[b]``."""
         with self.metrics.encode.time():
             vectors_BD = self.scorer.encode(histories)
         if not np.isfinite(vectors_BD).all():
             raise ArithmeticError("the model gave a vector that is not finite")
         with self.metrics.search.time():
-            return self.searcher.search(vectors_BD, k, hidden)
+            return self.searcher.search(vectors_BD, k, selections)

@@ -20,7 +20,10 @@ from service.generation.live_follower import LiveFollower
 from service.generation.recommender import Recommender
 from service.metrics import Metrics
 from service.retrieval.choose import make_retriever
+from service.retrieval.live import CurrentLive, nothing_lives
 from service.retrieval.matrix import MOST_BYTES
+from service.retrieval.overlay import Overlay
+from service.retrieval.selection import Selection
 from service.settings import Settings
 
 _WARM_K = 100
@@ -34,7 +37,7 @@ def load_generation(directory: Path, settings: Settings, metrics: Metrics) -> Ge
     """
     bundle = read(directory, FILES.MAPPED if settings.verify == "background" else ())
     items = LiveItems(bundle)
-    engine = make_engine(bundle, settings, metrics)
+    engine = make_engine(bundle, settings, metrics, lambda: items.live)
     _warm(engine, bundle, settings.max_batch)
     return new_generation(items, engine, NoIntake(), settings, metrics)
 
@@ -55,16 +58,22 @@ def verify_mapped(bundle: Bundle) -> None:
     bundle.verify(FILES.MAPPED)
 
 
-def make_engine(bundle: Bundle, settings: Settings, metrics: Metrics) -> Engine:
-    """What the settings ask for: all on one GPU where ONNX Runtime holds the catalogue there."""
+def make_engine(
+    bundle: Bundle, settings: Settings, metrics: Metrics, live: CurrentLive | None = None
+) -> Engine:
+    """What the settings ask for: all on one GPU where ONNX Runtime holds the catalogue there.
+
+    live: asked once a batch for what lives beside the bundle's items; None: nothing ever does.
+    """
     scorer = make_scorer(bundle, settings.provider, settings.threads)
     vectors_ND, threads = bundle.item_vectors_ND, settings.threads
+    live = live or nothing_lives(*vectors_ND.shape)
     fits = vectors_ND.nbytes <= MOST_BYTES and settings.retriever != "compressed"
     if isinstance(scorer, OnnxScorer) and scorer.device == "cuda" and fits:
-        return DeviceEngine(scorer, vectors_ND, threads, metrics)
+        return DeviceEngine(scorer, vectors_ND, threads, metrics, live)
     gpu = scorer.provider.endswith("cuda")
-    retriever = make_retriever(bundle, settings.retriever, threads, gpu=gpu)
-    return HostEngine(scorer, retriever, metrics)
+    base = make_retriever(bundle, settings.retriever, threads, gpu=gpu)
+    return HostEngine(scorer, Overlay(base, vectors_ND, threads, live), metrics)
 
 
 def _warm(engine: Engine, bundle: Bundle, max_batch: int) -> None:
@@ -75,6 +84,6 @@ def _warm(engine: Engine, bundle: Bundle, max_batch: int) -> None:
     codes_NS, longest = bundle.semantic_ids.codes_NS, bundle.manifest.architecture.max_history
     rows = np.random.default_rng(0).integers(0, len(codes_NS), longest)
     history = [ItemCodes(row, codes_NS[row]) for row in rows.tolist()]
-    hidden = np.unique(rows)
+    selection = Selection(np.unique(rows))
     for batch, length in ((1, 1), (1, longest), (max_batch, longest)):
-        engine.candidates([history[:length]] * batch, [_WARM_K] * batch, [hidden] * batch)
+        engine.candidates([history[:length]] * batch, [_WARM_K] * batch, [selection] * batch)

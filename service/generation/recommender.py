@@ -11,22 +11,30 @@ import numpy as np
 from models.contract.bundle import Bundle
 from models.contract.types import FloatArray, ItemCodes
 from service.catalogue.codes import Codes
+from service.catalogue.filters import Filter
 from service.catalogue.live_items import LiveItems
-from service.engine.batcher import Batcher, Candidates
+from service.engine.batcher import Batcher
+from service.generation.popular import most_used
 from service.metrics import Metrics
-from service.retrieval.retriever import Rows
+from service.retrieval.rows import RowSet
+from service.retrieval.selection import Allowed, Selection
 
 _IDS_AT_ONCE = 500  # a look-up takes up to half a microsecond
 
 
 class Query(NamedTuple):
-    """What is asked for. Ids are external; the history is oldest first."""
+    """What is asked for. Ids are external; the history is oldest first.
+
+    allow: ids that alone may be returned; None: any may.
+    """
 
     history: Sequence[str]
     k: int = 10
     exclude: Sequence[str] = ()
     include_history: bool = False
     explain: bool = False
+    allow: Sequence[str] | None = None
+    filter: Filter | None = None
 
 
 class Recommended(NamedTuple):
@@ -64,18 +72,19 @@ class Recommender:
     ) -> Recommendation:
         """The top-K; popular items where nothing in the history is known.
 
-        ``gone`` and ``deadline`` are of whoever waits for it: see ``Batcher.candidates``.
+        ``gone`` and ``deadline`` are of whoever waits for it: see ``Batcher.candidates``. Raises
+        UnknownAttributeError for a filter on what no item has.
         """
         found = self.codes.get(query.history)
         unknown = [i for i, codes in zip(query.history, found, strict=True) if codes is None]
         known = [codes for codes in found if codes is not None]
         latest = known[-self.bundle.manifest.architecture.max_history :]
         seen = () if query.include_history else (codes.item_index for codes in known)
-        hidden = await self._hidden(query.exclude, seen)
+        selection = await self._selection(query, seen)
         if latest:
-            best = await self.batcher.candidates(latest, query.k, hidden, gone, deadline)
+            best = await self.batcher.candidates(latest, query.k, selection, gone, deadline)
         else:
-            best = self._most_used(query.k, hidden)
+            best = most_used(self.bundle.catalogue, query.k, selection, self.live.live)
         pairs = zip(best.items_K.tolist(), best.scores_K.tolist(), strict=True)
         items = [Recommended(item, score) for item, score in pairs]
         if query.explain and latest:
@@ -83,25 +92,36 @@ class Recommender:
         self._count(len(unknown), popular=not latest)
         return Recommendation(items, list(dict.fromkeys(unknown)), popular=not latest)
 
-    async def _hidden(self, exclude: Sequence[str], seen: Iterable[int]) -> Rows:
-        """Rows of the catalogue that must not be found, each once.
+    async def _selection(self, query: Query, seen: Iterable[int]) -> Selection:
+        excluded = await self._rows(query.exclude)
+        excluded.update(seen)
+        hidden = np.array([*excluded], np.int64)
+        allowed = None if query.filter is None else await self.live.matching.allowed(query.filter)
+        if query.allow is not None:
+            allowed = self._among(allowed, await self._rows(query.allow))
+        return Selection(hidden, allowed)
 
-        Many ids are looked up a part at a time, and others have their turn between: one call
-        of a library for all of them would not give up the interpreter.
+    def _among(self, allowed: Allowed | None, rows: set[int]) -> Allowed:
+        """Those of these rows that are allowed."""
+        items, each = len(self.bundle.catalogue), np.array(sorted(rows), np.int64)
+        base, live = each[each < items], each[each >= items]
+        if allowed is not None:
+            base, live = base[allowed.base.holds(base)], live[np.isin(live, allowed.live)]
+        return Allowed(RowSet(items, rows=base), live)
+
+    async def _rows(self, ids: Sequence[str]) -> set[int]:
+        """Rows of the catalogue that these items have; ids that nobody knows have none.
+
+        Many are looked up a part at a time, and others have their turn between: one call of a
+        library for all of them would not give up the interpreter.
         """
-        rows = set(seen)
-        for first in range(0, len(exclude), _IDS_AT_ONCE):
+        rows: set[int] = set()
+        for first in range(0, len(ids), _IDS_AT_ONCE):
             if first:
                 await asyncio.sleep(0)
-            found = map(self.live.row, exclude[first : first + _IDS_AT_ONCE])
+            found = map(self.live.row, ids[first : first + _IDS_AT_ONCE])
             rows.update(row for row in found if row is not None)
-        return np.fromiter(rows, np.int64, len(rows))
-
-    def _most_used(self, k: int, hidden: Rows) -> Candidates:
-        catalogue = self.bundle.catalogue
-        first_J = catalogue.by_popularity_N[: k + len(hidden)].astype(np.int64)
-        items_K = first_J[~np.isin(first_J, hidden)][:k]
-        return Candidates(catalogue.popularity_N[items_K].astype(np.float32), items_K)
+        return rows
 
     def _count(self, unknown: int, *, popular: bool) -> None:
         if unknown:

@@ -5,6 +5,7 @@ scored exactly.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Self
 
 import faiss
@@ -13,9 +14,13 @@ import numpy as np
 from models.contract.bundle import FILES, Bundle, BundleError
 from models.contract.mapped import load_mapped
 from models.contract.types import FloatArray
-from service.retrieval.hidden import MANY, alike, all_but, without
-from service.retrieval.retriever import Found, Rows
+from service.retrieval.hidden import Group, alike, selector, unwanted, without
+from service.retrieval.picked import best_of_rows
+from service.retrieval.retriever import Found
+from service.retrieval.rows import Rows, RowSet
+from service.retrieval.selection import Selection
 
+_FEW = 20_000  # allowed rows that are scored one by one
 _FOR_ONE_HIDDEN = 2  # more items that are scored exactly
 _FOR_A_HIDDEN_LIST = 16  # more lists that are searched, for as many hidden items as one holds
 
@@ -43,6 +48,7 @@ class CompressedRetriever:
         self.threads = threads
         self.reranked = reranked or max(4000, len(item_vectors_ND) // 500)
         self.lists = lists or round(8 * index.nlist**0.5)
+        self.few = _FEW
 
     @classmethod
     def load(cls, bundle: Bundle, threads: int) -> Self:
@@ -53,46 +59,45 @@ class CompressedRetriever:
         rotation_DD = load_mapped(bundle.directory / FILES.ROTATION)["rotation"]
         return cls(bundle.item_vectors_ND, index, rotation_DD, threads)
 
-    def search(self, vectors_BD: FloatArray, k: Sequence[int], hidden: Sequence[Rows]) -> Found:
-        """The best ``k[b]`` items of query b, none of ``hidden[b]``, however many lists"""
+    def search(
+        self,
+        vectors_BD: FloatArray,
+        k: Sequence[int],
+        selections: Sequence[Selection],
+        gone: RowSet | None = None,
+    ) -> Found:
+        """The best ``k[b]`` items of query b in ``selections[b]``, none of ``gone``, however many
+        lists that takes.
+        """
         faiss.omp_set_num_threads(self.threads)  # OpenMP keeps it by thread: set where it searches
-        return alike(vectors_BD, k, hidden, len(self.vectors_ND), self._search)
+        search = partial(self._search, gone=gone)
+        return alike(vectors_BD, k, selections, len(self.vectors_ND), search)
 
-    def _search(self, vectors_BD: FloatArray, k: int, hidden: Sequence[Rows]) -> Found:
-        more = max(map(len, hidden))
-        if more >= MANY:
-            near_BR = self._near(vectors_BD, k, more, all_but(hidden[0]))
-            return self._rerank(vectors_BD, near_BR, k)
-        wanted = min(k + more, len(self.vectors_ND))
-        near_BR = self._near(vectors_BD, wanted, more, None)
-        return without(self._rerank(vectors_BD, near_BR, wanted), hidden)
+    def _search(self, group: Group, gone: RowSet | None) -> Found:
+        shown = group.shown
+        if gone is not None:
+            shown = gone.others if shown is None else shown.without(gone)
+        wanted = min(group.k + max(map(len, group.hidden)), len(self.vectors_ND))
+        near_BR = self._near(group.vectors_BD, wanted, group.taken, shown)
+        found = best_of_rows(group.vectors_BD, self.vectors_ND, near_BR, wanted)
+        return without(found, unwanted(found, group.hidden))
 
-    def _near(self, vectors_BD: FloatArray, wanted: int, hidden: int, shown: Any) -> Rows:
+    def _near(self, vectors_BD: FloatArray, wanted: int, taken: int, shown: RowSet | None) -> Rows:
         """The items that look best, ``wanted`` at least where so many are shown, then -1.
 
-        What is hidden may be just what lies nearest: what is best then is less near, among more
+        What a query hides may be just what lies nearest: what is best then is less near, among more
         that is as good.
         """
         items, lists = len(self.vectors_ND), self.index.nlist
         turned_BD = np.ascontiguousarray(vectors_BD @ self.rotation_DD)
-        most = min(items, max(self.reranked + _FOR_ONE_HIDDEN * hidden, 10 * wanted))
-        searched = self.lists + _FOR_A_HIDDEN_LIST * hidden * lists // items
+        most = min(items, max(self.reranked + _FOR_ONE_HIDDEN * taken, 10 * wanted))
+        searched = self.lists + _FOR_A_HIDDEN_LIST * taken * lists // items
+        told: dict[str, Any] = {} if shown is None else {"sel": selector(shown)}
+        there = items if shown is None else shown.count
         while True:
-            told = faiss.SearchParametersIVF(nprobe=min(searched, lists), sel=shown)  # type: ignore[call-arg]
-            near_BR: Rows = self.index.search(turned_BD, most, params=told)[1]
-            enough = (near_BR[:, wanted - 1] >= 0).all()  # the missing ones are last
-            if enough or (searched >= lists and most == items):
+            asked = faiss.SearchParametersIVF(nprobe=min(searched, lists), **told)  # type: ignore[call-arg]
+            near_BR: Rows = self.index.search(turned_BD, most, params=asked)[1]
+            there_B = (near_BR >= 0).sum(axis=1)
+            if there_B.min() >= min(wanted, there) or (searched >= lists and most == items):
                 return near_BR
             searched, most = searched * 2, items if searched >= lists else most
-
-    def _rerank(self, vectors_BD: FloatArray, rows_BR: Rows, k: int) -> Found:
-        """By exact scores; in place, for gathered rows and BLAS threads would cost ten times it."""
-        (queries, width), near = vectors_BD.shape, rows_BR.shape[1]
-        found = Found(np.empty((queries, k), np.float32), np.empty((queries, k), np.int64))
-        at = faiss.swig_ptr
-        faiss.knn_inner_products_by_idx(  # type: ignore[attr-defined]
-            at(vectors_BD), at(self.vectors_ND), at(rows_BR),
-            width, queries, len(self.vectors_ND), near, k,
-            at(found.scores_BK), at(found.items_BK), near,
-        )  # fmt: skip
-        return found

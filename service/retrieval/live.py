@@ -1,14 +1,12 @@
 """What lives beside the bundle's items: new rows, and rows that are no more."""
 
 from collections.abc import Callable
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.contract.types import FloatArray
-
-BoolArray = NDArray[np.bool_]
+from service.retrieval.rows import Mask
 
 
 class Live(NamedTuple):
@@ -23,15 +21,15 @@ class Live(NamedTuple):
     """
 
     vectors_MD: FloatArray
-    gone_M: BoolArray
-    gone_N: BoolArray
-
-    @classmethod
-    def nothing(cls, items: int, width: int) -> Self:
-        """Beside so many items of the bundle."""
-        empty = np.empty((0, width), np.float32)
-        return cls(empty, np.zeros(0, np.bool_), np.zeros(items, np.bool_))
+    gone_M: Mask
+    gone_N: Mask
 
 
 # Asked once a batch, from the thread that computes it.
 CurrentLive = Callable[[], Live]
+
+
+def nothing_lives(items: int, width: int) -> CurrentLive:
+    """Beside so many items of the bundle, all of which are there."""
+    live = Live(np.empty((0, width), np.float32), np.zeros(0, np.bool_), np.zeros(items, np.bool_))
+    return lambda: live

@@ -2,19 +2,23 @@
 
 The item vectors are a constant of the graph, so that the runtime lays them out once for its matrix
 product: 2 to 3 times faster than FAISS's flat index for two queries and more, as fast for one
-(docs/benchmarks/serving-log.md). What is hidden gets -inf where its score was, in place. All
-queries share the product; those that want many items have the best of theirs found apart, for that
-takes longer the more are wanted, and would for all.
+(docs/benchmarks/serving-log.md). What is hidden gets -inf where its score was, in place; what is
+gone for all queries, as what the product is added to. All queries share the product; those that
+want many items have the best of theirs found apart, for that takes longer the more are wanted, and
+would for all.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from models.contract.types import FloatArray
-from service.retrieval.retriever import Found, Rows, nothing_found, tidied
+from service.retrieval.retriever import Found, nothing_found, tidied
+from service.retrieval.rows import Rows, RowSet
+from service.retrieval.selection import Selection
 from service.runtime import open_session
 
 MOST_BYTES = 2**30  # of vectors; a graph may hold 2 GiB
@@ -22,8 +26,9 @@ OUTPUTS = ("best", "items", "best_of_many", "items_of_many")
 # Of 100,000 scores a row, 32 rows: the best 128 take 5% longer than the best 10, 256 take 10%, 500
 # a third.
 _MANY = 128
+NONE_GONE = np.zeros(1, np.float32)  # for all items
 
-Feeds = Mapping[str, NDArray[np.int64]]
+Feeds = Mapping[str, NDArray[Any]]
 
 
 class MatrixRetriever:
@@ -33,23 +38,32 @@ class MatrixRetriever:
 
     def __init__(self, item_vectors_ND: FloatArray, threads: int) -> None:
         self.items = len(item_vectors_ND)
+        self.few = self.items // 2
         graph = search_graph(item_vectors_ND).SerializeToString()
         self.session = open_session(graph, "cpu", threads)
 
-    def search(self, vectors_BD: FloatArray, k: Sequence[int], hidden: Sequence[Rows]) -> Found:
-        """The best ``k[b]`` items of query b, none of ``hidden[b]``."""
-        feeds = search_feeds(k, hidden, self.items)
-        best = self.session.run(OUTPUTS, {"user_vector": vectors_BD, **feeds})
+    def search(
+        self,
+        vectors_BD: FloatArray,
+        k: Sequence[int],
+        selections: Sequence[Selection],
+        gone: RowSet | None = None,
+    ) -> Found:
+        """The best ``k[b]`` items of query b in ``selections[b]``, none of ``gone``."""
+        feeds = search_feeds(k, selections, self.items)
+        added = NONE_GONE if gone is None else gone.nothing_N
+        best = self.session.run(OUTPUTS, {"user_vector": vectors_BD, "gone": added, **feeds})
         return put_together(best, feeds, k)
 
 
-def search_feeds(k: Sequence[int], hidden: Sequence[Rows], items: int) -> Feeds:
-    """What the graph wants beside the vectors. Without a query that wants many, the first is one
-    that wants its best: the graph always looks for some.
+def search_feeds(k: Sequence[int], selections: Sequence[Selection], items: int) -> Feeds:
+    """What the graph wants beside the vectors and what is gone. Without a query that wants many,
+    the first is one that wants its best: the graph always looks for some.
     """
     wanted_B = np.minimum(np.array(k), items)
     many = np.flatnonzero(wanted_B > _MANY)
     few_k = wanted_B[wanted_B <= _MANY].max(initial=1)
+    hidden = [_hidden(selection) for selection in selections]
     queries = np.repeat(np.arange(len(hidden)), [len(rows) for rows in hidden])
     return {
         "k": np.array([few_k]),
@@ -57,6 +71,12 @@ def search_feeds(k: Sequence[int], hidden: Sequence[Rows], items: int) -> Feeds:
         "many_k": np.array([wanted_B[many].max(initial=1)]),
         "hidden": np.stack([queries, np.concatenate(hidden)], axis=1),
     }
+
+
+def _hidden(selection: Selection) -> Rows:
+    if selection.allowed is None:
+        return selection.hidden
+    return np.concatenate([selection.hidden, selection.allowed.base.others.rows])
 
 
 def put_together(best: Sequence[NDArray[np.generic]], feeds: Feeds, k: Sequence[int]) -> Found:
@@ -71,8 +91,10 @@ def put_together(best: Sequence[NDArray[np.generic]], feeds: Feeds, k: Sequence[
 
 
 def search_graph(item_vectors_ND: FloatArray) -> ModelProto:
-    """user_vector (B, D), k (1,), many (M,) queries, many_k (1,) and hidden (J, 2) pairs of query
-    and item -> the k best of all queries and the many_k best of many: scores and items, best first.
+    """user_vector (B, D), gone (N,) or (1,), k (1,), many (M,) queries, many_k (1,) and hidden
+    (J, 2) pairs of query and item -> the k best of all queries and the many_k best of many: scores
+    and items, best first. ``gone`` is added to the scores of all queries: -inf for an item that
+    none may find.
     """
     width = item_vectors_ND.shape[1]
     graph = helper.make_graph(
@@ -80,6 +102,7 @@ def search_graph(item_vectors_ND: FloatArray) -> ModelProto:
         "search",
         inputs=[
             helper.make_tensor_value_info("user_vector", TensorProto.FLOAT, ["batch", width]),
+            helper.make_tensor_value_info("gone", TensorProto.FLOAT, ["gone_items"]),
             helper.make_tensor_value_info("k", TensorProto.INT64, [1]),
             helper.make_tensor_value_info("many", TensorProto.INT64, ["queries"]),
             helper.make_tensor_value_info("many_k", TensorProto.INT64, [1]),
@@ -107,7 +130,7 @@ def search_graph(item_vectors_ND: FloatArray) -> ModelProto:
 def _nodes() -> list[NodeProto]:
     make = helper.make_node
     return [
-        make("Gemm", ["user_vector", "item_vectors"], ["every_score"], transB=1),
+        make("Gemm", ["user_vector", "item_vectors", "gone"], ["every_score"], transB=1),
         make("Shape", ["hidden"], ["pairs"], start=0, end=1),
         make("Expand", ["nothing", "pairs"], ["nothings"]),
         make("ScatterND", ["every_score", "hidden", "nothings"], ["scores"]),

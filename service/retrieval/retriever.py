@@ -1,14 +1,17 @@
-"""Retriever: user vectors -> the best items by inner product, but for those that are hidden."""
+"""Retrievers: user vectors -> the best items by inner product, of those that each query may find.
+
+A ``Retriever`` is asked by the engine. What it asks in turn, once rows live beside the bundle's and
+some of those are gone, is a ``BaseRetriever``.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.contract.types import FloatArray
-
-Rows = NDArray[np.int64]
+from service.retrieval.rows import Rows, RowSet
+from service.retrieval.selection import Selection
 
 
 class Found(NamedTuple):
@@ -29,15 +32,38 @@ class Found(NamedTuple):
 
 
 class Retriever(Protocol):
-    """Searches the catalogue."""
+    """Searches the catalogue and what lives beside it."""
 
     kind: str
 
-    def search(self, vectors_BD: FloatArray, k: Sequence[int], hidden: Sequence[Rows]) -> Found:
-        """The best ``k[b]`` items of query b, none of ``hidden[b]``, fewer only where fewer exist.
+    def search(
+        self, vectors_BD: FloatArray, k: Sequence[int], selections: Sequence[Selection]
+    ) -> Found:
+        """The best ``k[b]`` items of query b in ``selections[b]``, fewer only where fewer exist.
 
-        Hidden rows are of the catalogue, and each is there once. What one query asks for makes
-        no other's search larger.
+        What one query asks for makes no other's search larger.
+        """
+
+
+class BaseRetriever(Protocol):
+    """Searches the bundle's items.
+
+    few: of so many allowed rows and fewer, each had better be scored by itself (picked.py).
+    """
+
+    kind: str
+    few: int
+
+    def search(
+        self,
+        vectors_BD: FloatArray,
+        k: Sequence[int],
+        selections: Sequence[Selection],
+        gone: RowSet | None = None,
+    ) -> Found:
+        """As a Retriever does; no live rows are in the selections, and none of ``gone`` is found.
+
+        It costs a query next to nothing that some are gone.
         """
 
 

@@ -17,11 +17,11 @@ from service.generation.follower import Load
 from service.generation.generation import Generation
 from service.generation.load import new_generation
 from service.metrics import Metrics
-from service.retrieval.retriever import Found, Rows, nothing_found
+from service.retrieval.retriever import Found, nothing_found
+from service.retrieval.selection import Selection
 from service.settings import Settings
 
 POISON, NAN = 13, 14
-NONE = np.empty(0, np.int64)  # hidden: no item
 
 
 class FakeScorer:
@@ -48,8 +48,11 @@ class FakeRetriever:
 
     kind = "fake"
 
-    def search(self, vectors_BD: FloatArray, k: Sequence[int], hidden: Sequence[Rows]) -> Found:
+    def search(
+        self, vectors_BD: FloatArray, k: Sequence[int], selections: Sequence[Selection]
+    ) -> Found:
         found = nothing_found(len(k), max(k))
+        hidden = [selection.hidden for selection in selections]
         for row, (first, wanted, rows) in enumerate(zip(vectors_BD[:, 0], k, hidden, strict=True)):
             items = np.arange(int(first), int(first) + wanted + len(rows))
             items = items[~np.isin(items, rows)][:wanted]

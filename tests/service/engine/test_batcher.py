@@ -15,8 +15,8 @@ from service.engine.feeds import History
 from service.engine.scorer import make_scorer
 from service.metrics import Metrics
 from service.retrieval.flat import FlatRetriever
-from service.retrieval.retriever import Rows
-from tests.service.fakes import NAN, NONE, POISON, FakeRetriever, FakeScorer
+from service.retrieval.selection import ANYTHING, Selection
+from tests.service.fakes import NAN, POISON, FakeRetriever, FakeScorer
 from tests.tiny_bundle import ITEMS
 
 
@@ -36,7 +36,7 @@ async def busy_batcher(
     batcher = fake_batcher(scorer, max_batch)
     await batcher.start()
     scorer.gate.clear()
-    first = asyncio.create_task(batcher.candidates(history(index), k, NONE))
+    first = asyncio.create_task(batcher.candidates(history(index), k, ANYTHING))
     await asyncio.sleep(0.05)
     return batcher, first
 
@@ -45,7 +45,9 @@ async def submit_all(indices: list[int], scorer: FakeScorer) -> list[object]:
     """Everything waits while a first request is computed, then goes as batches."""
     batcher, first = await busy_batcher(scorer, max_batch=32, k=2)
     try:
-        waiting = [asyncio.create_task(batcher.candidates(history(n), 2, NONE)) for n in indices]
+        waiting = [
+            asyncio.create_task(batcher.candidates(history(n), 2, ANYTHING)) for n in indices
+        ]
         await asyncio.sleep(0.05)
         scorer.gate.set()
         await first
@@ -91,7 +93,7 @@ def test_the_queue_s_depth_is_a_metric_while_histories_wait_and_0_after() -> Non
         await batcher.start()
         scorer.gate.clear()
         asked = [
-            asyncio.create_task(batcher.candidates(history(n), 1, NONE)) for n in range(20, 26)
+            asyncio.create_task(batcher.candidates(history(n), 1, ANYTHING)) for n in range(20, 26)
         ]
         await asyncio.sleep(0.05)  # two are computed
         asked[-1].cancel()
@@ -109,14 +111,14 @@ def test_a_cancelled_request_is_not_computed() -> None:
 
     async def scenario() -> None:
         batcher, first = await busy_batcher(scorer, max_batch=8)
-        hung_up = asyncio.create_task(batcher.candidates(history(1), 1, NONE))
+        hung_up = asyncio.create_task(batcher.candidates(history(1), 1, ANYTHING))
         await asyncio.sleep(0.05)
         hung_up.cancel()
         with pytest.raises(asyncio.CancelledError):
             await hung_up
         scorer.gate.set()
         await first
-        await batcher.candidates(history(2), 1, NONE)
+        await batcher.candidates(history(2), 1, ANYTHING)
         await batcher.close()
 
     asyncio.run(scenario())
@@ -137,11 +139,11 @@ def test_what_nobody_waits_for_is_not_computed(
     async def scenario() -> list[object]:
         batcher, first = await busy_batcher(scorer, max_batch=8, index=20)
         left = [
-            asyncio.create_task(batcher.candidates(history(n), 1, NONE, **leaves))
+            asyncio.create_task(batcher.candidates(history(n), 1, ANYTHING, **leaves))
             for n in range(100, 400)
         ]
         waiting = [
-            asyncio.create_task(batcher.candidates(history(n), 1, NONE)) for n in range(30, 38)
+            asyncio.create_task(batcher.candidates(history(n), 1, ANYTHING)) for n in range(30, 38)
         ]
         await asyncio.sleep(0.05)
         scorer.gate.set()
@@ -164,12 +166,12 @@ def test_who_leaves_while_it_is_computed_holds_nobody_up() -> None:
         batcher = fake_batcher(scorer, max_batch=8)
         await batcher.start()
         scorer.gate.clear()
-        late = asyncio.create_task(batcher.candidates(history(20), 1, NONE, left.is_set))
+        late = asyncio.create_task(batcher.candidates(history(20), 1, ANYTHING, left.is_set))
         await asyncio.sleep(0.05)
         left.set()
         scorer.gate.set()
         assert (await late).items_K.tolist() == [20]
-        assert (await batcher.candidates(history(21), 1, NONE)).items_K.tolist() == [21]
+        assert (await batcher.candidates(history(21), 1, ANYTHING)).items_K.tolist() == [21]
         await batcher.close()
 
     asyncio.run(scenario())
@@ -188,7 +190,7 @@ def test_quick_batches_save_the_way_to_a_thread_and_slow_ones_do_not_stop_the_lo
         batcher = fake_batcher(Slow(), max_batch=8)
         await batcher.start()
         for index in (1, 1, 2, 1, 1):
-            await batcher.candidates(history(index), 1, NONE)
+            await batcher.candidates(history(index), 1, ANYTHING)
         await batcher.close()
 
     asyncio.run(scenario())
@@ -210,7 +212,7 @@ def test_a_busy_service_computes_in_a_thread_however_quick(monkeypatch: pytest.M
         await batcher.start()
         for waiting in (1, 1, 20, 1):
             await asyncio.gather(
-                *(batcher.candidates(history(n), 1, NONE) for n in range(20, 20 + waiting))
+                *(batcher.candidates(history(n), 1, ANYTHING) for n in range(20, 20 + waiting))
             )
         await batcher.close()
 
@@ -226,7 +228,7 @@ def test_full_batches_follow_each_other_though_the_event_loop_is_busy() -> None:
     async def scenario() -> None:
         batcher, first = await busy_batcher(scorer, max_batch=8, index=20)
         asked = [
-            asyncio.create_task(batcher.candidates(history(n), 1, NONE)) for n in range(30, 50)
+            asyncio.create_task(batcher.candidates(history(n), 1, ANYTHING)) for n in range(30, 50)
         ]
         await asyncio.sleep(0.05)
         scorer.gate.set()
@@ -247,7 +249,7 @@ def test_closing_unstarted_or_twice_is_harmless_and_nobody_waits_for_ever() -> N
         await batcher.close()
         await batcher.close()
         with pytest.raises(RuntimeError):
-            await batcher.candidates(history(1), 1, NONE)
+            await batcher.candidates(history(1), 1, ANYTHING)
 
     asyncio.run(scenario())
 
@@ -255,12 +257,12 @@ def test_closing_unstarted_or_twice_is_harmless_and_nobody_waits_for_ever() -> N
 def test_a_batch_answers_as_each_request_alone(tiny: Bundle) -> None:
     """The real parts: histories, k and hidden items of all sizes, together and one by one."""
     random = np.random.default_rng(0)
-    wanted: list[tuple[list[ItemCodes], int, Rows]] = []
+    wanted: list[tuple[list[ItemCodes], int, Selection]] = []
     for _ in range(60):
         rows = random.integers(0, ITEMS, random.integers(1, 13))
         hidden = random.choice(ITEMS, random.integers(0, ITEMS), replace=False)
         made = [ItemCodes(int(n), tiny.semantic_ids.codes_NS[n]) for n in rows]
-        wanted.append((made, int(random.integers(1, ITEMS)), hidden))
+        wanted.append((made, int(random.integers(1, ITEMS)), Selection(hidden)))
 
     async def scenario() -> tuple[list[Candidates], list[Candidates]]:
         retriever = FlatRetriever(tiny.item_vectors_ND, 1)
@@ -272,7 +274,7 @@ def test_a_batch_answers_as_each_request_alone(tiny: Bundle) -> None:
         await batcher.close()
         return together, alone
 
-    for batched, alone, (_, k, hidden) in zip(*asyncio.run(scenario()), wanted, strict=True):
+    for batched, alone, (_, k, (hidden, _)) in zip(*asyncio.run(scenario()), wanted, strict=True):
         assert len(batched.items_K) == min(k, ITEMS - len(hidden))
         assert batched.items_K.tolist() == alone.items_K.tolist()
         assert not np.isin(batched.items_K, hidden).any()

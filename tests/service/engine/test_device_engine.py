@@ -15,9 +15,10 @@ from service.engine.scorer import OnnxScorer, make_scorer
 from service.generation.load import make_engine
 from service.metrics import Metrics
 from service.retrieval.choose import make_retriever
+from service.retrieval.live import nothing_lives
+from service.retrieval.selection import ANYTHING, Selection
 from service.runtime import Device
 from service.settings import Settings
-from tests.service.fakes import NONE
 from tests.tiny_bundle import ITEMS
 
 WITH_CUDA = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
@@ -29,7 +30,9 @@ DEVICES = [
 
 def on(device: Device, tiny: Bundle, metrics: Metrics | None = None) -> DeviceEngine:
     scorer = OnnxScorer(tiny, device, 1)
-    return DeviceEngine(scorer, tiny.item_vectors_ND, 1, metrics or Metrics())
+    items_ND = tiny.item_vectors_ND
+    live = nothing_lives(*items_ND.shape)
+    return DeviceEngine(scorer, items_ND, 1, metrics or Metrics(), live)
 
 
 def histories(tiny: Bundle) -> list[History]:
@@ -48,7 +51,8 @@ def test_it_finds_what_the_parts_on_the_host_do(tiny: Bundle, device: Device) ->
     random, made = np.random.default_rng(1), histories(tiny)
     for most in (1, 10, ITEMS + 5):
         k = random.integers(1, most + 1, len(made)).tolist()
-        hidden = [random.choice(ITEMS, n, replace=False) for n in random.integers(0, ITEMS, len(k))]
+        counts = random.integers(0, ITEMS, len(k))
+        hidden = [Selection(random.choice(ITEMS, n, replace=False)) for n in counts]
         expected = host.candidates(made, k, hidden)
         found = engine.candidates(made, k, hidden)
         np.testing.assert_allclose(found.scores_BK, expected.scores_BK, atol=1e-4)
@@ -57,7 +61,7 @@ def test_it_finds_what_the_parts_on_the_host_do(tiny: Bundle, device: Device) ->
 
 def test_both_steps_are_timed(tiny: Bundle) -> None:
     metrics = Metrics()
-    on("cpu", tiny, metrics).candidates(histories(tiny), [3] * 40, [NONE] * 40)
+    on("cpu", tiny, metrics).candidates(histories(tiny), [3] * 40, [ANYTHING] * 40)
     for step in ("encode", "search"):
         assert metrics.registry.get_sample_value(f"bbqrec_{step}_seconds_count") == 1
 
@@ -83,7 +87,7 @@ def test_a_vector_of_no_numbers_is_an_error(tiny: Bundle, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(engine.scorer, "session", Lost())
     with pytest.raises(ArithmeticError):
-        engine.candidates(histories(tiny)[:1], [3], [NONE])
+        engine.candidates(histories(tiny)[:1], [3], [ANYTHING])
 
 
 def test_the_host_has_it_unless_a_gpu_was_asked_for(tiny: Bundle) -> None:

@@ -6,7 +6,7 @@ from models.contract.bundle import Bundle
 from service.engine.batcher import Candidates
 from service.generation.recommender import Query, Recommendation, Recommender
 from service.metrics import Metrics
-from service.retrieval.retriever import Rows
+from service.retrieval.selection import Selection
 from service.settings import Settings
 from tests.service.fakes import FakeScorer, loader
 from tests.tiny_bundle import ITEMS
@@ -38,8 +38,8 @@ def test_what_is_hidden_goes_to_the_search_as_rows_each_once(tiny: Bundle) -> No
     recommender = _recommender(tiny)
     asked: list[tuple[int, list[int]]] = []
 
-    async def candidates(history: object, k: int, hidden: Rows, *_: object) -> Candidates:
-        asked.append((k, sorted(hidden.tolist())))
+    async def candidates(history: object, k: int, selection: Selection, *_: object) -> Candidates:
+        asked.append((k, sorted(selection.hidden.tolist())))
         return Candidates(np.empty(0, np.float32), np.empty(0, np.int64))
 
     recommender.batcher.candidates = candidates  # type: ignore[method-assign, assignment]

@@ -9,8 +9,9 @@ from models.contract.bundle import Bundle
 from service.generation.generation import Generation
 from service.generation.registry import NotReadyError, Registry
 from service.metrics import Metrics
+from service.retrieval.selection import ANYTHING
 from service.settings import Settings
-from tests.service.fakes import NONE, FakeScorer, loader
+from tests.service.fakes import FakeScorer, loader
 
 
 def generation(bundle: Bundle, metrics: Metrics, scorer: FakeScorer | None = None) -> Generation:
@@ -36,7 +37,7 @@ def test_a_lease_outlives_a_swap_and_the_last_one_closes(tiny: Bundle) -> None:
             assert first is second is old
             assert running(old)
             codes = old.recommender.codes.get(["item-1"])
-            assert (await old.batcher.candidates(codes, 1, NONE)).items_K.tolist() == [1]  # type: ignore[arg-type]
+            assert (await old.batcher.candidates(codes, 1, ANYTHING)).items_K.tolist() == [1]  # type: ignore[arg-type]
             async with registry.lease() as third:
                 assert third is new
         await asyncio.sleep(0.05)

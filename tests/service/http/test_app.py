@@ -11,8 +11,9 @@ from fastapi.testclient import TestClient
 from models.contract.bundle import Bundle
 from service.http.app import create_app
 from service.metrics import SECONDS, Metrics
+from service.retrieval.selection import ANYTHING
 from service.settings import Settings
-from tests.service.fakes import NONE, POISON, FakeScorer, loader
+from tests.service.fakes import POISON, FakeScorer, loader
 from tests.service.program import eventually
 
 PROBLEM = "application/problem+json"
@@ -225,7 +226,9 @@ def test_requests_in_flight_finish_before_the_model_goes(tiny: Bundle) -> None:
         known = generation.recommender.codes.get(["item-1", "item-2", "item-3"])
         scorer.gate.clear()
         histories = [[codes] for codes in known if codes is not None]
-        tasks = [asyncio.create_task(generation.batcher.candidates(h, 1, NONE)) for h in histories]
+        tasks = [
+            asyncio.create_task(generation.batcher.candidates(h, 1, ANYTHING)) for h in histories
+        ]
         await asyncio.sleep(0.02)
         closing = asyncio.create_task(generation.close())
         await asyncio.sleep(0.02)

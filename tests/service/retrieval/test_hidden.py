@@ -1,6 +1,7 @@
-"""What is hidden is never found, and costs neither the others nor what is found instead.
+"""What a query may not find is never found, and costs neither the others nor what is found instead.
 
-Drawn catalogues, queries that ask for different numbers and hide different rows, every retriever.
+Drawn catalogues, live rows, rows that are gone; queries that ask for different numbers and may find
+different rows; every retriever.
 """
 
 from collections.abc import Callable
@@ -13,59 +14,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.contract.types import FloatArray
-from service.engine.device import DeviceEngine
-from service.engine.feeds import History
-from service.engine.scorer import OnnxScorer
-from service.metrics import Metrics
+from service.engine.device import DeviceRetriever
 from service.retrieval import hidden as hidden_items
 from service.retrieval import matrix
 from service.retrieval.compressed import CompressedRetriever
 from service.retrieval.flat import FlatRetriever
+from service.retrieval.live import Live, nothing_lives
 from service.retrieval.matrix import MatrixRetriever
-from service.retrieval.retriever import Found, Retriever, Rows
-from service.runtime import open_session
-from tests.service.fakes import NONE
+from service.retrieval.overlay import Overlay
+from service.retrieval.retriever import BaseRetriever
+from service.retrieval.rows import Rows, RowSet
+from service.retrieval.selection import ANYTHING, NO_ROWS, Allowed, Selection
 from training.export.index import learn_index
 
 WIDTH = 8
-Make = Callable[[FloatArray], Retriever]
-
-
-class Vectors:
-    """A session whose output is its input: an engine on a device, searching for given vectors."""
-
-    device, provider = "cpu", "given"
-
-    def __init__(self, width: int) -> None:
-        from onnx import TensorProto, helper
-
-        shape: list[str | int | None] = ["batch", width]
-        graph = helper.make_graph(
-            [helper.make_node("Identity", ["given"], ["user_vector"])],
-            "given",
-            [helper.make_tensor_value_info("given", TensorProto.FLOAT, shape)],
-            [helper.make_tensor_value_info("user_vector", TensorProto.FLOAT, shape)],
-        )
-        opset = [helper.make_opsetid("", 18)]
-        model = helper.make_model(graph, opset_imports=opset, ir_version=9)
-        self.session = open_session(model.SerializeToString(), "cpu", 1)
-
-    def feeds(self, vectors: FloatArray) -> dict[str, FloatArray]:
-        return {"given": vectors}
-
-
-class OnDevice:
-    """The device engine's search as a retriever."""
-
-    kind = "exact"
-
-    def __init__(self, item_vectors_ND: FloatArray) -> None:
-        scorer: OnnxScorer = Vectors(item_vectors_ND.shape[1])  # type: ignore[assignment]
-        self.engine = DeviceEngine(scorer, item_vectors_ND, 1, Metrics())
-
-    def search(self, vectors_BD: FloatArray, k: list[int], hidden: list[Rows]) -> Found:
-        histories: list[History] = vectors_BD  # type: ignore[assignment]
-        return self.engine.candidates(histories, k, hidden)
+Make = Callable[[FloatArray], BaseRetriever]
 
 
 def compressed(item_vectors_ND: FloatArray) -> CompressedRetriever:
@@ -76,64 +39,92 @@ def compressed(item_vectors_ND: FloatArray) -> CompressedRetriever:
 # 4,000 are re-ranked, so that all of a drawn catalogue are, and the compressed one is exact, too.
 MAKERS: dict[str, Make] = {
     "matrix": partial(MatrixRetriever, threads=1),
-    "device": OnDevice,  # type: ignore[dict-item]
+    "device": partial(DeviceRetriever, device="cpu", threads=1),
     "flat": partial(FlatRetriever, threads=1),
     "compressed": compressed,
 }
 
 
 class Asked(NamedTuple):
-    """A catalogue and a batch."""
+    """A catalogue, what lives beside it, and a batch."""
 
     items_ND: FloatArray
+    live: Live
     queries_BD: FloatArray
     k: list[int]
-    hidden: list[Rows]
+    selections: list[Selection]
+
+
+def selection(items: int, hidden: list[int], allowed: list[int] | None) -> Selection:
+    """Of rows, those from ``items`` on live ones."""
+    hidden_J = np.array(hidden, np.int64)
+    if allowed is None:
+        return Selection(hidden_J)
+    rows = np.array(sorted(allowed), np.int64)
+    base, live = rows[rows < items], rows[rows >= items]
+    return Selection(hidden_J, Allowed(RowSet(items, rows=base), live))
 
 
 @st.composite
 def batches(draw: st.DrawFn, fewest: int) -> Asked:
-    """Small catalogues; whatever k, and any rows hidden, up to all."""
-    items, queries = draw(st.integers(fewest, 60)), draw(st.integers(1, 12))
+    """Small catalogues; whatever k; any rows hidden, allowed and gone, up to all.
+
+    Vectors are of whole numbers, so that no way to add up a score rounds it.
+    """
+    items, live, queries = draw(st.integers(fewest, 60)), draw(st.integers(0, 20)), 12
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    k = draw(st.lists(st.integers(1, items + 5), min_size=queries, max_size=queries))
-    rows = st.lists(st.integers(0, items - 1), unique=True)
-    hidden = draw(st.lists(rows, min_size=queries, max_size=queries))
-    vectors = random.standard_normal((items + queries, WIDTH), np.float32)
-    return Asked(vectors[:items], vectors[items:], k, [np.array(each, np.int64) for each in hidden])
+    k = draw(st.lists(st.integers(1, items + live + 5), min_size=queries, max_size=queries))
+    rows = st.lists(st.integers(0, items + live - 1), unique=True)
+    drawn = draw(st.lists(st.tuples(rows, st.none() | rows), min_size=queries, max_size=queries))
+    shared = draw(rows)  # several may ask for the same rows
+    selections = [selection(items, hidden, allowed) for hidden, allowed in drawn]
+    same = selection(items, [], shared).allowed
+    for query in draw(st.lists(st.integers(0, queries - 1))):
+        selections[query] = selections[query]._replace(allowed=same)
+    gone_J = random.random(items + live) < draw(st.sampled_from([0.0, 0.1, 0.9, 1.0]))
+    vectors = random.integers(-9, 10, (items + live + queries, WIDTH)).astype(np.float32)
+    beside = Live(vectors[items : items + live], gone_J[items:], gone_J[:items])
+    return Asked(vectors[:items], beside, vectors[items + live :], k, selections)
 
 
-def check(retriever: Retriever, asked: Asked) -> None:
-    """Never a hidden item, always as many as there are, each once, and the best, best first."""
-    found = retriever.search(asked.queries_BD, asked.k, asked.hidden)
-    for row, (query_D, k, rows) in enumerate(
-        zip(asked.queries_BD, asked.k, asked.hidden, strict=True)
-    ):
-        scores_N = asked.items_ND @ query_D
-        shown = np.setdiff1d(np.arange(len(scores_N)), rows)
+def check(retriever: Overlay, asked: Asked, tolerance: float = 0.0) -> None:
+    """Never a row that must not be found, always as many as there are, each once, and the best,
+    best first.
+    """
+    items, live = len(asked.items_ND), asked.live
+    found = retriever.search(asked.queries_BD, asked.k, asked.selections)
+    all_JD = np.concatenate([asked.items_ND, live.vectors_MD])
+    there_J = ~np.concatenate([live.gone_N, live.gone_M])
+    queries = zip(*found, asked.queries_BD, asked.k, asked.selections, strict=True)
+    for scores_K, items_K, query_D, k, (hidden, allowed) in queries:
+        scores_J = all_JD @ query_D
+        shown = np.setdiff1d(np.flatnonzero(there_J), hidden)
+        if allowed is not None:
+            shown = np.intersect1d(shown, np.concatenate([allowed.base.rows, allowed.live]))
         count = min(k, len(shown))
-        items, scores = found.items_BK[row], found.scores_BK[row]
-        assert (items[count:] == -1).all()
-        assert (scores[count:] == -np.inf).all()
-        assert len(np.unique(items[:count])) == count
-        assert np.isin(items[:count], shown).all()
-        best = np.sort(scores_N[shown])[::-1][:count]
-        np.testing.assert_allclose(scores[:count], best, rtol=1e-4, atol=1e-4)
-        np.testing.assert_allclose(scores_N[items[:count]], best, rtol=1e-4, atol=1e-4)
+        assert (items_K[count:] == -1).all()
+        assert (scores_K[count:] == -np.inf).all()
+        assert len(np.unique(items_K[:count])) == count
+        assert np.isin(items_K[:count], shown).all()
+        best = np.sort(scores_J[shown])[::-1][:count]
+        np.testing.assert_allclose(scores_K[:count], best, rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(scores_J[items_K[:count]], best, rtol=tolerance, atol=tolerance)
+    assert found.items_BK.shape[1] <= items + len(live.gone_M)
 
 
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_a_masked_search_is_an_exact_search_of_the_rest(make: Make, data: st.DataObject) -> None:
+def test_a_search_is_an_exact_search_of_what_may_be_found(make: Make, data: st.DataObject) -> None:
     asked = data.draw(batches(16 if make is MAKERS["compressed"] else 1))  # its codes are of 4 bits
     with pytest.MonkeyPatch.context() as patched:  # the bounds, so low that all sides are drawn
         patched.setattr(matrix, "_MANY", 8)
         patched.setattr(hidden_items, "_TOGETHER", 7)
-        patched.setattr("service.retrieval.flat.MANY", 5)
-        patched.setattr("service.retrieval.compressed.MANY", 5)
         patched.setattr(hidden_items, "MANY", 5)
-        check(make(asked.items_ND), asked)
+        patched.setattr("service.retrieval.flat._SPARE", 2)
+        base = make(asked.items_ND)
+        base.few = data.draw(st.integers(0, len(asked.items_ND)))
+        check(Overlay(base, asked.items_ND, 1, lambda: asked.live), asked)
 
 
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
@@ -143,13 +134,36 @@ def test_one_that_asks_for_500_and_hides_thousands_beside_31_ordinary_ones(make:
     items_ND = random.standard_normal((6000, 16), np.float32)
     queries_BD = random.standard_normal((32, 16), np.float32)
     best_N = np.argsort(-(items_ND @ queries_BD[5]))
-    k, hidden = [10] * 32, [random.choice(6000, 50, replace=False) for _ in range(32)]
-    k[5], hidden[5], hidden[6] = 500, best_N[:5000], NONE
-    asked = Asked(items_ND, queries_BD, k, hidden)
-    retriever = make(items_ND)
-    if isinstance(retriever, CompressedRetriever):
-        retriever.reranked = 6000
-    check(retriever, asked)
+    selections = [Selection(random.choice(6000, 50, replace=False)) for _ in range(32)]
+    k, selections[5], selections[6] = [10] * 32, Selection(best_N[:5000]), ANYTHING
+    k[5] = 500
+    half, most = (Allowed(RowSet.of(random.random(6000) < share)) for share in (0.4, 0.8))
+    selections[7:9] = [Selection(NO_ROWS, half), Selection(NO_ROWS, half)]
+    selections[9:11] = [Selection(NO_ROWS, most), Selection(best_N[:2000], most)]
+    base = make(items_ND)
+    if isinstance(base, CompressedRetriever):
+        base.reranked, base.few = 6000, 100
+    for gone in (0.0, 0.01, 0.5):
+        beside_MD = random.standard_normal((300, 16), np.float32)
+        live = Live(beside_MD, random.random(300) < gone, random.random(6000) < gone)
+        retriever = Overlay(base, items_ND, 1, lambda live=live: live)  # type: ignore[misc]
+        check(retriever, Asked(items_ND, live, queries_BD, k, selections), 1e-4)
+
+
+def test_what_is_live_is_asked_for_once_a_search() -> None:
+    items_ND = np.eye(4, dtype=np.float32)
+    plain = nothing_lives(4, 4)()
+    asked: list[int] = []
+
+    def live() -> Live:
+        asked.append(len(asked))
+        return plain._replace(gone_N=np.array([True, False, False, False]))
+
+    base = MatrixRetriever(items_ND, 1)
+    found = Overlay(base, items_ND, 1, live).search(items_ND[:2], [1, 1], [ANYTHING, ANYTHING])
+    assert asked == [0]
+    assert found.items_BK[1].tolist() == [1]
+    assert found.items_BK[0, 0] != 0
 
 
 class Spy:
@@ -175,19 +189,18 @@ def test_no_neighbour_makes_an_ordinary_query_larger(name: str) -> None:
     retriever = MAKERS[name](items_ND)
     spy = retriever.index = Spy(retriever.index)  # type: ignore[attr-defined]
     queries_BD = random.standard_normal((32, 16), np.float32)
-    hidden = [random.choice(20_000, 50, replace=False) for _ in range(31)]
+    hidden = [Selection(random.choice(20_000, 50, replace=False)) for _ in range(31)]
     retriever.search(queries_BD[:31], [10] * 31, hidden)
     alone, spy.asked = spy.asked, []
-    retriever.search(
-        queries_BD, [*[10] * 31, 500], [*hidden, random.choice(20_000, 10_000, replace=False)]
-    )
+    greedy = Selection(random.choice(20_000, 10_000, replace=False))
+    retriever.search(queries_BD, [*[10] * 31, 500], [*hidden, greedy])
     assert spy.asked[: len(alone)] == alone
     assert sum(queries for queries, _ in spy.asked) == 32
 
 
 def test_only_who_wants_many_has_many_found_by_the_matrix_product() -> None:
     """The best of 31 rows are 10 each, of the one that wants them 500."""
-    hidden = [NONE] * 31 + [np.arange(10_000)]
+    hidden = [ANYTHING] * 31 + [Selection(np.arange(10_000))]
     feeds = matrix.search_feeds([10] * 31 + [500], hidden, 100_000)
     assert feeds["k"].tolist() == [10]
     assert feeds["many"].tolist() == [31]
@@ -206,12 +219,12 @@ def test_the_compressed_one_loses_nothing_to_what_is_hidden() -> None:
     retriever = compressed(items_ND)
 
     def recall(hidden: list[Rows]) -> float:
-        found = retriever.search(queries_BD, [100] * 20, hidden)
+        found = retriever.search(queries_BD, [100] * 20, [*map(Selection, hidden)])
         shown = [row_N[~np.isin(row_N, rows)] for row_N, rows in zip(order_BN, hidden, strict=True)]
         pairs = zip(found.items_BK, shown, strict=True)
         return float(np.mean([np.isin(items_K, row_N[:100]).mean() for items_K, row_N in pairs]))
 
-    plain = recall([NONE] * 20)
+    plain = recall([NO_ROWS] * 20)
     assert plain > 0.98
     for hides in (200, 2000):
         assert recall([row_N[:hides] for row_N in order_BN]) >= plain - 0.01

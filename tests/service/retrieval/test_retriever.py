@@ -11,7 +11,7 @@ from service.retrieval.compressed import CompressedRetriever
 from service.retrieval.flat import FlatRetriever
 from service.retrieval.matrix import MatrixRetriever
 from service.retrieval.retriever import Found, Retriever
-from tests.service.fakes import NONE
+from service.retrieval.selection import ANYTHING
 from training.export.index import balanced_rotation, learn_index
 
 ITEMS, WIDTH = 20_000, 64
@@ -40,7 +40,7 @@ def compressed(vectors_ND: FloatArray) -> CompressedRetriever:
 
 def search(retriever: Retriever, queries_BD: FloatArray, k: int) -> Found:
     """All ask for as many and hide nothing."""
-    return retriever.search(queries_BD, [k] * len(queries_BD), [NONE] * len(queries_BD))
+    return retriever.search(queries_BD, [k] * len(queries_BD), [ANYTHING] * len(queries_BD))
 
 
 def test_the_compressed_one_finds_what_the_exact_one_does(
