@@ -61,9 +61,9 @@ class LiveItems:
         self.size = len(bundle.catalogue)
         nothing_MD = np.empty((0, vectors.scored_ND.shape[1]), np.float32)
         self.live = Live(nothing_MD, np.zeros(0, np.bool_), np.zeros(self.size, np.bool_))
+        self.matching = Matching(bundle.attributes, self.size)
         self.refused: dict[str, str] = {}  # ids to why their content could not be taken in
         self._made = datetime.fromisoformat(bundle.manifest.created_at).timestamp()
-        self.matching = Matching(bundle.attributes, self.size)
         self._unique = UniqueCodes(bundle.semantic_ids)
         self._codes = Growing(space.slots, np.uint16)
         self._scored = Growing(vectors.scored_ND.shape[1], np.float32)
@@ -97,10 +97,8 @@ class LiveItems:
             self._patch(item_id, change.attributes)
         elif taken is None:
             self._give_way(item_id)
-        elif not self._put(change, taken):
-            return "refused"
-        if change.kind != "delete" and (row := self.row(item_id)) is not None:
-            self.matching.put(row, self.attributes(row))
+        else:
+            return self._put(change, taken)
         return "applied"
 
     def publish(self) -> Live:
@@ -204,8 +202,8 @@ class LiveItems:
         older = change.time <= self._made
         return older and self.bundle.catalogue.rows.get(change.item_id) is not None
 
-    def _put(self, change: Change, taken: Taken | IntakeError) -> bool:
-        """Whether it could be taken in; what cannot leaves the item as it was."""
+    def _put(self, change: Change, taken: Taken | IntakeError) -> Applied:
+        """What cannot be taken in leaves the item as it was."""
         content, item_id = change.content, change.item_id
         assert content is not None
         number = self._row_of.get(item_id)
@@ -218,13 +216,14 @@ class LiveItems:
                 number = self._add(_Row(item_id, None, extra), taken)
         except IntakeError as error:
             self.refused[item_id] = str(error)
-            return False
+            return "refused"
         self._rows[number] = self._rows[number]._replace(title=content.title)
         self._attributes[number] = dict(content.attributes)
+        self._patches.pop(item_id, None)
+        self._told_attributes(item_id)
         self._set_gone(item_id, gone=False)
         self.refused.pop(item_id, None)
-        self._patches.pop(item_id, None)
-        return True
+        return "applied"
 
     def _is(self, number: int, taken: Taken) -> bool:
         """What was taken in is what the row is: only title and attributes are new."""
@@ -256,6 +255,7 @@ class LiveItems:
         self._set_gone(item_id, gone=True)
         self._row_of.pop(item_id, None)
         self._patches.pop(item_id, None)
+        self._told_attributes(item_id)
         self._set_gone(item_id, gone=False)
 
     def _patch(self, item_id: str, attributes: Attributes) -> None:
@@ -264,6 +264,13 @@ class LiveItems:
             self._patches[item_id] = {**self._patches.get(item_id, {}), **attributes}
         else:
             self._attributes[number] = patched(self._attributes[number], attributes)
+        self._told_attributes(item_id)
+
+    def _told_attributes(self, item_id: str) -> None:
+        """Filters go by what it has now."""
+        row = self.row(item_id)
+        if row is not None:
+            self.matching.put(row, self.attributes(row))
 
     def _set_gone(self, item_id: str, *, gone: bool) -> None:
         row = self.row(item_id)

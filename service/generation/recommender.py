@@ -99,9 +99,8 @@ class Recommender:
     async def _selection(self, query: Query, seen: Iterable[int]) -> Selection:
         excluded = await self._rows(query.exclude)
         excluded.update(seen)
-        hidden = np.fromiter(excluded, np.int64, len(excluded))
-        matching = self.live.matching
-        allowed = None if query.filter is None else await matching.allowed(query.filter)
+        hidden = np.array([*excluded], np.int64)
+        allowed = None if query.filter is None else await self.live.matching.allowed(query.filter)
         if query.allow is not None:
             allowed = self._among(allowed, await self._rows(query.allow))
         return Selection(hidden, allowed)

@@ -100,3 +100,24 @@ def test_the_log_in_redis_is_away_for_a_while(
         assert eventually(
             lambda: replica.ask("PUT", "/items/last", {"text": {"like": "item-3"}})[0] == 200, 20
         )
+
+
+def test_what_is_put_on_one_is_recommended_by_the_other_and_what_is_deleted_is_not(
+    tiny: Bundle, shared: dict[str, str]
+) -> None:
+    def ids(replica: Replica, after: int) -> list[str]:
+        body = {"history": ["item-3"], "k": 5}
+        status, told = replica.ask("POST", "/recommend", body, after)
+        assert status == 200, told
+        return [item["item_id"] for item in told["items"]]
+
+    with replicas(tiny, 2, **shared) as (first, second):
+        best = ids(first, 0)[0]
+        position = first.put("new", best)
+        assert {best, "new"} <= set(ids(first, 0)) & set(ids(second, position))
+        position = first.ask("DELETE", f"/items/{best}")[1]["position"]
+        assert best not in [*ids(first, 0), *ids(second, position)]
+        history = {"history": ["new"], "k": 5}
+        assert second.ask("POST", "/recommend", history)[1]["unknown_items"] == []
+        position = second.ask("DELETE", "/items/new")[1]["position"]
+        assert "new" not in [*ids(second, 0), *ids(first, position)]
