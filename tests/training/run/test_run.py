@@ -122,6 +122,36 @@ def test_a_new_item_gets_the_row_that_training_would_have_given_it(
         assert np.abs(taken[row].scored_D).max() > 1e-3
 
 
+def test_an_item_that_is_put_is_recommended_like_the_one_whose_content_it_has(
+    made: Bundle, shop: Shop, config: Path, tmp_path: Path
+) -> None:
+    """Nobody bought either: one was there in training, the other comes while it serves."""
+    table, pictures = made.semantic_ids, load_embeddings(config.parent / "out/encode")["image"]
+    with shop.items.open(encoding="utf-8") as file:
+        said = {row["item_id"]: row for row in csv.DictReader(file)}
+    cold = sorted(shop.never_bought - shop.without_text)
+    settings = Settings(
+        bundle=made.directory, provider="cpu", drain=0, live=tmp_path, items_key="secret"
+    )
+    with TestClient(create_app(settings), headers={"authorization": "Bearer secret"}) as client:
+        ask = {"history": [shop.item_ids[0], shop.item_ids[1]], "k": len(shop.item_ids)}
+        alike = 0
+        for item_id in cold:
+            row = next(row for row, item in enumerate(made.catalogue) if item.item_id == item_id)
+            told = said[item_id]
+            body: dict[str, Any] = {"title": told["title"]}
+            body["text"] = {"description": told["description"]}
+            if pictures.present_N[row]:
+                body["vectors"] = {"image": pictures.vectors_ND[row].tolist()}
+            written = client.put(f"/items/new-{item_id}", json=body).json()
+            answer = client.post("/recommend", json=ask).json()["items"]
+            score = {item["item_id"]: item["score"] for item in answer}
+            if written["semantic_id"][:-1] == table.codes_NS[row].tolist():
+                alike += 1
+                assert score[f"new-{item_id}"] == pytest.approx(score[item_id], abs=1e-3)
+    assert alike > 1
+
+
 @pytest.mark.parametrize(
     ("content", "field"),
     [
