@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks.reliability import neighbours, overload, sigterm, swaps
+from benchmarks.reliability import filters, neighbours, overload, sigterm, swaps
 from benchmarks.reliability.rows import Row
 
 RESULTS = Path("docs/benchmarks/reliability.json")
@@ -42,6 +42,7 @@ PARTS = {
         lambda: neighbours.rows(neighbours.Plan()),
         lambda: neighbours.rows(neighbours.Plan(seconds=5.0, calm=2.0, shapes=50)),
     ),
+    "filters": Part(lambda: filters.rows(10_000), lambda: filters.rows(500)),
     "sigterm": Part(lambda: sigterm.rows(20, "--workers", "2"), lambda: sigterm.rows(2)),
 }
 
