@@ -60,6 +60,7 @@ class Settings(BaseSettings):
     max_k: int = Field(500, ge=1, description="items that one request may ask for")
     max_history: int = Field(10_000, ge=1, description="ids accepted; the model sees the latest")
     max_exclude: int = Field(10_000, ge=0, description="ids accepted in `exclude`")
+    max_allow: int = Field(10_000, ge=0, description="ids accepted in `allow`")
     max_body_bytes: int = Field(2**20, ge=1024, description="larger bodies are refused with 413")
     max_head_bytes: int = Field(
         2**15, ge=1024, description="a longer request line and headers are refused with 431"

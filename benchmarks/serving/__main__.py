@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks.serving import encoder, end_to_end, report, retrieval, start
+from benchmarks.serving import encoder, end_to_end, report, retrieval, selected, start
 from benchmarks.serving.rows import Row, replace
 from benchmarks.serving.servers import COMMANDS
 
-PARTS = (encoder.WHAT, retrieval.WHAT, end_to_end.WHAT, start.WHAT)
+PARTS = (encoder.WHAT, retrieval.WHAT, selected.WHAT, end_to_end.WHAT, start.WHAT)
 console = Console()
 
 
@@ -41,6 +41,8 @@ def _rows(what: str, sizes: tuple[int, ...], *, compiled: bool, quick: bool) -> 
         return encoder.rows(cases, 1 if quick else 5, compiled=compiled)
     if what == retrieval.WHAT:
         return retrieval.rows(sizes[:1] if quick else sizes, 1 if quick else 5)
+    if what == selected.WHAT:
+        return selected.rows(selected.SIZES[:1] if quick else selected.SIZES, 1 if quick else 9)
     if what == end_to_end.WHAT:
         plan = end_to_end.Plan(1.0, 1, 300.0) if quick else end_to_end.Plan()
         return end_to_end.rows(plan, tuple(COMMANDS))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.serving import encoder, end_to_end, plots, retrieval, start
+from benchmarks.serving import encoder, end_to_end, plots, retrieval, selected, start
 from benchmarks.serving.goals import judged
 from benchmarks.serving.rows import RESULTS, Row, read
 
@@ -18,6 +18,9 @@ _NOTES = {
     "the last block's last row only) and bytes, at the rates that this core was measured to have.",
     retrieval.WHAT: "Items are drawn around the demo's learned ones (`catalogue.py`), users are "
     "its users: milliseconds a query for the best 100. The floor is to read all vectors once.",
+    selected.WHAT: "Items and users as above. A filter lets a random share of the items through, "
+    "another of each query's own; gone rows are random ones, live rows drawn like the others. "
+    "Milliseconds a query for the best 100 beside those of a plain search.",
     end_to_end.WHAT: "12,000 items, default model, real history lengths, load generator on the "
     "same two cores, open loop: latency counts from when a request was due.",
     start.WHAT: "Drawn catalogues, files in the page cache; private memory is what a worker shares "

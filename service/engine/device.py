@@ -17,7 +17,13 @@ from service.engine.feeds import History
 from service.engine.scorer import OnnxScorer
 from service.metrics import Metrics
 from service.retrieval.live import CurrentLive
-from service.retrieval.matrix import NONE_GONE, OUTPUTS, put_together, search_feeds, search_graph
+from service.retrieval.matrix import (
+    OUTPUTS,
+    added_scores,
+    put_together,
+    search_feeds,
+    search_graph,
+)
 from service.retrieval.overlay import Overlay
 from service.retrieval.retriever import Found
 from service.retrieval.rows import RowSet
@@ -78,7 +84,7 @@ class DeviceRetriever:
             search_graph(item_vectors_ND).SerializeToString(), device, threads
         )
         self.there: tuple[FloatArray, Any] | None = None  # vectors, and the same on the device
-        self._gone: tuple[RowSet | None, Any] = None, _put(NONE_GONE, device)
+        self._added: tuple[NDArray[np.float32], Any] | None = None  # the same, for it stays so
 
     def search(
         self,
@@ -94,16 +100,16 @@ class DeviceRetriever:
             there = _put(vectors_BD, self.device)
         asked = search_feeds(k, selections, self.items)
         values = {name: _put(array, "cpu") for name, array in asked.items()}
-        inputs = {"user_vector": there, "gone": self._put_gone(gone), **values}
+        added = self._put_added(added_scores(selections, gone, self.items))
+        inputs = {"user_vector": there, "added": added, **values}
         best = _run(self.session, inputs, dict.fromkeys(OUTPUTS, "cpu"))
         return put_together([value.numpy() for value in best], asked, k)
 
-    def _put_gone(self, gone: RowSet | None) -> Any:
+    def _put_added(self, added: NDArray[np.float32]) -> Any:
         """On the device, once for as long as it is the same."""
-        if self._gone[0] is not gone:
-            added = NONE_GONE if gone is None else gone.nothing_N
-            self._gone = gone, _put(added, self.device)
-        return self._gone[1]
+        if self._added is None or self._added[0] is not added:
+            self._added = added, _put(added, self.device)
+        return self._added[1]
 
 
 def _put(array: NDArray[Any], device: Device) -> Any:

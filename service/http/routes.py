@@ -5,13 +5,16 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 
 from service.catalogue.live_items import LiveItems
+from service.catalogue.matching import UnknownAttributeError
 from service.generation.generation import Generation
 from service.generation.recommender import Query, Recommended
 from service.generation.registry import NotReadyError
 from service.http.after import wait_for
 from service.http.caller import Caller, caller_of
+from service.http.filter_schema import filter_of
 from service.http.json_route import JsonRoute
 from service.http.problems import documented
 from service.http.schemas import (
@@ -73,8 +76,10 @@ def recommend_within(limits: type[RecommendRequest]) -> Callable[..., Any]:
         """The next-item top-K for a user history.
 
         Unknown items are skipped and named. Where nothing in the history is known, popular items
-        answer, and `fallback` says so. Items of `exclude` are never returned, nor those
-        of the history, unless the model was made to or `include_history` says so.
+        answer, and `fallback` says so. Items of `exclude` are never returned, nor any that `allow`
+        and `filter` leave out, nor those of the history, unless the model was made to or
+        `include_history` says so: `k` items come back wherever so many are left. A filter on an
+        attribute that no item has is refused (422); a value that none has is not.
         """
         return await answer(body, state, caller)
 
@@ -85,15 +90,18 @@ async def answer(body: RecommendRequest, state: State, caller: Caller) -> dict[s
     """Ask the model in service, within the deadline: a RecommendResponse, as plain data.
 
     Plain, for to build a model of our own data takes longer than to write its JSON. Raises
-    HTTPException 504 past the deadline.
+    HTTPException 504 past the deadline, RequestValidationError for a filter on what no item has.
     """
-    query = Query(**vars(body))
+    query = Query(**{**vars(body), "filter": filter_of(body.filter)})
     async with state.registry.lease(caller.key) as generation:
         await wait_for(caller.after, generation, state)
         deadline = asyncio.get_running_loop().time() + state.settings.deadline
         try:
             async with asyncio.timeout_at(deadline):
                 found = await generation.recommender.recommend(query, caller.gone, deadline)
+        except UnknownAttributeError as error:
+            fault = {"loc": ("body", "filter", error.name), "msg": str(error)}
+            raise RequestValidationError([fault]) from None
         except TimeoutError:
             detail = f"no answer within {state.settings.deadline:g} seconds"
             raise HTTPException(504, detail, {"retry-after": "1"}) from None

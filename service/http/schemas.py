@@ -17,6 +17,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from models.contract.config import Recommend
+from service.http.filter_schema import MOST_VALUES, Conditions, absent
 from service.settings import Settings
 
 MOST_FAULTS = 20  # a request may have thousands; the answer need not
@@ -58,6 +59,7 @@ class RecommendRequest(Body):
                 {"history": ["50", "172"], "k": 5, "explain": True},
                 {"history": ["50", "no-such-item"], "exclude": ["181"]},
                 {"history": []},
+                {"history": ["50"], "allow": ["172", "181"]},
             ]
         },
     )
@@ -67,8 +69,18 @@ class RecommendRequest(Body):
     )
     k: WholeNumber = Field(10, ge=1, description="how many items")
     exclude: ItemIds = Field(default_factory=list, description="item ids that are never returned")
-    include_history: bool | None = Field(
-        None,
+    allow: ItemIds = Field(
+        default_factory=absent,
+        description="item ids that alone may be returned; absent: all, an empty list: none",
+    )
+    filter: Conditions = Field(
+        default_factory=absent,
+        description="attributes that items must have, all of those named: a value, a list of which "
+        "one is enough, or operators; a text that spells a number is in its range, too",
+        examples=[{"category": ["shampoo", "soap"], "price": {"lt": 20}, "brand": {"not": "Acme"}}],
+    )
+    include_history: bool = Field(
+        default_factory=absent,
         strict=True,
         description="may return items of the history; by default as the model was made to: "
         "`recommend` of /model",
@@ -84,6 +96,7 @@ def within_limits(settings: Settings) -> type[RecommendRequest]:
         "history": MaxLen(settings.max_history),
         "k": Le(settings.max_k),
         "exclude": MaxLen(settings.max_exclude),
+        "allow": MaxLen(settings.max_allow),
     }
     fields: dict[str, Any] = {
         name: _limited(RecommendRequest.model_fields[name], limit) for name, limit in limits.items()
@@ -91,8 +104,9 @@ def within_limits(settings: Settings) -> type[RecommendRequest]:
     made = create_model(
         "RecommendRequest", __base__=RecommendRequest, __doc__=RecommendRequest.__doc__, **fields
     )
-    # A comma an id, and what stands around them.
-    made.most_json = settings.max_history + settings.max_exclude + 1_000
+    # A comma an id, and what stands around them; a filter's values may be numbers.
+    ids = settings.max_history + settings.max_exclude + settings.max_allow
+    made.most_json = ids + 30 * MOST_VALUES
     return made
 
 

@@ -20,7 +20,9 @@ from service.retrieval.retriever import Found
 from service.retrieval.rows import Rows, RowSet
 from service.retrieval.selection import Selection
 
-_FEW = 20_000  # allowed rows that are scored one by one
+_FEW = 4  # times as many allowed rows as are re-ranked are scored one by one, and fewer
+_FOR_A_PART = 4  # times as many lists, where only a part of the items may be found
+_MOST = 0.9  # of the items: what is no such part
 _FOR_ONE_HIDDEN = 2  # more items that are scored exactly
 _FOR_A_HIDDEN_LIST = 16  # more lists that are searched, for as many hidden items as one holds
 
@@ -48,7 +50,7 @@ class CompressedRetriever:
         self.threads = threads
         self.reranked = reranked or max(4000, len(item_vectors_ND) // 500)
         self.lists = lists or round(8 * index.nlist**0.5)
-        self.few = _FEW
+        self.few = _FEW * self.reranked
 
     @classmethod
     def load(cls, bundle: Bundle, threads: int) -> Self:
@@ -86,7 +88,7 @@ class CompressedRetriever:
         """The items that look best, ``wanted`` at least where so many are shown, then -1.
 
         What a query hides may be just what lies nearest: what is best then is less near, among more
-        that is as good.
+        that is as good. Of a filter's items the best may be far away.
         """
         items, lists = len(self.vectors_ND), self.index.nlist
         turned_BD = np.ascontiguousarray(vectors_BD @ self.rotation_DD)
@@ -94,6 +96,8 @@ class CompressedRetriever:
         searched = self.lists + _FOR_A_HIDDEN_LIST * taken * lists // items
         told: dict[str, Any] = {} if shown is None else {"sel": selector(shown)}
         there = items if shown is None else shown.count
+        if there + taken < _MOST * items:
+            searched *= _FOR_A_PART
         while True:
             asked = faiss.SearchParametersIVF(nprobe=min(searched, lists), **told)  # type: ignore[call-arg]
             near_BR: Rows = self.index.search(turned_BD, most, params=asked)[1]

@@ -2,10 +2,10 @@
 
 The item vectors are a constant of the graph, so that the runtime lays them out once for its matrix
 product: 2 to 3 times faster than FAISS's flat index for two queries and more, as fast for one
-(docs/benchmarks/serving-log.md). What is hidden gets -inf where its score was, in place; what is
-gone for all queries, as what the product is added to. All queries share the product; those that
-want many items have the best of theirs found apart, for that takes longer the more are wanted, and
-would for all.
+(docs/benchmarks/serving-log.md). The few rows that a query hides get -inf where their scores were,
+in place; for what is gone or not allowed, -inf is what the product is added to. All queries share
+the product; those that want many items have the best of theirs found apart, for that takes longer
+the more are wanted, and would for all.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from models.contract.types import FloatArray
 from service.retrieval.retriever import Found, nothing_found, tidied
-from service.retrieval.rows import Rows, RowSet
+from service.retrieval.rows import RowSet
 from service.retrieval.selection import Selection
 from service.runtime import open_session
 
@@ -26,7 +26,8 @@ OUTPUTS = ("best", "items", "best_of_many", "items_of_many")
 # Of 100,000 scores a row, 32 rows: the best 128 take 5% longer than the best 10, 256 take 10%, 500
 # a third.
 _MANY = 128
-NONE_GONE = np.zeros(1, np.float32)  # for all items
+_ALL_THERE = np.zeros(1, np.float32)  # for all items
+_FEW = 50  # a fiftieth of the items: scored one by one, each costs as much as 50 in the product
 
 Feeds = Mapping[str, NDArray[Any]]
 
@@ -38,7 +39,7 @@ class MatrixRetriever:
 
     def __init__(self, item_vectors_ND: FloatArray, threads: int) -> None:
         self.items = len(item_vectors_ND)
-        self.few = self.items // 2
+        self.few = self.items // _FEW
         graph = search_graph(item_vectors_ND).SerializeToString()
         self.session = open_session(graph, "cpu", threads)
 
@@ -51,19 +52,19 @@ class MatrixRetriever:
     ) -> Found:
         """The best ``k[b]`` items of query b in ``selections[b]``, none of ``gone``."""
         feeds = search_feeds(k, selections, self.items)
-        added = NONE_GONE if gone is None else gone.nothing_N
-        best = self.session.run(OUTPUTS, {"user_vector": vectors_BD, "gone": added, **feeds})
+        added = {"added": added_scores(selections, gone, self.items)}
+        best = self.session.run(OUTPUTS, {"user_vector": vectors_BD, **added, **feeds})
         return put_together(best, feeds, k)
 
 
 def search_feeds(k: Sequence[int], selections: Sequence[Selection], items: int) -> Feeds:
-    """What the graph wants beside the vectors and what is gone. Without a query that wants many,
-    the first is one that wants its best: the graph always looks for some.
+    """What the graph wants beside the vectors and what is added to scores. Without a query that
+    wants many, the first is one that wants its best: the graph always looks for some.
     """
     wanted_B = np.minimum(np.array(k), items)
     many = np.flatnonzero(wanted_B > _MANY)
     few_k = wanted_B[wanted_B <= _MANY].max(initial=1)
-    hidden = [_hidden(selection) for selection in selections]
+    hidden = [selection.hidden for selection in selections]
     queries = np.repeat(np.arange(len(hidden)), [len(rows) for rows in hidden])
     return {
         "k": np.array([few_k]),
@@ -73,10 +74,21 @@ def search_feeds(k: Sequence[int], selections: Sequence[Selection], items: int) 
     }
 
 
-def _hidden(selection: Selection) -> Rows:
-    if selection.allowed is None:
-        return selection.hidden
-    return np.concatenate([selection.hidden, selection.allowed.base.others.rows])
+def added_scores(
+    selections: Sequence[Selection], gone: RowSet | None, items: int
+) -> NDArray[np.float32]:
+    """-inf for what must not be found, 0 for the rest: one number for all, (N,) where rows are gone
+    for all queries, (B, N) where one of them may find certain rows only.
+    """
+    plain = _ALL_THERE if gone is None else gone.nothing_N
+    if all(selection.allowed is None for selection in selections):
+        return plain
+    added_BN = np.empty((len(selections), items), np.float32)
+    for added_N, (_, allowed) in zip(added_BN, selections, strict=True):
+        added_N[:] = plain
+        if allowed is not None:
+            np.add(added_N, allowed.base.others.nothing_N, out=added_N)
+    return added_BN
 
 
 def put_together(best: Sequence[NDArray[np.generic]], feeds: Feeds, k: Sequence[int]) -> Found:
@@ -91,10 +103,9 @@ def put_together(best: Sequence[NDArray[np.generic]], feeds: Feeds, k: Sequence[
 
 
 def search_graph(item_vectors_ND: FloatArray) -> ModelProto:
-    """user_vector (B, D), gone (N,) or (1,), k (1,), many (M,) queries, many_k (1,) and hidden
-    (J, 2) pairs of query and item -> the k best of all queries and the many_k best of many: scores
-    and items, best first. ``gone`` is added to the scores of all queries: -inf for an item that
-    none may find.
+    """user_vector (B, D), added (1,), (N,) or (B, N), k (1,), many (M,) queries, many_k (1,) and
+    hidden (J, 2) pairs of query and item -> the k best of all queries and the many_k best of many:
+    scores and items, best first. ``added`` is, to every score before.
     """
     width = item_vectors_ND.shape[1]
     graph = helper.make_graph(
@@ -102,7 +113,7 @@ def search_graph(item_vectors_ND: FloatArray) -> ModelProto:
         "search",
         inputs=[
             helper.make_tensor_value_info("user_vector", TensorProto.FLOAT, ["batch", width]),
-            helper.make_tensor_value_info("gone", TensorProto.FLOAT, ["gone_items"]),
+            helper.make_tensor_value_info("added", TensorProto.FLOAT, None),
             helper.make_tensor_value_info("k", TensorProto.INT64, [1]),
             helper.make_tensor_value_info("many", TensorProto.INT64, ["queries"]),
             helper.make_tensor_value_info("many_k", TensorProto.INT64, [1]),
@@ -130,7 +141,7 @@ def search_graph(item_vectors_ND: FloatArray) -> ModelProto:
 def _nodes() -> list[NodeProto]:
     make = helper.make_node
     return [
-        make("Gemm", ["user_vector", "item_vectors", "gone"], ["every_score"], transB=1),
+        make("Gemm", ["user_vector", "item_vectors", "added"], ["every_score"], transB=1),
         make("Shape", ["hidden"], ["pairs"], start=0, end=1),
         make("Expand", ["nothing", "pairs"], ["nothings"]),
         make("ScatterND", ["every_score", "hidden", "nothings"], ["scores"]),

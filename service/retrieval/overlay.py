@@ -11,7 +11,7 @@ import faiss
 import numpy as np
 
 from models.contract.types import FloatArray
-from service.retrieval.beside import with_live
+from service.retrieval.beside import Beside
 from service.retrieval.live import CurrentLive
 from service.retrieval.picked import best_of_each
 from service.retrieval.retriever import BaseRetriever, Found, nothing_found, tidied
@@ -29,6 +29,7 @@ class Overlay:
         self.kind = base.kind
         self.items_ND = item_vectors_ND
         self.threads = threads
+        self.beside = Beside(item_vectors_ND.shape[1], threads)
         self.live = live
         self._gone: tuple[Mask, RowSet | None] | None = None
 
@@ -43,7 +44,7 @@ class Overlay:
         items = len(self.items_ND)
         of_base = [Selection(s.hidden[s.hidden < items], s.allowed) for s in selections]
         found = self._base(vectors_BD, k, of_base, gone)
-        return with_live(found, vectors_BD, k, selections, live)
+        return self.beside.add(found, vectors_BD, k, selections, live)
 
     def _base(
         self,
