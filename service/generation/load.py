@@ -38,13 +38,17 @@ def load_generation(directory: Path, settings: Settings, metrics: Metrics) -> Ge
 
 
 def new_generation(
-    bundle: Bundle, engine: Engine, settings: Settings, metrics: Metrics
+    bundle: Bundle,
+    engine: Engine,
+    settings: Settings,
+    metrics: Metrics,
+    live: CurrentLive | None = None,
 ) -> Generation:
-    """The parts put together."""
+    """The parts put together. live: as the engine has it."""
     batcher = Batcher(engine, metrics, settings.max_batch)
     cache = make_cache(bundle, settings, metrics)
     matching = Matching(bundle.attributes, len(bundle.catalogue))
-    live = nothing_lives(*bundle.item_vectors_ND.shape)
+    live = live or nothing_lives(*bundle.item_vectors_ND.shape)
     return Generation(Recommender(bundle, cache, batcher, matching, live, metrics))
 
 
