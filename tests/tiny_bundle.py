@@ -1,6 +1,8 @@
 """A small real bundle: random weights, really exported."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,8 +21,18 @@ ITEMS, MAX_HISTORY = 60, 12
 SPACE = CodeSpace(modalities=(TEXT, BEHAVIOUR), levels=2, codebook_size=16, vector_size=8)
 
 
+def attributes_of(n: int) -> dict[str, Any]:
+    """Of item n."""
+    if n == 0:
+        return {}
+    kind = "shoe" if n % 2 else "hat"
+    return {"kind": [kind, "red"] if n % 3 == 0 else kind, "price": n}
+
+
 def write_tiny_bundle(directory: Path, *, seed: int = 0, indexed: bool = False) -> Parity:
-    """Item n is ``item-n``, used n times; item 7's text is missing.
+    """Item n is ``item-n``, used n times, at a price of n; item 7's text is missing.
+
+    Odd ones are shoes, the others hats, every third of any is red; item 0 has no attributes.
 
     Item 5 was never trained and has no words, nor has what is outside the catalogue.
     ``indexed``: with an index, which so small a catalogue would not get.
@@ -54,7 +66,12 @@ def write_tiny_bundle(directory: Path, *, seed: int = 0, indexed: bool = False) 
         torch.from_numpy(codes_NS.astype(np.int64))[None], torch.tensor([ITEMS])
     )
     catalogue = tuple(
-        CatalogueItem(item_id=f"item-{n}", title=f"Title {n}" if n else None, popularity=n)
+        CatalogueItem(
+            item_id=f"item-{n}",
+            title=f"Title {n}" if n else None,
+            popularity=n,
+            attributes=json.dumps(attributes_of(n)) if n else None,
+        )
         for n in range(ITEMS)
     )
     fields = {"name": "tiny", "split": {"kind": "none"}, "metrics": {"ndcg@10": 0.1}, "health": {}}
