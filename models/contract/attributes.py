@@ -11,7 +11,8 @@ import re
 from array import array
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -34,12 +35,31 @@ class Values(NamedTuple):
     numbers: frozenset[float]
 
 
+NOTHING = Values(frozenset(), frozenset())
+
+
 def values_of(given: Any) -> Values:
     """Of an attribute as JSON has it."""
-    each = given if isinstance(given, list | tuple) else (given,)
-    terms = {term for value in each if (term := term_of(value)) is not None}
-    spelled = (_spelled(value) if isinstance(value, str) else number_of(value) for value in each)
-    return Values(frozenset(terms), frozenset(n for n in spelled if n is not None))
+    if not isinstance(given, list | tuple):
+        return _of_scalar(given) if isinstance(given, str | int | float) else NOTHING
+    each = [_of_scalar(value) for value in given if isinstance(value, str | int | float)]
+    return Values(
+        frozenset().union(*(values.terms for values in each)),
+        frozenset().union(*(values.numbers for values in each)),
+    )
+
+
+@lru_cache(2**14, typed=True)  # a shop has few values, and true is not 1
+def _of_scalar(value: str | float) -> Values:
+    number = _spelled(value) if isinstance(value, str) else number_of(value)
+    return named([value])._replace(numbers=frozenset() if number is None else frozenset([number]))
+
+
+def named(values: Sequence[Any]) -> Values:
+    """What these name: a text names that text, and not the number that it spells."""
+    terms = (term for value in values if (term := term_of(value)) is not None)
+    numbers = (number for value in values if (number := number_of(value)) is not None)
+    return Values(frozenset(terms), frozenset(numbers))
 
 
 def term_of(value: Any) -> str | None:

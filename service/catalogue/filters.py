@@ -6,12 +6,12 @@ item has).
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from models.contract.attributes import Attributes, Column, Values, number_of, term_of, values_of
+from models.contract.attributes import Attributes, Column, Values, named, number_of, values_of
 from service.retrieval.rows import Mask
 
 
@@ -98,7 +98,7 @@ class Filter(NamedTuple):
 
 def _condition(asked: Mapping[str, Any]) -> Condition:
     there = {name: value for name, value in asked.items() if value is not None}
-    any_of, none_of = (_named(there[name]) if name in there else None for name in ("in", "not"))
+    any_of, none_of = (named(there[name]) if name in there else None for name in ("in", "not"))
     lows = [(n, name == "gt") for name in ("gt", "gte") if (n := _bound(there, name)) is not None]
     highs = [(-n, name == "lt") for name in ("lt", "lte") if (n := _bound(there, name)) is not None]
     if not lows and not highs:
@@ -110,15 +110,6 @@ def _condition(asked: Mapping[str, Any]) -> Condition:
 
 def _bound(asked: Mapping[str, Any], name: str) -> float | None:
     return number_of(asked[name]) if name in asked else None
-
-
-def _named(values: Iterable[Any]) -> Values:
-    """What is asked for by name: a text is that text, and not the number that it spells."""
-    terms, numbers = map(term_of, values), map(number_of, values)
-    return Values(
-        frozenset(term for term in terms if term is not None),
-        frozenset(number for number in numbers if number is not None),
-    )
 
 
 def _share(one: Values, other: Values) -> bool:

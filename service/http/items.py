@@ -193,7 +193,7 @@ async def _written(change: Change, state: State, *, nearest: bool = False) -> It
     if nearest and item is not None:
         async with state.registry.lease_current() as generation:
             if generation.live.items.item(item.item_id) == item:  # nobody was faster
-                near = await nearest_of(generation, item.row, "behaviour", NEAREST)
+                near = await nearest_of(generation, item.row, "content", NEAREST)
     return ItemWritten(
         item_id=change.item_id,
         position=result.position,

@@ -23,7 +23,10 @@ def directory(tmp_path: Path) -> Path:
         np.arange(2 * ITEMS, dtype=np.uint16).reshape(ITEMS, 2) % 8,
         np.arange(ITEMS, dtype=np.uint16),
     )
-    catalogue = [CatalogueItem(item_id=f"item {n}", title=f"Ünïcode {n}") for n in range(ITEMS)]
+    catalogue = [
+        CatalogueItem(f"item {n}", f"Ünïcode {n}", attributes=f'{{"size": {n}}}')
+        for n in range(ITEMS)
+    ]
     vectors = ItemVectors(
         scored_ND=np.ones((ITEMS, 4), np.float32),
         read_NW=np.empty((ITEMS, 0), np.float32),

@@ -25,10 +25,22 @@ def test_what_is_written_is_read_back(directory: Path) -> None:
     assert found.catalogue[1].title == "Ünïcode 1"
     assert found.semantic_ids.codes_NS.tolist()[1] == [2, 3]
     assert found.manifest.metrics == {"ndcg@10": 0.5}
+    assert found.attributes["size"].with_number(3.0).tolist() == [3]
     assert found.digest == sha256(directory / bundle.MANIFEST)
 
 
-@pytest.mark.parametrize("name", FILES.ALL)
+def test_one_that_has_no_columns_of_attributes_is_read_too(directory: Path) -> None:
+    """No item has any, or it was made before there were such columns."""
+    (directory / FILES.ATTRIBUTES).unlink()
+    files = json.loads((directory / bundle.MANIFEST).read_text())["files"]
+    del files[FILES.ATTRIBUTES]
+    edit_manifest(directory, files=files)
+    found = bundle.read(directory, later=FILES.MAPPED)
+    found.verify(FILES.MAPPED)
+    assert found.attributes == {}
+
+
+@pytest.mark.parametrize("name", [*FILES.ALL, FILES.ATTRIBUTES])
 def test_a_tampered_file_is_refused_by_name(directory: Path, name: str) -> None:
     content = bytearray((directory / name).read_bytes())
     content[-1] ^= 1
@@ -37,7 +49,7 @@ def test_a_tampered_file_is_refused_by_name(directory: Path, name: str) -> None:
         bundle.read(directory)
 
 
-@pytest.mark.parametrize("name", FILES.ALL)
+@pytest.mark.parametrize("name", [*FILES.ALL, FILES.ATTRIBUTES])
 def test_a_missing_file_is_refused_by_name(directory: Path, name: str) -> None:
     (directory / name).unlink()
     with pytest.raises(BundleError, match=f"{name} is missing"):
@@ -124,13 +136,14 @@ def test_a_bundle_that_was_exported_wrongly_is_refused(
         bundle.read(directory)
 
 
-def test_what_is_mapped_can_be_checked_later(directory: Path) -> None:
+@pytest.mark.parametrize("name", [FILES.ITEM_VECTORS, FILES.ATTRIBUTES])
+def test_what_is_mapped_can_be_checked_later(directory: Path, name: str) -> None:
     """A bundle opens without its tables being read; their hashes are looked at when asked."""
-    content = bytearray((directory / FILES.ITEM_VECTORS).read_bytes())
+    content = bytearray((directory / name).read_bytes())
     content[-1] ^= 1
-    (directory / FILES.ITEM_VECTORS).write_bytes(content)
+    (directory / name).write_bytes(content)
     found = bundle.read(directory, later=FILES.MAPPED)
-    with pytest.raises(BundleError, match=f"{FILES.ITEM_VECTORS}.*SHA-256"):
+    with pytest.raises(BundleError, match=f"{name}.*SHA-256"):
         found.verify(FILES.MAPPED)
 
 
