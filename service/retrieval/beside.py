@@ -8,7 +8,7 @@ from onnx import TensorProto, helper
 from models.contract.types import FloatArray
 from service.retrieval.live import Live
 from service.retrieval.retriever import Found, nothing_found, tidied
-from service.retrieval.rows import Rows
+from service.retrieval.rows import Mask, Rows
 from service.retrieval.selection import Selection
 from service.runtime import open_session
 
@@ -30,7 +30,7 @@ class Beside:
         """``found``, of the bundle alone, and those live rows that are better than its last."""
         items, rows = len(live.gone_N), len(live.gone_M)
         scores_BM = self._scores(vectors_BD, selections, live)
-        better = np.flatnonzero(scores_BM > _to_beat(found, scores_BM, k)[:, None])
+        better = np.flatnonzero(_better(found, scores_BM, k))
         queries, numbers = np.divmod(better, rows)
         counts = np.bincount(queries, minlength=len(k))
         places = np.arange(len(better)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -81,14 +81,14 @@ def _of_live(rows: Rows, live: Live) -> Rows:
     return numbers[(numbers >= 0) & (numbers < len(live.gone_M))]
 
 
-def _to_beat(found: Found, scores_BM: FloatArray, k: Sequence[int]) -> FloatArray:
-    """(B,): the score of the k-th best of the bundle; where there are fewer, what k live rows, and
-    those that are as good as the last of them, are above.
+def _better(found: Found, scores_BM: FloatArray, k: Sequence[int]) -> Mask:
+    """(B, M): what is better than the k-th best of the bundle; where that is more than k, the best
+    k, and what is as good as the last of them.
     """
     k_B, width = np.array(k), found.items_BK.shape[1]
     last_B = found.scores_BK[np.arange(len(k_B)), np.minimum(k_B, width) - 1]
-    beat_B: FloatArray = np.where(k_B <= width, last_B, np.float32(-np.inf))
-    for query in np.flatnonzero((beat_B == -np.inf) & (k_B < scores_BM.shape[1])):
+    better_BM: Mask = scores_BM > np.where(k_B <= width, last_B, np.float32(-np.inf))[:, None]
+    for query in np.flatnonzero(better_BM.sum(axis=1) > k_B):
         kth = np.partition(scores_BM[query], -k_B[query])[-k_B[query]]
-        beat_B[query] = np.nextafter(kth, np.float32(-np.inf))
-    return beat_B
+        better_BM[query] = scores_BM[query] >= kth
+    return better_BM
