@@ -69,7 +69,9 @@ def test_text_columns_are_joined_in_order(tmp_path: Path) -> None:
     }
     card = prepared.card
     assert card.items == 3
+    columns = {"title": "name", "text": ("more", "name", "kind"), "attributes": ()}
     assert card.content.model_dump() == {
+        "columns": columns,
         "title": 2,
         "text": 2,
         "image": 0,
