@@ -238,7 +238,7 @@ class Clustered(NamedTuple):
 
 
 def test_the_compressed_one_loses_nothing_to_what_may_not_be_found() -> None:
-    """With the very best hidden, or any; with a part allowed, drawn, or what lies far from one of them."""
+    """With the very best hidden, or any; with a part allowed, drawn, or far from one of them."""
     shop, random = Clustered.drawn(), np.random.default_rng(1)
     retriever = compressed(shop.items_ND)
     plain = shop.recall(retriever, [ANYTHING] * 20)
