@@ -19,10 +19,10 @@ from service.retrieval.picked import best_of_rows
 from service.retrieval.retriever import Found
 from service.retrieval.rows import Rows, RowSet
 from service.retrieval.selection import Selection
+from service.retrieval.spread import Spread
 
 _FEW = 4  # times as many allowed rows as are re-ranked are scored one by one, and fewer
-_FOR_A_PART = 4  # times as many lists, where only a part of the items may be found
-_MOST = 0.9  # of the items: what is no such part
+_LEAST = 5  # times as many allowed rows as are re-ranked are scanned, at least
 _FOR_ONE_HIDDEN = 2  # more items that are scored exactly
 _FOR_A_HIDDEN_LIST = 16  # more lists that are searched, for as many hidden items as one holds
 
@@ -51,6 +51,7 @@ class CompressedRetriever:
         self.reranked = reranked or max(4000, len(item_vectors_ND) // 500)
         self.lists = lists or round(8 * index.nlist**0.5)
         self.few = _FEW * self.reranked
+        self.spread = Spread(index)
 
     @classmethod
     def load(cls, bundle: Bundle, threads: int) -> Self:
@@ -80,24 +81,32 @@ class CompressedRetriever:
         if gone is not None:
             shown = gone.others if shown is None else shown.without(gone)
         wanted = min(group.k + max(map(len, group.hidden)), len(self.vectors_ND))
-        near_BR = self._near(group.vectors_BD, wanted, group.taken, shown)
+        turned_BD = np.ascontiguousarray(group.vectors_BD @ self.rotation_DD)
+        lists = self._lists(turned_BD, group.allowed)
+        near_BR = self._near(turned_BD, lists, wanted, group.taken, shown)
         found = best_of_rows(group.vectors_BD, self.vectors_ND, near_BR, wanted)
         return without(found, unwanted(found, group.hidden))
 
-    def _near(self, vectors_BD: FloatArray, wanted: int, taken: int, shown: RowSet | None) -> Rows:
-        """The items that look best, ``wanted`` at least where so many are shown, then -1.
+    def _lists(self, turned_BD: FloatArray, allowed: RowSet | None) -> int:
+        if allowed is None:
+            return self.lists
+        wanted = max(allowed.count * self.lists / self.index.nlist, _LEAST * self.reranked)
+        return max(self.lists, self.spread.lists(turned_BD, allowed, wanted))
+
+    def _near(
+        self, turned_BD: FloatArray, fewest: int, wanted: int, taken: int, shown: RowSet | None
+    ) -> Rows:
+        """The items that look best in so many lists and more, ``wanted`` at least where so many are
+        shown, then -1.
 
         What a query hides may be just what lies nearest: what is best then is less near, among more
-        that is as good. Of a filter's items the best may be far away.
+        that is as good.
         """
         items, lists = len(self.vectors_ND), self.index.nlist
-        turned_BD = np.ascontiguousarray(vectors_BD @ self.rotation_DD)
         most = min(items, max(self.reranked + _FOR_ONE_HIDDEN * taken, 10 * wanted))
-        searched = self.lists + _FOR_A_HIDDEN_LIST * taken * lists // items
+        searched = fewest + _FOR_A_HIDDEN_LIST * taken * lists // items
         told: dict[str, Any] = {} if shown is None else {"sel": selector(shown)}
         there = items if shown is None else shown.count
-        if there + taken < _MOST * items:
-            searched *= _FOR_A_PART
         while True:
             asked = faiss.SearchParametersIVF(nprobe=min(searched, lists), **told)  # type: ignore[call-arg]
             near_BR: Rows = self.index.search(turned_BD, most, params=asked)[1]

@@ -25,7 +25,8 @@ class Group(NamedTuple):
 
     vectors_BD: FloatArray
     k: int  # the most that one of them wants
-    shown: RowSet | None  # what alone they may find, None: anything
+    allowed: RowSet | None  # what alone they were told that they may find, None: anything
+    shown: RowSet | None  # the same, but for what very many hidden rows leave of it
     hidden: Sequence[Rows]  # of each query, to be left out of what is found
     taken: int  # the most that is hidden from one, be it in ``hidden`` or not in ``shown``
 
@@ -62,13 +63,13 @@ def alike(
 
 def _group(vectors_BD: FloatArray, k: int, alike: Sequence[Selection], items: int) -> Group:
     hidden, allowed = alike[0]
-    shown = None if allowed is None else allowed.base
+    base = None if allowed is None else allowed.base
     if len(hidden) >= MANY:
         rest = RowSet(items, rows=hidden).others
-        shown = rest if shown is None else shown.both(rest)
-        return Group(vectors_BD, k, shown, [NO_ROWS], len(hidden))
+        shown = rest if base is None else base.both(rest)
+        return Group(vectors_BD, k, base, shown, [NO_ROWS], len(hidden))
     rows = [selection.hidden for selection in alike]
-    return Group(vectors_BD, k, shown, rows, max(map(len, rows)))
+    return Group(vectors_BD, k, base, base, rows, max(map(len, rows)))
 
 
 def unwanted(found: Found, hidden: Sequence[Rows]) -> Mask:

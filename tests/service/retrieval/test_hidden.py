@@ -208,24 +208,51 @@ def test_only_who_wants_many_has_many_found_by_the_matrix_product() -> None:
     assert feeds["hidden"].shape == (10_000, 2)
 
 
-def test_the_compressed_one_loses_nothing_to_what_is_hidden() -> None:
-    """With the very best hidden, or any, it finds as much of what is best of the rest."""
-    random = np.random.default_rng(0)
-    centres_CD = random.standard_normal((200, 32), np.float32)
-    own_ND = 0.8 * random.standard_normal((30_000, 32), np.float32)
-    items_ND = centres_CD[random.integers(0, 200, 30_000)] + own_ND
-    queries_BD = items_ND[random.integers(0, 30_000, 20)] + own_ND[:20]
-    order_BN = np.argsort(-(queries_BD @ items_ND.T), axis=1)
-    retriever = compressed(items_ND)
+class Clustered(NamedTuple):
+    """A catalogue in clusters, with an own part of each item, and users who like some of it."""
 
-    def recall(hidden: list[Rows]) -> float:
-        found = retriever.search(queries_BD, [100] * 20, [*map(Selection, hidden)])
-        shown = [row_N[~np.isin(row_N, rows)] for row_N, rows in zip(order_BN, hidden, strict=True)]
-        pairs = zip(found.items_BK, shown, strict=True)
-        return float(np.mean([np.isin(items_K, row_N[:100]).mean() for items_K, row_N in pairs]))
+    items_ND: FloatArray
+    queries_BD: FloatArray
+    order_BN: Rows  # best first
 
-    plain = recall([NO_ROWS] * 20)
+    @classmethod
+    def drawn(cls) -> "Clustered":
+        random = np.random.default_rng(0)
+        centres_CD = random.standard_normal((200, 32), np.float32)
+        own_ND = 0.8 * random.standard_normal((30_000, 32), np.float32)
+        items_ND = centres_CD[random.integers(0, 200, 30_000)] + own_ND
+        queries_BD = items_ND[random.integers(0, 30_000, 20)] + own_ND[:20]
+        return cls(items_ND, queries_BD, np.argsort(-(queries_BD @ items_ND.T), axis=1))
+
+    def recall(self, retriever: CompressedRetriever, selections: list[Selection]) -> float:
+        found = retriever.search(self.queries_BD, [100] * 20, selections)
+        shares = []
+        for items_K, row_N, (hidden, allowed) in zip(
+            found.items_BK, self.order_BN, selections, strict=True
+        ):
+            shown = ~np.isin(row_N, hidden)
+            if allowed is not None:
+                shown &= allowed.base.holds(row_N)
+            shares.append(np.isin(items_K, row_N[shown][:100]).mean())
+        return float(np.mean(shares))
+
+
+def test_the_compressed_one_loses_nothing_to_what_may_not_be_found() -> None:
+    """With the very best hidden, or any; with a part allowed, drawn, or far from one of them."""
+    shop, random = Clustered.drawn(), np.random.default_rng(1)
+    retriever = compressed(shop.items_ND)
+    plain = shop.recall(retriever, [ANYTHING] * 20)
     assert plain > 0.98
     for hides in (200, 2000):
-        assert recall([row_N[:hides] for row_N in order_BN]) >= plain - 0.01
-        assert recall([random.permutation(row_N)[:hides] for row_N in order_BN]) >= plain - 0.01
+        best = [Selection(row_N[:hides]) for row_N in shop.order_BN]
+        some = [Selection(random.permutation(row_N)[:hides]) for row_N in shop.order_BN]
+        assert shop.recall(retriever, best) >= plain - 0.01
+        assert shop.recall(retriever, some) >= plain - 0.01
+    retriever.reranked, retriever.lists = 1000, 24  # so small a catalogue would be looked at whole
+    plain = shop.recall(retriever, [ANYTHING] * 20)
+    for share in (0.2, 0.5):
+        count = int(share * 30_000)
+        drawn = Selection(NO_ROWS, Allowed(RowSet.of(random.random(30_000) < share)))
+        away = Allowed(RowSet(30_000, rows=np.sort(shop.order_BN[0, -count:])))
+        assert shop.recall(retriever, [drawn] * 20) >= plain - 0.01
+        assert shop.recall(retriever, [Selection(NO_ROWS, away)] * 20) >= plain - 0.01
