@@ -32,6 +32,9 @@ ABLATIONS: dict[str, Settings] = {
     "bbqrec-without-codes": {"fit.towers": [["words", "id"], ["words", "id"], _BEHAVIOUR]},
     "bbqrec-without-id": {"fit.towers": [["words"], ["words", "codes"], _BEHAVIOUR]},
     "bbqrec-with-one-tower": _ONE_TOWER,  # a backbone, but for what its training masks
+    "bbqrec-with-words-in-behaviour": {
+        "fit.towers": [["words", "id"], ["words", "codes", "id"], ["words", *_BEHAVIOUR]]
+    },
     "bbqrec-without-late-fusion": {"fit.towers": [["words", "codes", "id"], _BEHAVIOUR]},
     "bbqrec-without-averaging": {"fit.averaging": 0.0},
     "bbqrec-without-mask": {"fit.mask_seen": False},

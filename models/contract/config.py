@@ -75,8 +75,8 @@ class Architecture(Frozen):
         (("words", "id"), ("words", "codes", "id"), ("behaviour",)),
         min_length=1,
         max_length=16,
-        description="what each tower sees of an item, summed: codes, words, id; or behaviour "
-        "alone. Their scores add up (docs/method.md, 3)",
+        description="what each tower sees of an item, summed: codes, words, id; or behaviour, "
+        "with or without words. Their scores add up (docs/method.md, 3)",
     )
     behaviour_weight: float = Field(
         1.0, gt=0, description="of the behaviour tower's score beside an attending tower's"
@@ -97,8 +97,8 @@ class Architecture(Frozen):
         for tower in towers:
             if not tower or len(set(tower)) < len(tower):
                 raise ValueError(f"{list(tower)} is empty, or names a source twice")
-            if "behaviour" in tower and len(tower) > 1:
-                raise ValueError(f"{list(tower)}: behaviour is a tower of its own")
+            if "behaviour" in tower and not {"behaviour", "words"}.issuperset(tower):
+                raise ValueError(f"{list(tower)}: a tower of behaviour sees words beside, no more")
         return towers
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from models.contract.config import SequenceConfig
 from models.nets.attention import Relation
 from models.nets.dropout import Dropout
+from models.nets.sources import ItemSource, WordSource
 from models.nets.tower import Tower
 
 _DECAYS = (0.6, 0.8, 0.9, 0.97)  # where each quarter of a vector starts to learn its own
@@ -21,10 +22,11 @@ _DECAYS = (0.6, 0.8, 0.9, 0.97)  # where each quarter of a vector starts to lear
 
 class BehaviourTower(Tower):
     """Two vectors an item, one that is read and one that is scored: what leads to an item is not
-    what it leads to. Both are null for an item that training never saw, until it borrows.
+    what it leads to. Both are null for an item that training never saw, until it borrows; with
+    ``words``, both know what the item's words lead to, too.
     """
 
-    def __init__(self, config: SequenceConfig) -> None:
+    def __init__(self, config: SequenceConfig, *, words: bool = False) -> None:
         super().__init__()
         self.groups = math.gcd(config.width, len(_DECAYS))
         self.read_embedding = nn.Embedding(config.catalogue_size + 1, config.width)
@@ -36,16 +38,34 @@ class BehaviourTower(Tower):
         self.anyone = nn.Parameter(torch.zeros(config.width))  # what popular items are scored with
         self.dropout = Dropout(config.dropout)
         self.weight = config.behaviour_weight
+        self.scored_words = WordSource(config) if words else None
+        self.read_words = WordSource(config) if words else None
 
     def represent(self, codes_BTS: Tensor, item_index_BT: Tensor, known_BT1: Tensor) -> Tensor:
         """Item vectors that are scored, (..., W)."""
         scored_BTW: Tensor = self.id_embedding(item_index_BT) * known_BT1
+        if self.scored_words is not None:
+            scored_BTW = scored_BTW + self.scored_words(codes_BTS, item_index_BT, known_BT1)
         return scored_BTW
 
     def read(self, codes_BTS: Tensor, item_index_BT: Tensor, known_BT1: Tensor) -> Tensor:
         """Item vectors of a history, (..., W)."""
         read_BTW: Tensor = self.read_embedding(item_index_BT) * known_BT1
+        if self.read_words is not None:
+            read_BTW = read_BTW + self.read_words(codes_BTS, item_index_BT, known_BT1)
         return read_BTW
+
+    def item_sources(self) -> list[ItemSource]:
+        """Words, if it knows them."""
+        return [source for source in (self.scored_words, self.read_words) if source is not None]
+
+    def word_vectors(self) -> Tensor | None:
+        """Of what is scored."""
+        return self.scored_words.word_vectors() if self.scored_words is not None else None
+
+    def read_word_vectors(self) -> Tensor | None:
+        """Of what is read."""
+        return self.read_words.word_vectors() if self.read_words is not None else None
 
     def residuals(self) -> list[tuple[nn.Embedding, Callable[..., Tensor]]]:
         """Both vectors."""

@@ -13,6 +13,7 @@ from models.nets.attention import Relation, distances
 from models.nets.behaviour_tower import BehaviourTower
 from models.nets.similarity import SimilarityBuckets
 from models.nets.tower import AttentionTower, Tower
+from models.nets.words import WordVectors
 
 
 class SequenceModel(nn.Module):
@@ -32,7 +33,9 @@ class SequenceModel(nn.Module):
         if config.reweighting != "off":
             self.buckets = SimilarityBuckets(config.code_space, config.buckets, config.edges)
         self.towers = nn.ModuleList(
-            BehaviourTower(config) if "behaviour" in sources else AttentionTower(config, sources)
+            BehaviourTower(config, words="words" in sources)
+            if "behaviour" in sources
+            else AttentionTower(config, sources)
             for sources in config.towers
         )
 
@@ -75,13 +78,17 @@ class SequenceModel(nn.Module):
         towers = zip(self.towers, parts, strict=True)
         return torch.cat([tower(x_BTW, inner, last, row_B) for tower, x_BTW in towers], dim=-1)
 
-    def word_vectors(self) -> Tensor:
-        """(V, D): what each word adds to an item's vector, until words are folded."""
-        of_each = [tower.word_vectors() for tower in self.each()]
+    def word_vectors(self) -> WordVectors:
+        """What each word adds to an item's vectors, until words are folded."""
+        scored = self._beside([tower.word_vectors() for tower in self.each()])
+        return WordVectors(scored, self._beside([t.read_word_vectors() for t in self.each()]))
+
+    def _beside(self, of_each: list[Tensor | None]) -> Tensor:
+        """(V, D) of vectors (V, W) a tower, zero where a tower has none."""
         words = max((len(vectors) for vectors in of_each if vectors is not None), default=0)
         nothing = self.seen.new_zeros(words, self.config.width)
         parts = [nothing if vectors is None else vectors for vectors in of_each]
-        return torch.cat(parts, -1).detach()
+        return torch.cat(parts, -1).detach().cpu().contiguous()
 
     def borrow(self, codes_NS: Tensor, near_NK: Tensor, share_N: Tensor) -> None:
         """Once trained: let items borrow ``share`` of the mean vector of those they are near to.

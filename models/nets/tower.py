@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from models.contract.config import SequenceConfig, Source
 from models.nets.attention import Block, Relation, SasRecBlock
 from models.nets.dropout import Dropout
-from models.nets.sources import ItemSources
+from models.nets.sources import ItemSource, ItemSources
 from models.nets.words import ItemWords
 
 
@@ -38,18 +38,32 @@ class Tower(nn.Module):
         """
         raise NotImplementedError
 
+    def item_sources(self) -> list[ItemSource]:
+        """What it knows of items beside vectors of its own."""
+        return []
+
     def start_from_codewords(self, codewords_MLKQ: Tensor) -> None:
         """Before training: let items whose quantized vectors are alike start alike."""
+        for source in self.item_sources():
+            source.start_from_codewords(codewords_MLKQ)
 
     def learn_words(self, item_words: ItemWords) -> None:
         """Before training: make word vectors sums of learnable ones."""
+        for source in self.item_sources():
+            source.learn_words(item_words)
 
     def fold_words(self) -> None:
         """After training: keep the sums, all that is needed from then on."""
+        for source in self.item_sources():
+            source.fold_words()
 
     def word_vectors(self) -> Tensor | None:
-        """(V, W): what each word adds to an item's vector, until words are folded, if anything."""
+        """(V, W): what each word adds to what is scored, until words are folded, if anything."""
         return None
+
+    def read_word_vectors(self) -> Tensor | None:
+        """(V, W): the same of what is read of a history."""
+        return self.word_vectors()
 
     def residuals(self) -> list[tuple[nn.Embedding, Callable[..., Tensor]]]:
         """Tables of what items have for themselves, each with the vectors that it is a part of."""
@@ -105,20 +119,9 @@ class AttentionTower(Tower):
         normed_BRW: Tensor = self.final_norm(self.blocks[-1](x_BTW, last, row_B))
         return normed_BRW
 
-    def start_from_codewords(self, codewords_MLKQ: Tensor) -> None:
-        """Let code embeddings start from codewords."""
-        for source in self.sources.each():
-            source.start_from_codewords(codewords_MLKQ)
-
-    def learn_words(self, item_words: ItemWords) -> None:
-        """Make the word vectors sums of learnable ones."""
-        for source in self.sources.each():
-            source.learn_words(item_words)
-
-    def fold_words(self) -> None:
-        """Keep the sums."""
-        for source in self.sources.each():
-            source.fold_words()
+    def item_sources(self) -> list[ItemSource]:
+        """Those whose sum an item's vector is."""
+        return self.sources.each()
 
     def word_vectors(self) -> Tensor | None:
         """Of its words, if it sees them."""

@@ -26,6 +26,13 @@ class ItemWords(NamedTuple):
         return cls(arrays["offsets"], arrays["words"], int(arrays["vocabulary_size"][0]))
 
 
+class WordVectors(NamedTuple):
+    """(V, D) each: what a word adds to an item's vector, as it is scored and as it is read."""
+
+    scored_VD: Tensor
+    read_VD: Tensor
+
+
 class WordBag(nn.Module):
     """An item's word vector while it is being learned: the sum of its words' own vectors.
 

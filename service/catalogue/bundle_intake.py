@@ -46,8 +46,9 @@ class BundleIntake:
         columns, tables = self.vectors.of(contents), self.bundle.vectors
         codes_BS = self._codes(columns, len(contents))
         scored_BD = tables.code_SKD[np.arange(codes_BS.shape[1]), codes_BS].sum(axis=1)
-        scored_BD += np.stack([self._of_words(content) for content in contents])
-        read_BW = np.zeros((len(contents), tables.read_NW.shape[1]), np.float32)
+        rows = [self._words(content) for content in contents]
+        scored_BD += np.stack([self.arrays["words_scored"][of].sum(axis=0) for of in rows])
+        read_BW = np.stack([self.arrays["words_read"][of].sum(axis=0) for of in rows])
         if self.card.borrowing:
             self._borrow(columns, scored_BD, read_BW)
         return [Taken(*row) for row in zip(codes_BS, scored_BD, read_BW, strict=True)]
@@ -65,13 +66,11 @@ class BundleIntake:
                 codes_BML[at] = codes_BL[column.present_B]
         return codes_BML.reshape(items, -1)
 
-    def _of_words(self, content: Content) -> FloatArray:
-        """The sum of its words' vectors, (D,)."""
+    def _words(self, content: Content) -> list[int]:
+        """Rows of its words in the tables of their vectors."""
         given = {name: content.attributes.get(name) for name in self.card.columns.attributes}
         said = words_of(self.vectors.text(content), json.dumps(given))
-        rows = [row for row in map(self.words.get, said) if row is not None]
-        vector_D: FloatArray = self.arrays["words"][rows].sum(axis=0)
-        return vector_D
+        return [row for row in map(self.words.get, said) if row is not None]
 
     def _borrow(
         self, columns: Mapping[Modality, Column], scored_BD: FloatArray, read_BW: FloatArray

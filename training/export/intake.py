@@ -39,7 +39,7 @@ class IntakeParts(NamedTuple):
     encoders: Mapping[Modality, str]  # names
     quantizer: Quantizer
     vocabulary: Sequence[str]
-    words_VD: FloatArray
+    words: Mapping[str, FloatArray]  # scored (V, D) and read (V, W): what each adds
     content_ND: FloatArray  # of all modalities, as borrowing compares them
     histories: Histories  # that the model learned from
     borrowing: float
@@ -76,13 +76,15 @@ def write_intake(directory: Path, parts: IntakeParts) -> None:
 
 
 def _write_words(parts: IntakeParts, path: Path) -> dict[str, NDArray[Any]]:
-    """The words' trie; vectors of words, in the order of its keys."""
+    """The words' trie; vectors of words, scored and read, in the order of its keys."""
     words = marisa_trie.Trie(parts.vocabulary)
     words.save(str(path))
     place = np.array([words[word] for word in parts.vocabulary], np.int64)
-    words_VD = np.zeros((len(place), parts.words_VD.shape[1]), np.float32)
-    words_VD[place] = parts.words_VD[: len(place)]
-    return {"words": words_VD}
+    arrays = {}
+    for name, vectors in parts.words.items():
+        arrays[f"words_{name}"] = np.zeros((len(place), vectors.shape[1]), np.float32)
+        arrays[f"words_{name}"][place] = vectors[: len(place)]
+    return arrays
 
 
 def _write_codes(parts: IntakeParts, path: Path) -> None:

@@ -19,7 +19,7 @@ from models.contract.config import SequenceConfig
 from models.contract.semantic_id import SemanticIdTable
 from models.nets.sequence import SequenceModel
 from models.nets.tower import Tower
-from models.nets.words import ItemWords
+from models.nets.words import ItemWords, WordVectors
 from training.config import FitConfig
 from training.data.batches import (
     Batch,
@@ -44,7 +44,7 @@ class Fitted(NamedTuple):
     model: SequenceModel
     epochs: int  # epochs that gave the best validation NDCG@10, or all where none was measured
     validation_ndcg: float | None
-    words_VD: Tensor  # what each word adds to an item's vector
+    words: WordVectors
     borrowing: float = 0.0  # the share that rare and new items took (training/fit/borrowing.py)
     tried: Mapping[float, float] = {}  # shares, and the validation NDCG@10 of each
 

@@ -104,14 +104,14 @@ def _borrowed(
         tried = try_shares(fitted.model, table, found, choices.shares, held_out, filter_seen)
     best = max(tried, key=lambda share: tried[share]) if tried else choices.shares[0]
     model = borrow(fitted.model, table, found, best)
-    return Fitted(model, fitted.epochs, tried.get(best), fitted.words_VD, best, tried)
+    return Fitted(model, fitted.epochs, tried.get(best), fitted.words, best, tried)
 
 
 def _write(fitted: Fitted, directory: Path) -> None:
     weights = fitted.model.state_dict()
     contiguous = {name: weight.detach().cpu().contiguous() for name, weight in weights.items()}
     save_file(contiguous, directory / stage_files.WEIGHTS)
-    save_file({"words": fitted.words_VD.cpu().contiguous()}, directory / stage_files.WORD_VECTORS)
+    save_file(fitted.words._asdict(), directory / stage_files.WORD_VECTORS)
     chosen = {
         "epochs": fitted.epochs,
         "validation_ndcg@10": fitted.validation_ndcg,

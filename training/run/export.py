@@ -6,8 +6,11 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from models.contract.bundle import CatalogueItem
+from models.contract.item_vectors import read_columns
 from models.contract.manifest import read_manifest
+from models.contract.semantic_id import SemanticIdTable
 from models.contract.store import BundleStore
+from models.contract.types import FloatArray
 from models.nets.quantizer import Quantizer
 from training import stage_files
 from training.config import RunConfig
@@ -21,7 +24,7 @@ from training.encoders.encode import (
 )
 from training.export.export import export_bundle
 from training.export.intake import IntakeParts, write_intake
-from training.fit.learn import load_model
+from training.fit.learn import architecture, load_model
 
 
 def run(config: RunConfig, directory: Path) -> str:
@@ -66,11 +69,19 @@ def _intake(config: RunConfig, data: PreparedDataset, codes: Path, fit: Path) ->
         encoders=load_encoders(encoded),
         quantizer=Quantizer.load(codes / stage_files.QUANTIZER, table.space),
         vocabulary=load_vocabulary(encoded),
-        words_VD=load_file(fit / stage_files.WORD_VECTORS)["words"],
+        words=_words(config, table, fit),
         content_ND=load_content(encoded, data.card.items),
         histories=known,
         borrowing=stage_files.read_json(fit / stage_files.FITTED)["borrowing"],
     )
+
+
+def _words(config: RunConfig, table: SemanticIdTable, fit: Path) -> dict[str, FloatArray]:
+    """What words add; of what is read those columns alone where that is not what is scored."""
+    found = load_file(fit / stage_files.WORD_VECTORS)
+    columns = read_columns(architecture(config, table))
+    read = [found["read_VD"][:, part] for part in columns] or [found["read_VD"][:, :0]]
+    return {"scored": found["scored_VD"], "read": np.concatenate(read, axis=1)}
 
 
 def catalogue(data: PreparedDataset) -> tuple[CatalogueItem, ...]:
