@@ -16,6 +16,7 @@ from models.nets.attention import Relation
 from models.nets.dropout import Dropout
 from models.nets.sources import ItemSource, WordSource
 from models.nets.tower import Tower
+from models.nets.words import ItemWords
 
 _DECAYS = (0.6, 0.8, 0.9, 0.97)  # where each quarter of a vector starts to learn its own
 
@@ -31,8 +32,9 @@ class BehaviourTower(Tower):
         self.groups = math.gcd(config.width, len(_DECAYS))
         self.read_embedding = nn.Embedding(config.catalogue_size + 1, config.width)
         self.id_embedding = nn.Embedding(config.catalogue_size + 1, config.width)
-        nn.init.normal_(self.read_embedding.weight, std=0.02)
-        nn.init.normal_(self.id_embedding.weight, std=0.02)
+        for own in (self.read_embedding, self.id_embedding):
+            nn.init.normal_(own.weight, std=0.02)
+            _reserve(own.weight)
         self.decay = nn.Parameter(torch.logit(torch.tensor(_DECAYS[: self.groups])))
         self.size = nn.Parameter(torch.ones(self.groups, 1))
         self.anyone = nn.Parameter(torch.zeros(config.width))  # what popular items are scored with
@@ -59,6 +61,13 @@ class BehaviourTower(Tower):
         """Words, if it knows them."""
         return [source for source in (self.scored_words, self.read_words) if source is not None]
 
+    def learn_words(self, item_words: ItemWords) -> None:
+        """Make the word vectors sums of learnable ones."""
+        super().learn_words(item_words)
+        for vectors_VW in (self.word_vectors(), self.read_word_vectors()):
+            if vectors_VW is not None:
+                _reserve(vectors_VW)
+
     def word_vectors(self) -> Tensor | None:
         """Of what is scored."""
         return self.scored_words.word_vectors() if self.scored_words is not None else None
@@ -84,3 +93,11 @@ class BehaviourTower(Tower):
         sums_BRW: Tensor = sums_BGRw.transpose(1, 2).flatten(-2)
         user_BRW = sums_BRW + self.anyone
         return user_BRW if self.training else user_BRW * self.weight
+
+
+@torch.no_grad()
+def _reserve(weight_VW: Tensor) -> None:
+    """Keep the last column at zero. It is so in all that a score is made of, so that no gradient
+    ever reaches it: training leaves it free for what new items' scores are to gain.
+    """
+    weight_VW[:, -1] = 0
