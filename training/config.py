@@ -232,6 +232,11 @@ class FitConfig(Section, Architecture):
         description="shares that rare and new items may take of those they resemble: the best on "
         "validation is taken; [0.0]: none",
     )
+    new_items_cost: Share = Field(
+        0.02,
+        description="share of NDCG@10 on known items that it may cost to show new ones as often as "
+        "users take them",
+    )
     accelerator: Literal["auto", "cpu", "gpu"] = Field("cpu", description="what trains")
     precision: Literal["32-true", "bf16-mixed"] = Field(
         "32-true", description="float32, or bfloat16 where that is safe: faster, if the chip can"
@@ -248,6 +253,13 @@ class EvaluateConfig(Section):
         (5, 10, 20),
         description="lengths of the lists that are judged; 10, by which models are compared, is "
         "always among them",
+    )
+    cold_share: float = Field(
+        0.1,
+        ge=0,
+        lt=0.5,
+        description="leave_one_out: share of the items that fit is not shown, so that they are new "
+        "in validation, and as many in test; refit sees all",
     )
     validation_users: int = Field(20_000, ge=1, description="at most this many, seeded, per epoch")
 

@@ -11,6 +11,7 @@ from models.contract.config import CodeSpace
 from models.contract.semantic_id import SemanticIdTable
 from training.config import RunConfig
 from training.data.dataset import PreparedDataset
+from training.data.new_items import NewItems
 
 SPACE, QUANTIZER, SEMANTIC_IDS, CODEWORDS = (
     "code_space.json",
@@ -31,6 +32,16 @@ HEALTH, FITTED, WEIGHTS, WORD_VECTORS, EVALUATION, EXPORTED = (
 def data(config: RunConfig) -> PreparedDataset:
     """The prepared data set."""
     return PreparedDataset.load(config.output / "prepare")
+
+
+def new_items(config: RunConfig) -> NewItems:
+    """The histories, with and without items that are treated as new."""
+    prepared = data(config)
+    histories, size = prepared.histories, prepared.card.items
+    if config.split.kind == "temporal":
+        return NewItems.as_they_came(histories, size)
+    share = config.evaluate.cold_share if config.items else 0.0  # nothing tells what is new
+    return NewItems.drawn(histories, size, share, config.seed)
 
 
 def semantic_ids(directory: Path) -> tuple[SemanticIdTable, torch.Tensor]:

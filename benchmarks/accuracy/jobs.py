@@ -167,8 +167,11 @@ def _strict_facts(job: Job, store: Store) -> dict[str, Any]:
     return strict.facts
 
 
-def codes_for(job: Job, config: RunConfig, scratch: Path) -> Path:
-    """The folder with this job's semantic IDs; jobs that ask for the same ones share them."""
+def codes_for(job: Job, config: RunConfig, scratch: Path, known: Histories | None = None) -> Path:
+    """The folder with this job's semantic IDs; jobs that ask for the same ones share them.
+
+    known: what they are learned from, if not what the protocol says.
+    """
     if not uses_codes(config):
         return _no_codes(
             scratch / job.dataset / "codes" / "none", stage_files.data(config).card.items
@@ -180,7 +183,7 @@ def codes_for(job: Job, config: RunConfig, scratch: Path) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another job may be learning the same codes
         if not (directory / "minutes.json").exists():
             started = time.process_time()
-            learn_codes(config, known_to(job.protocol, config), directory)
+            learn_codes(config, known or known_to(job.protocol, config), directory)
             (directory / "last.ckpt").unlink()
             stage_files.write_json(directory / "minutes.json", (time.process_time() - started) / 60)
     return directory

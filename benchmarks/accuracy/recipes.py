@@ -49,6 +49,7 @@ def as_hashed(config: RunConfig) -> dict[str, Any]:
     """A configuration laid out as when the first results were kept: hashes outlive a tidying up."""
     content = config.model_dump(mode="json")
     content["evaluate"]["filter_seen"] = content.pop("recommend") == "new"
+    del content["evaluate"]["cold_share"], content["fit"]["new_items_cost"]  # no item is new here
     research = content.pop("research")
     for name, section in _MOVED.items():
         content[section][name] = research[name]

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from models.contract.config import Frozen, Recommend, SequenceConfig
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 MANIFEST = "manifest.json"
 
 

@@ -76,6 +76,15 @@ class BehaviourTower(Tower):
         """Of what is read."""
         return self.read_words.word_vectors() if self.read_words is not None else None
 
+    def free_column(self) -> int:
+        """The last."""
+        return self.anyone.shape[0] - 1
+
+    @torch.no_grad()
+    def set_free(self, size: float) -> None:
+        """Let every user vector have ``size`` there, weighed as it is when towers do not learn."""
+        self.anyone[self.free_column()] = size / self.weight
+
     def residuals(self) -> list[tuple[nn.Embedding, Callable[..., Tensor]]]:
         """Both vectors."""
         return [(self.id_embedding, self.represent), (self.read_embedding, self.read)]

@@ -100,6 +100,41 @@ class SequenceModel(nn.Module):
             tower.borrow(codes_NS, self.seen[:size], near_NK, share_N[:, None])
         self.seen[:size][share_N > 0] = 1.0
 
+    def has_free_column(self) -> bool:
+        """Whether there is room for an offset."""
+        return any(tower.free_column() is not None for tower in self.each())
+
+    def calibration(self, scale: float, offset: float) -> tuple[Tensor, Tensor]:
+        """(D,) each: what makes scale x a score + offset of a new item's vector, by x and +.
+
+        A tower without residuals has no room for either. Raises ValueError where no tower has a
+        free column and there is an offset.
+        """
+        scales_D, offset_D = (
+            torch.ones(self.config.vector_size),
+            torch.zeros(self.config.vector_size),
+        )
+        width, free = self.config.width, list[int]()
+        for n, tower in enumerate(self.each()):
+            if tower.residuals():
+                scales_D[n * width : (n + 1) * width] = scale
+            if (column := tower.free_column()) is not None:
+                free.append(n * width + column)
+        if offset and not free:
+            raise ValueError("no tower of behaviour: there is no column for an offset")
+        offset_D[free[:1]] = offset / width**0.5
+        return scales_D, offset_D
+
+    def calibrate(self, codes_NS: Tensor, new_N: Tensor, scale: float, offset: float) -> None:
+        """Once trained: let new items' scores become scale x themselves + offset."""
+        size, width = len(new_N), self.config.width
+        _, offset_D = self.calibration(scale, offset)
+        offsets = torch.split(offset_D.to(new_N.device), width)
+        for tower, offset_W in zip(self.each(), offsets, strict=True):
+            tower.set_free(width**0.5)
+            tower.calibrate(codes_NS, self.seen[:size], new_N[:, None], scale, offset_W)
+        self.seen[:size][new_N > 0] = 1.0
+
     def _relate(self, codes_BTS: Tensor, row_B: Tensor | None = None) -> Relation:
         reweighted = self.config.reweighting != "off"
         buckets = self.buckets(codes_BTS, row_B) if reweighted else None

@@ -66,8 +66,18 @@ class Tower(nn.Module):
         return self.word_vectors()
 
     def residuals(self) -> list[tuple[nn.Embedding, Callable[..., Tensor]]]:
-        """Tables of what items have for themselves, each with the vectors that it is a part of."""
+        """Tables of what items have for themselves, each with the vectors that it is a part of.
+
+        That of the vectors that are scored comes first.
+        """
         return []
+
+    def free_column(self) -> int | None:
+        """The column of its vectors, if any, that training leaves at zero."""
+        return None
+
+    def set_free(self, size: float) -> None:
+        """After training: every user vector has ``size`` in the free column."""
 
     def code_vectors(self) -> Tensor | None:
         """(S, K + 1, W): what each code of each slot adds to an item's vector, if any."""
@@ -81,6 +91,17 @@ class Tower(nn.Module):
             whole_NW = vectors(codes_NS, torch.arange(size, device=near_NK.device), known_N1)
             mean_NW = sum(whole_NW[near_N] for near_N in near_NK.T) / lent  # no (N, K, W) is held
             table.weight[:size] = table.weight[:size] * known_N1 + share_N1 * mean_NW
+
+    @torch.no_grad()
+    def calibrate(
+        self, codes_NS: Tensor, known_N1: Tensor, new_N1: Tensor, scale: float, offset_W: Tensor
+    ) -> None:
+        """After training: what is scored of new items becomes scale x itself + offset."""
+        size = len(new_N1)
+        for table, vectors in self.residuals()[:1]:
+            whole_NW = vectors(codes_NS, torch.arange(size, device=new_N1.device), known_N1)
+            gained_NW = new_N1 * ((scale - 1) * whole_NW + offset_W)
+            table.weight[:size] = table.weight[:size] * known_N1 + gained_NW
 
 
 class AttentionTower(Tower):

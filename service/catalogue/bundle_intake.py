@@ -51,6 +51,9 @@ class BundleIntake:
         read_BW = np.stack([self.arrays["words_read"][of].sum(axis=0) for of in rows])
         if self.card.borrowing:
             self._borrow(columns, scored_BD, read_BW)
+        some = np.any([column.present_B for column in columns.values()], axis=0)
+        some |= np.array([len(of) > 0 for of in rows])
+        scored_BD[some] = scored_BD[some] * self.arrays["scale"] + self.arrays["offset"]
         return [Taken(*row) for row in zip(codes_BS, scored_BD, read_BW, strict=True)]
 
     def _codes(self, columns: Mapping[Modality, Column], items: int) -> CodeArray:

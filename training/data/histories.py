@@ -98,6 +98,16 @@ class EvaluationSet(NamedTuple):
         again = steps.row[steps.item == self.target[steps.row]]
         return np.bincount(again, minlength=len(self.user)) > 0
 
+    def beside(self, other: "EvaluationSet") -> "EvaluationSet":
+        """Rows of both, which are of the same interactions."""
+        return EvaluationSet(
+            self.items,
+            np.concatenate([self.user, other.user]),
+            np.concatenate([self.start, other.start]),
+            np.concatenate([self.length, other.length]),
+            np.concatenate([self.target, other.target]),
+        )
+
     def take(self, kept: NDArray[np.int64]) -> "EvaluationSet":
         """Only these rows."""
         return EvaluationSet(

@@ -52,24 +52,44 @@ class SequenceRanker:
 
 
 def rank(
-    ranker: Ranker, held_out: EvaluationSet, catalogue_size: int, filter_seen: bool, top: int
+    ranker: Ranker,
+    held_out: EvaluationSet,
+    catalogue_size: int,
+    filter_seen: bool,
+    top: int,
+    hidden_N: NDArray[np.bool_] | None = None,
 ) -> Ranking:
-    """Rank the full catalogue for every user of ``held_out``, in batches of like length."""
+    """Rank the catalogue, but for what is hidden, for every user, in batches of like length."""
     ranks = np.zeros(len(held_out.target), np.int64)
     best = np.zeros((len(held_out.target), min(top, catalogue_size)), np.int64)
+    for users, scores_BN in scores(ranker, held_out, catalogue_size, filter_seen, hidden_N):
+        target_score_B = scores_BN[np.arange(len(users)), held_out.target[users]]
+        ranks[users] = (scores_BN >= target_score_B[:, None]).sum(axis=1)
+        if best.shape[1]:
+            best[users] = torch.from_numpy(scores_BN).topk(best.shape[1]).indices.numpy()
+    return Ranking(np.maximum(ranks, 1), best)
+
+
+def scores(
+    ranker: Ranker,
+    held_out: EvaluationSet,
+    catalogue_size: int,
+    filter_seen: bool,
+    hidden_N: NDArray[np.bool_] | None = None,
+) -> Iterator[tuple[NDArray[np.int64], FloatArray]]:
+    """Rows of ``held_out`` and their scores (B, N), -inf where nothing is to be recommended."""
     for users in _batches(held_out, catalogue_size):
         windows = Windows(held_out.start[users], held_out.length[users])
         scores_BN = ranker.score(held_out.items, windows)
         rows_B, target_B = np.arange(len(users)), held_out.target[users]
         target_score_B = scores_BN[rows_B, target_B].copy()
+        if hidden_N is not None:
+            scores_BN[:, hidden_N] = -np.inf
         if filter_seen:
             seen = unroll(held_out.items, windows)
             scores_BN[seen.row, seen.item] = -np.inf
-            scores_BN[rows_B, target_B] = target_score_B
-        ranks[users] = (scores_BN >= target_score_B[:, None]).sum(axis=1)
-        if best.shape[1]:
-            best[users] = torch.from_numpy(scores_BN).topk(best.shape[1]).indices.numpy()
-    return Ranking(np.maximum(ranks, 1), best)
+        scores_BN[rows_B, target_B] = target_score_B
+        yield users, scores_BN
 
 
 def metrics(ranking: Ranking, catalogue_size: int, cutoffs: tuple[int, ...]) -> dict[str, float]:

@@ -43,6 +43,7 @@ class IntakeParts(NamedTuple):
     content_ND: FloatArray  # of all modalities, as borrowing compares them
     histories: Histories  # that the model learned from
     borrowing: float
+    calibration: tuple[FloatArray, FloatArray]  # (D,) each: times and plus, of what is scored
 
 
 def write_intake(directory: Path, parts: IntakeParts) -> None:
@@ -54,6 +55,7 @@ def write_intake(directory: Path, parts: IntakeParts) -> None:
         shutil.copyfile(wordllama.tokenizer_path(), directory / FILES.INTAKE_TOKENIZER)
     if parts.embeddings:
         _write_codes(parts, directory / FILES.INTAKE_CODES)
+    arrays["scale"], arrays["offset"] = parts.calibration
     arrays |= _write_words(parts, directory / FILES.INTAKE_WORDS)
     lenders = lenders_of(parts.content_ND, parts.histories)
     lends = parts.borrowing > 0 and len(lenders) > NEIGHBOURS

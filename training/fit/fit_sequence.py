@@ -31,6 +31,7 @@ from training.data.batches import (
 )
 from training.data.histories import EvaluationSet, Histories, Windows
 from training.evaluate.ranking import SequenceRanker, metrics, rank
+from training.fit.calibrate import Calibration, Exposure
 from training.losses import Hits, accidental_hits, past_hits, sampled_softmax
 from training.processes import ALONE, Process, seed_epoch, this_process
 
@@ -47,6 +48,8 @@ class Fitted(NamedTuple):
     words: WordVectors
     borrowing: float = 0.0  # the share that rare and new items took (training/fit/borrowing.py)
     tried: Mapping[float, float] = {}  # shares, and the validation NDCG@10 of each
+    calibration: Calibration = Calibration()  # of new items' scores (training/fit/calibrate.py)
+    exposure: Exposure | None = None  # of new items on validation, where there were any
 
 
 class SequenceModule(L.LightningModule):

@@ -4,7 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from safetensors.torch import save_file
+from torch import Tensor
 
 from models.contract.config import Architecture, SequenceConfig, Towers, Variants
 from models.contract.semantic_id import SemanticIdTable
@@ -13,8 +17,11 @@ from training import stage_files
 from training.config import RunConfig
 from training.curves import make_loggers
 from training.data.histories import EvaluationSet, Histories
+from training.data.new_items import Mixed
 from training.encoders.encode import load_content, load_words
+from training.evaluate.ranking import SequenceRanker
 from training.fit.borrowing import Loans, borrow, loans, try_shares
+from training.fit.calibrate import Calibration, Scored, choose
 from training.fit.fit_sequence import Fitted, fit_sequence, new_model
 from training.processes import seed_run, this_process
 from training.progress import trainer_options
@@ -23,12 +30,15 @@ from training.progress import trainer_options
 class Choices(NamedTuple):
     """What a training has to choose, and from what.
 
-    Without ``validation`` nothing is chosen: all epochs are trained, the first share is borrowed.
+    Without ``validation`` nothing is chosen: all epochs are trained, the first share is borrowed,
+    and new items' scores are brought to scale by ``calibration``.
     """
 
     epochs: int  # at most
     shares: Sequence[float]  # that rare and new items may borrow
     validation: EvaluationSet | None
+    mixed: Mixed | None = None  # of validation, to calibrate by
+    calibration: Calibration = Calibration()
 
 
 def learn_sequence(
@@ -36,9 +46,25 @@ def learn_sequence(
 ) -> Fitted:
     """A sequence model over the semantic IDs in the folder ``codes``; weights to ``directory``."""
     table, codewords_MLKQ = stage_files.semantic_ids(codes)
+    fitted = train(config, table, codewords_MLKQ, histories, choices, directory)
+    fitted = finish(config, fitted, table, histories, choices)
+    if this_process().rank == 0:
+        _write(fitted, directory)
+    return fitted
+
+
+def train(
+    config: RunConfig,
+    table: SemanticIdTable,
+    codewords_MLKQ: Tensor,
+    histories: Histories,
+    choices: Choices,
+    directory: Path,
+) -> Fitted:
+    """The model as training leaves it; checkpoints to ``directory``."""
     seed_run(config.seed, config.threads)
     words = load_words(config.output / "encode")
-    fitted = fit_sequence(
+    return fit_sequence(
         new_model(architecture(config, table), table, codewords_MLKQ, words, histories),
         table,
         histories,
@@ -51,12 +77,19 @@ def learn_sequence(
         make_loggers(config.loggers, directory),
         **trainer_options(directory),
     )
-    found = _loans(config, table, histories, choices)
-    if found:
+
+
+def finish(
+    config: RunConfig,
+    fitted: Fitted,
+    table: SemanticIdTable,
+    histories: Histories,
+    choices: Choices,
+) -> Fitted:
+    """The model that is served: rare and new items borrow, then new ones are calibrated."""
+    if any(choices.shares) and (found := loans_for(config, len(table), histories)):
         fitted = _borrowed(fitted, table, found, choices, config.filter_seen)
-    if this_process().rank == 0:
-        _write(fitted, directory)
-    return fitted
+    return _calibrated(config, fitted, table, histories, choices)
 
 
 def architecture(config: RunConfig, table: SemanticIdTable) -> SequenceConfig:
@@ -86,13 +119,9 @@ def _wordless(towers: Towers) -> Towers:
     return tuple(filter(None, left)) or (("id",),)
 
 
-def _loans(
-    config: RunConfig, table: SemanticIdTable, histories: Histories, choices: Choices
-) -> Loans | None:
-    """Whom items may borrow from; None where nothing is to be borrowed, or from nobody."""
-    if not any(choices.shares):
-        return None
-    return loans(load_content(config.output / "encode", len(table)), histories)
+def loans_for(config: RunConfig, catalogue_size: int, histories: Histories) -> Loans | None:
+    """Whom items may borrow from; None where from nobody."""
+    return loans(load_content(config.output / "encode", catalogue_size), histories)
 
 
 def _borrowed(
@@ -104,7 +133,37 @@ def _borrowed(
         tried = try_shares(fitted.model, table, found, choices.shares, held_out, filter_seen)
     best = max(tried, key=lambda share: tried[share]) if tried else choices.shares[0]
     model = borrow(fitted.model, table, found, best)
-    return Fitted(model, fitted.epochs, tried.get(best), fitted.words, best, tried)
+    score = tried.get(best)
+    return fitted._replace(model=model, validation_ndcg=score, borrowing=best, tried=tried)
+
+
+def _calibrated(
+    config: RunConfig,
+    fitted: Fitted,
+    table: SemanticIdTable,
+    histories: Histories,
+    choices: Choices,
+) -> Fitted:
+    """Bring the scores of items that training never saw, but knows something of, to scale."""
+    model, calibration, exposure = fitted.model, choices.calibration, None
+    new_N = _described(config.output / "encode", len(table))
+    new_N[histories.items] = False
+    if choices.mixed and model.has_free_column():
+        mixed = choices.mixed._replace(new_N=choices.mixed.new_N & new_N)
+        scored = Scored.by(SequenceRanker(model, table.codes_NS), mixed, config.filter_seen)
+        if chosen := choose(scored, config.fit.new_items_cost):
+            calibration, exposure = chosen, scored.with_(chosen)
+    if calibration != Calibration():
+        codes_NS = torch.from_numpy(table.codes_NS.astype(np.int64)).to(model.seen.device)
+        model.calibrate(codes_NS, torch.from_numpy(new_N).to(model.seen), *calibration)
+    return fitted._replace(calibration=calibration, exposure=exposure)
+
+
+def _described(encoded: Path, size: int) -> NDArray[np.bool_]:
+    """(N,): items that have vectors or words."""
+    words_N = np.diff(load_words(encoded).offsets) > 0
+    described_N: NDArray[np.bool_] = words_N | load_content(encoded, size).any(axis=1)
+    return described_N
 
 
 def _write(fitted: Fitted, directory: Path) -> None:
@@ -116,5 +175,7 @@ def _write(fitted: Fitted, directory: Path) -> None:
         "epochs": fitted.epochs,
         "validation_ndcg@10": fitted.validation_ndcg,
         "borrowing": fitted.borrowing,
+        "calibration": fitted.calibration._asdict(),
+        "exposure": fitted.exposure._asdict() if fitted.exposure else None,
     }
     stage_files.write_json(directory / stage_files.FITTED, chosen)

@@ -5,31 +5,57 @@ from pathlib import Path
 from training import stage_files
 from training.config import RunConfig
 from training.data.histories import Histories, Part, targets
+from training.data.new_items import NewItems
+from training.encoders.encode import load_content
 from training.evaluate import baselines
-from training.evaluate.ranking import Ranker, SequenceRanker, metrics, rank
+from training.evaluate.new_items import NewItemsTable, ranked
+from training.evaluate.ranking import Ranker, SequenceRanker, metrics
 from training.evaluate.report import CUTOFF, EvaluationTable
 from training.fit.learn import load_model
 
 
 def run(config: RunConfig, directory: Path) -> str:
     """Rank the full catalogue for every user; write and print the table, return the verdict."""
-    data = stage_files.data(config)
-    size, seen = data.card.items, config.filter_seen
-    rankers, decay = _baselines(data.histories, size, seen)
+    new = stage_files.new_items(config)
+    size, seen = len(new.new_in_N), config.filter_seen
+    rankers, decay = _baselines(new.known, size, seen)
     rankers["bbqrec"] = _ours(config)
-    test = targets(data.histories, Part.TEST, repeats=not seen)
-    left_out = data.card.split.evaluated_users["test"] - len(test.target)
+    test = new.warm(Part.TEST, repeats=not seen)
+    users = len(test.held_out.target)
+    left_out = len(new.warm(Part.TEST, repeats=True).held_out.target) - users
     cutoffs = tuple(sorted({*config.evaluate.cutoffs, CUTOFF}))
     results = {
-        name: metrics(rank(ranker, test, size, seen, max(cutoffs)), size, cutoffs)
+        name: metrics(ranked(ranker, test, seen, max(cutoffs)), size, cutoffs)
         for name, ranker in rankers.items()
     }
     report = EvaluationTable(
-        results, users=len(test.target), left_out=left_out, protocol="strict", knn_decay=decay
+        results, users=users, left_out=left_out, protocol="strict", knn_decay=decay
     )
-    stage_files.write_json(directory / stage_files.EVALUATION, report.as_json())
+    found = _of_new_items(config, rankers, new)
     report.print()
+    if found:
+        found.print()
+    content = report.as_json() | {"new_items": found.as_json() if found else None}
+    stage_files.write_json(directory / stage_files.EVALUATION, content)
     return report.verdict()
+
+
+def _of_new_items(
+    config: RunConfig, rankers: dict[str, Ranker], new: NewItems
+) -> NewItemsTable | None:
+    """The table of new items, beside those that content resembles; None where there are none."""
+    if not new.mixed(Part.TEST, repeats=True).taken().any():
+        return None
+    size, seen = len(new.new_in_N), config.filter_seen
+    content_ND = load_content(config.output / "encode", size)
+    decay = baselines.choose_decay(
+        lambda decay: baselines.ContentKnn(content_ND, decay),
+        new.cold(Part.VALIDATION).held_out,
+        size,
+        seen,
+    )
+    knn: dict[str, Ranker] = {"content-knn-decayed": baselines.ContentKnn(content_ND, decay)}
+    return NewItemsTable.of(knn | rankers, new, seen)
 
 
 def _baselines(histories: Histories, size: int, seen: bool) -> tuple[dict[str, Ranker], float]:

@@ -6,12 +6,13 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from models.contract.bundle import CatalogueItem
+from models.contract.config import SequenceConfig
 from models.contract.item_vectors import read_columns
 from models.contract.manifest import read_manifest
-from models.contract.semantic_id import SemanticIdTable
 from models.contract.store import BundleStore
 from models.contract.types import FloatArray
 from models.nets.quantizer import Quantizer
+from models.nets.sequence import SequenceModel
 from training import stage_files
 from training.config import RunConfig
 from training.data.dataset import PreparedDataset
@@ -24,7 +25,7 @@ from training.encoders.encode import (
 )
 from training.export.export import export_bundle
 from training.export.intake import IntakeParts, write_intake
-from training.fit.learn import architecture, load_model
+from training.fit.learn import load_model
 
 
 def run(config: RunConfig, directory: Path) -> str:
@@ -42,7 +43,7 @@ def run(config: RunConfig, directory: Path) -> str:
         "health": stage_files.read_json(config.output / codes / stage_files.HEALTH),
     }
     store, held_out = BundleStore(config.output), targets(data.histories, Part.TEST)
-    intake = _intake(config, data, config.output / codes, config.output / source)
+    intake = _intake(config, data, model, config.output / codes, config.output / source)
     with store.new() as partial:
         write_intake(partial, intake)
         parity = export_bundle(
@@ -58,28 +59,32 @@ def run(config: RunConfig, directory: Path) -> str:
     )
 
 
-def _intake(config: RunConfig, data: PreparedDataset, codes: Path, fit: Path) -> IntakeParts:
+def _intake(
+    config: RunConfig, data: PreparedDataset, model: SequenceModel, codes: Path, fit: Path
+) -> IntakeParts:
     """What new items are taken in with, as these codes and this model were learned."""
-    encoded = config.output / "encode"
-    known = data.histories if config.fit.refit else data.histories.up_to(Part.TRAIN)
-    table, _ = stage_files.semantic_ids(codes)
+    encoded, fitted = config.output / "encode", stage_files.read_json(fit / stage_files.FITTED)
+    strict = stage_files.new_items(config).known.up_to(Part.TRAIN)
+    space = model.config.code_space
+    times_D, plus_D = model.calibration(**fitted["calibration"])
     return IntakeParts(
         columns=data.card.content.columns,
         embeddings=load_embeddings(encoded),
         encoders=load_encoders(encoded),
-        quantizer=Quantizer.load(codes / stage_files.QUANTIZER, table.space),
+        quantizer=Quantizer.load(codes / stage_files.QUANTIZER, space),
         vocabulary=load_vocabulary(encoded),
-        words=_words(config, table, fit),
+        words=_words(model.config, fit),
         content_ND=load_content(encoded, data.card.items),
-        histories=known,
-        borrowing=stage_files.read_json(fit / stage_files.FITTED)["borrowing"],
+        histories=data.histories if config.fit.refit else strict,
+        borrowing=fitted["borrowing"],
+        calibration=(times_D.numpy(), plus_D.numpy()),
     )
 
 
-def _words(config: RunConfig, table: SemanticIdTable, fit: Path) -> dict[str, FloatArray]:
+def _words(config: SequenceConfig, fit: Path) -> dict[str, FloatArray]:
     """What words add; of what is read those columns alone where that is not what is scored."""
     found = load_file(fit / stage_files.WORD_VECTORS)
-    columns = read_columns(architecture(config, table))
+    columns = read_columns(config)
     read = [found["read_VD"][:, part] for part in columns] or [found["read_VD"][:, :0]]
     return {"scored": found["scored_VD"], "read": np.concatenate(read, axis=1)}
 

@@ -5,19 +5,39 @@ from pathlib import Path
 from training import stage_files
 from training.config import RunConfig
 from training.data.histories import Part, targets
+from training.data.new_items import NewItems
+from training.fit.calibrate import Calibration
+from training.fit.fit_sequence import Fitted
 from training.fit.learn import Choices, learn_sequence
 from training.run.quantize import REFIT_OFF
 
 
 def run(config: RunConfig, directory: Path) -> str:
-    """Learn from the training part; validation chooses the epoch and what is borrowed."""
-    histories, codes = stage_files.data(config).histories, config.output / "quantize"
-    held_out = targets(histories, Part.VALIDATION, repeats=not config.filter_seen)
-    held_out = held_out.sample(config.evaluate.validation_users, config.seed)
-    choices = Choices(config.fit.epochs, config.fit.borrowing, held_out)
-    fitted = learn_sequence(config, codes, histories.up_to(Part.TRAIN), choices, directory)
+    """Learn from the training part; validation makes the choices."""
+    new, codes = stage_files.new_items(config), config.output / "quantize"
+    choices = to_be_made(config, new)
+    fitted = learn_sequence(config, codes, new.known.up_to(Part.TRAIN), choices, directory)
     best = f"best validation NDCG@10 {fitted.validation_ndcg:.4f} after {fitted.epochs} epochs"
-    return f"{best}; rare and new items borrow {fitted.borrowing:g}"
+    return f"{best}; rare and new items borrow {fitted.borrowing:g}{_said(fitted)}"
+
+
+def to_be_made(config: RunConfig, new: NewItems) -> Choices:
+    """What validation is to choose: the epoch, what is borrowed, and new items' calibration."""
+    repeats, most = not config.filter_seen, config.evaluate.validation_users
+    return Choices(
+        config.fit.epochs,
+        config.fit.borrowing,
+        targets(new.known, Part.VALIDATION, repeats=repeats).sample(most, config.seed),
+        new.mixed(Part.VALIDATION, repeats=repeats).sample(most, config.seed),
+    )
+
+
+def _said(fitted: Fitted) -> str:
+    """What calibration comes to, if there was any."""
+    if not fitted.exposure:
+        return ""
+    shown, taken = fitted.exposure.shown, fitted.exposure.taken
+    return f"; of the items shown {shown:.1%} are new, of those taken {taken:.1%}"
 
 
 def again(config: RunConfig, directory: Path) -> str:
@@ -25,7 +45,8 @@ def again(config: RunConfig, directory: Path) -> str:
     if not config.fit.refit:
         return REFIT_OFF
     chosen = stage_files.read_json(config.output / "fit" / stage_files.FITTED)
-    choices = Choices(chosen["epochs"], (chosen["borrowing"],), None)
+    calibration = Calibration(**chosen["calibration"])
+    choices = Choices(chosen["epochs"], (chosen["borrowing"],), None, None, calibration)
     histories, codes = stage_files.data(config).histories, config.output / "requantize"
     learn_sequence(config, codes, histories, choices, directory)
     return f"{choices.epochs} epochs on everything"

@@ -13,7 +13,7 @@ REFIT_OFF = "off: the bundle holds the model that was evaluated"
 
 def run(config: RunConfig, directory: Path) -> str:
     """Codes from the training part alone; a line on what collided."""
-    histories = stage_files.data(config).histories
+    histories = stage_files.new_items(config).known
     return _resolved(learn_codes(config, histories.up_to(Part.TRAIN), directory))
 
 

@@ -51,14 +51,17 @@ STAGES = (
         "vectors and histories to semantic IDs",
         quantize.run,
         needs=("prepare", "encode"),
-        settings=(*_QUANTIZE, "seed", "threads"),
+        settings=(*_QUANTIZE, "evaluate.cold_share", "seed", "threads"),
     ),
     Stage(
         "fit",
         "histories to a sequence model",
         fit.run,
         needs=("prepare", "quantize"),
-        settings=("fit", "evaluate.validation_users", "recommend", *_VARIANTS, "seed", "threads"),
+        settings=(
+            *("fit", "evaluate.validation_users", "evaluate.cold_share", "recommend"),
+            *(*_VARIANTS, "seed", "threads"),
+        ),
         but=("fit.refit",),
         distributed=True,
     ),
@@ -67,7 +70,7 @@ STAGES = (
         "rank the catalogue, beside baselines",
         evaluate.run,
         needs=("prepare", "fit"),
-        settings=("evaluate.cutoffs", "recommend"),
+        settings=("evaluate.cutoffs", "evaluate.cold_share", "recommend", "seed"),
     ),
     Stage(
         "requantize",

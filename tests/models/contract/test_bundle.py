@@ -58,7 +58,7 @@ def test_a_missing_file_is_refused_by_name(directory: Path, name: str) -> None:
 
 def test_a_newer_schema_is_refused(directory: Path) -> None:
     edit_manifest(directory, schema_version=SCHEMA_VERSION + 1)
-    with pytest.raises(BundleError, match=r"schema version 4, this release reads 3"):
+    with pytest.raises(BundleError, match=r"schema version 5, this release reads 4"):
         bundle.read(directory)
 
 

@@ -168,5 +168,5 @@ def test_what_the_behaviour_tower_reads_of_an_item_is_not_what_it_scores() -> No
 
 
 def test_behaviour_is_a_tower_of_its_own() -> None:
-    with pytest.raises(ValidationError, match="behaviour is a tower of its own"):
+    with pytest.raises(ValidationError, match="a tower of behaviour sees words beside"):
         model(towers=(("behaviour", "id"),))

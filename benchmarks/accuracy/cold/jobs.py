@@ -1,0 +1,136 @@
+"""One model, trained without a share of the items, and judged on them."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from benchmarks.accuracy import jobs as warm
+from benchmarks.accuracy import work
+from benchmarks.accuracy.cold import models, rivals
+from benchmarks.accuracy.cold.store import NEAR, ColdStore, Judged
+from benchmarks.accuracy.models import Settings
+from benchmarks.accuracy.models import configured as changed
+from benchmarks.accuracy.store import Job
+from models.contract.semantic_id import SemanticIdTable
+from training import stage_files
+from training.config import RunConfig
+from training.data.histories import Part
+from training.data.new_items import Mixed, NewItems
+from training.evaluate.new_items import ranked
+from training.evaluate.ranking import Ranker, SequenceRanker
+from training.fit.borrowing import borrow
+from training.fit.learn import finish, loans_for, train
+from training.run.fit import to_be_made
+
+STORE = ColdStore(work.DOCS / "cold-results")
+SCRATCH = work.ROOT / "artifacts" / "cold"
+FIXED = (0.0, 0.25, 0.5, 0.75, 1.0)  # shares that all items alike borrowed, before calibration
+
+
+class Trial(NamedTuple):
+    """A job, and the share of items that are new to it."""
+
+    job: Job
+    cold_share: float
+
+
+def run(trial: Trial, config: RunConfig, tuned: Settings) -> dict[str, Any]:
+    """Train and judge, unless that has been done; the job's facts."""
+    job, asked = trial.job, recipe(trial, config, tuned)
+    if (done := STORE.read(job)) and done.facts["recipe"] == asked:
+        return done.facts
+    config = configured(trial, config, tuned)
+    new, facts = stage_files.new_items(config), dict[str, Any]()
+    for name, ranker, found in _rankers(job, config, new):
+        facts = found | {"recipe": asked, "cold_share": trial.cold_share}
+        STORE.write(job._replace(model=name), judge(ranker, new, config.filter_seen), facts)
+    return facts
+
+
+def configured(trial: Trial, config: RunConfig, tuned: Settings) -> RunConfig:
+    """The configuration of one job; which items are new does not depend on its seed."""
+    own: dict[str, Any] = {"evaluate.cold_share": trial.cold_share}
+    if trial.job.model in models.LEARNED:
+        own |= {"threads": 1, "loggers": ["csv"], **models.settings_of(trial.job.model, tuned)}
+    return changed(config, own)
+
+
+def recipe(trial: Trial, config: RunConfig, tuned: Settings) -> str:
+    """Hash of all that the outcome depends on, but for the code and where it ran."""
+    content = configured(trial, config, tuned).model_dump(mode="json")
+    for name in ("output", "interactions", "items", "loggers", "export"):
+        content.pop(name)
+    content |= {"job": trial.job._asdict()}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def judge(ranker: Ranker, new: NewItems, filter_seen: bool) -> Judged:
+    """Ranks of every event of every kind, and how many of the ten shown are new."""
+    found: Judged = {}
+    for name, events in events_of(new, filter_seen).items():
+        ranking = ranked(ranker, events, filter_seen, top=10 if name == "all-all" else 0)
+        found[name] = np.where(ranking.rank_E <= NEAR, ranking.rank_E, 0).astype(np.uint8)
+        if name == "all-all":
+            found["shown"] = events.new_N[ranking.top_EK].sum(axis=1).astype(np.uint8)
+    return found
+
+
+def events_of(new: NewItems, filter_seen: bool) -> dict[str, Mixed]:
+    """By candidates and targets: new items among all, among the new; known ones, and all."""
+    cold, mixed = new.cold(Part.TEST), new.mixed(Part.TEST, repeats=not filter_seen)
+    warm = mixed if new.timed else new.warm(Part.TEST, repeats=not filter_seen)
+    known = warm.held_out.take(np.flatnonzero(~warm.taken()))
+    return {
+        "all-cold": cold,
+        "cold-cold": cold._replace(hidden_N=~cold.new_N),
+        "all-warm": warm._replace(held_out=known),
+        "all-all": mixed,
+    }
+
+
+def _rankers(
+    job: Job, config: RunConfig, new: NewItems
+) -> Iterator[tuple[str, Ranker, dict[str, Any]]]:
+    """The job's model; of ours also what it was before calibration, with every fixed share."""
+    if job.model not in models.LEARNED:
+        yield (job.model, *rivals.ranker(job.model, config, new))
+        return
+    directory = warm.folder(SCRATCH, job)
+    directory.mkdir(parents=True, exist_ok=True)
+    known, choices = new.known.up_to(Part.TRAIN), to_be_made(config, new)
+    table, codewords = _codes(job, config, new)
+    # Seeds change the model, not the items that are new, nor who is validated on.
+    seeded = config.model_copy(update={"seed": job.seed})
+    fitted = train(seeded, table, codewords, known, choices, directory)
+    for checkpoint in directory.glob("*.ckpt"):
+        checkpoint.unlink()
+    facts: dict[str, Any] = {"epochs": fitted.epochs, "validation_ndcg@10": fitted.validation_ndcg}
+    loans = loans_for(config, len(table), known)
+    if job.model in models.WITH_FIXED_SHARES and loans:
+        for share in FIXED:
+            fixed = borrow(fitted.model, table, loans, share)
+            yield f"{job.model}-share-{share:g}", SequenceRanker(fixed, table.codes_NS), facts
+    done = finish(config, fitted, table, known, choices)
+    facts |= {
+        "borrowing": done.borrowing,
+        "calibration": done.calibration._asdict(),
+        "exposure": done.exposure._asdict() if done.exposure else None,
+    }
+    yield job.model, SequenceRanker(done.model, table.codes_NS), facts
+
+
+def _codes(job: Job, config: RunConfig, new: NewItems) -> tuple[SemanticIdTable, Tensor]:
+    """The job's semantic IDs, or the same dealt out to items at random, and their codewords."""
+    seeded = config.model_copy(update={"seed": job.seed})
+    known = new.known.up_to(Part.TRAIN)
+    directory = warm.codes_for(job, seeded, SCRATCH / f"new-{config.evaluate.cold_share:g}", known)
+    table, codewords_MLKQ = stage_files.semantic_ids(directory)
+    if job.model == models.RANDOM_CODES:
+        dealt_N = np.random.default_rng(job.seed).permutation(len(table))
+        codes_NS, extra_N = table.codes_NS[dealt_N], table.extra_N[dealt_N]
+        table = SemanticIdTable(table.space, codes_NS, extra_N)
+    return table, codewords_MLKQ

@@ -1,0 +1,74 @@
+"""How new items fare: found among all items, and shown as often as users take them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from training.data.histories import Part
+from training.data.new_items import Mixed, NewItems
+from training.evaluate.ranking import Ranker, Ranking, metrics, rank
+
+CUTOFFS = (10, 20, 50)
+_LIST = 10  # of the lists that users are shown
+
+
+def ranked(ranker: Ranker, mixed: Mixed, filter_seen: bool, top: int = 0) -> Ranking:
+    """Rank what is in the catalogue for every event."""
+    size = len(mixed.new_N)
+    return rank(ranker, mixed.held_out, size, filter_seen, top, mixed.hidden_N)
+
+
+def shown(ranking: Ranking, mixed: Mixed) -> float:
+    """Share of new items among the best ten."""
+    return float(mixed.new_N[ranking.top_EK[:, :_LIST]].mean())
+
+
+@dataclass(frozen=True)
+class NewItemsTable:
+    """Metrics of every model: of new items alone, and of what is taken, known or new."""
+
+    models: dict[str, dict[str, float]]
+    cold: int  # events with a new item
+    mixed: int  # all events
+    taken: float  # share of new items among these
+
+    @classmethod
+    def of(cls, rankers: dict[str, Ranker], new: NewItems, filter_seen: bool) -> "NewItemsTable":
+        """Evaluate all of them on the test part."""
+        cold, mixed = new.cold(Part.TEST), new.mixed(Part.TEST, repeats=not filter_seen)
+        models = {}
+        for name, ranker in rankers.items():
+            found = metrics(ranked(ranker, cold, filter_seen), len(cold.new_N), CUTOFFS)
+            every = ranked(ranker, mixed, filter_seen, _LIST)
+            models[name] = {
+                **{f"new recall@{k}": found[f"recall@{k}"] for k in CUTOFFS},
+                "ndcg@10": metrics(every, len(mixed.new_N), (_LIST,))["ndcg@10"],
+                "new shown": shown(every, mixed),
+            }
+        taken = mixed.taken()
+        return cls(models, len(cold.held_out.target), len(taken), float(taken.mean()))
+
+    def as_json(self) -> dict[str, Any]:
+        """What ``evaluation.json`` holds of it."""
+        return {
+            "new": self.cold,
+            "events": self.mixed,
+            "taken": self.taken,
+            "models": self.models,
+        }
+
+    def print(self, console: Console | None = None) -> None:
+        """Print the table."""
+        table = Table(
+            title=f"New items, never seen in training: {self.cold:,} taken, all items ranked",
+            caption=f"ndcg@10 and new shown: of {self.mixed:,} events, {self.taken:.1%} of which "
+            "take a new item",
+        )
+        table.add_column("metric")
+        for model in self.models:
+            table.add_column(model, justify="right")
+        for metric in next(iter(self.models.values())):
+            table.add_row(metric, *(f"{of[metric]:.4f}" for of in self.models.values()))
+        (console or Console()).print(table)

@@ -1,0 +1,122 @@
+"""After training, new items' scores are brought to the scale of the others'.
+
+What content says of an item is less than what use does, so a new item's score is made of less, and
+is less sure: as they are, new items stand behind items that suit worse. On validation, where a
+share of the items is new, their scores are scaled, and one constant is added (a choice of ours;
+docs/method.md, 3).
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.contract.types import FloatArray
+from training.data.new_items import Mixed
+from training.evaluate.ranking import Ranker, scores
+
+SCALES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
+_SHOWN = 10  # length of the lists that are judged
+_LEAST = 20  # new items taken, below which nothing can be told from them
+_STEPS = 24  # of a search by halves
+
+
+class Calibration(NamedTuple):
+    """A new item's score becomes scale x itself + offset."""
+
+    scale: float = 1.0
+    offset: float = 0.0
+
+
+class Exposure(NamedTuple):
+    """What a calibration does, over lists of 10."""
+
+    shown: float  # share of new items among those shown
+    taken: float  # and among those that users take
+    ndcg: float  # NDCG@10, whatever is taken
+    known_ndcg: float  # where a known item is taken
+
+
+class Scored(NamedTuple):
+    """All that new items' scores can change, of every event.
+
+    known_EK, new_EK: scores of the best items of either kind, best first. target_E, new_E: the
+    target's score, and whether it is new. ahead_E: its rank among items of its kind.
+    """
+
+    known_EK: FloatArray
+    new_EK: FloatArray
+    target_E: FloatArray
+    new_E: NDArray[np.bool_]
+    ahead_E: NDArray[np.int64]
+
+    @classmethod
+    def by(cls, ranker: Ranker, mixed: Mixed, filter_seen: bool) -> "Scored":
+        """Score every event of ``mixed``."""
+        events = len(mixed.held_out.target)
+        best = {kind: np.full((events, _SHOWN), -np.inf, np.float32) for kind in (False, True)}
+        target_E, ahead_E = np.zeros(events, np.float32), np.zeros(events, np.int64)
+        new_E, size = mixed.taken(), len(mixed.new_N)
+        columns = {kind: np.flatnonzero(mixed.new_N == kind) for kind in (False, True)}
+        for rows, scores_BN in scores(ranker, mixed.held_out, size, filter_seen, mixed.hidden_N):
+            target_E[rows] = scores_BN[np.arange(len(rows)), mixed.held_out.target[rows]]
+            for kind, of_kind in columns.items():
+                scores_BC = scores_BN[:, of_kind]
+                most = min(_SHOWN, len(of_kind))
+                top_BK = torch.from_numpy(scores_BC).topk(most).values.numpy()
+                best[kind][rows, :most] = top_BK
+                own = new_E[rows] == kind
+                at_least_BC = scores_BC[own] >= target_E[rows[own], None]
+                ahead_E[rows[own]] = at_least_BC.sum(axis=1)
+        return cls(best[False], best[True], target_E, new_E, np.maximum(ahead_E, 1))
+
+    def with_(self, calibration: Calibration) -> Exposure:
+        """What is shown, and how well, by this calibration."""
+        scale, offset = calibration
+        new_EK = scale * self.new_EK + offset
+        own_E = np.where(self.new_E, scale * self.target_E + offset, self.target_E)
+        others_EK = np.where(self.new_E[:, None], self.known_EK, new_EK)
+        rank_E = self.ahead_E + (others_EK >= own_E[:, None]).sum(axis=1)
+        gain_E = np.where(rank_E <= _SHOWN, 1 / np.log2(rank_E + 1), 0)
+        return Exposure(
+            shown=float(((new_EK >= self.known_EK[:, ::-1]) & np.isfinite(new_EK)).mean()),
+            taken=float(self.new_E.mean()),
+            ndcg=float(gain_E.mean()),
+            known_ndcg=float(gain_E[~self.new_E].mean()),
+        )
+
+    def without(self) -> Exposure:
+        """Where no new item is ever shown."""
+        return self.with_(Calibration(1.0, -np.inf))
+
+    def reach(self) -> float:
+        """An offset beyond which nothing changes any more."""
+        finite = (part[np.isfinite(part)] for part in (self.known_EK, self.new_EK))
+        return float(sum(np.abs(part).max(initial=0) for part in finite)) + 1
+
+
+def choose(scored: Scored, most_cost: float) -> Calibration | None:
+    """The best NDCG@10 of scales whose new items are shown as often as they may be.
+
+    As often as users take them, unless that costs known items more than ``most_cost`` of their
+    NDCG@10: then less. None where too few new items are taken to tell.
+    """
+    if scored.new_E.sum() < _LEAST or scored.new_E.all():
+        return None
+    tried = _offsets(scored, most_cost)
+    return max(tried, key=lambda calibration: scored.with_(calibration).ndcg)
+
+
+def _offsets(scored: Scored, most_cost: float) -> Iterator[Calibration]:
+    """For every scale the largest offset that is not too large; less is shown with less."""
+    least = scored.without().known_ndcg * (1 - most_cost)
+    for scale in SCALES:
+        low, high = -scored.reach(), scored.reach()
+        for _ in range(_STEPS):
+            tried = Calibration(scale, (low + high) / 2)
+            found = scored.with_(tried)
+            fits = found.shown <= found.taken and found.known_ndcg >= least
+            low, high = (tried.offset, high) if fits else (low, tried.offset)
+        yield Calibration(scale, low)
