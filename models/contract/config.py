@@ -72,7 +72,7 @@ class Architecture(Frozen):
     )
     dropout: float = Field(0.2, ge=0, lt=1, description="share of activations dropped in training")
     towers: Towers = Field(
-        (("words", "id"), ("words", "codes", "id"), ("behaviour",)),
+        (("words", "id"), ("words", "codes", "id"), ("words", "behaviour")),
         min_length=1,
         max_length=16,
         description="what each tower sees of an item, summed: codes, words, id; or behaviour, "

@@ -98,10 +98,11 @@ class Tower(nn.Module):
     ) -> None:
         """After training: what is scored of new items becomes scale x itself + offset."""
         size = len(new_N1)
-        for table, vectors in self.residuals()[:1]:
-            whole_NW = vectors(codes_NS, torch.arange(size, device=new_N1.device), known_N1)
-            gained_NW = new_N1 * ((scale - 1) * whole_NW + offset_W)
-            table.weight[:size] = table.weight[:size] * known_N1 + gained_NW
+        for place, (table, vectors) in enumerate(self.residuals()):
+            table.weight[:size] *= known_N1  # what training never moved is noise
+            if place == 0:
+                whole_NW = vectors(codes_NS, torch.arange(size, device=new_N1.device), known_N1)
+                table.weight[:size] += new_N1 * ((scale - 1) * whole_NW + offset_W)
 
 
 class AttentionTower(Tower):

@@ -11,7 +11,7 @@ from torch import Tensor
 from benchmarks.accuracy import jobs as warm
 from benchmarks.accuracy import work
 from benchmarks.accuracy.cold import models, rivals
-from benchmarks.accuracy.cold.store import NEAR, ColdStore, Judged
+from benchmarks.accuracy.cold.store import NEAR, ColdStore, Events, Judged
 from benchmarks.accuracy.models import Settings
 from benchmarks.accuracy.models import configured as changed
 from benchmarks.accuracy.store import Job
@@ -80,7 +80,7 @@ def judge(ranker: Ranker, new: NewItems, filter_seen: bool) -> Judged:
 
 
 def events_of(new: NewItems, filter_seen: bool) -> dict[str, Mixed]:
-    """By candidates and targets: new items among all, among the new; known ones, and all."""
+    """By candidates and targets, as KINDS has them."""
     cold, mixed = new.cold(Part.TEST), new.mixed(Part.TEST, repeats=not filter_seen)
     warm = mixed if new.timed else new.warm(Part.TEST, repeats=not filter_seen)
     known = warm.held_out.take(np.flatnonzero(~warm.taken()))
@@ -90,6 +90,22 @@ def events_of(new: NewItems, filter_seen: bool) -> dict[str, Mixed]:
         "all-warm": warm._replace(held_out=known),
         "all-all": mixed,
     }
+
+
+def keep_events(trial: Trial, config: RunConfig) -> None:
+    """Write down what all models of a data set are judged on."""
+    config = changed(config, {"evaluate.cold_share": trial.cold_share})
+    new = stage_files.new_items(config)
+    kinds = {
+        kind: {
+            "user": events.held_out.user.astype(np.int32),
+            "target": events.held_out.target.astype(np.int32),
+            "new": events.taken(),
+        }
+        for kind, events in events_of(new, config.filter_seen).items()
+    }
+    share = 0.0 if new.timed else trial.cold_share
+    STORE.write_events(trial.job.dataset, Events(config.split.kind, share, kinds))
 
 
 def _rankers(

@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 from benchmarks.accuracy.store import Job
 
 NEAR = 50  # ranks beyond it are all the same to every metric, and kept as 0
+# Candidates and targets: new items among all, among the new; known ones among all; whatever comes.
+KINDS = ("all-cold", "cold-cold", "all-warm", "all-all")
 Judged = dict[str, NDArray[np.uint8]]
+
+
+class Events(NamedTuple):
+    """What every model of a data set is judged on: by kind, who took which item, and if new."""
+
+    split: str
+    cold_share: float
+    kinds: dict[str, dict[str, NDArray[Any]]]  # user, target, new: (E,) each
 
 
 class Kept(NamedTuple):
@@ -48,9 +58,29 @@ class ColdStore:
             np.savez_compressed(file, **arrays)
         unfinished.replace(path)
 
+    def events(self, dataset: str) -> Events:
+        """What the models of a data set were judged on."""
+        with np.load(self.root / dataset / "events.npz", allow_pickle=False) as held:
+            split, cold_share = json.loads(str(held["facts"]))
+            names = ("user", "target", "new")
+            kinds = {kind: {name: held[f"{kind} {name}"] for name in names} for kind in KINDS}
+            return Events(split, cold_share, kinds)
+
+    def write_events(self, dataset: str, events: Events) -> None:
+        """Keep them, for tables to be made where the data are not."""
+        (self.root / dataset).mkdir(parents=True, exist_ok=True)
+        arrays: dict[str, Any] = {
+            f"{kind} {name}": values_E
+            for kind, of in events.kinds.items()
+            for name, values_E in of.items()
+        }
+        arrays["facts"] = np.array(json.dumps([events.split, events.cold_share]))
+        with (self.root / dataset / "events.npz").open("wb") as file:
+            np.savez_compressed(file, **arrays)
+
     def datasets(self) -> list[str]:
         """Data sets of which anything is kept."""
-        return sorted({path.parts[-3] for path in self.root.glob("*/*/*.npz")})
+        return sorted(path.parent.name for path in self.root.glob("*/events.npz"))
 
     def models(self, dataset: str) -> dict[str, dict[int, Kept]]:
         """Of one data set: what is kept, by model and seed."""

@@ -1,5 +1,6 @@
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
@@ -8,6 +9,7 @@ from models.contract.config import CodeSpace, Reweighting, SequenceConfig, Tower
 from models.contract.types import BEHAVIOUR, IMAGE, TEXT
 from models.nets.behaviour_tower import BehaviourTower
 from models.nets.sequence import SequenceModel
+from models.nets.words import ItemWords
 
 SPACE = CodeSpace(modalities=(TEXT, IMAGE, BEHAVIOUR), levels=2, codebook_size=16, vector_size=8)
 ITEMS = 30
@@ -75,7 +77,8 @@ def test_bucket_biases_learn_alike_however_they_are_looked_up() -> None:
     torch.testing.assert_close(counted, expected)
 
 
-FUSED = (("codes", "id"), ("behaviour",))
+FUSED: Towers = (("codes", "id"), ("behaviour",))
+WORDY: Towers = (("words", "id"), ("words", "behaviour"))
 
 
 @pytest.mark.parametrize("towers", [(("codes", "id"), ("id",)), FUSED])
@@ -165,6 +168,89 @@ def test_what_the_behaviour_tower_reads_of_an_item_is_not_what_it_scores() -> No
     assert (read_BTD[unseen_BT][:, 16:] == 0).all()
     assert (scored_BTD[unseen_BT][:, 16:] == 0).all()
     assert not torch.isclose(read_BTD[~unseen_BT], scored_BTD[~unseen_BT])[:, 16:].all()
+
+
+def test_the_behaviour_tower_knows_what_words_lead_to() -> None:
+    """Of an item nobody used, too: as it is scored, and as it is read, by vectors of its own."""
+    made = model(towers=WORDY)
+    made.seen[:] = 0
+    for tower in made.each():
+        tower.learn_words(words())
+    vectors = made.word_vectors()
+    codes_NS, items_N = torch.zeros(ITEMS, SPACE.slots).long(), torch.arange(ITEMS)
+    behaviour = slice(16, 32)
+    assert not torch.equal(vectors.scored_VD[:, behaviour], vectors.read_VD[:, behaviour])
+    for fold in (False, True):
+        if fold:
+            for tower in made.each():
+                tower.fold_words()
+        with torch.no_grad():
+            scored_ND, read_ND = made.represent(codes_NS, items_N), made.read(codes_NS, items_N)
+        for made_ND, by_word in ((scored_ND, vectors.scored_VD), (read_ND, vectors.read_VD)):
+            sums_ND = by_word[items_N % 5] + by_word[5 + items_N % 3]
+            torch.testing.assert_close(made_ND[:, behaviour], sums_ND[:, behaviour])
+            assert made_ND[:, behaviour].any()
+
+
+def test_training_leaves_one_coordinate_free() -> None:
+    """Steps of whatever size: nothing of a score is ever made of it."""
+    made, (codes_BTS, items_BT, length_B) = model(towers=WORDY).train(), inputs()
+    for tower in made.each():
+        tower.learn_words(words())
+    optimizer = torch.optim.Adam(made.parameters(), 0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        items_ND = made.represent(torch.zeros(ITEMS, SPACE.slots).long(), torch.arange(ITEMS))
+        (made(codes_BTS, items_BT, length_B) @ items_ND.T).square().sum().backward()
+        optimizer.step()
+    free = 31
+    assert not items_ND[:, free].any()
+    assert not made(codes_BTS, items_BT, length_B)[:, free].any()
+    assert items_ND[:, free - 1].any()
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.35])
+def test_a_calibration_scales_new_items_scores_and_adds_one_constant(weight: float) -> None:
+    """For whoever asks; known items' scores stay."""
+    made, (codes_BTS, items_BT, length_B) = model(towers=FUSED, behaviour_weight=weight), inputs()
+    new_N = torch.zeros(ITEMS)
+    new_N[:7] = 1
+    made.seen[:7] = 0
+    codes_NS, items_N = torch.randint(16, (ITEMS, SPACE.slots)), torch.arange(ITEMS)
+    history_BT = 7 + items_BT % (ITEMS - 7)  # of known ones
+
+    def scores() -> torch.Tensor:
+        with torch.no_grad():
+            user_BD: torch.Tensor = made(codes_BTS, history_BT, length_B)
+            return user_BD @ made.represent(codes_NS, items_N).T
+
+    before_BN = scores()
+    with torch.no_grad():
+        times_D, plus_D = made.calibration(0.6, 9.0)
+        expected_ND = made.represent(codes_NS, items_N)[:7] * times_D + plus_D
+        read_ND = made.read(codes_NS, items_N)
+    made.calibrate(codes_NS, new_N, 0.6, 9.0)
+    after_BN = scores()
+    torch.testing.assert_close(after_BN[:, 7:], before_BN[:, 7:])
+    torch.testing.assert_close(after_BN[:, :7], 0.6 * before_BN[:, :7] + 9.0)
+    with torch.no_grad():  # what the intake does to an item that comes later
+        torch.testing.assert_close(made.represent(codes_NS, items_N)[:7], expected_ND)
+        assert torch.equal(made.read(codes_NS, items_N)[7:], read_ND[7:])
+        assert torch.equal(made.read(codes_NS, items_N)[:, 16:], read_ND[:, 16:])
+
+
+def test_without_a_behaviour_tower_there_is_no_room_for_a_constant() -> None:
+    made = model(towers=(("codes", "id"),))
+    assert not made.has_free_column()
+    with pytest.raises(ValueError, match="no column for an offset"):
+        made.calibration(1.0, 2.0)
+
+
+def words() -> ItemWords:
+    """Two words an item: one in five share the first, one in three the second."""
+    items_N = np.arange(ITEMS)
+    words_J = np.stack([items_N % 5, 5 + items_N % 3], 1).ravel().astype(np.int32)
+    return ItemWords(np.arange(0, 2 * ITEMS + 1, 2), words_J, 8)
 
 
 def test_behaviour_is_a_tower_of_its_own() -> None:
