@@ -44,7 +44,7 @@ class NewItemsTable:
             every = ranked(ranker, mixed, filter_seen, _LIST)
             models[name] = {
                 **{f"new recall@{k}": found[f"recall@{k}"] for k in CUTOFFS},
-                "ndcg@10": metrics(every, len(mixed.new_N), (_LIST,))["ndcg@10"],
+                "mixed ndcg@10": metrics(every, len(mixed.new_N), (_LIST,))["ndcg@10"],
                 "new shown": shown(every, mixed),
             }
         taken = mixed.taken()
@@ -62,13 +62,12 @@ class NewItemsTable:
     def print(self, console: Console | None = None) -> None:
         """Print the table."""
         table = Table(
-            title=f"New items, never seen in training: {self.cold:,} taken, all items ranked",
-            caption=f"ndcg@10 and new shown: of {self.mixed:,} events, {self.taken:.1%} of which "
-            "take a new item",
+            title=f"New items: {self.cold:,} that training never saw, among all items",
+            caption=f"mixed, shown: of {self.mixed:,} events, {self.taken:.1%} take a new item",
         )
-        table.add_column("metric")
-        for model in self.models:
-            table.add_column(model, justify="right")
+        table.add_column("model")
         for metric in next(iter(self.models.values())):
-            table.add_row(metric, *(f"{of[metric]:.4f}" for of in self.models.values()))
+            table.add_column(metric, justify="right")
+        for model, of in self.models.items():
+            table.add_row(model, *(f"{value:.4f}" for value in of.values()))
         (console or Console()).print(table)

@@ -1,6 +1,8 @@
 """Stage export: a bundle under ``bundles/``, which is current from then on."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file
@@ -39,7 +41,7 @@ def run(config: RunConfig, directory: Path) -> str:
         "name": config.name,
         "recommend": config.recommend,
         "split": {**data.card.split.model_dump(mode="json"), "refit": config.fit.refit},
-        "metrics": evaluation["models"]["bbqrec"],
+        "metrics": _metrics(evaluation),
         "health": stage_files.read_json(config.output / codes / stage_files.HEALTH),
     }
     store, held_out = BundleStore(config.output), targets(data.histories, Part.TEST)
@@ -57,6 +59,14 @@ def run(config: RunConfig, directory: Path) -> str:
         f"{digest[:12]} is current in {config.output}: ONNX and torch agree within "
         f"{parity.worst_score:.1e}, same top-10 on {parity.same_top} of {parity.histories}"
     )
+
+
+def _metrics(evaluation: Mapping[str, Any]) -> dict[str, float]:
+    """Those of the model, of new items too where it was evaluated on any."""
+    metrics: dict[str, float] = evaluation["models"]["bbqrec"]
+    if new := evaluation["new_items"]:
+        metrics = metrics | new["models"]["bbqrec"] | {"new taken": new["taken"]}
+    return metrics
 
 
 def _intake(

@@ -2,6 +2,7 @@ import io
 
 from rich.console import Console
 
+from training.evaluate.new_items import CUTOFFS, NewItemsTable
 from training.evaluate.report import EvaluationTable
 
 
@@ -37,3 +38,17 @@ def test_a_model_that_wins_says_by_how_much() -> None:
 
 def test_a_tie_is_a_loss() -> None:
     assert report(0.2).loses()
+
+
+def test_the_table_of_new_items_fits_a_terminal_and_names_what_is_taken() -> None:
+    names = ("content-knn-decayed", "bbqrec")
+    figures = {f"new recall@{k}": 0.1 for k in CUTOFFS} | {"mixed ndcg@10": 0.2, "new shown": 0.05}
+    table = NewItemsTable(dict.fromkeys(names, figures), cold=12, mixed=345, taken=0.067)
+    console = Console(file=io.StringIO(), width=100)
+    table.print(console)
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    for said in (*names, "345 events", "6.7% take a new item", "12 that training never saw"):
+        assert said in text
+    assert "…" not in text
+    assert table.as_json()["models"]["bbqrec"]["new shown"] == 0.05
