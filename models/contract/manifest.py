@@ -34,12 +34,14 @@ class FILES:
     INTAKE_WORDS = "intake_words.marisa"
     INTAKE_TOKENIZER = "intake_tokenizer.json"
     INTAKE_LENDERS = "intake_lenders.faiss"
+    INTAKE_PICTURES = "intake_pictures.onnx"
     ATTRIBUTES = "attributes.safetensors"
     # INT8 only where it costs next to no accuracy, an index only where a catalogue is large,
     # attributes only where an item has one, of the intake whatever the content has.
     OPTIONAL = (
         *(ONNX_INT8, INDEX, ROTATION, ATTRIBUTES),
         *(INTAKE, INTAKE_CODES, INTAKE_ARRAYS, INTAKE_WORDS, INTAKE_TOKENIZER, INTAKE_LENDERS),
+        INTAKE_PICTURES,
     )
     # These grow with the catalogue, and are arrays that are mapped: whatever is in them can be
     # looked at unverified. Of the id map that cannot be said: it is small, and always verified.

@@ -19,6 +19,7 @@ from models.contract.mapped import load_mapped
 from models.contract.types import CodeArray, FloatArray, Modality
 from models.contract.words import words_of
 from service.catalogue.content_vectors import Column, ContentVectors, unit
+from service.catalogue.picture_vectors import PictureVectors
 from service.runtime import open_session
 
 _AT_ONCE = 1024  # items
@@ -33,7 +34,10 @@ class BundleIntake:
         self.card = IntakeCard.model_validate_json((directory / FILES.INTAKE).read_bytes())
         self.arrays = load_mapped(directory / FILES.INTAKE_ARRAYS)
         tokens_VX = self.arrays["tokens"] if self.card.tokens else None
-        self.vectors = ContentVectors(self.card, directory / FILES.INTAKE_TOKENIZER, tokens_VX)
+        graph = directory / FILES.INTAKE_PICTURES
+        pictures = PictureVectors(graph) if self.card.pictures else None
+        tokenizer = directory / FILES.INTAKE_TOKENIZER
+        self.vectors = ContentVectors(self.card, tokenizer, tokens_VX, pictures)
         self.words: Any = marisa_trie.Trie()
         self.words.mmap(str(directory / FILES.INTAKE_WORDS))
 

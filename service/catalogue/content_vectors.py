@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from models.contract.intake import Content, IntakeCard, IntakeError
 from models.contract.types import IMAGE, TEXT, FloatArray, Modality
 from models.contract.words import joined
+from service.catalogue.picture_vectors import PictureVectors
 
 _MOST_CHARACTERS = 32_768  # of a text, as in training
 
@@ -26,8 +27,15 @@ class Column(NamedTuple):
 class ContentVectors:
     """Makes the vectors that a bundle's quantizer wants. Raises IntakeError for what it cannot."""
 
-    def __init__(self, card: IntakeCard, tokenizer: Path, tokens_VX: FloatArray | None) -> None:
+    def __init__(
+        self,
+        card: IntakeCard,
+        tokenizer: Path,
+        tokens_VX: FloatArray | None,
+        pictures: PictureVectors | None,
+    ) -> None:
         self.card = card
+        self._pictures = pictures
         self._path = tokenizer
         self._tokens_VX = tokens_VX
 
@@ -53,6 +61,8 @@ class ContentVectors:
             vector_X = content.vectors.get(modality)
             if vector_X is None and modality == TEXT:
                 vector_X = self._of_text(content)
+            if vector_X is None and modality == IMAGE and self._pictures and content.picture:
+                vector_X = self._pictures.of(content.picture)
             if vector_X is not None:
                 column.vectors_BX[row], column.present_B[row] = vector_X, True
         return column
@@ -68,8 +78,9 @@ class ContentVectors:
         if unknown := set(content.text) - set(self.card.columns.text):
             names = ", ".join(self.card.columns.text) or "none"
             raise IntakeError(f"text.{min(unknown)}", f"the model was trained on texts: {names}")
-        if content.picture is not None:
-            raise IntakeError("picture", f"is not encoded here: send its vector as vectors.{IMAGE}")
+        if content.picture is not None and self._pictures is None:
+            sent = f"its vector as vectors.{IMAGE}" if IMAGE in self.card.modalities else "none"
+            raise IntakeError("picture", f"the bundle cannot encode pictures: send {sent}")
         encoder = self.card.modalities.get(TEXT)
         if encoder and self._tokens_VX is None and content.text and TEXT not in content.vectors:
             reason = f"required: what makes it, {encoder.encoder}, is not in the bundle"

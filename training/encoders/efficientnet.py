@@ -3,20 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from PIL.Image import Image, Resampling
+from PIL.Image import Image
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from models.contract.pictures import SIDE, pixels
 from models.contract.types import FloatArray
 from training.encoders.interface import unit
 from training.errors import UserError
 
-SIDE = 224
 CHUNK = 16  # activations of more pictures than this fall out of a CPU's cache
-MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)  # of ImageNet, per channel
-DEVIATION = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
 
 
 class EfficientNetEncoder:
@@ -29,22 +26,31 @@ class EfficientNetEncoder:
         self._network = _fold_batch_norms(_load())
         self._network.to(memory_format=torch.channels_last)
 
+    def graph(self) -> tuple[nn.Module, Tensor]:
+        """What a bundle holds of it, pixels (B, 3, SIDE, SIDE) -> unit vectors, and an example."""
+        return _Pooled(self._network).eval(), torch.zeros(2, 3, SIDE, SIDE)
+
     @torch.inference_mode()
     def encode(self, batch: Sequence[Image]) -> FloatArray:
         """Unit vectors of RGB pictures."""
         chunks = [batch[start : start + CHUNK] for start in range(0, len(batch), CHUNK)]
-        vectors = [self._network.extract_features(_pixels(chunk)).mean((2, 3)) for chunk in chunks]
+        inputs = (torch.from_numpy(pixels(chunk)) for chunk in chunks)
+        vectors = [self._network.extract_features(chunk).mean((2, 3)) for chunk in inputs]
         pooled: FloatArray = torch.cat([torch.empty(0, self.size), *vectors]).numpy()
         return unit(pooled)
 
 
-def _pixels(pictures: Sequence[Image]) -> Tensor:
-    squares = [picture.resize((SIDE, SIDE), Resampling.BICUBIC) for picture in pictures]
-    # Permuting height-width-channel is what torch calls channels_last: no copy.
-    pixels_B3HW = torch.from_numpy(np.stack([np.asarray(square) for square in squares])).permute(
-        0, 3, 1, 2
-    )
-    return (pixels_B3HW.float() / 255 - MEAN) / DEVIATION
+class _Pooled(nn.Module):
+    """Features of pixels, pooled, at unit length."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixels_B3HW: Tensor) -> Tensor:
+        """Vectors (B, X)."""
+        pooled_BX: Tensor = self.network.extract_features(pixels_B3HW).mean((2, 3))
+        return nn.functional.normalize(pooled_BX)
 
 
 def _load() -> Any:

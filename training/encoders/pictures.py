@@ -1,20 +1,15 @@
-"""Bytes to an RGB picture of moderate size, whatever the format, mode or orientation."""
+"""Picture files, before they are decoded (models/contract/pictures.py)."""
 
-import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-LONGEST_SIDE = 512  # more than any encoder here looks at
+from models.contract.pictures import PictureError
+
 MAX_BYTES = 64 * 2**20
-
-
-class PictureError(Exception):
-    """Why a picture cannot be used, in a few words for the person who owns it."""
 
 
 def read_picture(path: Path) -> bytes:
@@ -39,37 +34,3 @@ def pillow_warnings() -> Iterator[None]:
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         yield
-
-
-def decode(data: bytes) -> Image.Image:
-    """The first frame, upright, in RGB, transparency over white. Raises PictureError."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))  # JPEG: decode no more than we need
-            return _to_rgb(ImageOps.exif_transpose(image))
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PictureError("too many pixels: it may be a decompression bomb") from error
-    except UnidentifiedImageError as error:
-        raise PictureError("not a picture in a known format") from error
-    except Exception as error:  # a damaged file fails in as many ways as there are formats
-        raise PictureError(f"damaged: {error or type(error).__name__}") from error
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(("I", "F")):
-        image = _narrow(image)
-    mode = "RGBA" if image.has_transparency_data else "RGB"
-    if image.mode != mode:
-        image = image.convert(mode)
-    image.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.BICUBIC)
-    if mode == "RGB":
-        return image
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, image).convert("RGB")
-
-
-def _narrow(image: Image.Image) -> Image.Image:
-    """Wide grey values to 8 bits; Pillow itself would clip everything above 255 to white."""
-    values = np.nan_to_num(np.asarray(image, np.float32))
-    highest = 65_535 if image.mode.startswith("I") else max(float(values.max()), 1.0)
-    return Image.fromarray(np.clip(values * (255 / highest), 0, 255).astype(np.uint8))

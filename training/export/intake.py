@@ -16,19 +16,30 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
+from torch import Tensor, nn
 
 from models.contract.intake import ContentColumns, IntakeCard, ModalityCard
 from models.contract.manifest import FILES
-from models.contract.types import FloatArray, Modality
+from models.contract.types import IMAGE, FloatArray, Modality
 from models.nets.content_codes import ContentCodes, Standard
 from models.nets.quantizer import Quantizer
 from training.data.histories import Histories
 from training.encoders import wordllama
+from training.encoders.efficientnet import EfficientNetEncoder
 from training.encoders.embeddings import ItemEmbeddings
 from training.fit.borrowing import NEIGHBOURS, lenders_index, lenders_of
 from training.quantize.fit_quantizer import standard
 
+_BATCH = torch.export.Dim("batch", min=1)
 _TEXT_ENCODER = "wordllama-"  # the one whose vectors are means, and whose tables a bundle can hold
+
+
+class Border(NamedTuple):
+    """What goes into a graph and comes out, by name, and which axes are dynamic."""
+
+    inputs: Sequence[str]
+    outputs: Sequence[str]
+    shapes: tuple[Any, ...]
 
 
 class IntakeParts(NamedTuple):
@@ -55,6 +66,11 @@ def write_intake(directory: Path, parts: IntakeParts) -> None:
         shutil.copyfile(wordllama.tokenizer_path(), directory / FILES.INTAKE_TOKENIZER)
     if parts.embeddings:
         _write_codes(parts, directory / FILES.INTAKE_CODES)
+    pictures = parts.encoders.get(IMAGE) == EfficientNetEncoder.name
+    if pictures:
+        graph, example = EfficientNetEncoder().graph()
+        border = Border(["pixels"], ["vectors"], ({0: _BATCH},))
+        _write_graph(graph, (example,), border, directory / FILES.INTAKE_PICTURES)
     arrays["scale"], arrays["offset"] = parts.calibration
     arrays |= _write_words(parts, directory / FILES.INTAKE_WORDS)
     lenders = lenders_of(parts.content_ND, parts.histories)
@@ -71,6 +87,7 @@ def write_intake(directory: Path, parts: IntakeParts) -> None:
             for modality, found in parts.embeddings.items()
         },
         tokens=tokens,
+        pictures=pictures,
         borrowing=parts.borrowing if lends else 0.0,
         neighbours=NEIGHBOURS if lends else 0,
     )
@@ -96,16 +113,22 @@ def _write_codes(parts: IntakeParts, path: Path) -> None:
         for modality, found in parts.embeddings.items()
     }
     example = tuple(torch.zeros(2, len(by.mean_X)) for by in standards.values())
-    batch = torch.export.Dim("batch", min=1)
+    outputs = [f"{modality}_codes" for modality in standards]
+    border = Border(list(standards), outputs, (tuple({0: _BATCH} for _ in standards),))
+    _write_graph(ContentCodes(parts.quantizer, standards).eval(), example, border, path)
+
+
+def _write_graph(graph: nn.Module, example: tuple[Tensor, ...], border: Border, path: Path) -> None:
+    """Export through torch.export."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the exporter warns about its own internals
         program = torch.onnx.export(
-            ContentCodes(parts.quantizer, standards).eval(),
+            graph,
             example,
-            input_names=list(standards),
-            output_names=[f"{modality}_codes" for modality in standards],
-            dynamic_shapes=(tuple({0: batch} for _ in standards),),
+            input_names=border.inputs,
+            output_names=border.outputs,
+            dynamic_shapes=border.shapes,
             dynamo=True,
             verbose=False,
         )

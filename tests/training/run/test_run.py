@@ -1,8 +1,10 @@
 """The whole road on the simulated shop: `bbqrec-train run`, then answers from the bundle."""
 
 import csv
+import io
 import json
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,23 @@ from models.contract.intake import Content, IntakeError
 from service.catalogue.bundle_intake import BundleIntake
 from service.http.app import create_app
 from service.settings import Settings
-from tests.simulated_shop import Shop
+from tests.simulated_shop import Shop, draw_picture
 from tests.training.shop_run import train, write_config
 from training.encoders.encode import load_embeddings
+
+
+def picture_of(shop: Shop, item_id: str) -> bytes | None:
+    """The bytes of an item's picture file."""
+    if item_id in shop.without_picture:
+        return None
+    return (shop.folder / f"pictures/{item_id}.png").read_bytes()
+
+
+def draw(kind: str) -> bytes:
+    """A picture file's bytes."""
+    file = io.BytesIO()
+    draw_picture(0, np.random.default_rng(0)).save(file, kind)
+    return file.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -95,16 +111,15 @@ def test_a_new_item_gets_the_row_that_training_would_have_given_it(
     made: Bundle, shop: Shop, config: Path
 ) -> None:
     """Codes of all items, but for those that were moved; vectors of those that nobody bought."""
-    pictures = load_embeddings(config.parent / "out/encode")["image"]
     with shop.items.open(encoding="utf-8") as file:
         said = {row["item_id"]: row for row in csv.DictReader(file)}
     contents = [
         Content(
             title=said[item.item_id]["title"],
             text={"description": said[item.item_id]["description"]},
-            vectors={"image": pictures.vectors_ND[row]} if pictures.present_N[row] else {},
+            picture=picture_of(shop, item.item_id),
         )
-        for row, item in enumerate(made.catalogue)
+        for item in made.catalogue
     ]
     taken = BundleIntake(made).take(contents)
     slots = slice(None, -made.manifest.architecture.code_space.levels)  # all but behaviour's
@@ -159,13 +174,54 @@ def test_an_item_that_is_put_is_recommended_like_the_one_whose_content_it_has(
         (Content(vectors={"image": np.ones(3, np.float32)}), "vectors.image"),
         (Content(vectors={"text": np.full(256, np.nan, np.float32)}), "vectors.text"),
         (Content(text={"colour": "red"}), "text.colour"),
-        (Content(picture=b"..."), "picture"),
+        (Content(picture=b"..."), "picture: not a picture in a known format"),
+        (Content(picture=draw("PNG")[:200]), "picture: damaged"),
     ],
 )
 def test_what_cannot_be_taken_in_is_named(made: Bundle, content: Content, field: str) -> None:
     with pytest.raises(IntakeError, match=field) as raised:
         BundleIntake(made).take([Content(title="a fine one"), content])
-    assert raised.value.field == field
+    assert raised.value.field == field.partition(":")[0]
+
+
+def test_a_picture_and_the_vector_that_training_made_of_it_are_the_same(
+    made: Bundle, shop: Shop, config: Path
+) -> None:
+    pictures, intake = load_embeddings(config.parent / "out/encode")["image"], BundleIntake(made)
+    for row in np.flatnonzero(pictures.present_N)[:5].tolist():
+        item_id = made.catalogue[row].item_id
+        sent, ready = intake.take(
+            [
+                Content(picture=picture_of(shop, item_id)),
+                Content(vectors={"image": pictures.vectors_ND[row]}),
+            ]
+        )
+        assert (sent.codes_S == ready.codes_S).all()
+        np.testing.assert_allclose(sent.scored_D, ready.scored_D, atol=1e-4)
+
+
+def test_without_pillow_a_picture_is_refused_with_what_to_do(
+    made: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "models.contract.pictures", None)
+    with pytest.raises(IntakeError, match=r"install bbqrec\[pictures\], or send its vector"):
+        BundleIntake(made).take([Content(picture=draw("PNG"))])
+
+
+def test_new_items_are_brought_to_scale_and_refit_takes_it_over(config: Path, made: Bundle) -> None:
+    """The shop's validation takes enough new items to tell; what comes later is calibrated too."""
+    chosen, live = (
+        json.loads((config.parent / "out" / stage / "fitted.json").read_text())
+        for stage in ("fit", "refit")
+    )
+    assert live["calibration"] == chosen["calibration"] != {"scale": 1.0, "offset": 0.0}
+    assert 0 < chosen["exposure"]["shown"] <= chosen["exposure"]["taken"]
+    arrays = BundleIntake(made).arrays
+    assert arrays["offset"].any()
+    assert (arrays["scale"] == np.float32(chosen["calibration"]["scale"])).all()
+    of_new = evaluation(config)["new_items"]
+    assert of_new["models"]["bbqrec"]["new recall@50"] > 0
+    assert made.manifest.metrics["new taken"] == of_new["taken"]
 
 
 def test_what_goes_live_borrows_the_share_that_validation_chose(config: Path, made: Bundle) -> None:

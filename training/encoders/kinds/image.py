@@ -8,11 +8,12 @@ from pathlib import Path
 import polars as pl
 from PIL import Image
 
+from models.contract.pictures import PictureError, decode
 from training.encoders.cache import content_key
 from training.encoders.contents import Reject
 from training.encoders.interface import Encoder
 from training.encoders.kinds import Kind
-from training.encoders.pictures import PictureError, decode, pillow_warnings, read_picture
+from training.encoders.pictures import pillow_warnings, read_picture
 
 
 class Pictures:
