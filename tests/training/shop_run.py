@@ -37,6 +37,8 @@ batch_tokens = 512
 learning_rate = 5e-3
 epochs = 8
 patience = 3
+[evaluate]
+cold_share = 0.2  # the shop is small
 """
 
 
