@@ -4,6 +4,8 @@ import json
 import re
 from typing import Any
 
+from benchmarks.accuracy.cold.models import CONTENT_KNN, MAIN
+from benchmarks.accuracy.cold.results import SHOWN, TAKEN, USERS
 from benchmarks.accuracy.models import ABLATIONS
 from benchmarks.accuracy.results import PROTOCOLS
 from benchmarks.accuracy.tables import markdown
@@ -12,6 +14,22 @@ from benchmarks.accuracy.work import DOCS, ROOT
 START, END = "<!-- results -->", "<!-- end of results -->"
 DETAILS = "<details><summary>Every model, NDCG@10 and Recall@10</summary>"
 METRICS = ("ndcg@10", "recall@10")
+NEW_START, NEW_END = "<!-- new items -->", "<!-- end of new items -->"
+NEW_MODELS = {
+    MAIN: "bbqrec",
+    f"{MAIN}-share-0": "bbqrec before calibration",
+    "sasrec-ss": "sasrec-ss",
+    "esasrec": "esasrec",
+    "item-knn-decayed": "item-knn-decayed",
+    "popularity": "popularity",
+    "popular-7-days": "popular-7-days",
+}
+NEW_COLUMNS = {
+    "new among all R@10": ("all", "cold", "recall@10"),
+    "new among all R@50": ("all", "cold", "recall@50"),
+    "known NDCG@10": ("all", "warm", "ndcg@10"),
+    "mixed NDCG@10": ("all", "all", "ndcg@10"),
+}
 
 
 def main() -> None:
@@ -20,9 +38,39 @@ def main() -> None:
     gains = report[report.index("\n|") : report.index("\n## ")].strip()
     readme = ROOT / "README.md"
     results = "\n\n".join([START, gains, DETAILS, _every_model(), "</details>", END])
-    pattern = re.escape(START) + ".*" + re.escape(END)
-    text = readme.read_text(encoding="utf-8")
-    readme.write_text(re.sub(pattern, lambda _: results, text, flags=re.DOTALL), encoding="utf-8")
+    new = "\n\n".join([NEW_START, _new_items(), NEW_END])
+    text = _between(START, END, results, readme.read_text(encoding="utf-8"))
+    readme.write_text(_between(NEW_START, NEW_END, new, text), encoding="utf-8")
+
+
+def _between(start: str, end: str, content: str, text: str) -> str:
+    """The text with all from one mark to the other exchanged."""
+    pattern = re.escape(start) + ".*" + re.escape(end)
+    return re.sub(pattern, lambda _: content, text, flags=re.DOTALL)
+
+
+def _new_items() -> str:
+    """One row a data set and model: ours, what it was before, and the best of content alone."""
+    rows = json.loads((DOCS / "cold.json").read_text(encoding="utf-8"))
+    found = {
+        (r["dataset"], r["model"], r["candidates"], r["targets"], r["metric"]): r for r in rows
+    }
+    lines = []
+    for dataset in dict.fromkeys(row["dataset"] for row in rows):
+        if (dataset, MAIN, *NEW_COLUMNS["known NDCG@10"]) not in found:
+            continue
+        knn = max(CONTENT_KNN, key=lambda m: found[dataset, m, "all", "cold", "recall@50"]["mean"])
+        taken = found[dataset, USERS, "all", "all", TAKEN]["mean"]
+        for model, name in {**NEW_MODELS, knn: knn}.items():
+            if shown := found.get((dataset, model, "all", "all", SHOWN)):
+                cells = [_interval(found[dataset, model, *c]) for c in NEW_COLUMNS.values()]
+                share = f"{shown['mean']:.1%} / {taken:.1%}"
+                lines.append([dataset, name, *cells, share, str(shown["seeds"])])
+    return markdown(["data set", "model", *NEW_COLUMNS, "shown / taken", "seeds"], lines).strip()
+
+
+def _interval(row: dict[str, Any]) -> str:
+    return f"{row['mean']:.4f} [{row['ci_low']:.4f}, {row['ci_high']:.4f}]"
 
 
 def _every_model() -> str:
@@ -48,9 +96,8 @@ def _cell(found: dict[Any, dict[str, Any]], dataset: str, model: str, *column: s
     if row is None:
         return ""
     best = max(r["mean"] for k, r in found.items() if k[0] == dataset and k[2:] == column)
-    mean = f"{row['mean']:.4f}"
-    mean = f"**{mean}**" if row["mean"] == best else mean
-    return f"{mean} [{row['ci_low']:.4f}, {row['ci_high']:.4f}]"
+    mean, _, interval = _interval(row).partition(" ")
+    return f"**{mean}** {interval}" if row["mean"] == best else f"{mean} {interval}"
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Items are encoded by an intake that costs nothing: what is measured is all the r
 
 import contextlib
 import json
+import multiprocessing
 import signal
 import subprocess
 import sys
@@ -12,9 +13,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -55,8 +57,8 @@ class Plan(NamedTuple):
 class Client:
     """One connection to a replica."""
 
-    def __init__(self, program: Program) -> None:
-        self.connection = HTTPConnection("127.0.0.1", program.port, timeout=60)
+    def __init__(self, port: int) -> None:
+        self.connection = HTTPConnection("127.0.0.1", port, timeout=60)
 
     def ask(self, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
         self.connection.request(method, path, body, _JSON)
@@ -88,7 +90,7 @@ def rows(plan: Plan) -> Iterator[Row]:
 
 def _seen_elsewhere(here: Program, there: Program, puts: int) -> Iterator[Row]:
     """From the answer of a put on one until the other recommends the item."""
-    writer, reader = Client(here), Client(there)
+    writer, reader = Client(here.port), Client(there.port)
     history, like = _pair(reader)
     took, answered = [], []
     for number in range(puts):
@@ -111,21 +113,17 @@ def _seen_elsewhere(here: Program, there: Program, puts: int) -> Iterator[Row]:
 
 
 def _under_writes(here: Program, there: Program, seconds: float) -> Iterator[Row]:
-    """One client asks one after another; meanwhile items are put and deleted, or not."""
+    """One client asks one after another; meanwhile items are put and deleted, or not.
+
+    It is a process of its own: who writes would otherwise make it wait for the interpreter.
+    """
     fault = f"{_WRITES} puts and deletes a second"
-    calm = _latencies(here, seconds)
-    stop, late = threading.Event(), list[tuple[float, str]]()
-    found = {"deletes": 0, "here": 0, "there": 0, "errors": 0}
-    threads = [
-        threading.Thread(target=_write, args=(here, stop, late, found)),
-        threading.Thread(target=_look, args=(there, stop, late, found)),
-    ]
-    for thread in threads:
-        thread.start()
-    busy = _latencies(here, seconds)
-    stop.set()
-    for thread in threads:
-        thread.join()
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context) as alone:
+        calm = alone.submit(_latencies, here.port, seconds).result()
+        measured = alone.submit(_latencies, here.port, seconds)
+        found = _written_while(here, there, measured)
+        busy = measured.result()
     before, during = (1000 * float(np.quantile(times, 0.99)) for times in (calm, busy))
     text = f"{during:.1f} ms, {before:.1f} ms without: {during / before:.2f} times; "
     text += f"{found['deletes'] / seconds:.0f} deletes a second"
@@ -140,8 +138,25 @@ def _under_writes(here: Program, there: Program, seconds: float) -> Iterator[Row
     yield Row(fault, 2 * deletes, "no server errors", 2 * deletes - errors, f"{errors} errors")
 
 
-def _latencies(program: Program, seconds: float) -> list[float]:
-    client, times = Client(program), list[float]()
+def _written_while(here: Program, there: Program, measured: Future[Any]) -> dict[str, int]:
+    """Write to one and look at the other until the measurement is done; what was seen."""
+    stop, late = threading.Event(), list[tuple[float, str]]()
+    found = {"deletes": 0, "here": 0, "there": 0, "errors": 0}
+    threads = [
+        threading.Thread(target=_write, args=(here, stop, late, found)),
+        threading.Thread(target=_look, args=(there, stop, late, found)),
+    ]
+    for thread in threads:
+        thread.start()
+    wait([measured])
+    stop.set()
+    for thread in threads:
+        thread.join()
+    return found
+
+
+def _latencies(port: int, seconds: float) -> list[float]:
+    client, times = Client(port), list[float]()
     until = time.perf_counter() + seconds
     bodies = drawn_bundle.bodies(500, _ITEMS)
     while (started := time.perf_counter()) < until:
@@ -154,7 +169,7 @@ def _write(
     here: Program, stop: threading.Event, late: list[tuple[float, str]], found: dict[str, int]
 ) -> None:
     """Put, delete, and look at once whether it is recommended still."""
-    client = Client(here)
+    client = Client(here.port)
     history, like = _pair(client)
     due = time.perf_counter()
     while not stop.is_set():
@@ -173,7 +188,7 @@ def _look(
     there: Program, stop: threading.Event, late: list[tuple[float, str]], found: dict[str, int]
 ) -> None:
     """What was deleted a second ago and more."""
-    client = Client(there)
+    client = Client(there.port)
     history, _ = _pair(client)
     while not stop.wait(0.1):
         now = time.perf_counter()
@@ -223,7 +238,7 @@ def _restarted(bundle: Path, live: Path, items: int) -> Iterator[Row]:
     )
     with shop(bundle, live=str(live)) as program:
         started = time.perf_counter()
-        answer = Client(program).ask("PUT", "/items", body)[1]
+        answer = Client(program.port).ask("PUT", "/items", body)[1]
         rate = items / (time.perf_counter() - started)
         written = answer.count(b'"status":200')
     text = f"{rate:,.0f} a second"
@@ -233,7 +248,7 @@ def _restarted(bundle: Path, live: Path, items: int) -> Iterator[Row]:
     started = time.perf_counter()
     with shop(bundle, live=str(live)) as program:
         took = time.perf_counter() - started
-        found = json.loads(Client(program).ask("GET", "/model")[1])["live"]["items"]
+        found = json.loads(Client(program.port).ask("GET", "/model")[1])["live"]["items"]
     text = f"{took:.1f} s from start to ready, {found:,} live items"
     promise = "ready with all of them in 10 s"
     yield of_one(f"restart with {items:,} live items", promise, took <= 10 and found == items, text)

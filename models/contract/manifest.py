@@ -93,6 +93,9 @@ class Manifest(Frozen):
     schema_version: int
     name: str
     created_at: str = Field(description="UTC, ISO 8601")
+    items_as_of: str | None = Field(
+        None, description="when the item file was written: what is put later is newer than it"
+    )
     recommend: Recommend = Field("new", description="new: nothing of the history; all: that too")
     architecture: SequenceConfig
     onnx_inputs: tuple[TensorSpec, ...]

@@ -63,7 +63,8 @@ class LiveItems:
         self.live = Live(nothing_MD, np.zeros(0, np.bool_), np.zeros(self.size, np.bool_))
         self.matching = Matching(bundle.attributes, self.size)
         self.refused: dict[str, str] = {}  # ids to why their content could not be taken in
-        self._made = datetime.fromisoformat(bundle.manifest.created_at).timestamp()
+        written = bundle.manifest.items_as_of or bundle.manifest.created_at
+        self._written = datetime.fromisoformat(written).timestamp()
         self._unique = UniqueCodes(bundle.semantic_ids)
         self._codes = Growing(space.slots, np.uint16)
         self._scored = Growing(vectors.scored_ND.shape[1], np.float32)
@@ -199,7 +200,7 @@ class LiveItems:
         return int((~self.live.gone_M).sum()), int(self.live.gone_N.sum())
 
     def _gives_way(self, change: Change) -> bool:
-        older = change.time <= self._made
+        older = change.time <= self._written
         return older and self.bundle.catalogue.rows.get(change.item_id) is not None
 
     def _put(self, change: Change, taken: Taken | IntakeError) -> Applied:

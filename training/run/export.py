@@ -1,5 +1,6 @@
 """Stage export: a bundle under ``bundles/``, which is current from then on."""
 
+import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from models.nets.sequence import SequenceModel
 from training import stage_files
 from training.config import RunConfig
 from training.data.dataset import PreparedDataset
+from training.data.folder import find_files
 from training.data.histories import Part, targets
 from training.encoders.encode import (
     load_content,
@@ -40,6 +42,7 @@ def run(config: RunConfig, directory: Path) -> str:
     fields = {
         "name": config.name,
         "recommend": config.recommend,
+        "items_as_of": _items_as_of(config),
         "split": {**data.card.split.model_dump(mode="json"), "refit": config.fit.refit},
         "metrics": _metrics(evaluation),
         "health": stage_files.read_json(config.output / codes / stage_files.HEALTH),
@@ -59,6 +62,15 @@ def run(config: RunConfig, directory: Path) -> str:
         f"{digest[:12]} is current in {config.output}: ONNX and torch agree within "
         f"{parity.worst_score:.1e}, same top-10 on {parity.same_top} of {parity.histories}"
     )
+
+
+def _items_as_of(config: RunConfig) -> str | None:
+    """When the newest of the item files was written."""
+    if not config.items:
+        return None
+    files = find_files(config.items.path, config.items.format, "items")
+    newest = dt.datetime.fromtimestamp(max(file.stat().st_mtime for file in files), dt.UTC)
+    return newest.isoformat(timespec="seconds")
 
 
 def _metrics(evaluation: Mapping[str, Any]) -> dict[str, float]:

@@ -13,6 +13,7 @@ from benchmarks.accuracy.statistics import LEVEL, RESAMPLES, Interval
 
 RECALLS = (10, 20, 50)
 METRICS = (*(f"recall@{k}" for k in RECALLS), "ndcg@10")
+SHOWN, TAKEN, USERS = "new shown@10", "new taken", "users"
 Floats = NDArray[np.float64]
 
 
@@ -83,7 +84,8 @@ class Cold:
             for kind in KINDS:
                 for metric in METRICS:
                     yield self._row(model, kind, metric, self.values(model, kind, metric))
-            yield self._row(model, "all-all", "new shown@10", self.shown(model))
+            yield self._row(model, "all-all", SHOWN, self.shown(model))
+        yield self._row(USERS, "all-all", TAKEN, self.events.kinds["all-all"]["new"].astype(float))
 
     def _row(self, model: str, kind: str, metric: str, values_E: Floats) -> dict[str, Any]:
         users, items = (by[kind].mean(values_E) for by in (self.by_user, self.by_item))
@@ -101,7 +103,7 @@ class Cold:
             "ci_high": round(users.high, 6),
             "item_ci_low": round(items.low, 6),
             "item_ci_high": round(items.high, 6),
-            "seeds": len(self.models[model]),
+            "seeds": len(self.models.get(model, "1")),
         }
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -157,6 +158,20 @@ def test_a_put_that_is_older_than_the_bundle_gives_way_to_it(written: Written) -
     written.put("item-8", time=0)
     assert written.items.item("item-8") is not None
     assert not written.items.live.gone_N.any()
+
+
+def test_a_put_while_a_bundle_is_trained_is_newer_than_its_item_file(tiny: Bundle) -> None:
+    """The bundle was finished after it, of a file that was written before."""
+    written_at = {"items_as_of": "2026-01-01T00:00:00+00:00"}
+    made = {"created_at": "2026-01-01T06:00:00+00:00", **written_at}
+    while_trained = datetime(2026, 1, 1, 3, tzinfo=UTC).timestamp()
+    for update, live in ((made, True), (made | {"items_as_of": None}, False)):
+        manifest = tiny.manifest.model_copy(update=update)
+        written = Written(dataclasses.replace(tiny, manifest=manifest))
+        written.put("item-9", time=while_trained)
+        own = written.items.item("item-9")
+        assert own is not None
+        assert own.live is live
 
 
 def test_what_cannot_be_taken_in_leaves_the_item_as_it_was(written: Written) -> None:

@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,12 @@ def test_new_items_are_brought_to_scale_and_refit_takes_it_over(config: Path, ma
     of_new = evaluation(config)["new_items"]
     assert of_new["models"]["bbqrec"]["new recall@50"] > 0
     assert made.manifest.metrics["new taken"] == of_new["taken"]
+
+
+def test_a_bundle_says_when_its_item_file_was_written(made: Bundle, shop: Shop) -> None:
+    assert made.manifest.items_as_of
+    written = datetime.fromisoformat(made.manifest.items_as_of).timestamp()
+    assert written == int(shop.items.stat().st_mtime)
 
 
 def test_what_goes_live_borrows_the_share_that_validation_chose(config: Path, made: Bundle) -> None:
