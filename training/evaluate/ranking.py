@@ -107,9 +107,15 @@ def metrics(ranking: Ranking, catalogue_size: int, cutoffs: tuple[int, ...]) -> 
     return values
 
 
-def ndcg(ranker: Ranker, held_out: EvaluationSet, catalogue_size: int, filter_seen: bool) -> float:
+def ndcg(
+    ranker: Ranker,
+    held_out: EvaluationSet,
+    catalogue_size: int,
+    filter_seen: bool,
+    hidden_N: NDArray[np.bool_] | None = None,
+) -> float:
     """NDCG@10: what settings, decays and shares are chosen by."""
-    ranking = rank(ranker, held_out, catalogue_size, filter_seen, top=0)
+    ranking = rank(ranker, held_out, catalogue_size, filter_seen, 0, hidden_N)
     return metrics(ranking, catalogue_size, (10,))["ndcg@10"]
 
 

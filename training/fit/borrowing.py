@@ -70,12 +70,13 @@ def try_shares(
     shares: Sequence[float],
     held_out: EvaluationSet,
     filter_seen: bool,
+    hidden_N: NDArray[np.bool_] | None = None,
 ) -> dict[float, float]:
-    """NDCG@10 on ``held_out`` with every share borrowed."""
+    """NDCG@10 on ``held_out`` with every share borrowed, what is hidden left out of the ranking."""
     tried = {}
     for share in shares:
         ranker = SequenceRanker(borrow(model, table, loans, share), table.codes_NS)
-        tried[share] = ndcg(ranker, held_out, len(table), filter_seen)
+        tried[share] = ndcg(ranker, held_out, len(table), filter_seen, hidden_N)
     return tried
 
 

@@ -18,7 +18,8 @@ from training.data.new_items import Mixed
 from training.evaluate.ranking import Ranker, scores
 
 SCALES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
-_SHOWN = 10  # length of the lists that are judged
+_SHOWN = 10  # length of the lists that people look at
+_DEEP = 50  # and of those that a scale is chosen by: further down more new items are told apart
 _LEAST = 20  # new items taken, below which nothing can be told from them
 _STEPS = 24  # of a search by halves
 
@@ -31,12 +32,12 @@ class Calibration(NamedTuple):
 
 
 class Exposure(NamedTuple):
-    """What a calibration does, over lists of 10."""
+    """What a calibration does."""
 
-    shown: float  # share of new items among those shown
+    shown: float  # share of new items among the ten that are shown
     taken: float  # and among those that users take
-    ndcg: float  # NDCG@10, whatever is taken
-    known_ndcg: float  # where a known item is taken
+    deep_ndcg: float  # NDCG@50, whatever is taken
+    known_ndcg: float  # NDCG@10 where a known item is taken
 
 
 class Scored(NamedTuple):
@@ -56,7 +57,7 @@ class Scored(NamedTuple):
     def by(cls, ranker: Ranker, mixed: Mixed, filter_seen: bool) -> "Scored":
         """Score every event of ``mixed``."""
         events = len(mixed.held_out.target)
-        best = {kind: np.full((events, _SHOWN), -np.inf, np.float32) for kind in (False, True)}
+        best = {kind: np.full((events, _DEEP), -np.inf, np.float32) for kind in (False, True)}
         target_E, ahead_E = np.zeros(events, np.float32), np.zeros(events, np.int64)
         new_E, size = mixed.taken(), len(mixed.new_N)
         columns = {kind: np.flatnonzero(mixed.new_N == kind) for kind in (False, True)}
@@ -64,7 +65,7 @@ class Scored(NamedTuple):
             target_E[rows] = scores_BN[np.arange(len(rows)), mixed.held_out.target[rows]]
             for kind, of_kind in columns.items():
                 scores_BC = scores_BN[:, of_kind]
-                most = min(_SHOWN, len(of_kind))
+                most = min(_DEEP, len(of_kind))
                 top_BK = torch.from_numpy(scores_BC).topk(most).values.numpy()
                 best[kind][rows, :most] = top_BK
                 own = new_E[rows] == kind
@@ -79,12 +80,13 @@ class Scored(NamedTuple):
         own_E = np.where(self.new_E, scale * self.target_E + offset, self.target_E)
         others_EK = np.where(self.new_E[:, None], self.known_EK, new_EK)
         rank_E = self.ahead_E + (others_EK >= own_E[:, None]).sum(axis=1)
-        gain_E = np.where(rank_E <= _SHOWN, 1 / np.log2(rank_E + 1), 0)
+        gain_E = 1 / np.log2(rank_E + 1)
+        new_E10, known_E10 = new_EK[:, :_SHOWN], self.known_EK[:, :_SHOWN]
         return Exposure(
-            shown=float(((new_EK >= self.known_EK[:, ::-1]) & np.isfinite(new_EK)).mean()),
+            shown=float(((new_E10 >= known_E10[:, ::-1]) & np.isfinite(new_E10)).mean()),
             taken=float(self.new_E.mean()),
-            ndcg=float(gain_E.mean()),
-            known_ndcg=float(gain_E[~self.new_E].mean()),
+            deep_ndcg=float((gain_E * (rank_E <= _DEEP)).mean()),
+            known_ndcg=float((gain_E * (rank_E <= _SHOWN))[~self.new_E].mean()),
         )
 
     def without(self) -> Exposure:
@@ -98,7 +100,7 @@ class Scored(NamedTuple):
 
 
 def choose(scored: Scored, most_cost: float) -> Calibration | None:
-    """The best NDCG@10 of scales whose new items are shown as often as they may be.
+    """The best NDCG@50 of scales whose new items are shown as often as they may be.
 
     As often as users take them, unless that costs known items more than ``most_cost`` of their
     NDCG@10: then less. None where too few new items are taken to tell.
@@ -106,7 +108,7 @@ def choose(scored: Scored, most_cost: float) -> Calibration | None:
     if scored.new_E.sum() < _LEAST or scored.new_E.all():
         return None
     tried = _offsets(scored, most_cost)
-    return max(tried, key=lambda calibration: scored.with_(calibration).ndcg)
+    return max(tried, key=lambda calibration: scored.with_(calibration).deep_ndcg)
 
 
 def _offsets(scored: Scored, most_cost: float) -> Iterator[Calibration]:

@@ -130,7 +130,11 @@ def _borrowed(
     """Let rare and new items borrow the share that is best on validation."""
     tried: dict[float, float] = {}
     if held_out := choices.validation:
-        tried = try_shares(fitted.model, table, found, choices.shares, held_out, filter_seen)
+        # Those that are new are brought to scale afterwards, whatever they borrow.
+        hidden_N = choices.mixed.new_N | choices.mixed.hidden_N if choices.mixed else None
+        tried = try_shares(
+            fitted.model, table, found, choices.shares, held_out, filter_seen, hidden_N
+        )
     best = max(tried, key=lambda share: tried[share]) if tried else choices.shares[0]
     model = borrow(fitted.model, table, found, best)
     score = tried.get(best)

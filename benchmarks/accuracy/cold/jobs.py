@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmarks.accuracy import jobs as warm
@@ -18,12 +19,13 @@ from benchmarks.accuracy.store import Job
 from models.contract.semantic_id import SemanticIdTable
 from training import stage_files
 from training.config import RunConfig
-from training.data.histories import Part
+from training.data.histories import Histories, Part
 from training.data.new_items import Mixed, NewItems
 from training.evaluate.new_items import ranked
 from training.evaluate.ranking import Ranker, SequenceRanker
 from training.fit.borrowing import borrow
-from training.fit.learn import finish, loans_for, train
+from training.fit.fit_sequence import Fitted
+from training.fit.learn import Choices, finish, load_model, loans_for, train
 from training.run.fit import to_be_made
 
 STORE = ColdStore(work.DOCS / "cold-results")
@@ -115,15 +117,9 @@ def _rankers(
     if job.model not in models.LEARNED:
         yield (job.model, *rivals.ranker(job.model, config, new))
         return
-    directory = warm.folder(SCRATCH, job)
-    directory.mkdir(parents=True, exist_ok=True)
+    table, codewords_MLKQ = _codes(job, config, new)
     known, choices = new.known.up_to(Part.TRAIN), to_be_made(config, new)
-    table, codewords = _codes(job, config, new)
-    # Seeds change the model, not the items that are new, nor who is validated on.
-    seeded = config.model_copy(update={"seed": job.seed})
-    fitted = train(seeded, table, codewords, known, choices, directory)
-    for checkpoint in directory.glob("*.ckpt"):
-        checkpoint.unlink()
+    fitted = _trained(job, config, table, codewords_MLKQ, known, choices)
     facts: dict[str, Any] = {"epochs": fitted.epochs, "validation_ndcg@10": fitted.validation_ndcg}
     loans = loans_for(config, len(table), known)
     if job.model in models.WITH_FIXED_SHARES and loans:
@@ -137,6 +133,36 @@ def _rankers(
         "exposure": done.exposure._asdict() if done.exposure else None,
     }
     yield job.model, SequenceRanker(done.model, table.codes_NS), facts
+
+
+def _trained(
+    job: Job,
+    config: RunConfig,
+    table: SemanticIdTable,
+    codewords_MLKQ: Tensor,
+    known: Histories,
+    choices: Choices,
+) -> Fitted:
+    """The model as training leaves it, once: how new items are treated is tried without another."""
+    # Seeds change the model, not the items that are new, nor who is validated on.
+    seeded = config.model_copy(update={"seed": job.seed})
+    asked = seeded.model_copy(
+        update={"fit": config.fit.model_copy(update={"borrowing": (0.0,), "new_items_cost": 0.0})}
+    )
+    mark = hashlib.sha256(asked.model_dump_json().encode()).hexdigest()[:16]
+    directory = warm.folder(SCRATCH, job) / mark
+    directory.mkdir(parents=True, exist_ok=True)
+    weights, facts = directory / stage_files.WEIGHTS, directory / stage_files.FITTED
+    if facts.exists():
+        model = load_model(config, weights, table)
+        return Fitted(model, **stage_files.read_json(facts), words=model.word_vectors())
+    fitted = train(seeded, table, codewords_MLKQ, known, choices, directory)
+    save_file({k: v.contiguous() for k, v in fitted.model.state_dict().items()}, weights)
+    chosen = {"epochs": fitted.epochs, "validation_ndcg": fitted.validation_ndcg}
+    stage_files.write_json(facts, chosen)
+    for checkpoint in directory.glob("*.ckpt"):
+        checkpoint.unlink()
+    return fitted
 
 
 def _codes(job: Job, config: RunConfig, new: NewItems) -> tuple[SemanticIdTable, Tensor]:
