@@ -1,11 +1,11 @@
-"""``python -m benchmarks.accuracy.cold.report``: tables and JSON of all that is finished."""
+"""``python -m benchmarks.accuracy.cold.report``: tables, JSON and a plot of what is finished."""
 
 import json
 
 import typer
 
 from benchmarks.accuracy import work
-from benchmarks.accuracy.cold import models
+from benchmarks.accuracy.cold import models, plots
 from benchmarks.accuracy.cold.jobs import STORE
 from benchmarks.accuracy.cold.results import Cold, Floats, read
 from benchmarks.accuracy.statistics import Interval
@@ -33,13 +33,21 @@ users, and in *items* over the items that are taken.
 """
 
 
+_PLOT = """![what new items gain, and known ones lose](cold.png)
+
+Blue: our weights before calibration, with every share that all items alike may borrow.
+"""
+
+
 def write() -> None:
-    """Write ``cold.md`` and ``cold.json``."""
+    """Write ``cold.md``, ``cold.json`` and ``cold.png``."""
     every = [read(STORE, dataset) for dataset in STORE.datasets()]
     found = [cold for cold in every if cold.models]
     lines = ",\n".join(json.dumps(row) for cold in found for row in cold.rows())
     (work.DOCS / "cold.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
-    parts = [_HEAD, *(_section(cold) for cold in found)]
+    plots.trade_off([cold for cold in found if models.MAIN in cold.models], work.DOCS / "cold.png")
+    parts = [_HEAD, _PLOT]
+    parts += [_section(cold) for cold in found]
     (work.DOCS / "cold.md").write_text("\n".join(parts), encoding="utf-8")
     work.console.print(f"wrote cold.md and cold.json of {len(found)} data sets")
 

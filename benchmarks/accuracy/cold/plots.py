@@ -1,0 +1,59 @@
+"""What new items gain against what known ones lose, as a picture."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+from benchmarks.accuracy.cold import models
+from benchmarks.accuracy.cold.results import Cold
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+_LABEL: dict[str, Any] = {"textcoords": "offset points", "fontsize": 7}
+_OURS, _BEFORE, _OTHER = "#e07b00", "#2b6cb0", "#9aa5b1"
+
+
+def trade_off(found: list[Cold], path: Path) -> None:
+    """Recall@50 of new items among all over NDCG@10 of known ones, a panel a data set.
+
+    Blue: our weights before calibration, with every share that all items alike may borrow.
+    """
+    figure, axes = plt.subplots(1, len(found), figsize=(4.6 * len(found), 4), squeeze=False)
+    for axis, cold in zip(axes[0], found, strict=True):
+        _panel(axis, cold)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    plt.close(figure)
+
+
+def _panel(axis: Axes, cold: Cold) -> None:
+    place = {
+        name: (
+            float(cold.values(name, "all-warm", "ndcg@10").mean()),
+            float(cold.values(name, "all-cold", "recall@50").mean()),
+        )
+        for name in cold.models
+    }
+    shares = sorted(name for name in place if name.startswith(f"{models.MAIN}-share-"))
+    if shares:
+        known, new = zip(*(place[name] for name in shares), strict=True)
+        axis.plot(known, new, "o-", color=_BEFORE)
+        for name in shares:
+            said = name.rpartition("-")[2]
+            axis.annotate(
+                f"share {said}", place[name], (-6, -9), **_LABEL, ha="right", color=_BEFORE
+            )
+    for name, at in place.items():
+        if "-share-" not in name:
+            colour = _OURS if name == models.MAIN else _OTHER
+            axis.plot(*at, "o", color=colour, markersize=9 if name == models.MAIN else 5)
+            label = name.replace(models.MAIN, "bbqrec")
+            axis.annotate(label, at, (4, 4), **_LABEL)
+    axis.set_title(f"{cold.dataset}: {cold.taken:.1%} of what is taken is new", fontsize=10)
+    axis.set_xlabel("known items: NDCG@10")
+    axis.set_ylabel("new items among all: Recall@50")
+    axis.set_ylim(bottom=0)
+    axis.margins(0.12)
