@@ -12,7 +12,8 @@ from training.start.guess import Guess
 _OFTEN = (
     *("filter.k_core", "filter.deduplicate", "split.kind"),
     *("fit.max_history", "fit.mask_seen", "fit.epochs", "fit.batch_tokens"),
-    *("fit.accelerator", "fit.precision", "evaluate.cutoffs"),
+    *("fit.accelerator", "fit.precision", "fit.new_items_cost"),
+    *("evaluate.cutoffs", "evaluate.cold_share"),
 )
 
 

@@ -33,8 +33,8 @@ SCRATCH = work.ROOT / "artifacts" / "cold"
 FIXED = (0.0, 0.25, 0.5, 0.75, 1.0)  # shares that all items alike borrowed, before calibration
 
 
-# To be raised when a change of code makes earlier results void. 2: what is borrowed is chosen by known
-# items alone, a scale by NDCG@50.
+# To be raised when a change of code makes earlier results void. 2: what is borrowed is chosen by
+# known items alone, a scale by NDCG@50.
 _REVISION = 2
 
 
