@@ -19,7 +19,7 @@ from training.evaluate.ranking import Ranker, scores
 
 SCALES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
 _SHOWN = 10  # length of the lists that people look at
-_DEEP = 50  # and of those that a scale is chosen by: further down more new items are told apart
+_NEAR = 50  # best items, among which a new one that is taken should be found
 _LEAST = 20  # new items taken, below which nothing can be told from them
 _STEPS = 24  # of a search by halves
 
@@ -36,8 +36,9 @@ class Exposure(NamedTuple):
 
     shown: float  # share of new items among the ten that are shown
     taken: float  # and among those that users take
-    deep_ndcg: float  # NDCG@50, whatever is taken
-    known_ndcg: float  # NDCG@10 where a known item is taken
+    found: float  # share of the new items taken that are among the best 50
+    ndcg: float  # NDCG@10, whatever is taken
+    known_ndcg: float  # where a known item is taken
 
 
 class Scored(NamedTuple):
@@ -57,7 +58,7 @@ class Scored(NamedTuple):
     def by(cls, ranker: Ranker, mixed: Mixed, filter_seen: bool) -> "Scored":
         """Score every event of ``mixed``."""
         events = len(mixed.held_out.target)
-        best = {kind: np.full((events, _DEEP), -np.inf, np.float32) for kind in (False, True)}
+        best = {kind: np.full((events, _NEAR), -np.inf, np.float32) for kind in (False, True)}
         target_E, ahead_E = np.zeros(events, np.float32), np.zeros(events, np.int64)
         new_E, size = mixed.taken(), len(mixed.new_N)
         columns = {kind: np.flatnonzero(mixed.new_N == kind) for kind in (False, True)}
@@ -65,7 +66,7 @@ class Scored(NamedTuple):
             target_E[rows] = scores_BN[np.arange(len(rows)), mixed.held_out.target[rows]]
             for kind, of_kind in columns.items():
                 scores_BC = scores_BN[:, of_kind]
-                most = min(_DEEP, len(of_kind))
+                most = min(_NEAR, len(of_kind))
                 top_BK = torch.from_numpy(scores_BC).topk(most).values.numpy()
                 best[kind][rows, :most] = top_BK
                 own = new_E[rows] == kind
@@ -80,13 +81,14 @@ class Scored(NamedTuple):
         own_E = np.where(self.new_E, scale * self.target_E + offset, self.target_E)
         others_EK = np.where(self.new_E[:, None], self.known_EK, new_EK)
         rank_E = self.ahead_E + (others_EK >= own_E[:, None]).sum(axis=1)
-        gain_E = 1 / np.log2(rank_E + 1)
+        gain_E = np.where(rank_E <= _SHOWN, 1 / np.log2(rank_E + 1), 0)
         new_E10, known_E10 = new_EK[:, :_SHOWN], self.known_EK[:, :_SHOWN]
         return Exposure(
             shown=float(((new_E10 >= known_E10[:, ::-1]) & np.isfinite(new_E10)).mean()),
             taken=float(self.new_E.mean()),
-            deep_ndcg=float((gain_E * (rank_E <= _DEEP)).mean()),
-            known_ndcg=float((gain_E * (rank_E <= _SHOWN))[~self.new_E].mean()),
+            found=float((rank_E <= _NEAR)[self.new_E].mean()),
+            ndcg=float(gain_E.mean()),
+            known_ndcg=float(gain_E[~self.new_E].mean()),
         )
 
     def without(self) -> Exposure:
@@ -100,7 +102,7 @@ class Scored(NamedTuple):
 
 
 def choose(scored: Scored, most_cost: float) -> Calibration | None:
-    """The best NDCG@50 of scales whose new items are shown as often as they may be.
+    """Of scales whose new items are shown as often as they may be, that which finds the most.
 
     As often as users take them, unless that costs known items more than ``most_cost`` of their
     NDCG@10: then less. None where too few new items are taken to tell.
@@ -108,7 +110,7 @@ def choose(scored: Scored, most_cost: float) -> Calibration | None:
     if scored.new_E.sum() < _LEAST or scored.new_E.all():
         return None
     tried = _offsets(scored, most_cost)
-    return max(tried, key=lambda calibration: scored.with_(calibration).deep_ndcg)
+    return max(tried, key=lambda calibration: scored.with_(calibration).found)
 
 
 def _offsets(scored: Scored, most_cost: float) -> Iterator[Calibration]:
