@@ -45,7 +45,8 @@ def write() -> None:
     found = [cold for cold in every if cold.models]
     lines = ",\n".join(json.dumps(row) for cold in found for row in cold.rows())
     (work.DOCS / "cold.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
-    plots.trade_off([cold for cold in found if models.MAIN in cold.models], work.DOCS / "cold.png")
+    if drawn := [cold for cold in found if models.MAIN in cold.models]:
+        plots.trade_off(drawn, work.DOCS / "cold.png")
     parts = [_HEAD, _PLOT]
     parts += [_section(cold) for cold in found]
     (work.DOCS / "cold.md").write_text("\n".join(parts), encoding="utf-8")
