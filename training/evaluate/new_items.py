@@ -63,11 +63,13 @@ class NewItemsTable:
         """Print the table."""
         table = Table(
             title=f"New items: {self.cold:,} that training never saw, among all items",
-            caption=f"mixed, shown: of {self.mixed:,} events, {self.taken:.1%} take a new item",
+            caption=f"R: recall of new items; mixed: of {self.mixed:,} events, of which "
+            f"{self.taken:.1%} take a new item; shown: share of new items",
         )
         table.add_column("model")
         for metric in next(iter(self.models.values())):
-            table.add_column(metric, justify="right")
+            name = metric.removeprefix("new ").replace("recall", "R").replace("ndcg", "NDCG")
+            table.add_column(name, justify="right")
         for model, of in self.models.items():
             table.add_row(model, *(f"{value:.4f}" for value in of.values()))
         (console or Console()).print(table)
