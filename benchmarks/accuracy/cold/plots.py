@@ -7,6 +7,7 @@ import matplotlib as mpl
 
 from benchmarks.accuracy.cold import models
 from benchmarks.accuracy.cold.results import Cold
+from benchmarks.accuracy.models import OURS
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -50,7 +51,8 @@ def _panel(axis: Axes, cold: Cold) -> None:
         if "-share-" not in name:
             colour = _OURS if name == models.MAIN else _OTHER
             axis.plot(*at, "o", color=colour, markersize=9 if name == models.MAIN else 5)
-            label = name.replace(models.MAIN, "bbqrec")
+            label = "without words in behaviour" if name == OURS else name
+            label = label.replace(models.MAIN, "bbqrec")
             axis.annotate(label, at, (4, 4), **_LABEL)
     axis.set_title(f"{cold.dataset}: {cold.taken:.1%} of what is taken is new", fontsize=10)
     axis.set_xlabel("known items: NDCG@10")
