@@ -153,7 +153,7 @@ def quick(shop: Shop, directory: Path) -> Path:
     """A configuration of a short run: its models are worth nothing."""
     path = write_config(shop, directory)
     text = path.read_text().replace("epochs = 20", "epochs = 1").replace("epochs = 8", "epochs = 1")
-    path.write_text(f'{text}[evaluate]\ncutoffs = [5, 20]\n[encode.image]\nencoder = "none"\n')
+    path.write_text(f'{text}cutoffs = [5, 20]\n[encode.image]\nencoder = "none"\n')
     return path
 
 
