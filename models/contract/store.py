@@ -107,15 +107,17 @@ class BundleStore:
         digest = read_manifest(partial)[1]
         for path in partial.iterdir():
             path.chmod(0o444)  # for every user of a container, and for none to write
-            _to_disk(path)
-        _to_disk(partial)
+            to_disk(path)
+        to_disk(partial)
         if not (self.root / digest).exists():
             partial.rename(self.root / digest)
-        _to_disk(self.root)
+        to_disk(self.root)
 
 
-def _to_disk(path: Path) -> None:
-    """A power cut must not leave a link to files that are not there."""
+def to_disk(path: Path) -> None:
+    """What is in a file, or the names that are in a folder: a power cut must not leave a link to
+    files that are not there.
+    """
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

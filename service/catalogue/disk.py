@@ -36,15 +36,6 @@ def said(folder: Path) -> Iterator[None]:
         raise LogError(f"the log of changes in {folder} is not to be had: {reason}") from error
 
 
-def sync_folder(folder: Path) -> None:
-    """Names in it are on disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def same_file(handle: int, path: Path) -> bool:
     """Whether a path is still the file that is open. Raises FileNotFoundError without one."""
     return os.path.samestat(os.fstat(handle), path.stat())

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from models.contract.store import to_disk
 from service.catalogue.change import Change, Entry, encode
-from service.catalogue.disk import held, said, state, sync_folder
+from service.catalogue.disk import held, said, state
 from service.catalogue.file_reader import FileReader
 from service.catalogue.file_tail import Tail
 from service.catalogue.fold import Fold
@@ -82,7 +83,7 @@ class FileLog:
                 file.flush()
                 os.fsync(file.fileno())
                 partial.replace(self.path)
-                sync_folder(self.folder)
+                to_disk(self.folder)
         reader.close()
         log.info("the log of changes was compacted up to position %d", reader.position)
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pydantic_core import from_json
 
-from service.catalogue.disk import same_file, sync_folder
+from models.contract.store import to_disk
+from service.catalogue.disk import same_file
 from service.catalogue.framing import frames, marked
 
 log = logging.getLogger("bbqrec")
@@ -32,7 +33,7 @@ class Tail:
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._end = self._last = self.compacted_bytes = 0
         if created:
-            sync_folder(self.path.parent)
+            to_disk(self.path.parent)
 
     def catch_up(self) -> int:
         """The last position; what was torn at the end is cut off."""

@@ -5,6 +5,9 @@ import sys
 from pathlib import Path
 
 from tests.simulated_shop import Shop
+from training.config import RunConfig, load
+from training.run.pipeline import Pipeline
+from training.run.stages import STAGES
 
 PROGRAM = Path(sys.executable).with_name("bbqrec-train")
 TOML = """
@@ -46,6 +49,15 @@ def train(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [PROGRAM, *arguments], capture_output=True, text=True, timeout=300, check=False
     )
+
+
+def prepared(shop: Shop, directory: Path) -> RunConfig:
+    """That configuration, its data prepared and encoded."""
+    config = load(write_config(shop, directory))
+    pipeline = Pipeline(config, STAGES)
+    for stage in ("prepare", "encode"):
+        pipeline.run(stage)
+    return config
 
 
 def write_config(shop: Shop, directory: Path) -> Path:

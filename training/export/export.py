@@ -4,8 +4,6 @@ The manifest is written last, and only after ONNX Runtime and torch agreed on re
 """
 
 import datetime as dt
-import logging
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from models.contract.semantic_id import SemanticIdTable
 from models.nets.sequence import HistoryEncoder, SequenceModel
 from training.data.histories import EvaluationSet
 from training.errors import UserError
+from training.export.graph import BATCH, Border, write_graph
 from training.export.index import write_index
 from training.export.int8 import Int8, compare, write_int8
 from training.export.model_card import Parity, model_card
@@ -115,29 +114,20 @@ def item_vectors(model: SequenceModel, table: SemanticIdTable) -> ItemVectors:
 
 
 def write_onnx(encoder: HistoryEncoder, path: Path) -> None:
-    """Export through torch.export, batch and length dynamic."""
+    """Batch and length are dynamic."""
     config = encoder.model.config
-    batch = torch.export.Dim("batch", min=1)
     length = torch.export.Dim("length", min=1, max=max(2, config.max_history))
     example = (
         torch.zeros(2, 2, config.code_space.slots, dtype=torch.uint16),
         torch.zeros(2, 2, config.vector_size),
         torch.ones(2, dtype=torch.int64),
     )
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter warns about its own internals
-        program = torch.onnx.export(
-            encoder,
-            example,
-            input_names=[spec.name for spec in onnx_inputs(config)],
-            output_names=[spec.name for spec in onnx_outputs(config)],
-            dynamic_shapes=({0: batch, 1: length}, {0: batch, 1: length}, {0: batch}),
-            dynamo=True,
-            verbose=False,
-        )
-    assert program is not None
-    program.save(path, external_data=False)
+    border = Border(
+        [spec.name for spec in onnx_inputs(config)],
+        [spec.name for spec in onnx_outputs(config)],
+        ({0: BATCH, 1: length}, {0: BATCH, 1: length}, {0: BATCH}),
+    )
+    write_graph(encoder, example, border, path)
 
 
 @torch.inference_mode()

@@ -3,9 +3,7 @@
 ``service/catalogue/bundle_intake.py`` reads it.
 """
 
-import logging
 import shutil
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
-from torch import Tensor, nn
 
 from models.contract.intake import ContentColumns, IntakeCard, ModalityCard
 from models.contract.manifest import FILES
@@ -27,19 +24,11 @@ from training.data.histories import Histories
 from training.encoders import wordllama
 from training.encoders.efficientnet import EfficientNetEncoder
 from training.encoders.embeddings import ItemEmbeddings
+from training.export.graph import BATCH, Border, write_graph
 from training.fit.borrowing import NEIGHBOURS, lenders_index, lenders_of
 from training.quantize.fit_quantizer import standard
 
-_BATCH = torch.export.Dim("batch", min=1)
 _TEXT_ENCODER = "wordllama-"  # the one whose vectors are means, and whose tables a bundle can hold
-
-
-class Border(NamedTuple):
-    """What goes into a graph and comes out, by name, and which axes are dynamic."""
-
-    inputs: Sequence[str]
-    outputs: Sequence[str]
-    shapes: tuple[Any, ...]
 
 
 class IntakeParts(NamedTuple):
@@ -57,6 +46,7 @@ class IntakeParts(NamedTuple):
     calibration: tuple[FloatArray, FloatArray]  # (D,) each: times and plus, of what is scored
 
 
+@torch.no_grad()
 def write_intake(directory: Path, parts: IntakeParts) -> None:
     """Write the files of a bundle's intake."""
     arrays: dict[str, NDArray[Any]] = {}
@@ -69,8 +59,8 @@ def write_intake(directory: Path, parts: IntakeParts) -> None:
     pictures = parts.encoders.get(IMAGE) == EfficientNetEncoder.name
     if pictures:
         graph, example = EfficientNetEncoder().graph()
-        border = Border(["pixels"], ["vectors"], ({0: _BATCH},))
-        _write_graph(graph, (example,), border, directory / FILES.INTAKE_PICTURES)
+        border = Border(["pixels"], ["vectors"], ({0: BATCH},))
+        write_graph(graph, (example,), border, directory / FILES.INTAKE_PICTURES)
     arrays["scale"], arrays["offset"] = parts.calibration
     arrays |= _write_words(parts, directory / FILES.INTAKE_WORDS)
     lenders = lenders_of(parts.content_ND, parts.histories)
@@ -114,23 +104,5 @@ def _write_codes(parts: IntakeParts, path: Path) -> None:
     }
     example = tuple(torch.zeros(2, len(by.mean_X)) for by in standards.values())
     outputs = [f"{modality}_codes" for modality in standards]
-    border = Border(list(standards), outputs, (tuple({0: _BATCH} for _ in standards),))
-    _write_graph(ContentCodes(parts.quantizer, standards).eval(), example, border, path)
-
-
-def _write_graph(graph: nn.Module, example: tuple[Tensor, ...], border: Border, path: Path) -> None:
-    """Export through torch.export."""
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the exporter warns about its own internals
-        program = torch.onnx.export(
-            graph,
-            example,
-            input_names=border.inputs,
-            output_names=border.outputs,
-            dynamic_shapes=border.shapes,
-            dynamo=True,
-            verbose=False,
-        )
-    assert program is not None
-    program.save(path, external_data=False)
+    border = Border(list(standards), outputs, (tuple({0: BATCH} for _ in standards),))
+    write_graph(ContentCodes(parts.quantizer, standards).eval(), example, border, path)

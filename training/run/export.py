@@ -86,7 +86,9 @@ def _intake(
 ) -> IntakeParts:
     """What new items are taken in with, as these codes and this model were learned."""
     encoded, fitted = config.output / "encode", stage_files.read_json(fit / stage_files.FITTED)
-    strict = stage_files.new_items(config).known.up_to(Part.TRAIN)
+    histories = data.histories
+    if not config.fit.refit:
+        histories = stage_files.new_items(config).known.up_to(Part.TRAIN)
     space = model.config.code_space
     times_D, plus_D = model.calibration(**fitted["calibration"])
     return IntakeParts(
@@ -97,7 +99,7 @@ def _intake(
         vocabulary=load_vocabulary(encoded),
         words=_words(model.config, fit),
         content_ND=load_content(encoded, data.card.items),
-        histories=data.histories if config.fit.refit else strict,
+        histories=histories,
         borrowing=fitted["borrowing"],
         calibration=(times_D.numpy(), plus_D.numpy()),
     )
