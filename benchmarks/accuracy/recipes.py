@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.accuracy import models
@@ -9,6 +10,7 @@ from benchmarks.accuracy.models import Settings
 from benchmarks.accuracy.store import Job
 from training.config import RunConfig
 
+UNASKED = ("output", "interactions", "items", "loggers", "export")  # nothing depends on these
 # Settings that came when there were results: at these values nothing is otherwise than before.
 _LATER = {"behaviour_weight": 1.0, "borrowing": [0.0], "mask_seen": False}
 # Settings that have moved to [research], and where they stood when the first results were hashed.
@@ -32,7 +34,7 @@ def configured(job: Job, config: RunConfig, settings: Settings) -> RunConfig:
 def recipe(job: Job, config: RunConfig, settings: Settings) -> str:
     """Hash of all that a job's outcome depends on, but for the code and where it ran."""
     config = models.configured(config, {"fit.accelerator": "cpu"})
-    unasked = {"output", "interactions", "items", "loggers", "export"}
+    unasked = set(UNASKED)
     if job.model in models.COUNTED:
         unasked |= {"fit", "quantize"}
     else:
@@ -42,7 +44,12 @@ def recipe(job: Job, config: RunConfig, settings: Settings) -> str:
     asked |= job._asdict()
     if revision := models.revision(job.model):
         asked["revision"] = revision
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+    return digest(asked)
+
+
+def digest(content: Mapping[str, Any]) -> str:
+    """What a kept result is known by."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def as_hashed(config: RunConfig) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Metrics of every user, their means, and intervals by a paired bootstrap over users."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,7 @@ class Bootstrap:
             return UNKNOWN
         users_R = self._sums(chosen_U.astype(np.float32))
         means_R = self._sums(values_U * chosen_U) / users_R.clip(1)
-        return Interval(float(values_U[chosen_U].mean()), *_edges(means_R))
+        return Interval(float(values_U[chosen_U].mean()), *edges(means_R))
 
     def gain(self, ours_U: Values, theirs_U: Values) -> Interval:
         """Relative difference of the means, ours / theirs - 1.
@@ -49,7 +49,7 @@ class Bootstrap:
         if not theirs_R.all():
             return UNKNOWN
         ratios_R = self._sums(ours_U) / theirs_R - 1
-        return Interval(float(ours_U.mean() / theirs_U.mean() - 1), *_edges(ratios_R))
+        return Interval(float(ours_U.mean() / theirs_U.mean() - 1), *edges(ratios_R))
 
     def _sums(self, values_U: Values) -> NDArray[np.float32]:
         sums_R: NDArray[np.float32] = self.count_RU @ values_U
@@ -67,12 +67,19 @@ def accuracy(rank_U: NDArray[np.uint8]) -> Mapping[str, Values]:
     """recall@k and ndcg@k of every user, from the rank of its held-out item (0: not near)."""
     values: dict[str, Values] = {}
     for k in CUTOFFS:
-        hit = (rank_U >= 1) & (rank_U <= k)
-        values[f"recall@{k}"] = hit.astype(np.float32)
-        values[f"ndcg@{k}"] = (hit / np.log2(np.maximum(rank_U, 1) + 1.0)).astype(np.float32)
+        hit_U, gain_U = hits(rank_U, k)
+        values[f"recall@{k}"] = hit_U.astype(np.float32)
+        values[f"ndcg@{k}"] = gain_U.astype(np.float32)
     return values
 
 
-def _edges(values_R: NDArray[np.float32]) -> tuple[float, float]:
+def hits(rank_U: NDArray[np.uint8], cutoff: int) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Whether a rank (0: not near) is among the best, and its gain: means are recall and NDCG."""
+    hit_U = (rank_U >= 1) & (rank_U <= cutoff)
+    return hit_U, hit_U / np.log2(np.maximum(rank_U, 1) + 1.0)
+
+
+def edges(values_R: NDArray[np.floating[Any]]) -> tuple[float, float]:
+    """Of the interval, from the figures of all resamples."""
     low, high = np.nanquantile(values_R, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)

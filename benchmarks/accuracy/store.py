@@ -6,6 +6,7 @@ the job's facts. No pickle: a compressed ``.npz`` of bytes and one JSON string.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Protocol = Literal["strict", "refit"]
+_FACTS = "facts"
 TOP = 20  # ranks beyond it are all the same to every metric
 
 
@@ -56,19 +58,35 @@ class Store:
 
     def write(self, job: Job, rank_U: NDArray[np.int64], facts: dict[str, Any]) -> None:
         """Keep a finished job; a reader never sees half a file."""
-        path = self.path(job)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".part")
-        with unfinished.open("wb") as file:
-            near_U = np.where(rank_U <= TOP, rank_U, 0).astype(np.uint8)
-            np.savez_compressed(file, rank=near_U, facts=np.array(json.dumps(facts)))
-        unfinished.replace(path)
+        write_arrays(self.path(job), {"rank": near(rank_U, TOP)}, facts)
 
     def datasets(self) -> list[str]:
         """Data sets of which anything is finished."""
         return sorted(path.name for path in self.root.glob("*") if any(path.glob("*/*.npz")))
 
 
-def _read(path: Path) -> Finished:
+def near(rank_U: NDArray[np.int64], most: int) -> NDArray[np.uint8]:
+    """Ranks, with 0 for all beyond ``most``."""
+    return np.where(rank_U <= most, rank_U, 0).astype(np.uint8)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], facts: Any) -> None:
+    """Keep arrays, and facts as JSON, in one file; a reader never sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".part")
+    content: dict[str, Any] = {**arrays, _FACTS: np.array(json.dumps(facts))}
+    with unfinished.open("wb") as file:
+        np.savez_compressed(file, **content)
+    unfinished.replace(path)
+
+
+def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], Any]:
+    """What ``write_arrays`` kept."""
     with np.load(path, allow_pickle=False) as held:
-        return Finished(held["rank"], json.loads(str(held["facts"])))
+        arrays = {name: held[name] for name in held.files if name != _FACTS}
+        return arrays, json.loads(str(held[_FACTS]))
+
+
+def _read(path: Path) -> Finished:
+    arrays, facts = read_arrays(path)
+    return Finished(arrays["rank"], facts)

@@ -13,22 +13,16 @@ from benchmarks.accuracy.models import RANDOM_BUCKETS, SIMILARITY, Settings, con
 from benchmarks.accuracy.results import Measured, Recipe, Results, read
 from benchmarks.accuracy.store import Job, Store
 from tests.simulated_shop import Shop
-from tests.training.shop_run import write_config
-from training.config import RunConfig, load
+from tests.training.shop_run import prepared
+from training.config import RunConfig
 from training.data.histories import Part
-from training.run.pipeline import Pipeline
-from training.run.stages import STAGES
 
 FEW_EPOCHS = {"fit.epochs": 2, "quantize.epochs": 2}
 
 
 @pytest.fixture(scope="module")
 def config(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
-    config = load(write_config(shop, tmp_path_factory.mktemp("accuracy")))
-    pipeline = Pipeline(config, STAGES)
-    for stage in ("prepare", "encode"):
-        pipeline.run(stage)
-    return config
+    return prepared(shop, tmp_path_factory.mktemp("accuracy"))
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,9 @@
 import pytest
 
 from benchmarks.accuracy import recipes, work
+from benchmarks.accuracy.cold import jobs
+from benchmarks.accuracy.cold import models as cold
+from benchmarks.accuracy.cold.__main__ import USUAL
 from benchmarks.accuracy.models import COUNTED, LEARNED, PEERS
 from benchmarks.accuracy.results import PROTOCOLS
 from benchmarks.accuracy.store import Job
@@ -35,3 +38,18 @@ def test_a_kept_result_has_the_recipe_of_today(dataset: str) -> None:
         assert done is not None
         settings = TRIALS.choose(job.dataset, job.model).settings
         assert done.facts["recipe"] == recipes.recipe(job, config, settings), job
+
+
+@pytest.mark.parametrize("name", jobs.STORE.datasets())
+def test_a_kept_result_on_new_items_has_the_recipe_of_today(name: str) -> None:
+    """So have those of its weights with a fixed share."""
+    share, kept = jobs.STORE.events(name).cold_share or USUAL, jobs.STORE.models(name)
+    dataset = name.removesuffix(f"-{share:g}")
+    config = load(work.CONFIGS / f"{dataset}.toml")
+    assert kept
+    for model, seeds in kept.items():
+        whole = model.partition("-share-")[0]
+        tuned = TRIALS.choose(dataset, cold.tuned_as(whole)).settings
+        for seed, done in seeds.items():
+            trial = jobs.Trial(Job(name, whole, seed, "strict"), share)
+            assert done.facts["recipe"] == jobs.recipe(trial, config, tuned), (model, seed)

@@ -16,11 +16,9 @@ from benchmarks.accuracy.cold.store import KINDS, ColdStore
 from benchmarks.accuracy.store import Job
 from models.contract.types import FloatArray
 from tests.simulated_shop import Shop
-from tests.training.shop_run import write_config
-from training.config import RunConfig, load
+from tests.training.shop_run import prepared
+from training.config import RunConfig
 from training.data.histories import Windows
-from training.run.pipeline import Pipeline
-from training.run.stages import STAGES
 
 FEW_EPOCHS = {"fit.epochs": 2, "quantize.epochs": 2}
 SHARE = 0.2
@@ -33,11 +31,7 @@ def trial(model: str) -> Trial:
 
 @pytest.fixture(scope="module")
 def config(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
-    config = load(write_config(shop, tmp_path_factory.mktemp("cold")))
-    pipeline = Pipeline(config, STAGES)
-    for stage in ("prepare", "encode"):
-        pipeline.run(stage)
-    return config
+    return prepared(shop, tmp_path_factory.mktemp("cold"))
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +42,7 @@ def store(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Any:
         patch.setattr(jobs, "SCRATCH", root / "scratch")
         for name in NAMES:
             run(trial(name), config, FEW_EPOCHS)
-        jobs.keep_events(trial(""), config)
+        jobs.keep_events("shop", config, SHARE)
         yield jobs.STORE
 
 

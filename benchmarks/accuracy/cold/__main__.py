@@ -14,7 +14,7 @@ from benchmarks.accuracy.cold import jobs, models, report
 from benchmarks.accuracy.store import Job
 from benchmarks.accuracy.trials import Trials
 
-_USUAL = 0.1
+USUAL = 0.1
 
 
 def main(
@@ -28,14 +28,14 @@ def main(
     first: Annotated[int, typer.Option(min=1, help="The first of these seeds.")] = 1,
     share: Annotated[
         float, typer.Option(help="Of the items, new in test; a cut through time needs none.")
-    ] = _USUAL,
+    ] = USUAL,
     workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 2,
 ) -> None:
     """Train and judge what has not been done, then write tables and plots."""
     trials, tasks = Trials(work.TRIALS), []
     configs = {name: work.configuration(name) for name in datasets.split(",")}
     for dataset, config in configs.items():
-        jobs.keep_events(jobs.Trial(_job(dataset, share), share), config)
+        jobs.keep_events(named(dataset, share), config, share)
     for seed in range(first, first + seeds):
         for dataset, config in configs.items():
             for model in names.split(","):
@@ -45,7 +45,7 @@ def main(
                 ):
                     continue
                 tuned = trials.choose(dataset, models.tuned_as(model)).settings
-                trial = jobs.Trial(_job(dataset, share, model, seed), share)
+                trial = jobs.Trial(Job(named(dataset, share), model, seed, "strict"), share)
                 task = partial(jobs.run, trial, config, tuned)
                 tasks.append((f"{dataset} {model} {seed}", task))
     for name, facts in work.run_all(tasks, workers, "models"):
@@ -53,10 +53,9 @@ def main(
     report.write()
 
 
-def _job(dataset: str, share: float, model: str = "", seed: int = 0) -> Job:
-    """Named after the share, too, where that is not the usual one."""
-    name = dataset if share == _USUAL else f"{dataset}-{share:g}"
-    return Job(name, model, seed, "strict")
+def named(dataset: str, share: float) -> str:
+    """The data set in tables: after the share, too, where that is not the usual one."""
+    return dataset if share == USUAL else f"{dataset}-{share:g}"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """One model, trained without a share of the items, and judged on them."""
 
-import hashlib
-import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -15,7 +13,8 @@ from benchmarks.accuracy.cold import models, rivals
 from benchmarks.accuracy.cold.store import NEAR, ColdStore, Events, Judged
 from benchmarks.accuracy.models import Settings
 from benchmarks.accuracy.models import configured as changed
-from benchmarks.accuracy.store import Job
+from benchmarks.accuracy.recipes import UNASKED, digest
+from benchmarks.accuracy.store import Job, near
 from models.contract.semantic_id import SemanticIdTable
 from training import stage_files
 from training.config import RunConfig
@@ -31,8 +30,6 @@ from training.run.fit import to_be_made
 STORE = ColdStore(work.DOCS / "cold-results")
 SCRATCH = work.ROOT / "artifacts" / "cold"
 FIXED = (0.0, 0.25, 0.5, 0.75, 1.0)  # shares that all items alike borrowed, before calibration
-
-
 # To be raised when a change of code makes earlier results void. 2: what is borrowed is chosen by
 # known items alone. 3: a scale is chosen by how many new items it finds.
 _REVISION = 3
@@ -68,13 +65,14 @@ def configured(trial: Trial, config: RunConfig, tuned: Settings) -> RunConfig:
 
 def recipe(trial: Trial, config: RunConfig, tuned: Settings) -> str:
     """Hash of all that the outcome depends on, but for the code and where it ran."""
+    learned = trial.job.model in models.LEARNED
     content = configured(trial, config, tuned).model_dump(mode="json")
-    for name in ("output", "interactions", "items", "loggers", "export"):
+    for name in UNASKED if learned else (*UNASKED, "fit", "quantize", "research"):
         content.pop(name)
     content |= {"job": trial.job._asdict()}
-    if trial.job.model in models.LEARNED:
+    if learned:
         content["revision"] = _REVISION
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+    return digest(content)
 
 
 def judge(ranker: Ranker, new: NewItems, filter_seen: bool) -> Judged:
@@ -82,7 +80,7 @@ def judge(ranker: Ranker, new: NewItems, filter_seen: bool) -> Judged:
     found: Judged = {}
     for name, events in events_of(new, filter_seen).items():
         ranking = ranked(ranker, events, filter_seen, top=10 if name == "all-all" else 0)
-        found[name] = np.where(ranking.rank_E <= NEAR, ranking.rank_E, 0).astype(np.uint8)
+        found[name] = near(ranking.rank_E, NEAR)
         if name == "all-all":
             found["shown"] = events.new_N[ranking.top_EK].sum(axis=1).astype(np.uint8)
     return found
@@ -101,9 +99,9 @@ def events_of(new: NewItems, filter_seen: bool) -> dict[str, Mixed]:
     }
 
 
-def keep_events(trial: Trial, config: RunConfig) -> None:
+def keep_events(dataset: str, config: RunConfig, cold_share: float) -> None:
     """Write down what all models of a data set are judged on."""
-    config = changed(config, {"evaluate.cold_share": trial.cold_share})
+    config = changed(config, {"evaluate.cold_share": cold_share})
     new = stage_files.new_items(config)
     kinds = {
         kind: {
@@ -113,8 +111,8 @@ def keep_events(trial: Trial, config: RunConfig) -> None:
         }
         for kind, events in events_of(new, config.filter_seen).items()
     }
-    share = 0.0 if new.timed else trial.cold_share
-    STORE.write_events(trial.job.dataset, Events(config.split.kind, share, kinds))
+    share = 0.0 if new.timed else cold_share
+    STORE.write_events(dataset, Events(config.split.kind, share, kinds))
 
 
 def _rankers(
@@ -156,8 +154,7 @@ def _trained(
     asked = seeded.model_copy(
         update={"fit": config.fit.model_copy(update={"borrowing": (0.0,), "new_items_cost": 0.0})}
     )
-    mark = hashlib.sha256(asked.model_dump_json().encode()).hexdigest()[:16]
-    directory = warm.folder(SCRATCH, job) / mark
+    directory = warm.folder(SCRATCH, job) / digest(asked.model_dump(mode="json"))
     directory.mkdir(parents=True, exist_ok=True)
     weights, facts = directory / stage_files.WEIGHTS, directory / stage_files.FITTED
     if facts.exists():

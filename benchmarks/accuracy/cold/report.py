@@ -89,7 +89,7 @@ def _table(cold: Cold) -> str:
 
 
 def _against(cold: Cold) -> str:
-    """Ratios to every other model on the same events; with seeds that both have, where both do."""
+    """Ratios to every other model on the same events, each by the seeds that it has."""
     header = ["ratio to", "new among all R@50", "among new R@50", "known NDCG@10", "mixed NDCG@10"]
     columns = (
         ("all-cold", "recall@50"),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.accuracy.cold.store import KINDS, ColdStore, Events, Judged
-from benchmarks.accuracy.statistics import LEVEL, RESAMPLES, Interval
+from benchmarks.accuracy.statistics import RESAMPLES, Interval, edges, hits
 
 RECALLS = (10, 20, 50)
 METRICS = (*(f"recall@{k}" for k in RECALLS), "ndcg@10")
@@ -29,12 +29,12 @@ class Resampled:
 
     def mean(self, values_E: Floats) -> Interval:
         """The mean over events."""
-        return Interval(float(values_E.mean()), *_edges(self._sums(values_E) / self.size_R))
+        return Interval(float(values_E.mean()), *edges(self._sums(values_E) / self.size_R))
 
     def ratio(self, ours_E: Floats, theirs_E: Floats) -> Interval:
         """Ours as a multiple of theirs."""
         ratios_R = self._sums(ours_E) / np.maximum(self._sums(theirs_E), 1e-12)
-        return Interval(float(ours_E.mean() / max(theirs_E.mean(), 1e-12)), *_edges(ratios_R))
+        return Interval(float(ours_E.mean() / max(theirs_E.mean(), 1e-12)), *edges(ratios_R))
 
     def _sums(self, values_E: Floats) -> Floats:
         groups = self.count_RG.shape[1]
@@ -50,7 +50,6 @@ class Cold:
     dataset: str
     events: Events
     models: dict[str, dict[int, Judged]]  # by seed
-    facts: dict[str, list[dict[str, Any]]]
 
     @cached_property
     def by_user(self) -> dict[str, Resampled]:
@@ -103,7 +102,7 @@ class Cold:
             "ci_high": round(users.high, 6),
             "item_ci_low": round(items.low, 6),
             "item_ci_high": round(items.high, 6),
-            "seeds": len(self.models.get(model, "1")),
+            "seeds": 1 if model == USERS else len(self.models[model]),
         }
 
 
@@ -114,18 +113,11 @@ def read(store: ColdStore, dataset: str) -> Cold:
         dataset,
         store.events(dataset),
         {name: {seed: of.judged for seed, of in seeds.items()} for name, seeds in kept.items()},
-        {name: [of.facts for of in seeds.values()] for name, seeds in kept.items()},
     )
 
 
 def _metric(rank_E: NDArray[np.uint8], metric: str) -> Floats:
     """recall@k or ndcg@k of every event; rank 0 is far away."""
     name, cutoff = metric.split("@")
-    hit_E = (rank_E >= 1) & (rank_E <= int(cutoff))
-    gain_E = hit_E if name == "recall" else hit_E / np.log2(np.maximum(rank_E, 1) + 1.0)
-    return gain_E.astype(np.float64)
-
-
-def _edges(values_R: Floats) -> tuple[float, float]:
-    low, high = np.quantile(values_R, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+    hit_E, gain_E = hits(rank_E, int(cutoff))
+    return hit_E.astype(np.float64) if name == "recall" else gain_E

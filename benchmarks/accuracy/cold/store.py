@@ -1,13 +1,12 @@
 """What is kept of every job: ranks of its events, one small file a model and seed."""
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.accuracy.store import Job
+from benchmarks.accuracy.store import Job, read_arrays, write_arrays
 
 NEAR = 50  # ranks beyond it are all the same to every metric, and kept as 0
 # Candidates and targets: new items among all, among the new; known ones among all; whatever comes.
@@ -42,41 +41,31 @@ class ColdStore:
 
     def read(self, job: Job) -> Kept | None:
         """A finished job, or None."""
-        if not (path := self.path(job)).exists():
-            return None
-        with np.load(path, allow_pickle=False) as held:
-            judged = {name: held[name] for name in held.files if name != "facts"}
-            return Kept(judged, json.loads(str(held["facts"])))
+        path = self.path(job)
+        return Kept(*read_arrays(path)) if path.exists() else None
 
     def write(self, job: Job, judged: Judged, facts: dict[str, Any]) -> None:
-        """Keep a finished job; a reader never sees half a file."""
-        path = self.path(job)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".part")
-        with unfinished.open("wb") as file:
-            arrays: dict[str, Any] = {**judged, "facts": np.array(json.dumps(facts))}
-            np.savez_compressed(file, **arrays)
-        unfinished.replace(path)
+        """Keep a finished job."""
+        write_arrays(self.path(job), judged, facts)
 
     def events(self, dataset: str) -> Events:
         """What the models of a data set were judged on."""
-        with np.load(self.root / dataset / "events.npz", allow_pickle=False) as held:
-            split, cold_share = json.loads(str(held["facts"]))
-            names = ("user", "target", "new")
-            kinds = {kind: {name: held[f"{kind} {name}"] for name in names} for kind in KINDS}
-            return Events(split, cold_share, kinds)
+        arrays, (split, cold_share) = read_arrays(self._events(dataset))
+        names = ("user", "target", "new")
+        kinds = {kind: {name: arrays[f"{kind} {name}"] for name in names} for kind in KINDS}
+        return Events(split, cold_share, kinds)
 
     def write_events(self, dataset: str, events: Events) -> None:
         """Keep them, for tables to be made where the data are not."""
-        (self.root / dataset).mkdir(parents=True, exist_ok=True)
-        arrays: dict[str, Any] = {
+        arrays = {
             f"{kind} {name}": values_E
             for kind, of in events.kinds.items()
             for name, values_E in of.items()
         }
-        arrays["facts"] = np.array(json.dumps([events.split, events.cold_share]))
-        with (self.root / dataset / "events.npz").open("wb") as file:
-            np.savez_compressed(file, **arrays)
+        write_arrays(self._events(dataset), arrays, [events.split, events.cold_share])
+
+    def _events(self, dataset: str) -> Path:
+        return self.root / dataset / "events.npz"
 
     def datasets(self) -> list[str]:
         """Data sets of which anything is kept."""
