@@ -24,6 +24,7 @@ _AT_ONCE = 256  # entries: encoded together, and applied in one turn of the even
 _PATIENCE = 0.25  # seconds that one look at the log may last
 _PAUSE = 0.5  # seconds until a log that failed is looked at again
 _REMEMBERED = 2**16  # outcomes of late changes, for those who wrote them
+_Rows = Sequence[Taken | IntakeError | None]
 
 
 class LiveFollower:
@@ -94,10 +95,11 @@ class LiveFollower:
         run = asyncio.get_running_loop().run_in_executor
         while True:
             try:
-                entries = await run(self._pool, reader.read, _AT_ONCE, _PATIENCE)
+                entries, taken = await run(self._pool, self._read, reader)
                 for part in _parts(entries):
-                    self._apply(part, await run(self._pool, self._taken, part))
+                    self._apply(part, taken or await run(self._pool, self._taken, part))
                     self._reach(part[-1].position)
+                    taken = ()
                 self._reach(reader.position)
                 self._well(entries)
             except LogError as error:
@@ -107,7 +109,12 @@ class LiveFollower:
                 log.exception("live items cannot be followed")
                 await asyncio.sleep(_PAUSE)
 
-    def _taken(self, entries: Sequence[Entry]) -> list[Taken | IntakeError | None]:
+    def _read(self, reader: Reader) -> tuple[Sequence[Entry], _Rows]:
+        """The next entries, and rows for the first part of them: who writes waits for both."""
+        entries = reader.read(_AT_ONCE, _PATIENCE)
+        return entries, self._taken(entries[:_AT_ONCE])
+
+    def _taken(self, entries: Sequence[Entry]) -> _Rows:
         """Of each, where it is wanted. In a thread."""
         changes = [entry.change for entry in entries]
         wanted = [c for c in changes if c.content is not None and self.items.wants(c)]
@@ -118,7 +125,7 @@ class LiveFollower:
         self.taking.forget([change.item_id for change in changes if change.kind == "delete"])
         return [found.get(id(change)) for change in changes]
 
-    def _apply(self, entries: Sequence[Entry], taken: Sequence[Taken | IntakeError | None]) -> None:
+    def _apply(self, entries: Sequence[Entry], taken: _Rows) -> None:
         for entry, row in zip(entries, taken, strict=True):
             outcome = self.items.apply(entry, row)
             self._counts[entry.change.kind, outcome] += 1

@@ -57,6 +57,17 @@ def test_by_content_it_is_the_share_of_codes_from_the_first_level_on(
     assert Similar(items).near(3, "content", 1)[0].row == ITEMS
 
 
+def test_by_content_the_nearest_are_the_same_whether_few_or_all_are_asked_for(
+    items: LiveItems,
+) -> None:
+    """Where enough have a first code in common, no others are looked at."""
+    similar = Similar(items)
+    for row in range(ITEMS + 1):
+        everything = similar.near(row, "content", ITEMS)
+        for k in (1, 2, 3, 5, 10):
+            assert similar.near(row, "content", k) == everything[:k]
+
+
 def test_as_many_are_found_as_there_are(items: LiveItems) -> None:
     found = Similar(items).near(ITEMS, "behaviour", 100)
     rows = {near.row for near in found}
