@@ -95,6 +95,14 @@ def find(titles: dict[str, str], wanted: str) -> str:
     return [*exact, *close, *titles][0]
 
 
+def why(item: dict[str, Any], titles: dict[str, str]) -> str:
+    """What the service says speaks for it, in words."""
+    if item.get("because") is None:
+        return "popular"
+    said = {"after": "often after", "alike": "described like", "history": "suits"}
+    return f"{said[item['reason']]} {titles.get(item['because'], item['because'])}"
+
+
 def show(who: str, history: list[str], titles: dict[str, str], answer: dict[str, Any]) -> None:
     """One table a shopper."""
     seen = ", ".join(titles.get(item, item) for item in history)
@@ -103,8 +111,7 @@ def show(who: str, history: list[str], titles: dict[str, str], answer: dict[str,
     table.add_column("score", justify="right")
     table.add_column("because of", min_width=24)
     for item in answer["items"]:
-        because = titles.get(item.get("because") or "", "popular" if answer["fallback"] else "")
-        table.add_row(item["title"] or item["item_id"], f"{item['score']:.2f}", because)
+        table.add_row(item["title"] or item["item_id"], f"{item['score']:.2f}", why(item, titles))
     console.print(table)
     if answer["unknown_items"]:
         console.print(

@@ -9,6 +9,7 @@ import torch
 
 from models.contract.bundle import CatalogueItem
 from models.contract.config import CodeSpace, SequenceConfig
+from models.contract.memory import Memory
 from models.contract.semantic_id import SemanticIdTable
 from models.contract.types import BEHAVIOUR, TEXT
 from models.nets.sequence import SequenceModel
@@ -29,13 +30,25 @@ def attributes_of(n: int) -> dict[str, Any]:
     return {"kind": [kind, "red"] if n % 3 == 0 else kind, "price": n}
 
 
-def write_tiny_bundle(directory: Path, *, seed: int = 0, indexed: bool = False) -> Parity:
+def memory_of(random: np.random.Generator) -> Memory:
+    """Every item but the last leads to four others."""
+    items_J = np.concatenate([random.choice(ITEMS, 4, replace=False) for _ in range(ITEMS - 1)])
+    offsets = np.minimum(4 * np.arange(ITEMS + 1), len(items_J))
+    scores_J = random.random(len(items_J)).astype(np.float32)
+    alike_J = random.integers(0, 2, len(items_J), dtype=np.uint8)
+    return Memory(offsets, items_J.astype(np.int32), 9 * scores_J, alike_J, decay=0.6)
+
+
+def write_tiny_bundle(
+    directory: Path, *, seed: int = 0, indexed: bool = False, remembers: bool = False
+) -> Parity:
     """Item n is ``item-n``, used n times, at a price of n; item 7's text is missing.
 
     Odd ones are shoes, the others hats, every third of any is red; item 0 has no attributes.
 
     Item 5 was never trained and has no words, nor has what is outside the catalogue.
-    ``indexed``: with an index, which so small a catalogue would not get.
+    ``indexed``: with an index, which so small a catalogue would not get. ``remembers``: with a
+    memory.
     """
     torch.manual_seed(seed)
     random = np.random.default_rng(0)
@@ -77,7 +90,8 @@ def write_tiny_bundle(directory: Path, *, seed: int = 0, indexed: bool = False) 
     fields = {"name": "tiny", "split": {"kind": "none"}, "metrics": {"ndcg@10": 0.1}, "health": {}}
     index_from = 0 if indexed else ITEMS
     held_out = _held_out(random)
-    return export_bundle(directory, model, table, catalogue, held_out, fields, index_from)
+    memory = memory_of(random) if remembers else None
+    return export_bundle(directory, model, table, catalogue, held_out, fields, index_from, memory)
 
 
 def _held_out(random: np.random.Generator) -> EvaluationSet:

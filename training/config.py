@@ -232,6 +232,14 @@ class FitConfig(Section, Architecture):
         description="shares that rare and new items may take of those they resemble: the best on "
         "validation is taken; [0.0]: none",
     )
+    memory: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)] = Field(
+        (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0),
+        description="weights that what was counted may have beside what is learned: the best on "
+        "validation is taken; [0.0]: nothing is counted",
+    )
+    memory_items: int = Field(
+        200, ge=1, le=10_000, description="at most so many followers of an item are remembered"
+    )
     new_items_cost: Share = Field(
         0.02,
         description="share of NDCG@10 on known items that it may cost to show new ones as often as "

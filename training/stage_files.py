@@ -8,6 +8,7 @@ import torch
 from safetensors.numpy import load_file
 
 from models.contract.config import CodeSpace
+from models.contract.memory import Memory
 from models.contract.semantic_id import SemanticIdTable
 from training.config import RunConfig
 from training.data.dataset import PreparedDataset
@@ -19,11 +20,12 @@ SPACE, QUANTIZER, SEMANTIC_IDS, CODEWORDS = (
     "semantic_ids.safetensors",
     "codewords.safetensors",
 )
-HEALTH, FITTED, WEIGHTS, WORD_VECTORS, EVALUATION, EXPORTED = (
+HEALTH, FITTED, WEIGHTS, WORD_VECTORS, MEMORY, EVALUATION, EXPORTED = (
     "health.json",
     "fitted.json",
     "weights.safetensors",
     "word_vectors.safetensors",
+    "memory.safetensors",
     "evaluation.json",
     "exported.json",
 )
@@ -49,6 +51,12 @@ def semantic_ids(directory: Path) -> tuple[SemanticIdTable, torch.Tensor]:
     space = CodeSpace.model_validate_json((directory / SPACE).read_text(encoding="utf-8"))
     table = SemanticIdTable.from_arrays(load_file(directory / SEMANTIC_IDS), space)
     return table, torch.from_numpy(load_file(directory / CODEWORDS)["codewords"])
+
+
+def memory(directory: Path) -> Memory | None:
+    """What ``fit`` or ``refit`` left of it; None where it is worth nothing."""
+    path = directory / MEMORY
+    return Memory.from_arrays(load_file(path)) if path.exists() else None
 
 
 def write_json(path: Path, content: object) -> None:

@@ -28,10 +28,13 @@ from models.contract.types import BEHAVIOUR
 from training import stage_files
 from training.config import RunConfig
 from training.data.histories import EvaluationSet, Histories, Part, targets
-from training.encoders.encode import load_content
+from training.encoders.encode import load_content, load_words
 from training.evaluate import baselines
 from training.evaluate.ranking import Ranker, SequenceRanker, rank
-from training.fit.learn import Choices, learn_sequence, load_model
+from training.fit.fit_sequence import Fitted
+from training.fit.learn import Choices, learn_sequence, load_model, remember
+from training.fit.remember import with_memory
+from training.memory import memory
 from training.quantize.learn import learn_codes
 
 _MARK = "recipe.txt"  # which training a folder is of
@@ -149,7 +152,8 @@ def _choices(job: Job, config: RunConfig, store: Store) -> Choices:
     """Refit takes what strict chose."""
     if job.protocol == "refit":
         chosen = _strict_facts(job, store)  # older results know of no borrowing
-        return Choices(chosen["epochs"], (chosen.get("borrowing", 0.0),), None)
+        recipe = memory.Recipe(**chosen.get("memory", {}))
+        return Choices(chosen["epochs"], (chosen.get("borrowing", 0.0),), None, recipe=recipe)
     held_out = validation_set(config).sample(config.evaluate.validation_users, config.seed)
     return Choices(config.fit.epochs, config.fit.borrowing, held_out)
 
@@ -214,6 +218,8 @@ Learner = Callable[[Job, RunConfig, Settings, Workshop], tuple[Ranker, dict[str,
 def _learner(model: str) -> Learner:
     if model in models.COUNTED:
         return _count
+    if model in models.MEMORIES:
+        return _remember
     return _peer if model in models.PEERS else _learn
 
 
@@ -247,6 +253,28 @@ def _learn(
     return SequenceRanker(model, table.codes_NS), facts
 
 
+def _remember(
+    job: Job, config: RunConfig, settings: Settings, workshop: Workshop
+) -> tuple[Ranker, dict[str, Any]]:
+    """The weights of another model, trained if they are not there, and the memory."""
+    base = job._replace(model=models.MEMORIES[job.model])
+    asked, directory = recipe(base, config, settings), folder(workshop.scratch, base)
+    done = workshop.store.read(base)
+    if done and left_by(base, asked, workshop):
+        facts = done.facts
+    else:
+        _go_on_or_start_over(directory, asked)
+        facts = train(base, config, settings, workshop, directory)
+    table, _ = stage_files.semantic_ids(workshop.scratch / facts["codes"])
+    config, known = configured(job, config, settings), known_to(job.protocol, config)
+    model = load_model(config, directory / stage_files.WEIGHTS, table)
+    fitted = Fitted(model, facts["epochs"], None, model.word_vectors())
+    choices = _choices(job, config, workshop.store)
+    fitted = remember(config, fitted, table, known, choices)
+    facts = {**facts, "memory": fitted.recipe._asdict()}
+    return with_memory(SequenceRanker(model, table.codes_NS), fitted.memory), facts
+
+
 def _count(
     job: Job, config: RunConfig, settings: Settings, workshop: Workshop
 ) -> tuple[Ranker, dict[str, Any]]:
@@ -255,6 +283,8 @@ def _count(
     known = known_to(job.protocol, config)
     if job.model == "popularity":
         return baselines.Popularity(known, size), {}
+    if job.model in (models.TRANSITIONS, models.MEMORY):
+        return _memory(job, config, known, workshop.store)
     make: Callable[[float], Ranker]
     if job.model == "content-knn":
         content_ND = load_content(config.output / "encode", size)
@@ -268,3 +298,19 @@ def _count(
     else:
         decay = baselines.choose_decay(make, validation_set(config), size, seen)
     return make(decay), {"decay": decay}
+
+
+def _memory(
+    job: Job, config: RunConfig, known: Histories, store: Store
+) -> tuple[Ranker, dict[str, Any]]:
+    """The memory alone, whole lists; refit takes what strict chose."""
+    size = stage_files.data(config).card.items
+    sources = memory.Sources.of(known, load_words(config.output / "encode"), size)
+    if job.protocol == "refit":
+        facts = _strict_facts(job, store)
+        recipe = memory.Recipe(facts["likeness"], facts["decay"], weight=1.0)
+    else:
+        likeness = memory.LIKENESS if job.model == models.MEMORY else (0.0,)
+        held_out = validation_set(config)
+        recipe = memory.choose(sources, likeness, held_out, size, config.filter_seen)
+    return memory.MemoryRanker(sources.mix(recipe, size)), recipe._asdict()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from training.config import RunConfig
+from training.config import FitConfig, RunConfig
 
 Settings = Mapping[str, Any]  # dotted names in RunConfig
 
@@ -18,6 +18,7 @@ BACKBONES: dict[str, Settings] = {
     "esasrec": _BACKBONE | {"research.block": "ligr"},
 }
 _BEHAVIOUR = ["behaviour"]
+WEIGHTS = FitConfig().memory  # that a memory may have beside the model
 # Each part of the method taken away from the whole, or exchanged.
 ABLATIONS: dict[str, Settings] = {
     "bbqrec-without-behaviour": {"fit.towers": [["words", "id"], ["words", "codes", "id"]]},
@@ -54,6 +55,11 @@ ABLATIONS: dict[str, Settings] = {
     "bbqrec-without-quantizer-id": {"research.id_residual": False},
     "bbqrec-with-diversity": {"research.diversity": 0.1},
 }
+# Models whose weights are another's: only what was counted is added.
+MEMORIES = {f"{name}-and-memory": name for name in ("bbqrec-with-words-in-behaviour", *BACKBONES)}
+ABLATIONS |= {
+    name: {**{**BACKBONES, **ABLATIONS}[of], "fit.memory": WEIGHTS} for name, of in MEMORIES.items()
+}
 # What RecTools can be trained to its end with in an hour or two, and our backbones likewise. Both
 # sides are as configured: a check of the code needs equal settings, not the best ones.
 _AS_RECTOOLS = "-as-rectools"
@@ -67,7 +73,12 @@ CHECKS: dict[str, Settings] = {
     for name, settings in BACKBONES.items()
 }
 LEARNED: dict[str, Settings] = {OURS: {}, **BACKBONES, **ABLATIONS, **CHECKS}
-COUNTED = ("popularity", "item-knn", "item-knn-decayed", "content-knn")
+# What follows what, as counted; and with what is described alike.
+TRANSITIONS, MEMORY = "transitions", "memory"
+COUNTED = (
+    *("popularity", "item-knn", "item-knn-decayed", "content-knn"),
+    *(TRANSITIONS, MEMORY),
+)
 # RecTools' own models, and which of ours each is the check of: they share its settings.
 PEERS = {
     "rectools-sasrec": "sasrec-ss" + _AS_RECTOOLS,
@@ -88,12 +99,14 @@ def revision(model: str) -> int:
     2: edges of similarity buckets are taken from real pairs of items, no longer from padding too.
     3: items that training never saw are no negatives; backbones have nothing to learn from those.
     """
-    return 3 if model == OURS or model in ABLATIONS else 0
+    of = MEMORIES.get(model, model)
+    return 3 if of == OURS or of in ABLATIONS else 0
 
 
 def tuned_as(model: str) -> str:
     """Whose search a model's settings come from: an ablation takes those of the whole."""
-    return OURS if model in ABLATIONS else model
+    of = MEMORIES.get(model, model)
+    return OURS if of in ABLATIONS else of
 
 
 def changes_nothing(model: str, base: RunConfig, settings: Settings) -> bool:

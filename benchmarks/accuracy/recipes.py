@@ -52,9 +52,18 @@ def digest(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def laid_out(config: RunConfig) -> dict[str, Any]:
+    """A configuration without what changes nothing at its value."""
+    content = config.model_dump(mode="json")
+    fit = content["fit"]
+    if not any(fit["memory"]):
+        del fit["memory"], fit["memory_items"]
+    return content
+
+
 def as_hashed(config: RunConfig) -> dict[str, Any]:
     """A configuration laid out as when the first results were kept: hashes outlive a tidying up."""
-    content = config.model_dump(mode="json")
+    content = laid_out(config)
     content["evaluate"]["filter_seen"] = content.pop("recommend") == "new"
     del content["evaluate"]["cold_share"], content["fit"]["new_items_cost"]  # no item is new here
     research = content.pop("research")

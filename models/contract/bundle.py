@@ -37,6 +37,7 @@ from models.contract.manifest import (
     verify,
 )
 from models.contract.mapped import load_mapped
+from models.contract.memory import Memory
 from models.contract.semantic_id import SemanticIdTable
 from models.contract.types import FloatArray
 
@@ -54,6 +55,7 @@ class Bundle:
     semantic_ids: SemanticIdTable
     vectors: ItemVectors
     attributes: Attributes  # none where no item has one, or the bundle was made before they were
+    memory: Memory | None = None  # none where it is worth nothing beside the model
 
     @property
     def item_vectors_ND(self) -> FloatArray:
@@ -90,13 +92,15 @@ class Bundle:
         for name in names:
             if name in FILES.ALL or self.manifest.has(name):
                 verify(self.directory, name, self.manifest)
-        if FILES.ITEM_VECTORS in names:
-            self.check_vectors()
+        self.check(names)
 
-    def check_vectors(self) -> None:
-        """Raises BundleError for item vectors that are no numbers."""
-        if not self.vectors.finite():
+    def check(self, names: Collection[str]) -> None:
+        """Raises BundleError for item vectors and memories that cannot be, of those named."""
+        if FILES.ITEM_VECTORS in names and not self.vectors.finite():
             raise BundleError(f"{FILES.ITEM_VECTORS} holds numbers that are not finite")
+        if FILES.MEMORY in names and self.memory is not None:
+            with _said(self.directory):
+                self.memory.check()
 
     def _optional(self, name: str) -> Path | None:
         return self.directory / name if self.manifest.has(name) else None
@@ -107,8 +111,9 @@ def write_tables(
     catalogue: Sequence[CatalogueItem],
     semantic_ids: SemanticIdTable,
     vectors: ItemVectors,
+    memory: Memory | None = None,
 ) -> None:
-    """Write the catalogue, its attributes' columns, the semantic IDs and the item vectors.
+    """Write the catalogue, its attributes' columns, semantic IDs, item vectors and the memory.
 
     Raises ValueError.
     """
@@ -119,6 +124,8 @@ def write_tables(
     write_attributes(directory / FILES.ATTRIBUTES, (item.attributes for item in catalogue))
     save_file(semantic_ids.arrays(), directory / FILES.SEMANTIC_IDS)
     save_file(vectors.arrays(), directory / FILES.ITEM_VECTORS)
+    if memory is not None:
+        save_file(memory.check().arrays(), directory / FILES.MEMORY)
 
 
 def write_manifest(directory: Path, fields: Mapping[str, Any]) -> Manifest:
@@ -149,8 +156,7 @@ def read(directory: Path, later: Collection[str] = ()) -> Bundle:
             verify(directory, name, manifest)
     bundle = _mapped(directory, manifest, digest)
     _check_rows(bundle)
-    if FILES.ITEM_VECTORS not in later:
-        bundle.check_vectors()
+    bundle.check(set(FILES.MAPPED).difference(later))
     return bundle
 
 
@@ -161,6 +167,8 @@ def _mapped(directory: Path, manifest: Manifest, digest: str) -> Bundle:
         vectors = load_mapped(directory / FILES.ITEM_VECTORS)
         there = manifest.has(FILES.ATTRIBUTES)
         attributes = Attributes.load(directory / FILES.ATTRIBUTES) if there else Attributes()
+        remembers = manifest.has(FILES.MEMORY)
+        lists = load_mapped(directory / FILES.MEMORY) if remembers else None
         return Bundle(
             directory=directory,
             digest=digest,
@@ -169,6 +177,7 @@ def _mapped(directory: Path, manifest: Manifest, digest: str) -> Bundle:
             semantic_ids=SemanticIdTable.from_arrays(codes, architecture.code_space),
             vectors=ItemVectors.of(vectors, architecture),
             attributes=attributes,
+            memory=Memory.from_arrays(lists) if lists is not None else None,
         )
 
 
@@ -187,6 +196,8 @@ def _check_rows(bundle: Bundle) -> None:
         FILES.ITEM_IDS: len(bundle.catalogue.rows),
         FILES.SEMANTIC_IDS: len(bundle.semantic_ids.codes_NS),
     }
+    if bundle.memory is not None:
+        rows[FILES.MEMORY] = len(bundle.memory)
     for name, found in rows.items():
         if found != size:
             raise BundleError(f"{name} has {found} rows, the manifest says {size} items")

@@ -36,16 +36,18 @@ class FILES:
     INTAKE_LENDERS = "intake_lenders.faiss"
     INTAKE_PICTURES = "intake_pictures.onnx"
     ATTRIBUTES = "attributes.safetensors"
+    MEMORY = "memory.safetensors"
     # INT8 only where it costs next to no accuracy, an index only where a catalogue is large,
-    # attributes only where an item has one, of the intake whatever the content has.
+    # attributes only where an item has one, a memory only where it is worth something beside the
+    # model, of the intake whatever the content has.
     OPTIONAL = (
-        *(ONNX_INT8, INDEX, ROTATION, ATTRIBUTES),
+        *(ONNX_INT8, INDEX, ROTATION, ATTRIBUTES, MEMORY),
         *(INTAKE, INTAKE_CODES, INTAKE_ARRAYS, INTAKE_WORDS, INTAKE_TOKENIZER, INTAKE_LENDERS),
         INTAKE_PICTURES,
     )
     # These grow with the catalogue, and are arrays that are mapped: whatever is in them can be
     # looked at unverified. Of the id map that cannot be said: it is small, and always verified.
-    MAPPED = (SEMANTIC_IDS, ITEM_VECTORS, CATALOGUE, ATTRIBUTES)
+    MAPPED = (SEMANTIC_IDS, ITEM_VECTORS, CATALOGUE, ATTRIBUTES, MEMORY)
 
 
 class BundleError(Exception):

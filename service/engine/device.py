@@ -2,8 +2,8 @@
 
 The catalogue lies on the device as a constant of the search graph. A batch is copied there once;
 the user vectors that the first graph leaves are what the second one reads; they and the best items
-come back. What lives beside the catalogue, and the few rows that a query may find, are scored on
-the host. On a CPU it does the same, so that it is tested where there is no GPU.
+come back. What lives beside the catalogue, what the memory adds, and the few rows that a query may
+find, are scored on the host. On a CPU it does the same, so that it is tested where there is no GPU.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.contract.memory import Memory
 from models.contract.types import FloatArray
+from service.engine.engine import recall
 from service.engine.feeds import History
 from service.engine.scorer import OnnxScorer
 from service.metrics import Metrics
@@ -48,7 +50,9 @@ class DeviceEngine:
         threads: int,
         metrics: Metrics,
         live: CurrentLive,
+        memory: Memory | None = None,
     ) -> None:
+        self.memory = memory
         self.scorer = scorer
         self.provider = scorer.provider
         self.metrics = metrics
@@ -69,7 +73,7 @@ class DeviceEngine:
             raise ArithmeticError("the model gave a vector that is not finite")
         with self.metrics.search.time():
             self.search.there = vectors_BD, there
-            return self.overlay.search(vectors_BD, k, selections)
+            return self.overlay.search(vectors_BD, k, recall(self.memory, histories, selections))
 
 
 class DeviceRetriever:

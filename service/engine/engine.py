@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from models.contract.memory import Memory
 from service.engine.feeds import History
 from service.engine.scorer import Scorer
 from service.metrics import Metrics
@@ -34,7 +35,14 @@ class Engine(Protocol):
 class HostEngine:
     """A Scorer and a Retriever: user vectors pass between them in memory."""
 
-    def __init__(self, scorer: Scorer, retriever: Retriever, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        scorer: Scorer,
+        retriever: Retriever,
+        metrics: Metrics,
+        memory: Memory | None = None,
+    ) -> None:
+        self.memory = memory
         self.scorer = scorer
         self.searcher = retriever
         self.metrics = metrics
@@ -50,4 +58,16 @@ class HostEngine:
         if not np.isfinite(vectors_BD).all():
             raise ArithmeticError("the model gave a vector that is not finite")
         with self.metrics.search.time():
-            return self.searcher.search(vectors_BD, k, selections)
+            return self.searcher.search(vectors_BD, k, recall(self.memory, histories, selections))
+
+
+def recall(
+    memory: Memory | None, histories: Sequence[History], selections: Sequence[Selection]
+) -> Sequence[Selection]:
+    """The selections, with what each history brings to mind."""
+    if memory is None:
+        return selections
+    return [
+        selection._replace(recalled=memory.recall([item.item_index for item in history]))
+        for history, selection in zip(histories, selections, strict=True)
+    ]

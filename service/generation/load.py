@@ -72,10 +72,10 @@ def make_engine(
     live = live or nothing_lives(*vectors_ND.shape)
     fits = vectors_ND.nbytes <= MOST_BYTES and settings.retriever != "compressed"
     if isinstance(scorer, OnnxScorer) and scorer.device == "cuda" and fits:
-        return DeviceEngine(scorer, vectors_ND, threads, metrics, live)
+        return DeviceEngine(scorer, vectors_ND, threads, metrics, live, bundle.memory)
     gpu = scorer.provider.endswith("cuda")
     base = make_retriever(bundle, settings.retriever, threads, gpu=gpu)
-    return HostEngine(scorer, Overlay(base, vectors_ND, threads, live), metrics)
+    return HostEngine(scorer, Overlay(base, vectors_ND, threads, live), metrics, bundle.memory)
 
 
 def _warm(engine: Engine, bundle: Bundle, max_batch: int) -> None:

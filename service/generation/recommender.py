@@ -4,11 +4,12 @@ import asyncio
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from models.contract.bundle import Bundle
+from models.contract.memory import Reason
 from models.contract.types import FloatArray, ItemCodes
 from service.catalogue.codes import Codes
 from service.catalogue.filters import Filter
@@ -19,6 +20,8 @@ from service.metrics import Metrics
 from service.retrieval.rows import RowSet
 from service.retrieval.selection import Allowed, Selection
 
+# It was often taken after that item, is described like it, or suits the history, that item most.
+Why = Literal["after", "alike", "history"]
 _IDS_AT_ONCE = 500  # a look-up takes up to half a microsecond
 
 
@@ -38,11 +41,12 @@ class Query(NamedTuple):
 
 
 class Recommended(NamedTuple):
-    """One answer: which item, how good, and what in the history it is nearest to."""
+    """One answer: which item, how good, and which of the history's items speaks for it, and how."""
 
     item_index: int
     score: float
     because: str | None = None
+    reason: Why | None = None
 
 
 @dataclass(frozen=True)
@@ -134,19 +138,30 @@ class Recommender:
             self.metrics.fallbacks.labels("popular").inc()
 
     def _explain(self, items: list[Recommended], latest: Sequence[ItemCodes]) -> list[Recommended]:
-        """Name, for each item, the item of the history whose vector points most nearly its way."""
-        rows = [codes.item_index for codes in latest]
-        rows = list(dict.fromkeys(rows))
+        """Name, for each item, that of the history which brings it to mind; where none does, the
+        one whose vector points most nearly its way.
+        """
         if not items:
             return items
+        history, memory = [codes.item_index for codes in latest], self.bundle.memory
+        rows = list(dict.fromkeys(history))
         history_HD = _unit(self.live.vectors(rows))
         items_KD = self.live.vectors([item.item_index for item in items])
         nearest_K = (items_KD @ history_HD.T).argmax(axis=1)
-        names = self.live.names(rows)
+        wanted = [item.item_index for item in items]
+        reasons = memory.reasons(history, wanted) if memory is not None else [None] * len(items)
+        names = dict(zip(rows, self.live.names(rows), strict=True))
+        explained = zip(items, nearest_K.tolist(), reasons, strict=True)
         return [
-            item._replace(because=names[near][0])
-            for item, near in zip(items, nearest_K.tolist(), strict=True)
+            item._replace(because=names[why.row if why else rows[near]][0], reason=_said(why))
+            for item, near, why in explained
         ]
+
+
+def _said(reason: Reason | None) -> Why:
+    if reason is None:
+        return "history"
+    return "alike" if reason.alike else "after"
 
 
 def _unit(vectors_HD: FloatArray) -> FloatArray:

@@ -118,11 +118,12 @@ async def answer(body: RecommendRequest, state: State, caller: Caller) -> dict[s
 def as_items(
     live: LiveItems, found: Sequence[Recommended], *, explain: bool
 ) -> list[dict[str, Any]]:
-    """RecommendedItems; ``because`` is there, be it null, only where it was asked for."""
+    """RecommendedItems; ``because`` and ``reason`` are there, be they null, where asked for."""
     named = zip(live.names([item.item_index for item in found]), found, strict=True)
     items = [{"item_id": id_, "score": item.score, "title": title} for (id_, title), item in named]
     if explain:
-        items = [{**a, "because": item.because} for a, item in zip(items, found, strict=True)]
+        told = ({"because": item.because, "reason": item.reason} for item in found)
+        items = [{**item, **reason} for item, reason in zip(items, told, strict=True)]
     return items
 
 

@@ -17,6 +17,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from models.contract.config import Recommend
+from service.generation.recommender import Why
 from service.http.filter_schema import MOST_VALUES, Conditions, absent
 from service.settings import Settings
 
@@ -123,6 +124,11 @@ class RecommendedItem(BaseModel):
     score: float = Field(description="higher is better; a count of uses where fallback is popular")
     title: str | None
     because: str | None = Field(None, description="with `explain`: an item id of the history")
+    reason: Why | None = Field(
+        None,
+        description="with `explain`: after, it was often taken after that item; alike, both are "
+        "described alike; history, it suits the whole history, and that item most",
+    )
 
 
 class RecommendResponse(BaseModel):

@@ -50,7 +50,7 @@ class Beside:
         gone = np.where(live.gone_M, np.float32(-np.inf), np.float32(0))
         asked = {"user_vector": vectors_BD, "live_vectors": live.vectors_MD, "gone": gone}
         scores_BM: FloatArray = self.session.run(["scores"], asked)[0]
-        for scores_M, (hidden, allowed) in zip(scores_BM, selections, strict=True):
+        for scores_M, (hidden, allowed, _) in zip(scores_BM, selections, strict=True):
             scores_M[_of_live(hidden, live)] = -np.inf
             if allowed is not None:
                 rows = _of_live(allowed.live, live)

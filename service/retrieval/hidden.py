@@ -47,7 +47,7 @@ def alike(
     many is alone.
     """
     groups: dict[tuple[int, int, int], list[int]] = {}
-    for query, (wanted, (hidden, allowed)) in enumerate(zip(k, selections, strict=True)):
+    for query, (wanted, (hidden, allowed, _)) in enumerate(zip(k, selections, strict=True)):
         size = max(_TOGETHER, wanted + len(hidden) - 1).bit_length()
         alone = query if len(hidden) >= MANY else -1
         same = 0 if allowed is None else id(allowed.base)
@@ -62,7 +62,7 @@ def alike(
 
 
 def _group(vectors_BD: FloatArray, k: int, alike: Sequence[Selection], items: int) -> Group:
-    hidden, allowed = alike[0]
+    hidden, allowed, _ = alike[0]
     base = None if allowed is None else allowed.base
     if len(hidden) >= MANY:
         rest = RowSet(items, rows=hidden).others

@@ -84,10 +84,10 @@ def added_scores(
     if all(selection.allowed is None for selection in selections):
         return plain
     added_BN = np.empty((len(selections), items), np.float32)
-    for added_N, (_, allowed) in zip(added_BN, selections, strict=True):
+    for added_N, selection in zip(added_BN, selections, strict=True):
         added_N[:] = plain
-        if allowed is not None:
-            np.add(added_N, allowed.base.others.nothing_N, out=added_N)
+        if selection.allowed is not None:
+            np.add(added_N, selection.allowed.base.others.nothing_N, out=added_N)
     return added_BN
 
 

@@ -1,8 +1,8 @@
 """The bundle's items and what lives beside them, searched as one catalogue.
 
 What is gone of the bundle's is told to its retriever. Live rows are all scored, and take their
-place among the best of the bundle's. Whoever may find few rows of the bundle has those scored one
-by one: the exact answer, whatever the retriever.
+place among the best of the bundle's; what a history brings to mind takes its own last. Whoever may
+find few rows of the bundle has those scored one by one: the exact answer, whatever the retriever.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,9 @@ import numpy as np
 
 from models.contract.types import FloatArray
 from service.retrieval.beside import Beside
-from service.retrieval.live import CurrentLive
+from service.retrieval.live import CurrentLive, Live
 from service.retrieval.picked import best_of_each
+from service.retrieval.remembered import Remembered, deeper
 from service.retrieval.retriever import BaseRetriever, Found, nothing_found, tidied
 from service.retrieval.rows import Mask, Rows, RowSet, but
 from service.retrieval.selection import Selection
@@ -30,6 +31,7 @@ class Overlay:
         self.items_ND = item_vectors_ND
         self.threads = threads
         self.beside = Beside(item_vectors_ND.shape[1], threads)
+        self.remembered = Remembered(item_vectors_ND, threads)
         self.live = live
         self._gone: tuple[Mask, RowSet | None] | None = None
 
@@ -38,11 +40,23 @@ class Overlay:
     ) -> Found:
         """The best ``k[b]`` items of query b in ``selections[b]``; live item m is N + m."""
         live = self.live()
+        if all(selection.recalled is None for selection in selections):
+            return self._found(vectors_BD, k, selections, live)
+        found = self._found(vectors_BD, deeper(k, selections), selections, live)
+        return self.remembered.add(found, vectors_BD, k, selections, live)
+
+    def _found(
+        self,
+        vectors_BD: FloatArray,
+        k: Sequence[int],
+        selections: Sequence[Selection],
+        live: Live,
+    ) -> Found:
         gone = self._gone_of(live.gone_N)
         if not len(live.gone_M):
             return self._base(vectors_BD, k, selections, gone)
         items = len(self.items_ND)
-        of_base = [Selection(s.hidden[s.hidden < items], s.allowed) for s in selections]
+        of_base = [s._replace(hidden=s.hidden[s.hidden < items]) for s in selections]
         found = self._base(vectors_BD, k, of_base, gone)
         return self.beside.add(found, vectors_BD, k, selections, live)
 

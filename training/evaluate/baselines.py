@@ -40,7 +40,7 @@ class ItemKnn:
 
     def score(self, items: NDArray[np.int32], windows: Windows) -> FloatArray:
         """Scores (B, N)."""
-        history_BN = _decayed(items, windows, self.decay, self.similarity_NN.shape[0])
+        history_BN = decayed(items, windows, self.decay, self.similarity_NN.shape[0])
         scores_BN: FloatArray = (history_BN @ self.similarity_NN).toarray().astype(np.float32)
         return scores_BN
 
@@ -54,12 +54,12 @@ class ContentKnn:
 
     def score(self, items: NDArray[np.int32], windows: Windows) -> FloatArray:
         """Scores (B, N)."""
-        history_BN = _decayed(items, windows, self.decay, len(self.vectors_ND))
+        history_BN = decayed(items, windows, self.decay, len(self.vectors_ND))
         scores_BN: FloatArray = (history_BN @ self.vectors_ND) @ self.vectors_ND.T
         return scores_BN
 
 
-def _decayed(
+def decayed(
     items: NDArray[np.int32], windows: Windows, decay: float, catalogue_size: int
 ) -> sp.csr_array:
     """(B, N): what each item of a history still weighs."""

@@ -16,6 +16,7 @@ from models.contract import bundle
 from models.contract.bundle import FILES, CatalogueItem
 from models.contract.item_vectors import ItemVectors, read_columns
 from models.contract.manifest import onnx_inputs, onnx_outputs
+from models.contract.memory import Memory
 from models.contract.semantic_id import SemanticIdTable
 from models.nets.sequence import HistoryEncoder, SequenceModel
 from training.data.histories import EvaluationSet
@@ -38,6 +39,7 @@ def export_bundle(
     held_out: EvaluationSet,
     fields: Mapping[str, Any],
     index_from: int,
+    memory: Memory | None = None,
 ) -> Parity:
     """Write a whole bundle. ``fields``: name, split, metrics and health of the manifest.
 
@@ -50,7 +52,7 @@ def export_bundle(
     write_onnx(encoder, directory / FILES.ONNX)
     save_file(encoder.weights(), directory / FILES.WEIGHTS)
     vectors = item_vectors(model, table)
-    bundle.write_tables(directory, catalogue, table, vectors)
+    bundle.write_tables(directory, catalogue, table, vectors, memory)
     if len(catalogue) > index_from:
         write_index(directory, vectors.scored_ND)
     parity = check_parity(directory / FILES.ONNX, model, table, vectors, held_out)

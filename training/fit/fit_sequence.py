@@ -16,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from models.contract.config import SequenceConfig
+from models.contract.memory import Memory
 from models.contract.semantic_id import SemanticIdTable
 from models.nets.sequence import SequenceModel
 from models.nets.tower import Tower
@@ -33,6 +34,7 @@ from training.data.histories import EvaluationSet, Histories, Windows
 from training.evaluate.ranking import SequenceRanker, metrics, rank
 from training.fit.calibrate import Calibration, Exposure
 from training.losses import Hits, accidental_hits, past_hits, sampled_softmax
+from training.memory.memory import Recipe
 from training.processes import ALONE, Process, seed_epoch, this_process
 
 MONITOR = "validation/ndcg@10"
@@ -48,6 +50,8 @@ class Fitted(NamedTuple):
     words: WordVectors
     borrowing: float = 0.0  # the share that rare and new items took (training/fit/borrowing.py)
     tried: Mapping[float, float] = {}  # shares, and the validation NDCG@10 of each
+    recipe: Recipe = Recipe()  # of the memory that is added (training/fit/remember.py)
+    memory: Memory | None = None
     calibration: Calibration = Calibration()  # of new items' scores (training/fit/calibrate.py)
     exposure: Exposure | None = None  # of new items on validation, where there were any
 

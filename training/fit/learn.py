@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -23,6 +24,8 @@ from training.evaluate.ranking import SequenceRanker
 from training.fit.borrowing import Loans, borrow, loans, try_shares
 from training.fit.calibrate import Calibration, Scored, choose
 from training.fit.fit_sequence import Fitted, fit_sequence, new_model
+from training.fit.remember import choose_recipe, with_memory
+from training.memory.memory import Recipe, Sources
 from training.processes import seed_run, this_process
 from training.progress import trainer_options
 
@@ -31,7 +34,7 @@ class Choices(NamedTuple):
     """What a training has to choose, and from what.
 
     Without ``validation`` nothing is chosen: all epochs are trained, the first share is borrowed,
-    and new items' scores are brought to scale by ``calibration``.
+    the memory is made by ``recipe``, and new items' scores are brought to scale by ``calibration``.
     """
 
     epochs: int  # at most
@@ -39,6 +42,11 @@ class Choices(NamedTuple):
     validation: EvaluationSet | None
     mixed: Mixed | None = None  # of validation, to calibrate by
     calibration: Calibration = Calibration()
+    recipe: Recipe = Recipe()
+
+    def hidden_N(self) -> NDArray[np.bool_] | None:
+        """(N,): new items, which are brought to scale after all else is chosen without them."""
+        return self.mixed.new_N | self.mixed.hidden_N if self.mixed else None
 
 
 def learn_sequence(
@@ -86,9 +94,10 @@ def finish(
     histories: Histories,
     choices: Choices,
 ) -> Fitted:
-    """The model that is served: rare and new items borrow, then new ones are calibrated."""
+    """What is served: rare and new items borrow, the memory is added, new items are calibrated."""
     if any(choices.shares) and (found := loans_for(config, len(table), histories)):
         fitted = _borrowed(fitted, table, found, choices, config.filter_seen)
+    fitted = remember(config, fitted, table, histories, choices)
     return _calibrated(config, fitted, table, histories, choices)
 
 
@@ -130,15 +139,34 @@ def _borrowed(
     """Let rare and new items borrow the share that is best on validation."""
     tried: dict[float, float] = {}
     if held_out := choices.validation:
-        # Those that are new are brought to scale afterwards, whatever they borrow.
-        hidden_N = choices.mixed.new_N | choices.mixed.hidden_N if choices.mixed else None
         tried = try_shares(
-            fitted.model, table, found, choices.shares, held_out, filter_seen, hidden_N
+            fitted.model, table, found, choices.shares, held_out, filter_seen, choices.hidden_N()
         )
     best = max(tried, key=lambda share: tried[share]) if tried else choices.shares[0]
     model = borrow(fitted.model, table, found, best)
     score = tried.get(best)
     return fitted._replace(model=model, validation_ndcg=score, borrowing=best, tried=tried)
+
+
+def remember(
+    config: RunConfig,
+    fitted: Fitted,
+    table: SemanticIdTable,
+    histories: Histories,
+    choices: Choices,
+) -> Fitted:
+    """With the memory of these histories, if it is worth anything beside the model."""
+    weights, most, recipe = config.fit.memory, config.fit.memory_items, choices.recipe
+    if not any(weights):
+        return fitted
+    sources = Sources.of(histories, load_words(config.output / "encode"), most)
+    if choices.validation:
+        ranker, seen = SequenceRanker(fitted.model, table.codes_NS), config.filter_seen
+        recipe = choose_recipe(
+            ranker, sources, weights, choices.validation, most, seen, choices.hidden_N()
+        )
+    memory = sources.mix(recipe, most) if recipe.weight else None
+    return fitted._replace(recipe=recipe, memory=memory)
 
 
 def _calibrated(
@@ -149,18 +177,21 @@ def _calibrated(
     choices: Choices,
 ) -> Fitted:
     """Bring the scores of items that training never saw, but knows something of, to scale."""
-    model, calibration, exposure = fitted.model, choices.calibration, None
+    model, memory = fitted.model, fitted.memory
+    calibration, exposure = choices.calibration, None
     new_N = _described(config.output / "encode", len(table))
     new_N[histories.items] = False
     if choices.mixed and model.has_free_column():
         mixed = choices.mixed._replace(new_N=choices.mixed.new_N & new_N)
-        scored = Scored.by(SequenceRanker(model, table.codes_NS), mixed, config.filter_seen)
+        ranker = with_memory(SequenceRanker(model, table.codes_NS), memory)
+        scored = Scored.by(ranker, mixed, config.filter_seen)
         if chosen := choose(scored, config.fit.new_items_cost):
             calibration, exposure = chosen, scored.with_(chosen)
     if calibration != Calibration():
         codes_NS = torch.from_numpy(table.codes_NS.astype(np.int64)).to(model.seen.device)
         model.calibrate(codes_NS, torch.from_numpy(new_N).to(model.seen), *calibration)
-    return fitted._replace(calibration=calibration, exposure=exposure)
+        memory = memory.scaled(new_N, calibration.scale) if memory is not None else None
+    return fitted._replace(memory=memory, calibration=calibration, exposure=exposure)
 
 
 def _described(encoded: Path, size: int) -> NDArray[np.bool_]:
@@ -175,10 +206,13 @@ def _write(fitted: Fitted, directory: Path) -> None:
     contiguous = {name: weight.detach().cpu().contiguous() for name, weight in weights.items()}
     save_file(contiguous, directory / stage_files.WEIGHTS)
     save_file(fitted.words._asdict(), directory / stage_files.WORD_VECTORS)
+    if fitted.memory is not None:
+        save_arrays(fitted.memory.arrays(), directory / stage_files.MEMORY)
     chosen = {
         "epochs": fitted.epochs,
         "validation_ndcg@10": fitted.validation_ndcg,
         "borrowing": fitted.borrowing,
+        "memory": fitted.recipe._asdict(),
         "calibration": fitted.calibration._asdict(),
         "exposure": fitted.exposure._asdict() if fitted.exposure else None,
     }

@@ -6,12 +6,14 @@ from training import stage_files
 from training.config import RunConfig
 from training.data.histories import Histories, Part, targets
 from training.data.new_items import NewItems
-from training.encoders.encode import load_content
+from training.encoders.encode import load_content, load_words
 from training.evaluate import baselines
 from training.evaluate.new_items import NewItemsTable, ranked
 from training.evaluate.ranking import Ranker, SequenceRanker, metrics
 from training.evaluate.report import CUTOFF, EvaluationTable
 from training.fit.learn import load_model
+from training.fit.remember import with_memory
+from training.memory.memory import LIKENESS, MemoryRanker, Sources, choose
 
 
 def run(config: RunConfig, directory: Path) -> str:
@@ -19,6 +21,7 @@ def run(config: RunConfig, directory: Path) -> str:
     new = stage_files.new_items(config)
     size, seen = len(new.new_in_N), config.filter_seen
     rankers, decay = _baselines(new.known, size, seen)
+    rankers["memory"] = _counted(config, new.known, size)
     rankers["bbqrec"] = _ours(config)
     test = new.warm(Part.TEST, repeats=not seen)
     users = len(test.held_out.target)
@@ -74,7 +77,17 @@ def _baselines(histories: Histories, size: int, seen: bool) -> tuple[dict[str, R
     return rankers, decay
 
 
+def _counted(config: RunConfig, histories: Histories, size: int) -> Ranker:
+    """The memory alone, whole, mixed as is best on validation: the best of what is not learned."""
+    words, seen = load_words(config.output / "encode"), config.filter_seen
+    sources = Sources.of(histories.up_to(Part.TRAIN), words, size)
+    validation = targets(histories, Part.VALIDATION, repeats=not seen)
+    recipe = choose(sources, LIKENESS, validation, size, seen)
+    return MemoryRanker(sources.mix(recipe, size))
+
+
 def _ours(config: RunConfig) -> Ranker:
     table, _ = stage_files.semantic_ids(config.output / "quantize")
-    model = load_model(config, config.output / "fit" / stage_files.WEIGHTS, table)
-    return SequenceRanker(model, table.codes_NS)
+    fitted = config.output / "fit"
+    model = load_model(config, fitted / stage_files.WEIGHTS, table)
+    return with_memory(SequenceRanker(model, table.codes_NS), stage_files.memory(fitted))

@@ -48,11 +48,13 @@ def run(config: RunConfig, directory: Path) -> str:
         "health": stage_files.read_json(config.output / codes / stage_files.HEALTH),
     }
     store, held_out = BundleStore(config.output), targets(data.histories, Part.TEST)
+    memory = stage_files.memory(config.output / source)
     intake = _intake(config, data, model, config.output / codes, config.output / source)
     with store.new() as partial:
         write_intake(partial, intake)
+        indexed = config.export.index_from
         parity = export_bundle(
-            partial, model, table, catalogue(data), held_out, fields, config.export.index_from
+            partial, model, table, catalogue(data), held_out, fields, indexed, memory
         )
         digest = read_manifest(partial)[1]
     store.activate(digest)

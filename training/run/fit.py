@@ -9,6 +9,7 @@ from training.data.new_items import NewItems
 from training.fit.calibrate import Calibration
 from training.fit.fit_sequence import Fitted
 from training.fit.learn import Choices, learn_sequence
+from training.memory.memory import Recipe
 from training.run.quantize import REFIT_OFF
 
 
@@ -18,7 +19,8 @@ def run(config: RunConfig, directory: Path) -> str:
     choices = to_be_made(config, new)
     fitted = learn_sequence(config, codes, new.known.up_to(Part.TRAIN), choices, directory)
     best = f"best validation NDCG@10 {fitted.validation_ndcg:.4f} after {fitted.epochs} epochs"
-    return f"{best}; rare and new items borrow {fitted.borrowing:g}{_said(fitted)}"
+    remembered = f"what was counted weighs {fitted.recipe.weight:g}"
+    return f"{best}; rare and new items borrow {fitted.borrowing:g}; {remembered}{_said(fitted)}"
 
 
 def to_be_made(config: RunConfig, new: NewItems) -> Choices:
@@ -46,7 +48,8 @@ def again(config: RunConfig, directory: Path) -> str:
         return REFIT_OFF
     chosen = stage_files.read_json(config.output / "fit" / stage_files.FITTED)
     calibration = Calibration(**chosen["calibration"])
-    choices = Choices(chosen["epochs"], (chosen["borrowing"],), None, None, calibration)
+    recipe = Recipe(**chosen["memory"])
+    choices = Choices(chosen["epochs"], (chosen["borrowing"],), None, None, calibration, recipe)
     histories, codes = stage_files.data(config).histories, config.output / "requantize"
     learn_sequence(config, codes, histories, choices, directory)
     return f"{choices.epochs} epochs on everything"

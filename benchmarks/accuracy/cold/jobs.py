@@ -13,7 +13,7 @@ from benchmarks.accuracy.cold import models, rivals
 from benchmarks.accuracy.cold.store import NEAR, ColdStore, Events, Judged
 from benchmarks.accuracy.models import Settings
 from benchmarks.accuracy.models import configured as changed
-from benchmarks.accuracy.recipes import UNASKED, digest
+from benchmarks.accuracy.recipes import UNASKED, digest, laid_out
 from benchmarks.accuracy.store import Job, near
 from models.contract.semantic_id import SemanticIdTable
 from training import stage_files
@@ -25,11 +25,14 @@ from training.evaluate.ranking import Ranker, SequenceRanker
 from training.fit.borrowing import borrow
 from training.fit.fit_sequence import Fitted
 from training.fit.learn import Choices, finish, load_model, loans_for, train
+from training.fit.remember import with_memory
 from training.run.fit import to_be_made
 
 STORE = ColdStore(work.DOCS / "cold-results")
 SCRATCH = work.ROOT / "artifacts" / "cold"
 FIXED = (0.0, 0.25, 0.5, 0.75, 1.0)  # shares that all items alike borrowed, before calibration
+# What is made of a trained model, as it is when none of it is.
+_FINISHED_LATER = {"borrowing": (0.0,), "memory": (0.0,), "new_items_cost": 0.0}
 # To be raised when a change of code makes earlier results void. 2: what is borrowed is chosen by
 # known items alone. 3: a scale is chosen by how many new items it finds.
 _REVISION = 3
@@ -66,7 +69,7 @@ def configured(trial: Trial, config: RunConfig, tuned: Settings) -> RunConfig:
 def recipe(trial: Trial, config: RunConfig, tuned: Settings) -> str:
     """Hash of all that the outcome depends on, but for the code and where it ran."""
     learned = trial.job.model in models.LEARNED
-    content = configured(trial, config, tuned).model_dump(mode="json")
+    content = laid_out(configured(trial, config, tuned))
     for name in UNASKED if learned else (*UNASKED, "fit", "quantize", "research"):
         content.pop(name)
     content |= {"job": trial.job._asdict()}
@@ -134,10 +137,11 @@ def _rankers(
     done = finish(config, fitted, table, known, choices)
     facts |= {
         "borrowing": done.borrowing,
+        "memory": done.recipe._asdict(),
         "calibration": done.calibration._asdict(),
         "exposure": done.exposure._asdict() if done.exposure else None,
     }
-    yield job.model, SequenceRanker(done.model, table.codes_NS), facts
+    yield job.model, with_memory(SequenceRanker(done.model, table.codes_NS), done.memory), facts
 
 
 def _trained(
@@ -151,10 +155,8 @@ def _trained(
     """The model as training leaves it, once: how new items are treated is tried without another."""
     # Seeds change the model, not the items that are new, nor who is validated on.
     seeded = config.model_copy(update={"seed": job.seed})
-    asked = seeded.model_copy(
-        update={"fit": config.fit.model_copy(update={"borrowing": (0.0,), "new_items_cost": 0.0})}
-    )
-    directory = warm.folder(SCRATCH, job) / digest(asked.model_dump(mode="json"))
+    asked = seeded.model_copy(update={"fit": config.fit.model_copy(update=_FINISHED_LATER)})
+    directory = warm.folder(SCRATCH, job) / digest(laid_out(asked))
     directory.mkdir(parents=True, exist_ok=True)
     weights, facts = directory / stage_files.WEIGHTS, directory / stage_files.FITTED
     if facts.exists():

@@ -274,7 +274,9 @@ def test_a_batch_answers_as_each_request_alone(tiny: Bundle) -> None:
         await batcher.close()
         return together, alone
 
-    for batched, alone, (_, k, (hidden, _)) in zip(*asyncio.run(scenario()), wanted, strict=True):
+    for batched, alone, (_, k, (hidden, _, _)) in zip(
+        *asyncio.run(scenario()), wanted, strict=True
+    ):
         assert len(batched.items_K) == min(k, ITEMS - len(hidden))
         assert batched.items_K.tolist() == alone.items_K.tolist()
         assert not np.isin(batched.items_K, hidden).any()

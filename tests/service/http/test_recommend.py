@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import settings as drawing
 from hypothesis import strategies as st
 
+from models.contract import bundle as bundles
 from models.contract.bundle import Bundle
 from service.catalogue.live_items import LiveItems
 from service.catalogue.taking import NoIntake
@@ -20,7 +21,7 @@ from service.generation.load import make_engine, new_generation
 from service.http.app import create_app
 from service.metrics import Metrics
 from service.settings import Settings
-from tests.tiny_bundle import ITEMS
+from tests.tiny_bundle import ITEMS, write_tiny_bundle
 
 AS_JSON = {"content-type": "application/json"}
 
@@ -113,6 +114,7 @@ def test_explain_names_the_most_similar_item_of_the_history(
     for item in answer["items"]:
         row = int(item["item_id"].removeprefix("item-"))
         assert item["because"] == history[int((unit_ND[[1, 8, 2]] @ unit_ND[row]).argmax())]
+        assert item["reason"] == "history"
     assert len({item["because"] for item in answer["items"]}) > 1
 
 
@@ -303,3 +305,22 @@ def test_the_examples_of_the_document_are_accepted(client: TestClient) -> None:
     document = client.get("/openapi.json").json()
     for shown in document["components"]["schemas"]["RecommendRequest"]["examples"]:
         ask(client, **shown)
+
+
+def test_explain_says_what_an_item_of_the_history_brings_to_mind(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path, remembers=True)
+    memory = bundles.read(tmp_path).memory
+    assert memory is not None
+    history = [3, 8, 2]
+    with TestClient(create_app(Settings(bundle=tmp_path))) as client:
+        answer = ask(client, history=[f"item-{n}" for n in history], k=30, explain=True)
+    told = {item["item_id"]: (item["because"], item["reason"]) for item in answer["items"]}
+    rows = [int(item_id.removeprefix("item-")) for item_id in told]
+    reasons = dict(zip(told, memory.reasons(history, rows), strict=True))
+    for item_id, reason in reasons.items():
+        if reason is None:
+            assert told[item_id][1] == "history"
+        else:
+            why = "alike" if reason.alike else "after"
+            assert told[item_id] == (f"item-{reason.row}", why)
+    assert {why for _, why in told.values()} == {"after", "alike", "history"}

@@ -1,4 +1,5 @@
-"""What a query may not find is never found, and costs neither the others nor what is found instead.
+"""What a query may not find is never found, and costs neither the others nor what is found instead;
+what it has brought to mind is added to scores.
 
 Drawn catalogues, live rows, rows that are gone; queries that ask for different numbers and may find
 different rows; every retriever.
@@ -13,10 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.contract.memory import Recalled
 from models.contract.types import FloatArray
 from service.engine.device import DeviceRetriever
 from service.retrieval import hidden as hidden_items
-from service.retrieval import matrix
+from service.retrieval import matrix, remembered
 from service.retrieval.compressed import CompressedRetriever
 from service.retrieval.flat import FlatRetriever
 from service.retrieval.live import Live, nothing_lives
@@ -78,6 +80,10 @@ def batches(draw: st.DrawFn, fewest: int) -> Asked:
     drawn = draw(st.lists(st.tuples(rows, st.none() | rows), min_size=queries, max_size=queries))
     shared = draw(rows)  # several may ask for the same rows
     selections = [selection(items, hidden, allowed) for hidden, allowed in drawn]
+    for query in draw(st.lists(st.integers(0, queries - 1))):
+        rows_J = np.flatnonzero(random.random(items) < draw(st.sampled_from([0.0, 0.1, 0.9])))
+        scores_J = random.integers(0, 99, len(rows_J)).astype(np.float32)
+        selections[query] = selections[query]._replace(recalled=Recalled(rows_J, scores_J))
     same = selection(items, [], shared).allowed
     for query in draw(st.lists(st.integers(0, queries - 1))):
         selections[query] = selections[query]._replace(allowed=same)
@@ -96,8 +102,10 @@ def check(retriever: Overlay, asked: Asked, tolerance: float = 0.0) -> None:
     all_JD = np.concatenate([asked.items_ND, live.vectors_MD])
     there_J = ~np.concatenate([live.gone_N, live.gone_M])
     queries = zip(*found, asked.queries_BD, asked.k, asked.selections, strict=True)
-    for scores_K, items_K, query_D, k, (hidden, allowed) in queries:
+    for scores_K, items_K, query_D, k, (hidden, allowed, recalled) in queries:
         scores_J = all_JD @ query_D
+        if recalled is not None:
+            scores_J[recalled.rows_J] += recalled.scores_J
         shown = np.setdiff1d(np.flatnonzero(there_J), hidden)
         if allowed is not None:
             shown = np.intersect1d(shown, np.concatenate([allowed.base.rows, allowed.live]))
@@ -122,6 +130,7 @@ def test_a_search_is_an_exact_search_of_what_may_be_found(make: Make, data: st.D
         patched.setattr(hidden_items, "_TOGETHER", 7)
         patched.setattr(hidden_items, "MANY", 5)
         patched.setattr("service.retrieval.flat._SPARE", 2)
+        patched.setattr(remembered, "DEEP", data.draw(st.integers(1, 20)))
         base = make(asked.items_ND)
         base.few = data.draw(st.integers(0, len(asked.items_ND)))
         check(Overlay(base, asked.items_ND, 1, lambda: asked.live), asked)
@@ -227,7 +236,7 @@ class Clustered(NamedTuple):
     def recall(self, retriever: CompressedRetriever, selections: list[Selection]) -> float:
         found = retriever.search(self.queries_BD, [100] * 20, selections)
         shares = []
-        for items_K, row_N, (hidden, allowed) in zip(
+        for items_K, row_N, (hidden, allowed, _) in zip(
             found.items_BK, self.order_BN, selections, strict=True
         ):
             shown = ~np.isin(row_N, hidden)

@@ -1,0 +1,76 @@
+"""``python -m benchmarks.memory_cost``: what adding the memory costs a request, by catalogue size.
+
+Vectors, lists and histories are drawn. Beside the memory's two parts, the look-up and the merge, an
+exact search of the same vectors for scale, all in one run and on one thread.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from models.contract.memory import STEPS, Memory
+from service.retrieval.live import nothing_lives
+from service.retrieval.matrix import MatrixRetriever
+from service.retrieval.overlay import Overlay
+from service.retrieval.selection import Selection
+
+_WIDTH, _K, _BATCH = 192, 10, 32
+
+
+def main(
+    sizes: Annotated[str, typer.Option(help="Items, comma-separated.")] = "12000,100000,1000000",
+    listed: Annotated[int, typer.Option(help="Followers of an item.")] = 200,
+) -> None:
+    """Print one row a size, in milliseconds of a request."""
+    table = Table("items", "exact search", "look-up", "with the memory", "times", title="ms")
+    for size in map(int, sizes.split(",")):
+        table.add_row(f"{size:,}", *measure(size, listed))
+    Console().print(table)
+
+
+def measure(size: int, listed: int) -> list[str]:
+    """One size."""
+    random = np.random.default_rng(0)
+    vectors_ND = random.standard_normal((size, _WIDTH), np.float32)
+    overlay = Overlay(MatrixRetriever(vectors_ND, 1), vectors_ND, 1, nothing_lives(size, _WIDTH))
+    memory = drawn_memory(size, listed, random)
+    queries_BD = random.standard_normal((_BATCH, _WIDTH), np.float32)
+    histories = random.integers(0, size, (_BATCH, STEPS)).tolist()
+    plain = [Selection(np.unique(history)) for history in histories]
+    k = [_K] * _BATCH
+
+    def recalled() -> list[Selection]:
+        pairs = zip(plain, histories, strict=True)
+        return [s._replace(recalled=memory.recall(history)) for s, history in pairs]
+
+    search = per_request(lambda: overlay.search(queries_BD, k, plain))
+    look_up = per_request(recalled)
+    with_it = per_request(lambda: overlay.search(queries_BD, k, recalled()))
+    return [f"{search:.3f}", f"{look_up:.3f}", f"{with_it:.3f}", f"{with_it / search:.2f}"]
+
+
+def drawn_memory(size: int, listed: int, random: np.random.Generator) -> Memory:
+    """Lists of random items, as hard to gather as can be."""
+    items_J = random.integers(0, size, size * listed, dtype=np.int32)
+    scores_J = random.random(len(items_J), dtype=np.float32)
+    alike_J = np.zeros(len(items_J), np.uint8)
+    return Memory(np.arange(size + 1) * listed, items_J, scores_J, alike_J, decay=0.6)
+
+
+def per_request(call: Callable[[], object]) -> float:
+    """The best of several batches, in milliseconds of each of its requests."""
+    times = []
+    for _ in range(7):
+        started = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - started)
+    return 1000 * min(times) / _BATCH
+
+
+if __name__ == "__main__":
+    typer.run(main)

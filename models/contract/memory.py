@@ -1,0 +1,119 @@
+"""Memory: what was counted of every item's followers, as short lists that a bundle holds.
+
+Its scores are added to those of the model, which does not know them: of a history's latest items,
+each has a list of items with what they are worth after it (docs/method.md, 4).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.contract.types import FloatArray
+
+STEPS = 10  # latest items of a history, whose lists are looked up
+
+
+class Recalled(NamedTuple):
+    """What a history brings to mind: rows, ascending, and what is added to their scores."""
+
+    rows_J: NDArray[np.int64]
+    scores_J: FloatArray
+
+
+class Reason(NamedTuple):
+    """Which item of a history lists another for most, and what for."""
+
+    row: int
+    alike: bool  # both are described alike; else it was often taken after it
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Lists of items, one after another; no score is negative.
+
+    offsets: (N + 1,) int64, where each item's list starts. items_J: int32. scores_J: float32.
+    alike_J: uint8, 1 where most of a score is that both are described alike, 0 where it is that one
+    followed the other. decay: what a step back in a history leaves of its item's list.
+    """
+
+    offsets: NDArray[np.int64]
+    items_J: NDArray[np.int32]
+    scores_J: FloatArray
+    alike_J: NDArray[np.uint8]
+    decay: float
+
+    def check(self) -> Self:
+        """Itself. Raises ValueError for what no training writes: it looks at every entry."""
+        size, entries = len(self), len(self.items_J)
+        lengths = {len(self.scores_J), len(self.alike_J), self.offsets[-1]}
+        fits = self.offsets[0] == 0 and lengths == {entries}
+        if not fits or (np.diff(self.offsets) < 0).any():
+            raise ValueError("lists of the memory do not fit their offsets")
+        if entries and not (self.items_J.min() >= 0 and self.items_J.max() < size):
+            raise ValueError("the memory names items that do not exist")
+        if not (np.isfinite(self.scores_J) & (self.scores_J >= 0)).all():
+            raise ValueError("the memory holds scores that are negative, or no numbers")
+        return self
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def recall(self, history: Sequence[int]) -> Recalled:
+        """After a history of rows, oldest first. Rows beyond the memory's have no lists."""
+        size, parts, weights = len(self), [], []
+        for back, row in enumerate(reversed(history[-STEPS:])):
+            if row < size:
+                part = slice(self.offsets[row], self.offsets[row + 1])
+                parts.append(self.items_J[part])
+                weights.append(np.float32(self.decay**back) * self.scores_J[part])
+        if not parts:
+            return Recalled(np.zeros(0, np.int64), np.zeros(0, np.float32))
+        rows_J, place = np.unique(np.concatenate(parts), return_inverse=True)
+        scores_J = np.bincount(place, np.concatenate(weights), len(rows_J))
+        return Recalled(rows_J.astype(np.int64), scores_J.astype(np.float32))
+
+    def reasons(self, history: Sequence[int], rows: Sequence[int]) -> list[Reason | None]:
+        """Why each row comes to mind; None where it does not."""
+        found: list[Reason | None] = [None] * len(rows)
+        most_R = np.zeros(len(rows))
+        for back, before in enumerate(reversed(history[-STEPS:])):
+            if before < len(self):
+                part = slice(self.offsets[before], self.offsets[before + 1])
+                lists = self.items_J[part], np.array(rows)
+                _, at_J, at_R = np.intersect1d(*lists, return_indices=True)
+                scores = self.decay**back * self.scores_J[part][at_J]
+                for score, at, place in zip(scores, at_J, at_R, strict=True):
+                    if score > most_R[place]:
+                        most_R[place] = score
+                        found[place] = Reason(before, bool(self.alike_J[part][at]))
+        return found
+
+    def scaled(self, rows_N: NDArray[np.bool_], scale: float) -> Self:
+        """The same, but for the scores of these rows, wherever they are listed."""
+        factor_J = np.where(rows_N[self.items_J], np.float32(scale), np.float32(1))
+        return replace(self, scores_J=self.scores_J * factor_J)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What is stored."""
+        return {
+            "offsets": self.offsets,
+            "items": self.items_J,
+            "scores": self.scores_J,
+            "alike": self.alike_J,
+            "decay": np.array([self.decay], np.float32),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The inverse of ``arrays``. Raises ValueError."""
+        decay = float(arrays["decay"][0])
+        return cls(
+            offsets=arrays["offsets"],
+            items_J=arrays["items"],
+            scores_J=arrays["scores"],
+            alike_J=arrays["alike"],
+            decay=decay,
+        )

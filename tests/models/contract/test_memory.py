@@ -1,0 +1,79 @@
+"""Lists of followers: what a history brings to mind, and what no training writes."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from models.contract.memory import STEPS, Memory, Reason
+
+
+@pytest.fixture
+def memory() -> Memory:
+    """0 leads to 1 and 2, 1 to 2, 3 to 0; nothing leads on from 2."""
+    return Memory(
+        np.array([0, 2, 3, 3, 4]),
+        np.array([1, 2, 2, 0], np.int32),
+        np.array([1, 0.5, 0.8, 0.3], np.float32),
+        np.array([0, 0, 1, 0], np.uint8),
+        decay=0.5,
+    )
+
+
+def told(memory: Memory, history: list[int]) -> dict[int, float]:
+    recalled = memory.recall(history)
+    assert recalled.rows_J.tolist() == sorted(set(recalled.rows_J.tolist()))
+    return dict(zip(recalled.rows_J.tolist(), recalled.scores_J.tolist(), strict=True))
+
+
+def test_lists_are_summed_each_weaker_the_longer_ago(memory: Memory) -> None:
+    assert told(memory, [0, 1]) == pytest.approx({1: 0.5, 2: 0.8 + 0.25})
+    assert told(memory, [1, 0]) == pytest.approx({1: 1.0, 2: 0.5 + 0.4})
+
+
+def test_nothing_comes_of_what_has_no_list(memory: Memory) -> None:
+    """Such as live items, whose rows lie beyond."""
+    assert told(memory, [2, 4, 99]) == {}
+    assert told(memory, []) == {}
+
+
+def test_only_the_latest_are_looked_up(memory: Memory) -> None:
+    assert told(memory, [3] + [2] * (STEPS - 1)).keys() == {0}
+    assert told(memory, [3] + [2] * STEPS) == {}
+
+
+def test_the_reason_is_what_weighs_most(memory: Memory) -> None:
+    reasons = memory.reasons([0, 1], [2, 1, 3])
+    assert reasons == [Reason(1, alike=True), Reason(0, alike=False), None]
+    assert memory.reasons([1, 0], [2]) == [Reason(0, alike=False)]  # 0.5 now, 0.4 a step ago
+    assert memory.reasons([99, 2], [1]) == [None]
+
+
+def test_some_rows_can_be_scaled(memory: Memory) -> None:
+    scaled = memory.scaled(np.array([False, False, True, False]), 0.5)
+    assert told(scaled, [0]) == pytest.approx({1: 1.0, 2: 0.25})
+
+
+def test_it_is_stored_and_read(memory: Memory) -> None:
+    again = Memory.from_arrays(memory.arrays())
+    assert told(again, [0, 1]) == told(memory, [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("offsets", np.array([0, 2, 3, 3, 5]), "offsets"),
+        ("offsets", np.array([0, 3, 2, 3, 4]), "offsets"),
+        ("alike_J", np.zeros(3, np.uint8), "offsets"),
+        ("items_J", np.array([1, 2, 2, 4], np.int32), "do not exist"),
+        ("items_J", np.array([1, 2, 2, -1], np.int32), "do not exist"),
+        ("scores_J", np.array([1, 1, 1, np.nan], np.float32), "no numbers"),
+        ("scores_J", np.array([1, 1, 1, -0.1], np.float32), "negative"),
+    ],
+)
+def test_what_no_training_writes_is_refused(
+    memory: Memory, field: str, value: object, reason: str
+) -> None:
+    assert memory.check() is memory
+    with pytest.raises(ValueError, match=reason):
+        replace(memory, **{field: value}).check()  # type: ignore[arg-type]

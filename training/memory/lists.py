@@ -1,0 +1,30 @@
+"""Sparse rows as short lists."""
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+
+def best(table_RN: sp.csr_array, most: int) -> sp.csr_array:
+    """The ``most`` largest entries of every row; of equal ones, those that come first."""
+    row_J = rows_of(table_RN)
+    order = np.lexsort((-table_RN.data, row_J))
+    place = np.arange(len(order)) - np.repeat(table_RN.indptr[:-1], np.diff(table_RN.indptr))
+    return _only(table_RN, np.sort(order[place < most]))
+
+
+def without_themselves(table_RN: sp.csr_array, first: int = 0) -> sp.csr_array:
+    """No entry of an item with itself; the first row is that of item ``first``."""
+    return _only(table_RN, np.flatnonzero(table_RN.indices != rows_of(table_RN) + first))
+
+
+def rows_of(table_RN: sp.csr_array) -> NDArray[np.int64]:
+    """The row of every entry."""
+    return np.repeat(np.arange(table_RN.shape[0]), np.diff(table_RN.indptr))
+
+
+def _only(table_RN: sp.csr_array, kept: NDArray[np.int64]) -> sp.csr_array:
+    counts = np.bincount(rows_of(table_RN)[kept], minlength=table_RN.shape[0])
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    parts = table_RN.data[kept], table_RN.indices[kept], offsets
+    return sp.csr_array(parts, shape=table_RN.shape)

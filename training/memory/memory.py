@@ -1,0 +1,111 @@
+"""The memory: what follows an item, and what is described like it, as one short list an item.
+
+It knows what was counted, where the model knows what was learned, and the two err apart: their sum
+ranks better than either (docs/method.md, 4).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from models.contract.memory import STEPS, Memory
+from models.contract.types import FloatArray
+from models.nets.words import ItemWords
+from training.data.histories import EvaluationSet, Histories, Windows
+from training.evaluate.baselines import decayed
+from training.evaluate.ranking import Ranker, ndcg
+from training.memory.likeness import likeness
+from training.memory.lists import best, rows_of
+from training.memory.transitions import transitions
+
+DECAYS = (0.5, 0.6, 0.7)
+LIKENESS = (0.0, 0.3, 0.6, 1.0, 1.5)
+
+
+class Recipe(NamedTuple):
+    """How a memory is made of counts."""
+
+    likeness: float = 0.0  # what being alike weighs, where having followed weighs 1
+    decay: float = 1.0  # what a step back in a history leaves of its item's weight
+    weight: float = 0.0  # beside the model's scores; 0: there is no memory
+
+
+class Sources(NamedTuple):
+    """(N, N) each: what a memory is made of."""
+
+    transitions_NN: sp.csr_array
+    likeness_NN: sp.csr_array
+
+    @classmethod
+    def of(cls, histories: Histories, words: ItemWords, most: int) -> "Sources":
+        """Counted in these histories and nowhere else; lists of ``most`` items and fewer."""
+        size = len(words.offsets) - 1
+        return cls(transitions(histories, size), likeness(words, most))
+
+    def mix(self, recipe: Recipe, most: int) -> Memory:
+        """Their sum, the ``most`` best of each item."""
+        mixed_NN = sp.csr_array(self.transitions_NN + recipe.likeness * self.likeness_NN)
+        mixed_NN.eliminate_zeros()
+        lists_NN = best(mixed_NN, most)
+        followed_J = np.asarray(self.transitions_NN[rows_of(lists_NN), lists_NN.indices]).ravel()
+        return Memory(
+            offsets=lists_NN.indptr.astype(np.int64),
+            items_J=lists_NN.indices.astype(np.int32),
+            scores_J=(recipe.weight * lists_NN.data).astype(np.float32),
+            alike_J=(2 * followed_J < lists_NN.data).astype(np.uint8),
+            decay=recipe.decay,
+        )
+
+
+def choose(
+    sources: Sources,
+    likeness: Sequence[float],
+    validation: EvaluationSet,
+    most: int,
+    filter_seen: bool,
+    hidden_N: NDArray[np.bool_] | None = None,
+) -> Recipe:
+    """Of these weights of likeness, and all DECAYS, those with the best NDCG@10 on validation."""
+    tried = {}
+    for alike in likeness:
+        memory = sources.mix(Recipe(alike, weight=1.0), most)
+        for decay in DECAYS:
+            ranker = MemoryRanker(replace(memory, decay=decay))
+            recipe = Recipe(alike, decay, weight=1.0)
+            tried[recipe] = ndcg(ranker, validation, len(memory), filter_seen, hidden_N)
+    return max(tried, key=lambda recipe: tried[recipe])
+
+
+class MemoryRanker:
+    """A memory as a Ranker."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.size, self.decay = len(memory), memory.decay
+        lists = memory.scores_J, memory.items_J, memory.offsets
+        self.lists_NN = sp.csr_array(lists, shape=(self.size, self.size))
+
+    def score(self, items: NDArray[np.int32], windows: Windows) -> FloatArray:
+        """Scores (B, N)."""
+        length = np.minimum(windows.length, STEPS)
+        latest = Windows(windows.start + windows.length - length, length)
+        history_BN = decayed(items, latest, self.decay, self.size)
+        scores_BN: FloatArray = (history_BN @ self.lists_NN).toarray().astype(np.float32)
+        return scores_BN
+
+
+class Sum:
+    """Two rankers' scores, the second's ``weight`` times."""
+
+    def __init__(self, first: Ranker, second: Ranker, weight: float = 1.0) -> None:
+        self.first, self.second, self.weight = first, second, np.float32(weight)
+
+    def score(self, items: NDArray[np.int32], windows: Windows) -> FloatArray:
+        """Scores (B, N)."""
+        scores_BN = self.first.score(items, windows)
+        if self.weight:
+            scores_BN += self.weight * self.second.score(items, windows)
+        return scores_BN
