@@ -42,8 +42,7 @@ class Remembered:
         for query, selection in enumerate(selections):
             own = Found(found.scores_BK[query : query + 1], found.items_BK[query : query + 1])
             if selection.recalled is not None and len(selection.recalled.rows_J):
-                vector_D = vectors_BD[query]
-                own = self._summed(own, vector_D, k[query], selection.recalled, selection, live)
+                own = self._summed(own, vectors_BD[query], k[query], selection, live.gone_N)
             best.put([query], own)
         return tidied(best, k)
 
@@ -52,14 +51,14 @@ class Remembered:
         found: Found,
         vector_D: FloatArray,
         k: int,
-        recalled: Recalled,
         selection: Selection,
-        live: Live,
+        gone_N: Mask,
     ) -> Found:
-        """Of one query: the best by the sum, best first."""
+        """Of one query that has brought something to mind: the best by the sum, best first."""
+        assert selection.recalled is not None
         deep = max(k, DEEP)
         scores_K, items_K = found.scores_BK[0, :deep], found.items_BK[0, :deep]
-        rows_J, added_J = recalled
+        rows_J, added_J = selection.recalled
         at_K = np.minimum(np.searchsorted(rows_J, items_K), len(rows_J) - 1)
         known_K = rows_J[at_K] == items_K
         sums_K = scores_K + np.where(known_K, added_J[at_K], np.float32(0))
@@ -67,7 +66,7 @@ class Remembered:
             lifted_J = added_J >= np.partition(sums_K, -k)[-k] - scores_K[-1]
             lifted_J[at_K[known_K]] = False
             lifted = Recalled(rows_J[lifted_J], added_J[lifted_J])
-            rest = _allowed(lifted, selection, live.gone_N)
+            rest = _allowed(lifted, selection, gone_N)
             items_K = np.concatenate([items_K, rest.rows_J])
             sums_K = np.concatenate([sums_K, self._scores(vector_D, rest)])
         order = np.argsort(-sums_K, kind="stable")

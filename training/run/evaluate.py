@@ -13,7 +13,7 @@ from training.evaluate.ranking import Ranker, SequenceRanker, metrics
 from training.evaluate.report import CUTOFF, EvaluationTable
 from training.fit.learn import load_model
 from training.fit.remember import with_memory
-from training.memory.memory import LIKENESS, MemoryRanker, Sources, choose
+from training.memory.memory import MemoryRanker, Recipe, Sources
 
 
 def run(config: RunConfig, directory: Path) -> str:
@@ -21,7 +21,7 @@ def run(config: RunConfig, directory: Path) -> str:
     new = stage_files.new_items(config)
     size, seen = len(new.new_in_N), config.filter_seen
     rankers, decay = _baselines(new.known, size, seen)
-    rankers["memory"] = _counted(config, new.known, size)
+    rankers |= _remembered(config, new.known)
     rankers["bbqrec"] = _ours(config)
     test = new.warm(Part.TEST, repeats=not seen)
     users = len(test.held_out.target)
@@ -77,13 +77,15 @@ def _baselines(histories: Histories, size: int, seen: bool) -> tuple[dict[str, R
     return rankers, decay
 
 
-def _counted(config: RunConfig, histories: Histories, size: int) -> Ranker:
-    """The memory alone, whole, mixed as is best on validation: the best of what is not learned."""
-    words, seen = load_words(config.output / "encode"), config.filter_seen
-    sources = Sources.of(histories.up_to(Part.TRAIN), words, size)
-    validation = targets(histories, Part.VALIDATION, repeats=not seen)
-    recipe = choose(sources, LIKENESS, validation, size, seen)
-    return MemoryRanker(sources.mix(recipe, size))
+def _remembered(config: RunConfig, histories: Histories) -> dict[str, Ranker]:
+    """The memory alone, as ``fit`` mixed it: the best of what is not learned, as a rule."""
+    chosen = stage_files.read_json(config.output / "fit" / stage_files.FITTED)["memory"]
+    if not any(config.fit.memory):
+        return {}
+    most, words = config.fit.memory_items, load_words(config.output / "encode")
+    sources = Sources.of(histories.up_to(Part.TRAIN), words, most)
+    recipe = Recipe(**chosen)._replace(weight=1.0)
+    return {"memory": MemoryRanker(sources.mix(recipe, most))}
 
 
 def _ours(config: RunConfig) -> Ranker:

@@ -21,7 +21,10 @@ from service.http.app import create_app
 from service.settings import Settings
 from tests.simulated_shop import Shop, draw_picture
 from tests.training.shop_run import train, write_config
-from training.encoders.encode import load_embeddings
+from training import stage_files
+from training.config import load
+from training.encoders.encode import load_embeddings, load_words
+from training.memory.memory import Recipe, Sources
 
 
 def picture_of(shop: Shop, item_id: str) -> bytes | None:
@@ -63,7 +66,7 @@ def evaluation(config: Path) -> dict[str, Any]:
 def test_a_run_prints_its_stages_and_the_table(trained: subprocess.CompletedProcess[str]) -> None:
     for stage in ("prepare", "encode", "quantize", "fit", "evaluate", "refit", "export"):
         assert f"{stage} " in trained.stderr
-    for row in ("popularity", "item-knn-decayed", "bbqrec"):
+    for row in ("popularity", "item-knn-decayed", "memory", "bbqrec"):
         assert row in trained.stdout
     assert "Traceback" not in trained.stderr
     assert "Warning" not in trained.stderr
@@ -75,6 +78,23 @@ def test_learning_beats_the_baselines_where_there_is_something_to_learn(
     models = evaluation(config)["models"]
     assert models["bbqrec"]["ndcg@10"] > 1.1 * models["popularity"]["ndcg@10"]
     assert models["bbqrec"]["ndcg@10"] > models["item-knn"]["ndcg@10"]
+
+
+def test_what_was_counted_of_everything_is_served_with_the_weight_that_fit_chose(
+    made: Bundle, config: Path
+) -> None:
+    out, read = config.parent / "out", load(config)
+    chosen = json.loads((out / "fit/fitted.json").read_text())
+    recipe = Recipe(**chosen["memory"])
+    assert recipe.weight > 0
+    assert made.memory is not None
+    most, words = read.fit.memory_items, load_words(out / "encode")
+    counted = Sources.of(stage_files.data(read).histories, words, most).mix(recipe, most)
+    np.testing.assert_array_equal(made.memory.items_J, counted.items_J)
+    new_N = np.ones(len(counted), np.bool_)
+    new_N[stage_files.data(read).histories.items] = False
+    scaled = counted.scaled(new_N, chosen["calibration"]["scale"])
+    np.testing.assert_allclose(made.memory.scores_J, scaled.scores_J, rtol=1e-6)
 
 
 def test_every_item_has_a_unique_id_and_missing_content_is_null(made: Bundle, shop: Shop) -> None:
