@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from models.contract.config import CodeSpace
 from models.contract.memory import Memory
@@ -57,6 +57,13 @@ def memory(directory: Path) -> Memory | None:
     """What ``fit`` or ``refit`` left of it; None where it is worth nothing."""
     path = directory / MEMORY
     return Memory.from_arrays(load_file(path)) if path.exists() else None
+
+
+def write_memory(directory: Path, memory: Memory | None) -> None:
+    """What ``memory`` reads back; of an earlier one nothing stays."""
+    (directory / MEMORY).unlink(missing_ok=True)
+    if memory is not None:
+        save_file(memory.arrays(), directory / MEMORY)
 
 
 def write_json(path: Path, content: object) -> None:

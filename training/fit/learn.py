@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -206,8 +205,7 @@ def _write(fitted: Fitted, directory: Path) -> None:
     contiguous = {name: weight.detach().cpu().contiguous() for name, weight in weights.items()}
     save_file(contiguous, directory / stage_files.WEIGHTS)
     save_file(fitted.words._asdict(), directory / stage_files.WORD_VECTORS)
-    if fitted.memory is not None:
-        save_arrays(fitted.memory.arrays(), directory / stage_files.MEMORY)
+    stage_files.write_memory(directory, fitted.memory)
     chosen = {
         "epochs": fitted.epochs,
         "validation_ndcg@10": fitted.validation_ndcg,

@@ -1,11 +1,14 @@
 """Counts with a known truth, and that nothing is counted which may not be seen."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from models.nets.words import ItemWords
+from training import stage_files
 from training.data.histories import Histories, Part, Windows, targets
 from training.fit.remember import choose_recipe
 from training.memory.likeness import likeness
@@ -90,6 +93,16 @@ def test_the_ranker_scores_what_the_service_recalls() -> None:
         recalled, expected = memory.recall(drawn[user].tolist()), np.zeros(ITEMS, np.float32)
         expected[recalled.rows_J] = recalled.scores_J
         np.testing.assert_allclose(scores_N, expected, rtol=1e-5)
+
+
+def test_one_that_is_worth_nothing_replaces_an_earlier_one(tmp_path: Path) -> None:
+    memory = Sources.of(of([0, 1]), NO_WORDS, ITEMS).mix(Recipe(weight=2.0), ITEMS)
+    stage_files.write_memory(tmp_path, memory)
+    read = stage_files.memory(tmp_path)
+    assert read is not None
+    assert read.scores_J.tolist() == [2.0]
+    stage_files.write_memory(tmp_path, None)
+    assert stage_files.memory(tmp_path) is None
 
 
 class Useless:
