@@ -11,8 +11,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from models.contract.types import FloatArray
-from training.data.histories import EvaluationSet, Histories, Windows, unroll
+from training.data.histories import EvaluationSet, Histories, Windows
 from training.evaluate.ranking import Ranker, ndcg
+from training.memory.lists import decayed
 
 DECAYS = (0.5, 0.6, 0.7, 0.8, 0.9)
 
@@ -57,16 +58,6 @@ class ContentKnn:
         history_BN = decayed(items, windows, self.decay, len(self.vectors_ND))
         scores_BN: FloatArray = (history_BN @ self.vectors_ND) @ self.vectors_ND.T
         return scores_BN
-
-
-def decayed(
-    items: NDArray[np.int32], windows: Windows, decay: float, catalogue_size: int
-) -> sp.csr_array:
-    """(B, N): what each item of a history still weighs."""
-    steps = unroll(items, windows)
-    weights = decay ** steps.back.astype(np.float32)
-    shape = (len(windows.start), catalogue_size)
-    return sp.csr_array((weights, (steps.row, steps.item)), shape=shape)
 
 
 def item_similarity(

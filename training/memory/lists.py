@@ -1,8 +1,20 @@
-"""Sparse rows as short lists."""
+"""Histories and lists of items as sparse rows."""
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+
+from training.data.histories import Windows, unroll
+
+
+def decayed(
+    items: NDArray[np.int32], windows: Windows, decay: float, catalogue_size: int
+) -> sp.csr_array:
+    """(B, N): what each item of a history still weighs."""
+    steps = unroll(items, windows)
+    weights = decay ** steps.back.astype(np.float32)
+    shape = (len(windows.start), catalogue_size)
+    return sp.csr_array((weights, (steps.row, steps.item)), shape=shape)
 
 
 def best(table_RN: sp.csr_array, most: int) -> sp.csr_array:

@@ -16,10 +16,9 @@ from models.contract.memory import STEPS, Memory
 from models.contract.types import FloatArray
 from models.nets.words import ItemWords
 from training.data.histories import EvaluationSet, Histories, Windows
-from training.evaluate.baselines import decayed
 from training.evaluate.ranking import Ranker, ndcg
 from training.memory.likeness import likeness
-from training.memory.lists import best, rows_of
+from training.memory.lists import best, decayed, rows_of
 from training.memory.transitions import transitions
 
 DECAYS = (0.5, 0.6, 0.7)
