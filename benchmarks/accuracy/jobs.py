@@ -6,7 +6,6 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch
 
-from benchmarks.accuracy import models
+from benchmarks.accuracy import counted, models
 from benchmarks.accuracy.curves import validation_curve
 from benchmarks.accuracy.models import Settings
 from benchmarks.accuracy.peers import train_peer
@@ -28,13 +27,11 @@ from models.contract.types import BEHAVIOUR
 from training import stage_files
 from training.config import RunConfig
 from training.data.histories import EvaluationSet, Histories, Part, targets
-from training.encoders.encode import load_content, load_words
-from training.evaluate import baselines
 from training.evaluate.ranking import Ranker, SequenceRanker, rank
 from training.fit.fit_sequence import Fitted
 from training.fit.learn import Choices, learn_sequence, load_model, remember
 from training.fit.remember import with_memory
-from training.memory import memory
+from training.memory.memory import Recipe
 from training.quantize.learn import learn_codes
 
 _MARK = "recipe.txt"  # which training a folder is of
@@ -152,8 +149,8 @@ def _choices(job: Job, config: RunConfig, store: Store) -> Choices:
     """Refit takes what strict chose."""
     if job.protocol == "refit":
         chosen = _strict_facts(job, store)  # older results know of no borrowing
-        recipe = memory.Recipe(**chosen.get("memory", {}))
-        return Choices(chosen["epochs"], (chosen.get("borrowing", 0.0),), None, recipe=recipe)
+        mixed = Recipe(**chosen.get("memory", {}))
+        return Choices(chosen["epochs"], (chosen.get("borrowing", 0.0),), None, recipe=mixed)
     held_out = validation_set(config).sample(config.evaluate.validation_users, config.seed)
     return Choices(config.fit.epochs, config.fit.borrowing, held_out)
 
@@ -278,39 +275,6 @@ def _remember(
 def _count(
     job: Job, config: RunConfig, settings: Settings, workshop: Workshop
 ) -> tuple[Ranker, dict[str, Any]]:
-    """Models that are counted, not learned; a decay is chosen on validation, as of strict."""
-    size, seen = stage_files.data(config).card.items, config.filter_seen
-    known = known_to(job.protocol, config)
-    if job.model == "popularity":
-        return baselines.Popularity(known, size), {}
-    if job.model in (models.TRANSITIONS, models.MEMORY):
-        return _memory(job, config, known, workshop.store)
-    make: Callable[[float], Ranker]
-    if job.model == "content-knn":
-        content_ND = load_content(config.output / "encode", size)
-        make = partial(baselines.ContentKnn, content_ND)
-    else:
-        make = partial(baselines.ItemKnn, baselines.item_similarity(known, size, repeats=not seen))
-    if job.model == "item-knn":
-        return make(1.0), {}
-    if job.protocol == "refit":
-        decay = _strict_facts(job, workshop.store)["decay"]
-    else:
-        decay = baselines.choose_decay(make, validation_set(config), size, seen)
-    return make(decay), {"decay": decay}
-
-
-def _memory(
-    job: Job, config: RunConfig, known: Histories, store: Store
-) -> tuple[Ranker, dict[str, Any]]:
-    """The memory alone, whole lists; refit takes what strict chose."""
-    size = stage_files.data(config).card.items
-    sources = memory.Sources.of(known, load_words(config.output / "encode"), size)
-    if job.protocol == "refit":
-        facts = _strict_facts(job, store)
-        recipe = memory.Recipe(facts["likeness"], facts["decay"], weight=1.0)
-    else:
-        likeness = memory.LIKENESS if job.model == models.MEMORY else (0.0,)
-        held_out = validation_set(config)
-        recipe = memory.choose(sources, likeness, held_out, size, config.filter_seen)
-    return memory.MemoryRanker(sources.mix(recipe, size)), recipe._asdict()
+    chosen = _strict_facts(job, workshop.store) if job.protocol == "refit" else None
+    held_out = validation_set(config)
+    return counted.ranker(job.model, config, known_to(job.protocol, config), held_out, chosen)

@@ -4,7 +4,7 @@ Its scores are added to those of the model, which does not know them: of a histo
 each has a list of items with what they are worth after it (docs/method.md, 4).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
@@ -28,6 +28,14 @@ class Reason(NamedTuple):
 
     row: int
     alike: bool  # both are described alike; else it was often taken after it
+
+
+class _List(NamedTuple):
+    """What an item of a history brings to mind."""
+
+    row: int  # of that item
+    part: slice  # of all lists
+    scores_J: FloatArray  # by now: weaker the longer ago
 
 
 @dataclass(frozen=True)
@@ -63,33 +71,33 @@ class Memory:
 
     def recall(self, history: Sequence[int]) -> Recalled:
         """After a history of rows, oldest first. Rows beyond the memory's have no lists."""
-        size, parts, weights = len(self), [], []
-        for back, row in enumerate(reversed(history[-STEPS:])):
-            if row < size:
-                part = slice(self.offsets[row], self.offsets[row + 1])
-                parts.append(self.items_J[part])
-                weights.append(np.float32(self.decay**back) * self.scores_J[part])
-        if not parts:
+        lists = list(self._lists(history))
+        if not lists:
             return Recalled(np.zeros(0, np.int64), np.zeros(0, np.float32))
-        rows_J, place = np.unique(np.concatenate(parts), return_inverse=True)
-        scores_J = np.bincount(place, np.concatenate(weights), len(rows_J))
+        listed = np.concatenate([self.items_J[each.part] for each in lists])
+        rows_J, place = np.unique(listed, return_inverse=True)
+        scores = np.concatenate([each.scores_J for each in lists])
+        scores_J = np.bincount(place, scores, len(rows_J))
         return Recalled(rows_J.astype(np.int64), scores_J.astype(np.float32))
 
     def reasons(self, history: Sequence[int], rows: Sequence[int]) -> list[Reason | None]:
         """Why each row comes to mind; None where it does not."""
         found: list[Reason | None] = [None] * len(rows)
-        most_R = np.zeros(len(rows))
-        for back, before in enumerate(reversed(history[-STEPS:])):
-            if before < len(self):
-                part = slice(self.offsets[before], self.offsets[before + 1])
-                lists = self.items_J[part], np.array(rows)
-                _, at_J, at_R = np.intersect1d(*lists, return_indices=True)
-                scores = self.decay**back * self.scores_J[part][at_J]
-                for score, at, place in zip(scores, at_J, at_R, strict=True):
-                    if score > most_R[place]:
-                        most_R[place] = score
-                        found[place] = Reason(before, bool(self.alike_J[part][at]))
+        rows_R, most_R = np.array(rows), np.zeros(len(rows))
+        for row, part, scores_J in self._lists(history):
+            _, at_J, at_R = np.intersect1d(self.items_J[part], rows_R, return_indices=True)
+            for at, place in zip(at_J, at_R, strict=True):
+                if scores_J[at] > most_R[place]:
+                    most_R[place] = scores_J[at]
+                    found[place] = Reason(row, bool(self.alike_J[part][at]))
         return found
+
+    def _lists(self, history: Sequence[int]) -> Iterator[_List]:
+        """Of the latest items of a history, the latest first."""
+        for back, row in enumerate(reversed(history[-STEPS:])):
+            if row < len(self):
+                part = slice(self.offsets[row], self.offsets[row + 1])
+                yield _List(row, part, np.float32(self.decay**back) * self.scores_J[part])
 
     def scaled(self, rows_N: NDArray[np.bool_], scale: float) -> Self:
         """The same, but for the scores of these rows, wherever they are listed."""
@@ -108,12 +116,11 @@ class Memory:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """The inverse of ``arrays``. Raises ValueError."""
-        decay = float(arrays["decay"][0])
+        """The inverse of ``arrays``. Raises KeyError where one is missing."""
         return cls(
             offsets=arrays["offsets"],
             items_J=arrays["items"],
             scores_J=arrays["scores"],
             alike_J=arrays["alike"],
-            decay=decay,
+            decay=float(arrays["decay"][0]),
         )

@@ -35,10 +35,13 @@ class Histories:
     def __getitem__(self, user: int) -> NDArray[np.int32]:
         return self.items[self.offsets[user] : self.offsets[user + 1]]
 
+    def users(self) -> NDArray[np.int64]:
+        """(interactions,): whose each is."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
     def first_uses(self) -> NDArray[np.bool_]:
         """(interactions,): whether the user had not had the item before."""
-        user = np.repeat(np.arange(len(self)), np.diff(self.offsets))
-        pair = user.astype(np.uint64) << np.uint64(32) | self.items.astype(np.uint64)
+        pair = self.users().astype(np.uint64) << np.uint64(32) | self.items.astype(np.uint64)
         first = np.zeros(len(pair), np.bool_)
         first[np.unique(pair, return_index=True)[1]] = True
         return first
@@ -121,7 +124,7 @@ def targets(histories: Histories, part: Part, *, repeats: bool = True) -> Evalua
     Users without one, or with nothing before it, are left out; without ``repeats`` also those who
     had it before: what the service never returns is no target.
     """
-    user_of = np.repeat(np.arange(len(histories)), np.diff(histories.offsets))
+    user_of = histories.users()
     at = np.flatnonzero(histories.parts == part)
     first = at[np.unique(user_of[at], return_index=True)[1]]
     first = first[first > histories.offsets[user_of[first]]]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models.contract.types import FloatArray
 from training.data.histories import EvaluationSet, Histories, Windows
 from training.evaluate.ranking import Ranker, ndcg
-from training.memory.lists import decayed
+from training.memory.lists import decayed, unit_rows
 
 DECAYS = (0.5, 0.6, 0.7, 0.8, 0.9)
 
@@ -67,16 +67,14 @@ def item_similarity(
 
     A user is a document, an item a word: users with long histories say less about each item.
     """
-    users = np.repeat(np.arange(len(histories)), np.diff(histories.offsets))
+    users = histories.users()
     shape = (catalogue_size, len(histories))
     ones = np.ones(len(users), np.float32)
     uses_NU = sp.csr_array((ones, (histories.items, users)), shape=shape)
     uses_NU.data[:] = 1.0
     items_of_user: FloatArray = np.asarray(uses_NU.sum(axis=0)).ravel()
     idf_U = np.log(catalogue_size / np.maximum(items_of_user, 1)) + 1
-    weighted_NU = sp.csr_array(uses_NU @ sp.diags_array(idf_U))
-    norm_N = np.sqrt(np.asarray(weighted_NU.power(2).sum(axis=1)).ravel())
-    unit_NU = sp.csr_array(sp.diags_array(1 / np.maximum(norm_N, 1e-12)) @ weighted_NU)
+    unit_NU = unit_rows(sp.csr_array(uses_NU @ sp.diags_array(idf_U)))
     similarity_NN = sp.csr_array(unit_NU @ unit_NU.T)
     if not repeats:
         similarity_NN.setdiag(0)

@@ -25,7 +25,7 @@ class Ranker(Protocol):
 class Ranking(NamedTuple):
     """What every metric is made from."""
 
-    rank_E: NDArray[np.int64]  # of the held-out item, 1 is best; ties count against it
+    rank_E: NDArray[np.int64]  # of the held-out item, as ``ranks_of`` tells
     top_EK: NDArray[np.int64]  # the best items, for coverage; K may be 0
 
 
@@ -63,11 +63,17 @@ def rank(
     ranks = np.zeros(len(held_out.target), np.int64)
     best = np.zeros((len(held_out.target), min(top, catalogue_size)), np.int64)
     for users, scores_BN in scores(ranker, held_out, catalogue_size, filter_seen, hidden_N):
-        target_score_B = scores_BN[np.arange(len(users)), held_out.target[users]]
-        ranks[users] = (scores_BN >= target_score_B[:, None]).sum(axis=1)
+        ranks[users] = ranks_of(held_out.target[users], scores_BN)
         if best.shape[1]:
             best[users] = torch.from_numpy(scores_BN).topk(best.shape[1]).indices.numpy()
-    return Ranking(np.maximum(ranks, 1), best)
+    return Ranking(ranks, best)
+
+
+def ranks_of(target_B: NDArray[np.int32], scores_BN: FloatArray) -> NDArray[np.int64]:
+    """(B,): of the targets, 1 is best; ties count against it."""
+    target_score_B = scores_BN[np.arange(len(target_B)), target_B]
+    ranks_B: NDArray[np.int64] = (scores_BN >= target_score_B[:, None]).sum(axis=1)
+    return np.maximum(ranks_B, 1)
 
 
 def scores(
@@ -99,9 +105,8 @@ def metrics(ranking: Ranking, catalogue_size: int, cutoffs: tuple[int, ...]) -> 
     """
     values = {}
     for k in cutoffs:
-        hit = ranking.rank_E <= k
-        values[f"recall@{k}"] = float(hit.mean())
-        values[f"ndcg@{k}"] = float((hit / np.log2(ranking.rank_E + 1)).mean())
+        values[f"recall@{k}"] = float((ranking.rank_E <= k).mean())
+        values[f"ndcg@{k}"] = ndcg_of(ranking.rank_E, k)
         if ranking.top_EK.size:
             values[f"coverage@{k}"] = len(np.unique(ranking.top_EK[:, :k])) / catalogue_size
     return values
@@ -115,8 +120,12 @@ def ndcg(
     hidden_N: NDArray[np.bool_] | None = None,
 ) -> float:
     """NDCG@10: what settings, decays and shares are chosen by."""
-    ranking = rank(ranker, held_out, catalogue_size, filter_seen, 0, hidden_N)
-    return metrics(ranking, catalogue_size, (10,))["ndcg@10"]
+    return ndcg_of(rank(ranker, held_out, catalogue_size, filter_seen, 0, hidden_N).rank_E)
+
+
+def ndcg_of(rank_E: NDArray[np.int64], cutoff: int = 10) -> float:
+    """The mean gain of ranks up to ``cutoff``."""
+    return float(((rank_E <= cutoff) / np.log2(rank_E + 1)).mean())
 
 
 def _batches(held_out: EvaluationSet, catalogue_size: int) -> Iterator[NDArray[np.int64]]:

@@ -4,7 +4,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from models.nets.words import ItemWords
-from training.memory.lists import best, without_themselves
+from training.memory.lists import best, unit_rows, without_themselves
 
 _COMMON = 2000  # items: a word that more have tells none of them from others
 _AT_ONCE = 1000  # items
@@ -34,6 +34,4 @@ def _tf_idf(words: ItemWords) -> sp.csr_array:
     said_NV = sp.csr_array((ones, words.words_J, words.offsets), shape=shape)
     count_V = np.bincount(words.words_J, minlength=words.vocabulary_size)
     rarity_V = np.log((1 + size) / (1 + count_V)) + 1
-    weights_NV = sp.csr_array(said_NV @ sp.diags_array(rarity_V.astype(np.float32)))
-    length_N = np.sqrt(np.asarray(weights_NV.power(2).sum(axis=1)).ravel())
-    return sp.csr_array(sp.diags_array(1 / np.maximum(length_N, 1e-12)) @ weights_NV)
+    return unit_rows(sp.csr_array(said_NV @ sp.diags_array(rarity_V.astype(np.float32))))

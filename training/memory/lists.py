@@ -25,6 +25,12 @@ def best(table_RN: sp.csr_array, most: int) -> sp.csr_array:
     return _only(table_RN, np.sort(order[place < most]))
 
 
+def unit_rows(table_RN: sp.csr_array) -> sp.csr_array:
+    """Rows of length 1, so that their products are cosines."""
+    length_R = np.sqrt(np.asarray(table_RN.power(2).sum(axis=1)).ravel())
+    return sp.csr_array(sp.diags_array(1 / np.maximum(length_R, 1e-12)) @ table_RN)
+
+
 def without_themselves(table_RN: sp.csr_array, first: int = 0) -> sp.csr_array:
     """No entry of an item with itself; the first row is that of item ``first``."""
     return _only(table_RN, np.flatnonzero(table_RN.indices != rows_of(table_RN) + first))

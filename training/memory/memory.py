@@ -97,14 +97,11 @@ class MemoryRanker:
 
 
 class Sum:
-    """Two rankers' scores, the second's ``weight`` times."""
+    """Two rankers' scores, added."""
 
-    def __init__(self, first: Ranker, second: Ranker, weight: float = 1.0) -> None:
-        self.first, self.second, self.weight = first, second, np.float32(weight)
+    def __init__(self, first: Ranker, second: Ranker) -> None:
+        self.first, self.second = first, second
 
     def score(self, items: NDArray[np.int32], windows: Windows) -> FloatArray:
         """Scores (B, N)."""
-        scores_BN = self.first.score(items, windows)
-        if self.weight:
-            scores_BN += self.weight * self.second.score(items, windows)
-        return scores_BN
+        return self.first.score(items, windows) + self.second.score(items, windows)

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import svds
 
 from models.contract.types import FloatArray
+from training.data.following import following
 from training.data.histories import Histories
 
 
@@ -13,13 +14,7 @@ def co_occurrence(
     histories: Histories, catalogue_size: int, window: int = 5, decay: float = 0.7
 ) -> sp.csr_array:
     """Symmetric (N, N) counts of items within ``window`` steps, each step apart weighing less."""
-    users = np.repeat(np.arange(len(histories)), np.diff(histories.offsets))
-    total = sp.csr_array((catalogue_size, catalogue_size), dtype=np.float64)
-    for step in range(1, window + 1):
-        together = users[:-step] == users[step:]
-        earlier, later = histories.items[:-step][together], histories.items[step:][together]
-        weights = np.full(len(earlier), decay ** (step - 1))
-        total = total + sp.csr_array((weights, (earlier, later)), shape=total.shape)
+    total = following(histories, catalogue_size, window, decay)
     return sp.csr_array(total + total.T)
 
 

@@ -79,9 +79,9 @@ def _baselines(histories: Histories, size: int, seen: bool) -> tuple[dict[str, R
 
 def _remembered(config: RunConfig, histories: Histories) -> dict[str, Ranker]:
     """The memory alone, as ``fit`` mixed it: the best of what is not learned, as a rule."""
-    chosen = stage_files.read_json(config.output / "fit" / stage_files.FITTED)["memory"]
     if not any(config.fit.memory):
         return {}
+    chosen = stage_files.read_json(config.output / "fit" / stage_files.FITTED)["memory"]
     most, words = config.fit.memory_items, load_words(config.output / "encode")
     sources = Sources.of(histories.up_to(Part.TRAIN), words, most)
     recipe = Recipe(**chosen)._replace(weight=1.0)

@@ -31,7 +31,7 @@ def without_the_new() -> Histories:
     """Training histories from which the new items have been taken."""
     known = histories().up_to(Part.TRAIN)
     kept = ~np.isin(known.items, (NEW, BARE))
-    users = np.repeat(np.arange(len(known)), np.diff(known.offsets))[kept]
+    users = known.users()[kept]
     offsets = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=len(known)))])
     return Histories(offsets, known.items[kept], known.parts[kept])
 

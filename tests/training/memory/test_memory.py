@@ -1,5 +1,6 @@
 """Counts with a known truth, and that nothing is counted which may not be seen."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,11 @@ from numpy.typing import NDArray
 from models.nets.words import ItemWords
 from training import stage_files
 from training.data.histories import Histories, Part, Windows, targets
-from training.fit.remember import choose_recipe
+from training.evaluate.ranking import ndcg
+from training.fit.remember import choose_recipe, with_memory
 from training.memory.likeness import likeness
 from training.memory.lists import best
-from training.memory.memory import MemoryRanker, Recipe, Sources, Sum, choose
+from training.memory.memory import MemoryRanker, Recipe, Sources, choose
 from training.memory.transitions import transitions
 
 ITEMS = 8
@@ -139,7 +141,24 @@ def test_one_that_knows_nothing_gets_none(cycle: Histories) -> None:
     assert recipe.weight == 0.0
 
 
-def test_without_weight_the_sum_is_the_model() -> None:
+def test_without_a_memory_the_sum_is_the_model() -> None:
     windows = Windows(np.zeros(1, np.int64), np.ones(1, np.int64))
-    summed = Sum(Useless(3.0), Useless(5.0), 0.0).score(np.zeros(1, np.int32), windows)
+    summed = with_memory(Useless(3.0), None).score(np.zeros(1, np.int32), windows)
     assert summed.max() == 3.0
+
+
+def test_weights_are_tried_as_the_sum_ranks(cycle: Histories) -> None:
+    """Both score once; the short cut finds what each sum by itself does."""
+    validation, size = targets(cycle, Part.VALIDATION), ITEMS
+    sources = Sources.of(cycle.up_to(Part.TRAIN), NO_WORDS, ITEMS)
+    memory = sources.mix(Recipe(0.0, 0.6, 1.0), ITEMS)
+    hidden_N = np.arange(ITEMS) == 2
+    for weights in ((0.0, 0.3), (0.3, 1.0), (1.0, 2.0)):
+        chosen = choose_recipe(Useless(0.7), sources, weights, validation, ITEMS, True, hidden_N)
+        told = {}
+        for weight in weights:
+            scaled = replace(
+                memory, scores_J=memory.scores_J * np.float32(weight), decay=chosen.decay
+            )
+            told[weight] = ndcg(with_memory(Useless(0.7), scaled), validation, size, True, hidden_N)
+        assert chosen.weight == max(told, key=lambda weight: told[weight])
