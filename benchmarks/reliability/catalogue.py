@@ -23,15 +23,17 @@ from benchmarks.reliability.program import Program
 from benchmarks.reliability.rows import Row, of_one
 from benchmarks.reliability.under_writes import SOON, under_writes
 from benchmarks.serving import drawn_bundle
-from service.catalogue.file_log import FileLog
+from service.catalogue.open_log import CHANGE_LOG
+from service.log.file_log import FileLog
 
 _ITEMS = 12_000
 _WRITER = """
 import sys
 from pathlib import Path
 from service.catalogue.change import Change
-from service.catalogue.file_log import FileLog
-log, n = FileLog(Path(sys.argv[1]), worth=20_000), 0
+from service.catalogue.open_log import CHANGE_LOG
+from service.log.file_log import FileLog
+log, n = FileLog(Path(sys.argv[1]), CHANGE_LOG, worth=20_000), 0
 while True:
     some = [Change("put", f"item-{n % 50}", float(n + m)) for m in range(n % 7 + 1)]
     print(log.append(some)[-1], flush=True)
@@ -102,7 +104,7 @@ def _killed(folder: Path, kills: int) -> Row:
         lines = process.stdout.read().split("\n")
         process.wait()
         told = max([told, *(int(line) for line in lines[:-1])])
-        reader, last = FileLog(folder).reader(), -1
+        reader, last = FileLog(folder, CHANGE_LOG).reader(), -1
         while reader.position != last:
             last = reader.position
             reader.read(1000)

@@ -4,13 +4,14 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from pydantic_core import from_json, to_json
 
 from models.contract.intake import AttributeValue, Content
 from models.contract.types import FloatArray
+from service.log.log import Entry, EntryError
 
 Kind = Literal["put", "patch", "delete"]
 
@@ -31,18 +32,7 @@ class Change:
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict)  # of a patch
 
 
-class Entry(NamedTuple):
-    """A change and its place in the log; places grow by one, from 1."""
-
-    position: int
-    change: Change
-
-
-class EntryError(ValueError):
-    """Bytes that are no entry of this release."""
-
-
-def encode(entry: Entry) -> bytes:
+def encode(entry: Entry[Change]) -> bytes:
     """One line of JSON, without its end."""
     position, change = entry
     record: dict[str, Any] = {
@@ -56,7 +46,7 @@ def encode(entry: Entry) -> bytes:
     return to_json(record)
 
 
-def decode(line: bytes) -> Entry:
+def decode(line: bytes) -> Entry[Change]:
     """The inverse. Raises EntryError."""
     try:
         record = from_json(line)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 from models.contract.intake import AttributeValue
-from service.catalogue.change import Change, Entry
+from service.catalogue.change import Change
+from service.log.log import Entry
 
 Outcome = Literal["applied", "stale", "deleted"]
 
@@ -42,13 +43,13 @@ class Standing:
     """
 
     mark: Mark = field(default_factory=Mark)
-    put: Entry | None = None
-    patch: Entry | None = None
-    deletion: Entry | None = None
+    put: Entry[Change] | None = None
+    patch: Entry[Change] | None = None
+    deletion: Entry[Change] | None = None
 
-    def apply(self, entry: Entry) -> None:
+    def apply(self, entry: Entry[Change]) -> None:
         """Change it, where the change applies."""
-        change = entry.change
+        change = entry.value
         if self.mark.verdict(change) != "applied":
             return
         self.mark = self.mark.after(change)
@@ -60,7 +61,7 @@ class Standing:
         else:
             self.patch = _merged(self.patch, numbered)
 
-    def entries(self) -> Iterable[Entry]:
+    def entries(self) -> Iterable[Entry[Change]]:
         """What leads to the same standing."""
         return (e for e in (self.put, self.patch, self.deletion) if e is not None)
 
@@ -71,11 +72,11 @@ class Fold:
     def __init__(self) -> None:
         self.items: dict[str, Standing] = {}
 
-    def apply(self, entry: Entry) -> None:
+    def apply(self, entry: Entry[Change]) -> None:
         """The next entry of the log."""
-        self.items.setdefault(entry.change.item_id, Standing()).apply(entry)
+        self.items.setdefault(entry.value.item_id, Standing()).apply(entry)
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[Entry[Change]]:
         """As few as lead to the same standing of every item, at growing positions."""
         return sorted(
             (entry for standing in self.items.values() for entry in standing.entries()),
@@ -91,9 +92,9 @@ def patched(
     return {name: value for name, value in merged.items() if value is not None}
 
 
-def _merged(before: Entry | None, patch: Entry) -> Entry:
+def _merged(before: Entry[Change] | None, patch: Entry[Change]) -> Entry[Change]:
     """One patch for both. Nulls stay: a bundle may have what they remove."""
     if before is None:
         return patch
-    attributes = {**before.change.attributes, **patch.change.attributes}
-    return Entry(patch.position, replace(patch.change, attributes=attributes))
+    attributes = {**before.value.attributes, **patch.value.attributes}
+    return Entry(patch.position, replace(patch.value, attributes=attributes))

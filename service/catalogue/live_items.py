@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from models.contract.bundle import Bundle
 from models.contract.intake import AttributeValue, IntakeError, Taken
 from models.contract.types import CodeArray, FloatArray, ItemCodes
-from service.catalogue.change import Change, Entry
+from service.catalogue.change import Change
 from service.catalogue.fold import Mark, patched
 from service.catalogue.growing import Growing
 from service.catalogue.matching import Matching
 from service.catalogue.unique_codes import UniqueCodes
+from service.log.log import Entry
 from service.retrieval.live import Live
 
 Applied = Literal["applied", "stale", "deleted", "refused"]
@@ -84,9 +85,9 @@ class LiveItems:
         """What takes long at first, for a thread of its own."""
         self._unique.prepare()
 
-    def apply(self, entry: Entry, taken: Taken | IntakeError | None) -> Applied:
+    def apply(self, entry: Entry[Change], taken: Taken | IntakeError | None) -> Applied:
         """The next entry; ``taken`` where it is wanted. Seen by others after ``publish``."""
-        change, item_id = entry.change, entry.change.item_id
+        change, item_id = entry.value, entry.value.item_id
         mark, _ = self._marks.get(item_id, (Mark(), 0))
         verdict = mark.verdict(change)
         if verdict != "applied":

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from models.contract.bundle import BundleError
 from models.contract.store import ROLES, Role
-from service.catalogue.change_log import ChangeLog, LogError
+from service.catalogue.change import Change
 from service.generation.beside import beside
 from service.generation.board import Board, Posted
 from service.generation.failures import Failures
@@ -24,6 +24,7 @@ from service.generation.generation import Generation
 from service.generation.load import load_generation, verify_mapped
 from service.generation.registry import Registry
 from service.generation.source import Source
+from service.log.log import Log, LogError
 from service.metrics import Metrics
 from service.runtime import ProviderError
 from service.settings import Settings
@@ -43,7 +44,7 @@ class Follower:
         metrics: Metrics,
         load: Load = load_generation,
         board: Board | None = None,
-        changes: ChangeLog | None = None,
+        changes: Log[Change] | None = None,
     ) -> None:
         self.changes = changes
         self.board = board or Board(None)

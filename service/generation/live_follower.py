@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from models.contract.intake import IntakeError, Taken
-from service.catalogue.change import Entry
-from service.catalogue.change_log import ChangeLog, LogError, Reader
+from service.catalogue.change import Change
 from service.catalogue.live_items import Applied, LiveItems
 from service.catalogue.taking import Taking, Wanted
+from service.log.log import Entry, Log, LogError, Reader
 from service.metrics import Metrics
 from service.retrieval.live import Live
 
@@ -35,7 +35,7 @@ class LiveFollower:
         self.taking = taking
         self.metrics = metrics
         self.position = 0
-        self._reader: Reader | None = None
+        self._reader: Reader[Change] | None = None
         self._pool = ThreadPoolExecutor(1, "bbqrec-live")
         self._task: asyncio.Task[None] | None = None
         self._outcomes: dict[int, Applied] = {}
@@ -45,7 +45,7 @@ class LiveFollower:
         self._counted: Live | None = None  # what the metrics tell of
         self._failing = False
 
-    def replay(self, changes: ChangeLog) -> None:
+    def replay(self, changes: Log[Change]) -> None:
         """Apply all that is in the log; in a thread, while nobody else knows of this generation.
 
         Raises LogError; what was read until then is applied, and ``start`` goes on from there.
@@ -91,7 +91,7 @@ class LiveFollower:
             finally:
                 del self._waiting[reached]
 
-    async def _follow(self, reader: Reader) -> None:
+    async def _follow(self, reader: Reader[Change]) -> None:
         run = asyncio.get_running_loop().run_in_executor
         while True:
             try:
@@ -109,14 +109,14 @@ class LiveFollower:
                 log.exception("live items cannot be followed")
                 await asyncio.sleep(_PAUSE)
 
-    def _read(self, reader: Reader) -> tuple[Sequence[Entry], _Rows]:
+    def _read(self, reader: Reader[Change]) -> tuple[Sequence[Entry[Change]], _Rows]:
         """The next entries, and rows for the first part of them: who writes waits for both."""
         entries = reader.read(_AT_ONCE, _PATIENCE)
         return entries, self._taken(entries[:_AT_ONCE])
 
-    def _taken(self, entries: Sequence[Entry]) -> _Rows:
+    def _taken(self, entries: Sequence[Entry[Change]]) -> _Rows:
         """Of each, where it is wanted. In a thread."""
-        changes = [entry.change for entry in entries]
+        changes = [entry.value for entry in entries]
         wanted = [c for c in changes if c.content is not None and self.items.wants(c)]
         if wanted:
             self.items.prepare()
@@ -125,15 +125,15 @@ class LiveFollower:
         self.taking.forget([change.item_id for change in changes if change.kind == "delete"])
         return [found.get(id(change)) for change in changes]
 
-    def _apply(self, entries: Sequence[Entry], taken: _Rows) -> None:
+    def _apply(self, entries: Sequence[Entry[Change]], taken: _Rows) -> None:
         for entry, row in zip(entries, taken, strict=True):
             outcome = self.items.apply(entry, row)
-            self._counts[entry.change.kind, outcome] += 1
+            self._counts[entry.value.kind, outcome] += 1
             if outcome != "applied":
                 self._outcomes[entry.position] = outcome
             if outcome == "refused":
-                reason = self.items.refused[entry.change.item_id]
-                log.error("live item %r cannot be taken in: %s", entry.change.item_id, reason)
+                reason = self.items.refused[entry.value.item_id]
+                log.error("live item %r cannot be taken in: %s", entry.value.item_id, reason)
         while len(self._outcomes) > _REMEMBERED:
             del self._outcomes[next(iter(self._outcomes))]
         for labels, count in self._counts.items():
@@ -147,12 +147,12 @@ class LiveFollower:
             if wanted <= position and not reached.done():
                 reached.set_result(None)
 
-    def _well(self, entries: Sequence[Entry]) -> None:
+    def _well(self, entries: Sequence[Entry[Change]]) -> None:
         if self._failing:
             log.info("the log of changes answers again")
         self._failing, now = False, time.time()
         if entries:
-            self.metrics.log_lag.set(max(0.0, now - entries[-1].change.time))
+            self.metrics.log_lag.set(max(0.0, now - entries[-1].value.time))
             return
         self._caught_up = now
         self.metrics.log_lag.set(0)
@@ -175,6 +175,6 @@ class LiveFollower:
             self._reader.close()
 
 
-def _parts(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+def _parts(entries: Sequence[Entry[Change]]) -> Iterator[Sequence[Entry[Change]]]:
     """A log that was compacted gives all of it at once."""
     return (entries[first : first + _AT_ONCE] for first in range(0, len(entries), _AT_ONCE))

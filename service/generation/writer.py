@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from models.contract.intake import IntakeError, Taken
-from service.catalogue.appender import Appender
 from service.catalogue.change import Change
-from service.catalogue.change_log import LogError
 from service.catalogue.fold import Outcome
 from service.catalogue.live_items import Item, LiveItems
 from service.catalogue.taking import Wanted
 from service.generation.generation import Generation
 from service.generation.registry import Registry
+from service.log.appender import Appender
+from service.log.log import LogError
 
 
 class StaleError(Exception):
@@ -40,7 +40,7 @@ Result = Written | StaleError | UnknownItemError | NotAppliedError | IntakeError
 class Writer:
     """Writes with the log of one process, and with whatever generation is in service."""
 
-    def __init__(self, appender: Appender, registry: Registry, patience: float) -> None:
+    def __init__(self, appender: Appender[Change], registry: Registry, patience: float) -> None:
         self.appender = appender
         self.registry = registry
         self.patience = patience  # seconds to be applied within

@@ -9,7 +9,6 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from service.catalogue.appender import Appender
 from service.catalogue.open_log import open_log
 from service.generation.board import Board
 from service.generation.follower import Follower, Load
@@ -26,6 +25,7 @@ from service.http.problems import EVERYWHERE, add_handlers, describe_problems
 from service.http.routes import add_routes
 from service.http.state import State
 from service.http.straight import Straight
+from service.log.appender import Appender
 from service.metrics import Metrics
 from service.settings import Settings
 

@@ -11,7 +11,6 @@ from starlette.types import Scope
 
 from models.contract.intake import IntakeError
 from service.catalogue.change import Change
-from service.catalogue.change_log import LogError
 from service.generation.generation import Generation
 from service.generation.similar import By, Near
 from service.generation.writer import (
@@ -36,6 +35,7 @@ from service.http.problems import documented
 from service.http.routes import CurrentCaller, CurrentState
 from service.http.schemas import ItemId
 from service.http.state import State
+from service.log.log import LogError
 from service.settings import Settings
 
 items = APIRouter()

@@ -3,19 +3,20 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.catalogue.change import Change, Entry, decode, encode
+from service.catalogue.change import Change, decode, encode
 from service.catalogue.fold import Fold, Mark
+from service.log.log import Entry
 from tests.service.catalogue.changes import CHANGES, delete, patch, put
 
 
-def folded(entries: list[Entry]) -> Fold:
+def folded(entries: list[Entry[Change]]) -> Fold:
     fold = Fold()
     for entry in entries:
         fold.apply(entry)
     return fold
 
 
-def as_log(changes: list[Change]) -> list[Entry]:
+def as_log(changes: list[Change]) -> list[Entry[Change]]:
     return [Entry(position, change) for position, change in enumerate(changes, start=1)]
 
 
@@ -30,7 +31,7 @@ def test_a_line_tells_all_of_a_change(changes: list[Change]) -> None:
 
 
 def test_content_comes_back_as_it_was() -> None:
-    given_, found = put(), decode(encode(Entry(7, put()))).change
+    given_, found = put(), decode(encode(Entry(7, put()))).value
     assert given_.content is not None
     assert found.content is not None
     assert found.content.vectors["scent"].tolist() == [0, 1, 2]

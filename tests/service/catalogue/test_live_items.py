@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from benchmarks.reliability.like_intake import LikeIntake
 from models.contract.bundle import Bundle
 from models.contract.intake import Content, IntakeError, Taken
-from service.catalogue.change import Change, Entry
+from service.catalogue.change import Change
 from service.catalogue.fold import Fold
 from service.catalogue.live_items import LiveItems
+from service.log.log import Entry
 from tests.tiny_bundle import ITEMS, attributes_of
 
 NOW = 4e9  # after any bundle was made
@@ -27,7 +28,7 @@ class Written:
     def __init__(self, tiny: Bundle) -> None:
         self.items = LiveItems(tiny)
         self.intake = LikeIntake(tiny)
-        self.log: list[Entry] = []
+        self.log: list[Entry[Change]] = []
 
     def put(self, item_id: str, like: str = "item-3", time: float = NOW, **attributes: int) -> str:
         content = Content(f"{item_id} like {like}", {"like": like}, attributes)
@@ -43,11 +44,11 @@ class Written:
         self.log.append(Entry(len(self.log) + 1, change))
         return self.replay(self.log[-1])
 
-    def replay(self, entry: Entry) -> str:
+    def replay(self, entry: Entry[Change]) -> str:
         taken: Taken | IntakeError | None = None
-        if entry.change.content is not None and self.items.wants(entry.change):
+        if entry.value.content is not None and self.items.wants(entry.value):
             try:
-                (taken,) = self.intake.take([entry.change.content])
+                (taken,) = self.intake.take([entry.value.content])
             except IntakeError as error:
                 taken = error
         outcome = self.items.apply(entry, taken)

@@ -11,12 +11,13 @@ from fastapi.testclient import TestClient
 from benchmarks.reliability.like_intake import LikeIntake
 from models.contract import bundle
 from models.contract.store import BundleStore
-from service.catalogue.file_log import FileLog
 from service.catalogue.live_items import LiveItems
+from service.catalogue.open_log import CHANGE_LOG
 from service.engine.engine import HostEngine
 from service.generation.generation import Generation
 from service.generation.load import new_generation
 from service.http.app import create_app
+from service.log.file_log import FileLog
 from service.metrics import Metrics
 from service.settings import Settings
 from tests.service.catalogue.changes import put as a_put
@@ -120,7 +121,7 @@ def test_while_the_log_cannot_be_read_no_new_bundle_serves(
 def test_what_one_bundle_cannot_take_in_is_said_and_kept_for_the_next(
     shop: TestClient, store: BundleStore
 ) -> None:
-    (position,) = FileLog(store.output / "live").append([a_put("strange")])
+    (position,) = FileLog(store.output / "live", CHANGE_LOG).append([a_put("strange")])
     assert shop.get("/items/item-3", headers={"x-after": str(position)}).status_code == 200
     assert shop.get("/items/strange").status_code == 404
     assert shop.get("/model").json()["live"]["refused"] == 1

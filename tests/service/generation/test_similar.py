@@ -5,10 +5,11 @@ import pytest
 
 from models.contract.bundle import Bundle
 from models.contract.intake import Content, Taken
-from service.catalogue.change import Change, Entry
+from service.catalogue.change import Change
 from service.catalogue.live_items import LiveItems
 from service.generation import similar
 from service.generation.similar import Similar
+from service.log.log import Entry
 from tests.tiny_bundle import ITEMS
 
 

@@ -10,8 +10,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from models.contract.bundle import Bundle
-from service.catalogue.file_log import FileLog
+from service.catalogue.open_log import CHANGE_LOG
 from service.http.app import create_app
+from service.log.file_log import FileLog
 from service.settings import Settings
 from tests.service.catalogue.changes import put as a_put
 from tests.service.fakes import FakeScorer, loader
@@ -228,12 +229,12 @@ def test_more_lines_than_are_taken_at_once_are_said(tiny: Bundle, tmp_path: Path
 
 def test_a_read_waits_for_the_change_that_it_asks_for(shop: TestClient, tmp_path: Path) -> None:
     """Another process writes it."""
-    (position,) = FileLog(tmp_path).append([a_put("elsewhere")])
+    (position,) = FileLog(tmp_path, CHANGE_LOG).append([a_put("elsewhere")])
     after = {"x-after": str(position)}
     body = {"history": ["item-3"]}
     assert shop.post("/recommend", json=body, headers=after).status_code == 200
     assert shop.get("/model").json()["live"]["position"] == position
-    (position,) = FileLog(tmp_path).append([a_put("elsewhere")])
+    (position,) = FileLog(tmp_path, CHANGE_LOG).append([a_put("elsewhere")])
     assert shop.get("/items/item-3", headers={"x-after": str(position)}).status_code == 200
     assert_problem(shop.get("/items/item-3", headers={"x-after": "soon"}), 422, "x-after")
 
@@ -267,7 +268,7 @@ def test_a_log_that_cannot_be_written_is_a_clear_503_and_reads_go_on(
     app = create_app(settings(tiny, tmp_path / "file" / "log"), loader(tiny, FakeScorer()))
     with TestClient(app, headers=KEY) as client:
         answer = put(client)
-        assert_problem(answer, 503, "the log of changes in")
+        assert_problem(answer, 503, "the log in")
         assert answer.headers["retry-after"]
         (told,) = lines(
             client.put("/items", content='{"item_id": "a", "text": {"like": "item-1"}}')

@@ -9,16 +9,17 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as drawing
 from hypothesis import strategies as st
 
-from service.catalogue.change import Change, Entry
-from service.catalogue.change_log import LogError
-from service.catalogue.redis_log import RedisLog
+from service.catalogue.change import Change
+from service.catalogue.open_log import CHANGE_LOG
+from service.log.log import Entry, LogError
+from service.log.redis_log import RedisLog
 from tests.service.catalogue.changes import CHANGES, delete, put
-from tests.service.catalogue.test_file_log import folded, positions, read_all
 from tests.service.conftest import RedisServer
+from tests.service.log.test_file_log import folded, positions, read_all
 
 
 def test_what_was_appended_is_read_in_order_by_any_replica(redis_server: RedisServer) -> None:
-    log, another = RedisLog(redis_server.url), RedisLog(redis_server.url)
+    log, another = RedisLog(redis_server.url, CHANGE_LOG), RedisLog(redis_server.url, CHANGE_LOG)
     reader = log.reader()
     assert (reader.read(10), reader.position) == ([], 0)
     assert log.append([put("a"), delete("a")]) == [1, 2]
@@ -42,7 +43,7 @@ def test_compaction_changes_nothing_for_whoever_reads(
     """One reads from the start, one was away meanwhile; positions go on."""
     with redis.Redis.from_url(redis_server.url) as client:
         client.flushall()
-    log = RedisLog(redis_server.url, worth=0)
+    log = RedisLog(redis_server.url, CHANGE_LOG, worth=0)
     away, seen, plain = log.reader(), [], []
     for number, part in enumerate(parts):
         at = log.append(part)
@@ -58,7 +59,7 @@ def test_compaction_changes_nothing_for_whoever_reads(
 
 
 def test_what_was_compacted_twice_leaves_no_key_behind(redis_server: RedisServer) -> None:
-    log = RedisLog(redis_server.url, worth=2)
+    log = RedisLog(redis_server.url, CHANGE_LOG, worth=2)
     for _ in range(3):
         log.append([put("a"), put("a")])
         assert log.compact_if_due()
@@ -70,18 +71,18 @@ def test_what_was_compacted_twice_leaves_no_key_behind(redis_server: RedisServer
 
 
 def test_who_waits_hears_at_once(redis_server: RedisServer) -> None:
-    log = RedisLog(redis_server.url)
+    log = RedisLog(redis_server.url, CHANGE_LOG)
     reader = log.reader()
-    heard: list[Entry] = []
+    heard: list[Entry[Change]] = []
     thread = threading.Thread(target=lambda: heard.extend(reader.read(10, 30)))
     thread.start()
-    RedisLog(redis_server.url).append([put()])
+    RedisLog(redis_server.url, CHANGE_LOG).append([put()])
     thread.join(30)
     assert positions(heard) == [1]
 
 
 def test_an_emptied_log_begins_anew(redis_server: RedisServer) -> None:
-    log = RedisLog(redis_server.url)
+    log = RedisLog(redis_server.url, CHANGE_LOG)
     reader = log.reader()
     log.append([put("a"), put("b")])
     assert len(read_all(reader)) == 2
@@ -96,20 +97,20 @@ def test_a_redis_that_evicts_is_refused(redis_server: RedisServer) -> None:
     with redis.Redis.from_url(redis_server.url) as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
     with pytest.raises(LogError, match="allkeys-lru, set noeviction"):
-        RedisLog(redis_server.url).append([put()])
+        RedisLog(redis_server.url, CHANGE_LOG).append([put()])
     with pytest.raises(LogError, match="allkeys-lru, set noeviction"):
-        RedisLog(redis_server.url).reader().read(1)
+        RedisLog(redis_server.url, CHANGE_LOG).reader().read(1)
 
 
 def test_one_that_forgets_when_it_stops_is_warned_of(
     redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    RedisLog(redis_server.url).append([put()])
+    RedisLog(redis_server.url, CHANGE_LOG).append([put()])
     assert "set appendonly yes" in caplog.text
 
 
 def test_a_redis_that_is_gone_is_said(redis_server: RedisServer, tmp_path: Path) -> None:
-    log = RedisLog(redis_server.url)
+    log = RedisLog(redis_server.url, CHANGE_LOG)
     reader = log.reader()
     redis_server.stop()
     with pytest.raises(LogError, match="is not to be had"):

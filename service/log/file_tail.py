@@ -7,8 +7,8 @@ from pathlib import Path
 from pydantic_core import from_json
 
 from models.contract.store import to_disk
-from service.catalogue.disk import same_file
-from service.catalogue.framing import frames, marked
+from service.log.disk import same_file
+from service.log.framing import frames, marked
 
 log = logging.getLogger("bbqrec")
 _CHUNK = 2**18  # bytes

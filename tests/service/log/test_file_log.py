@@ -13,33 +13,34 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as drawing
 from hypothesis import strategies as st
 
-from service.catalogue.change import Change, Entry, encode
-from service.catalogue.change_log import LogError, Reader
-from service.catalogue.file_log import FileLog
+from service.catalogue.change import Change, encode
 from service.catalogue.fold import Fold
+from service.catalogue.open_log import CHANGE_LOG
+from service.log.file_log import FileLog
+from service.log.log import Entry, LogError, Reader
 from tests.service.catalogue.changes import CHANGES, delete, put
 
 SEVERAL = [put("a"), put("b"), delete("a"), put("c", title="A\nline")]
 
 
-def read_all(reader: Reader) -> list[Entry]:
+def read_all(reader: Reader[Change]) -> list[Entry[Change]]:
     found = []
     while entries := reader.read(2):
         found += entries
     return found
 
 
-def positions(entries: list[Entry]) -> list[int]:
+def positions(entries: list[Entry[Change]]) -> list[int]:
     return [entry.position for entry in entries]
 
 
-def last(log: FileLog) -> int:
+def last(log: FileLog[Change]) -> int:
     reader = log.reader()
     read_all(reader)
     return reader.position
 
 
-def folded(entries: list[Entry]) -> list[bytes]:
+def folded(entries: list[Entry[Change]]) -> list[bytes]:
     fold = Fold()
     for entry in entries:
         fold.apply(entry)
@@ -47,12 +48,12 @@ def folded(entries: list[Entry]) -> list[bytes]:
 
 
 def test_what_was_appended_is_read_in_order_by_any_process(tmp_path: Path) -> None:
-    log = FileLog(tmp_path / "log")
+    log = FileLog(tmp_path / "log", CHANGE_LOG)
     reader = log.reader()
     assert (reader.read(10), reader.position) == ([], 0)
     assert log.append(SEVERAL) == [1, 2, 3, 4]
     assert log.append([put("d")]) == [5]
-    another = FileLog(tmp_path / "log")
+    another = FileLog(tmp_path / "log", CHANGE_LOG)
     assert positions(read_all(reader)) == positions(read_all(another.reader())) == [1, 2, 3, 4, 5]
     assert another.append([put("e")]) == [6]
     assert positions(reader.read(10)) == [6]
@@ -68,7 +69,7 @@ def test_cut_at_any_byte_the_whole_lines_are_kept_and_the_torn_one_is_cut_off(
 ) -> None:
     folder = tmp_path / f"{cut}-{garbage.hex()}"
     shutil.rmtree(folder, ignore_errors=True)
-    written = FileLog(folder)
+    written = FileLog(folder, CHANGE_LOG)
     ends = []
     for change in SEVERAL:
         written.append([change])
@@ -79,7 +80,7 @@ def test_cut_at_any_byte_the_whole_lines_are_kept_and_the_torn_one_is_cut_off(
     with written.path.open("ab") as file:
         file.write(garbage)
     whole = sum(end <= cut for end in ends)
-    log = FileLog(folder)
+    log = FileLog(folder, CHANGE_LOG)
     reader = log.reader()
     assert positions(read_all(reader)) == list(range(1, whole + 1))
     assert log.append([put("next")]) == [whole + 1]
@@ -90,15 +91,15 @@ def test_cut_at_any_byte_the_whole_lines_are_kept_and_the_torn_one_is_cut_off(
 
 @pytest.mark.parametrize("line", [0, 1, 2])
 def test_a_damaged_line_before_others_costs_no_other(tmp_path: Path, line: int) -> None:
-    log = FileLog(tmp_path)
+    log = FileLog(tmp_path, CHANGE_LOG)
     log.append(SEVERAL)
     lines = log.path.read_bytes().splitlines(keepends=True)
     lines[line] = lines[line].replace(b"item", b"iTem")
     log.path.write_bytes(b"".join(lines))
     others = [n for n in (1, 2, 3, 4) if n != line + 1]
-    assert positions(read_all(FileLog(tmp_path).reader())) == others
-    assert FileLog(tmp_path).append([put()]) == [5]
-    assert positions(read_all(FileLog(tmp_path).reader())) == [*others, 5]
+    assert positions(read_all(FileLog(tmp_path, CHANGE_LOG).reader())) == others
+    assert FileLog(tmp_path, CHANGE_LOG).append([put()]) == [5]
+    assert positions(read_all(FileLog(tmp_path, CHANGE_LOG).reader())) == [*others, 5]
 
 
 @given(
@@ -115,7 +116,10 @@ def test_compaction_changes_nothing_for_whoever_reads(
     """One reads from the start, one was away meanwhile; positions go on."""
     shutil.rmtree(tmp_path / "log", ignore_errors=True)
     shutil.rmtree(tmp_path / "plain", ignore_errors=True)
-    plain, log = FileLog(tmp_path / "plain"), FileLog(tmp_path / "log", worth=0)
+    plain, log = (
+        FileLog(tmp_path / "plain", CHANGE_LOG),
+        FileLog(tmp_path / "log", CHANGE_LOG, worth=0),
+    )
     away, seen = log.reader(), []
     for number, part in enumerate(parts):
         plain.append(part)
@@ -132,7 +136,7 @@ def test_compaction_changes_nothing_for_whoever_reads(
 
 
 def test_it_is_compacted_when_it_has_doubled(tmp_path: Path) -> None:
-    log = FileLog(tmp_path, worth=1000)
+    log = FileLog(tmp_path, CHANGE_LOG, worth=1000)
     log.append([put("a")])
     assert not log.compact_if_due()
     log.append([put("a") for _ in range(20)])
@@ -145,7 +149,7 @@ def test_it_is_compacted_when_it_has_doubled(tmp_path: Path) -> None:
 
 
 def test_a_log_that_was_removed_begins_anew_for_its_readers(tmp_path: Path) -> None:
-    log = FileLog(tmp_path)
+    log = FileLog(tmp_path, CHANGE_LOG)
     reader = log.reader()
     log.append(SEVERAL)
     assert len(read_all(reader)) == 4
@@ -156,12 +160,13 @@ def test_a_log_that_was_removed_begins_anew_for_its_readers(tmp_path: Path) -> N
 
 def test_writers_beside_each_other_lose_nothing(tmp_path: Path) -> None:
     """Threads of one process and other processes; the file is compacted meanwhile."""
-    log, each = FileLog(tmp_path, worth=0), 30
+    log, each = FileLog(tmp_path, CHANGE_LOG, worth=0), 30
     code = f"""
 from pathlib import Path
-from service.catalogue.file_log import FileLog
+from service.catalogue.open_log import CHANGE_LOG
+from service.log.file_log import FileLog
 from tests.service.catalogue.changes import put
-log = FileLog(Path({str(tmp_path)!r}))
+log = FileLog(Path({str(tmp_path)!r}), CHANGE_LOG)
 for n in range({each}):
     log.append([put(f"process-{{n}}")])
 """
@@ -178,7 +183,7 @@ for n in range({each}):
     for thread in threads:
         thread.join()
     assert process.wait(60) == 0
-    names = {entry.change.item_id for entry in read_all(log.reader())}
+    names = {entry.value.item_id for entry in read_all(log.reader())}
     wanted = [f"{name}-{n}" for name in ("process", "thread-0", "thread-1") for n in range(each)]
     assert names == set(wanted)
     assert last(log) == 3 * each
@@ -187,9 +192,10 @@ for n in range({each}):
 def test_a_writer_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
-from service.catalogue.file_log import FileLog
+from service.catalogue.open_log import CHANGE_LOG
+from service.log.file_log import FileLog
 from tests.service.catalogue.changes import put
-log = FileLog(Path({str(tmp_path)!r}), worth=2000)
+log = FileLog(Path({str(tmp_path)!r}), CHANGE_LOG, worth=2000)
 while True:
     print(log.append([put("a")])[0], flush=True)
     log.compact_if_due()
@@ -206,17 +212,17 @@ while True:
         told = max([told, *map(int, process.stdout.read().split())])
         process.wait()
         process.stdout.close()
-        assert last(FileLog(tmp_path)) >= told
+        assert last(FileLog(tmp_path, CHANGE_LOG)) >= told
 
 
 def test_who_waits_hears_of_what_this_process_appends_and_of_what_others_do(
     tmp_path: Path,
 ) -> None:
-    log = FileLog(tmp_path)
-    for writer in (log, FileLog(tmp_path)):
+    log = FileLog(tmp_path, CHANGE_LOG)
+    for writer in (log, FileLog(tmp_path, CHANGE_LOG)):
         reader = log.reader()
         read_all(reader)
-        heard: list[Entry] = []
+        heard: list[Entry[Change]] = []
         thread = threading.Thread(target=lambda: heard.extend(reader.read(10, 30)))  # noqa: B023
         thread.start()
         writer.append([put()])
@@ -225,9 +231,9 @@ def test_who_waits_hears_of_what_this_process_appends_and_of_what_others_do(
 
 
 def test_a_folder_that_cannot_be_written_is_said_and_can_still_be_read(tmp_path: Path) -> None:
-    log = FileLog(tmp_path / "log")
+    log = FileLog(tmp_path / "log", CHANGE_LOG)
     log.append(SEVERAL)
-    blocked = FileLog(tmp_path / "file" / "log")
+    blocked = FileLog(tmp_path / "file" / "log", CHANGE_LOG)
     (tmp_path / "file").write_text("no folder", encoding="utf-8")
     with pytest.raises(LogError, match="is not to be had"):
         blocked.append(SEVERAL)

@@ -4,33 +4,36 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import count
 from pathlib import Path
+from typing import Generic
 
-from service.catalogue.change import Entry, EntryError, decode
-from service.catalogue.change_log import LogError
-from service.catalogue.disk import said, same_file, state
-from service.catalogue.framing import frames, marked
+from service.log.disk import said, same_file, state
+from service.log.framing import frames, marked
+from service.log.log import Entry, EntryError, LogError, T
 
 log = logging.getLogger("bbqrec")
 _CHUNK = 2**18  # bytes
 _LOOK = 0.02  # seconds between looks at a file that others may have written to
 
 
-class FileReader:
+class FileReader(Generic[T]):
     """One that follows. ``grown`` is told when this process appends."""
 
-    def __init__(self, path: Path, grown: threading.Condition) -> None:
+    def __init__(
+        self, path: Path, decode: Callable[[bytes], Entry[T]], grown: threading.Condition
+    ) -> None:
         self.position = 0
         self.damaged = 0
         self.path = path
+        self._decode = decode
         self._grown = grown
         self._file: int | None = None
         self._offset = 0
         self._seen = 0  # the last position of the file that is open
 
-    def read(self, most: int, patience: float = 0.0) -> list[Entry]:
+    def read(self, most: int, patience: float = 0.0) -> list[Entry[T]]:
         """The next entries. Raises LogError."""
         until = time.monotonic() + patience
         while True:
@@ -50,7 +53,7 @@ class FileReader:
             os.close(self._file)
             self._file = None
 
-    def _next(self, most: int) -> list[Entry]:
+    def _next(self, most: int) -> list[Entry[T]]:
         while True:
             # What replaces a file is renamed over it while nobody writes: then this is all of it.
             replaced = self._file is None or self._replaced()
@@ -87,7 +90,7 @@ class FileReader:
             log.error("%d damaged lines of %s were passed over", found.damaged, self.path)
         return found.payloads
 
-    def _entries(self, payloads: Iterable[bytes]) -> list[Entry]:
+    def _entries(self, payloads: Iterable[bytes]) -> list[Entry[T]]:
         """Those after this reader's position."""
         found = []
         for payload in payloads:
@@ -96,7 +99,7 @@ class FileReader:
                 self.position = max(self.position, mark)
                 continue
             try:
-                entry = decode(payload)
+                entry = self._decode(payload)
             except EntryError as error:
                 raise LogError(f"{self.path} is of another release: {error}") from error
             self._seen = max(self._seen, entry.position)

@@ -3,28 +3,28 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from typing import Generic
 
-from service.catalogue.change import Change
-from service.catalogue.change_log import ChangeLog, LogError
+from service.log.log import Log, LogError, T
 
-log = logging.getLogger("bbqrec")
+logger = logging.getLogger("bbqrec")
 _COMPACT_AFTER = 256  # changes between looks at whether it is worth it
 
 
-class Appender:
+class Appender(Generic[T]):
     """What comes while the log is being written is written together next."""
 
-    def __init__(self, changes: ChangeLog) -> None:
-        self.changes = changes
-        self._waiting: list[tuple[Sequence[Change], asyncio.Future[list[int]]]] = []
+    def __init__(self, log: Log[T]) -> None:
+        self.log = log
+        self._waiting: list[tuple[Sequence[T], asyncio.Future[list[int]]]] = []
         self._writing: asyncio.Task[None] | None = None
         self._compacting: asyncio.Task[None] | None = None
         self._since = _COMPACT_AFTER  # the first write has it looked at, too
 
-    async def append(self, changes: Sequence[Change]) -> list[int]:
+    async def append(self, values: Sequence[T]) -> list[int]:
         """Their positions, once they are kept. Raises LogError."""
         kept: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((changes, kept))
+        self._waiting.append((values, kept))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write())
         return await asyncio.shield(kept)
@@ -33,21 +33,21 @@ class Appender:
         """Wait for what is being written."""
         tasks = [task for task in (self._writing, self._compacting) if task is not None]
         await asyncio.gather(*tasks)
-        await asyncio.to_thread(self.changes.close)
+        await asyncio.to_thread(self.log.close)
 
     async def _write(self) -> None:
         while self._waiting:
             waiting, self._waiting = self._waiting, []
-            together = [change for changes, _ in waiting for change in changes]
+            together = [value for values, _ in waiting for value in values]
             try:
-                positions = iter(await asyncio.to_thread(self.changes.append, together))
+                positions = iter(await asyncio.to_thread(self.log.append, together))
             except Exception as error:  # it belongs to all who wait
                 for _, kept in waiting:
                     kept.set_exception(error)
                     kept.exception()  # who has left does not look
             else:
-                for changes, kept in waiting:
-                    kept.set_result([next(positions) for _ in changes])
+                for values, kept in waiting:
+                    kept.set_result([next(positions) for _ in values])
             self._look_at_size(len(together))
         self._writing = None
 
@@ -59,8 +59,8 @@ class Appender:
 
     async def _compact(self) -> None:
         try:
-            await asyncio.to_thread(self.changes.compact_if_due)
+            await asyncio.to_thread(self.log.compact_if_due)
         except LogError as error:
-            log.error("the log of changes cannot be compacted: %s", error)
+            logger.error("a log cannot be compacted: %s", error)
         finally:
             self._compacting = None

@@ -11,45 +11,46 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Generic
 
 from models.contract.store import to_disk
-from service.catalogue.change import Change, Entry, encode
-from service.catalogue.disk import held, said, state
-from service.catalogue.file_reader import FileReader
-from service.catalogue.file_tail import Tail
-from service.catalogue.fold import Fold
-from service.catalogue.framing import frame, mark
+from service.log.disk import held, said, state
+from service.log.file_reader import FileReader
+from service.log.file_tail import Tail
+from service.log.framing import frame, mark
+from service.log.log import Entry, Kind, T
 
 log = logging.getLogger("bbqrec")
 _WORTH = 4 * 2**20  # bytes: a smaller file is not compacted
 _AT_ONCE = 1000
 
 
-class FileLog:
-    """``changes.log`` in a folder of its own."""
+class FileLog(Generic[T]):
+    """A file in a folder of its own."""
 
-    def __init__(self, folder: Path, worth: int = _WORTH) -> None:
+    def __init__(self, folder: Path, kind: Kind[T], worth: int = _WORTH) -> None:
         self.folder = folder
-        self.path = folder / "changes.log"
+        self.kind = kind
+        self.path = folder / kind.file
         self.worth = worth
         self.grown = threading.Condition()  # this process has appended
         self._thread = threading.Lock()  # a file's lock is the process's, not the thread's
         self._tail = Tail(self.path)
 
-    def append(self, changes: Sequence[Change]) -> list[int]:
+    def append(self, values: Sequence[T]) -> list[int]:
         """Write and sync them together. Raises LogError; then some of them may have been kept."""
         with self._locked(), said(self.folder):
             first = self._tail.catch_up() + 1
-            positions = list(range(first, first + len(changes)))
-            entries = map(Entry, positions, changes)
-            self._tail.write(b"".join(frame(encode(entry)) for entry in entries))
+            positions = list(range(first, first + len(values)))
+            entries = map(Entry, positions, values)
+            self._tail.write(b"".join(frame(self.kind.encode(entry)) for entry in entries))
         with self.grown:
             self.grown.notify_all()
         return positions
 
-    def reader(self) -> FileReader:
+    def reader(self) -> FileReader[T]:
         """One at position 0."""
-        return FileReader(self.path, self.grown)
+        return FileReader(self.path, self.kind.decode, self.grown)
 
     def compact_if_due(self) -> bool:
         """Where it has doubled since, and nobody else is at it; writers wait for the rename."""
@@ -70,22 +71,26 @@ class FileLog:
             return self._tail.compacted_bytes
 
     def _compact(self) -> None:
-        reader, fold, partial = self.reader(), Fold(), self.path.with_suffix(".partial")
+        reader, summary, partial = (
+            self.reader(),
+            self.kind.summary(),
+            self.path.with_suffix(".partial"),
+        )
         while entries := reader.read(_AT_ONCE):
             for entry in entries:
-                fold.apply(entry)
-        compacted = [*map(encode, fold.entries()), mark(reader.position)]
+                summary.apply(entry)
+        compacted = [*map(self.kind.encode, summary.entries()), mark(reader.position)]
         with said(self.folder), partial.open("wb") as file:
             file.writelines(map(frame, compacted))
             with self._locked():
                 while entries := reader.read(_AT_ONCE):  # what came meanwhile, as it is
-                    file.writelines(frame(encode(entry)) for entry in entries)
+                    file.writelines(frame(self.kind.encode(entry)) for entry in entries)
                 file.flush()
                 os.fsync(file.fileno())
                 partial.replace(self.path)
                 to_disk(self.folder)
         reader.close()
-        log.info("the log of changes was compacted up to position %d", reader.position)
+        log.info("%s was compacted up to position %d", self.path, reader.position)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

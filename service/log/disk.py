@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from service.catalogue.change_log import LogError
+from service.log.log import LogError
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def said(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or error
-        raise LogError(f"the log of changes in {folder} is not to be had: {reason}") from error
+        raise LogError(f"the log in {folder} is not to be had: {reason}") from error
 
 
 def same_file(handle: int, path: Path) -> bool:

@@ -13,16 +13,14 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, Generic, NamedTuple, TypeGuard
 
 import redis
 from pydantic_core import from_json, to_json
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from service.catalogue.change import Change, Entry, EntryError, decode, encode
-from service.catalogue.change_log import LogError
-from service.catalogue.fold import Fold
+from service.log.log import Entry, EntryError, Kind, LogError, T
 
 log = logging.getLogger("bbqrec")
 _TIMEOUT = 2.0  # seconds to connect and to answer
@@ -30,7 +28,18 @@ _AT_ONCE = 500
 _WORTH = 10_000  # entries: a shorter stream is not compacted
 _TURN = 0.5  # seconds that a blocking read lasts at most
 _COMPACTING = 600  # seconds after which a compaction counts as dead
-_STREAM, _POINTER, _LOCK = "bbqrec:log", "bbqrec:log:compacted", "bbqrec:log:compacting"
+
+
+class _Keys(NamedTuple):
+    """Where a log lies: its stream; which list has what was compacted; who is at it."""
+
+    stream: str
+    pointer: str
+    lock: str
+
+    @classmethod
+    def of(cls, key: str) -> "_Keys":
+        return cls(key, f"{key}:compacted", f"{key}:compacting")
 
 
 class _Compacted(NamedTuple):
@@ -41,10 +50,12 @@ class _Compacted(NamedTuple):
     key: str
 
 
-class RedisLog:
-    """The stream ``bbqrec:log``. Nothing is asked before it is used: Redis may come later."""
+class RedisLog(Generic[T]):
+    """A stream. Nothing is asked before it is used: Redis may come later."""
 
-    def __init__(self, url: str, worth: int = _WORTH) -> None:
+    def __init__(self, url: str, kind: Kind[T], worth: int = _WORTH) -> None:
+        self.kind = kind
+        self.keys = _Keys.of(kind.key)
         self.worth = worth
         self.client: Any = redis.Redis.from_url(
             url, socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT,
@@ -53,35 +64,36 @@ class RedisLog:
         self._keeps = False
         self._looking = threading.Lock()
 
-    def append(self, changes: Sequence[Change]) -> list[int]:
+    def append(self, values: Sequence[T]) -> list[int]:
         """In one transaction. Raises LogError."""
         with _said():
             self._check()
             with self.client.pipeline(transaction=True) as pipeline:
-                for change in changes:
+                for value in values:
                     # The position is Redis's to give: it is read off the stream.
-                    pipeline.xadd(_STREAM, {"entry": encode(Entry(0, change))}, id="0-*")
+                    line = self.kind.encode(Entry(0, value))
+                    pipeline.xadd(self.keys.stream, {"entry": line}, id="0-*")
                 return [_position(found) for found in pipeline.execute()]
 
-    def reader(self) -> "RedisReader":
+    def reader(self) -> "RedisReader[T]":
         """One at position 0."""
-        return RedisReader(self.client, self._check)
+        return RedisReader(self.client, self.keys, self.kind.decode, self._check)
 
     def compact_if_due(self) -> bool:
         """Where the stream is long, and no other replica is at it."""
         with _said():
-            compacted = _compacted(self.client)
+            compacted = _compacted(self.client, self.keys)
             due = max(self.worth, compacted.entries if compacted else 0)
-            if self.client.xlen(_STREAM) < due:
+            if self.client.xlen(self.keys.stream) < due:
                 return False
             mine = uuid.uuid4().hex
-            if not self.client.set(_LOCK, mine, nx=True, ex=_COMPACTING):
+            if not self.client.set(self.keys.lock, mine, nx=True, ex=_COMPACTING):
                 return False
             try:
                 self._compact(compacted)
             finally:
-                if self.client.get(_LOCK) == mine.encode():
-                    self.client.delete(_LOCK)
+                if self.client.get(self.keys.lock) == mine.encode():
+                    self.client.delete(self.keys.lock)
         return True
 
     def close(self) -> None:
@@ -89,27 +101,27 @@ class RedisLog:
         self.client.close()
 
     def _compact(self, before: _Compacted | None) -> None:
-        reader, fold = self.reader(), Fold()
+        reader, summary = self.reader(), self.kind.summary()
         while entries := reader.read(_AT_ONCE):
             for entry in entries:
-                fold.apply(entry)
-        lines = [encode(entry) for entry in fold.entries()]
-        made = _Compacted(reader.position, len(lines), f"{_POINTER}:{uuid.uuid4().hex}")
+                summary.apply(entry)
+        lines = [self.kind.encode(entry) for entry in summary.entries()]
+        made = _Compacted(reader.position, len(lines), f"{self.keys.pointer}:{uuid.uuid4().hex}")
         for first in range(0, len(lines), _AT_ONCE):
             self.client.rpush(made.key, *lines[first : first + _AT_ONCE])
         with self.client.pipeline(transaction=True) as pipeline:
-            pipeline.watch(_POINTER)
-            now = _compacted(pipeline)
+            pipeline.watch(self.keys.pointer)
+            now = _compacted(pipeline, self.keys)
             if now != before:  # another replica was faster
                 self.client.delete(made.key)
                 return
             pipeline.multi()
-            pipeline.set(_POINTER, to_json(made._asdict()))
-            pipeline.xtrim(_STREAM, minid=f"0-{made.position + 1}", approximate=False)
+            pipeline.set(self.keys.pointer, to_json(made._asdict()))
+            pipeline.xtrim(self.keys.stream, minid=f"0-{made.position + 1}", approximate=False)
             pipeline.execute()
         if before is not None:
             self.client.delete(before.key)
-        log.info("the log of changes was compacted up to position %d", made.position)
+        log.info("%s in Redis was compacted up to position %d", self.keys.stream, made.position)
 
     def _check(self) -> None:
         """Raises LogError for a Redis that may drop what it was given, or cannot count."""
@@ -118,29 +130,35 @@ class RedisLog:
                 return
             found = self.client.info()
             if int(str(found.get("redis_version", "0")).split(".")[0]) < 7:
-                raise LogError("the log of changes needs Redis 7 or newer")
+                raise LogError("a log needs Redis 7 or newer")
             policy = found.get("maxmemory_policy", "noeviction")
             if policy.startswith("allkeys"):
                 raise LogError(
-                    f"the log of changes needs a Redis that keeps: its policy is {policy}, set "
+                    f"a log needs a Redis that keeps: its policy is {policy}, set "
                     "noeviction, or give BBQREC_LOG_URL another one than the cache's"
                 )
             if not found.get("aof_enabled"):
-                log.warning(
-                    "the Redis of BBQREC_LOG_URL loses changes when it stops: set appendonly yes"
-                )
+                log.warning("this Redis loses what it is given when it stops: set appendonly yes")
             self._keeps = True
 
 
-class RedisReader:
+class RedisReader(Generic[T]):
     """Reads what was compacted, then the stream."""
 
-    def __init__(self, client: Any, check: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        client: Any,
+        keys: _Keys,
+        decode: Callable[[bytes], Entry[T]],
+        check: Callable[[], None],
+    ) -> None:
         self.position = 0
         self._client = client
+        self._keys = keys
+        self._decode = decode
         self._check = check
 
-    def read(self, most: int, patience: float = 0.0) -> list[Entry]:
+    def read(self, most: int, patience: float = 0.0) -> list[Entry[T]]:
         """The next entries. Raises LogError."""
         until = time.monotonic() + patience
         while True:
@@ -154,18 +172,20 @@ class RedisReader:
     def close(self) -> None:
         """Nothing of its own to give back."""
 
-    def _next(self, most: int, until: float) -> list[Entry]:
+    def _next(self, most: int, until: float) -> list[Entry[T]]:
         self._begin_anew_if_lost()
-        while self._is_behind(compacted := _compacted(self._client)):
+        while self._is_behind(compacted := _compacted(self._client, self._keys)):
             if entries := self._of_compacted(compacted):
                 return entries
         wait = min(_TURN, until - time.monotonic())
         block = math.ceil(1000 * wait) if wait > 0 else None
-        found = self._client.xread({_STREAM: f"0-{self.position}"}, most, block)
-        entries = [_entry(*pair) for _, pairs in found for pair in pairs]
+        found = self._client.xread({self._keys.stream: f"0-{self.position}"}, most, block)
+        entries = [self._entry(*pair) for _, pairs in found for pair in pairs]
         if not entries:
             return []
-        if entries[0].position != self.position + 1 and self._is_behind(_compacted(self._client)):
+        if entries[0].position != self.position + 1 and self._is_behind(
+            _compacted(self._client, self._keys)
+        ):
             return self._next(most, until)  # trimmed this moment: what was compacted has the rest
         self.position = entries[-1].position
         return entries
@@ -173,40 +193,39 @@ class RedisReader:
     def _is_behind(self, compacted: _Compacted | None) -> TypeGuard[_Compacted]:
         return compacted is not None and compacted.position > self.position
 
-    def _of_compacted(self, compacted: _Compacted) -> list[Entry]:
+    def _of_compacted(self, compacted: _Compacted) -> list[Entry[T]]:
         """All of it after this reader's position: at once, for it may be replaced meanwhile."""
         lines: list[bytes] = []
         for first in range(0, compacted.entries, _AT_ONCE):
             lines += self._client.lrange(compacted.key, first, first + _AT_ONCE - 1)
         if len(lines) < compacted.entries:  # replaced by another
             return []
-        entries = [entry for entry in map(decode, lines) if entry.position > self.position]
+        entries = [entry for entry in map(self._decode, lines) if entry.position > self.position]
         self.position = compacted.position
         return entries
+
+    def _entry(self, stream_id: bytes, fields: dict[bytes, bytes]) -> Entry[T]:
+        try:
+            return Entry(_position(stream_id), self._decode(fields[b"entry"]).value)
+        except KeyError as error:
+            raise EntryError("no entry of the log") from error
 
     def _begin_anew_if_lost(self) -> None:
         """The stream ends before what was read: somebody emptied this Redis."""
         if not self.position:
             return
         try:
-            last = _position(self._client.xinfo_stream(_STREAM)["last-generated-id"])
+            last = _position(self._client.xinfo_stream(self._keys.stream)["last-generated-id"])
         except redis.ResponseError:  # there is no stream
             last = 0
         if last < self.position:
-            log.error("the log of changes in Redis was emptied; it is read from its start")
+            log.error("%s in Redis was emptied; it is read from its start", self._keys.stream)
             self.position = 0
 
 
-def _compacted(client: Any) -> _Compacted | None:
-    found = client.get(_POINTER)
+def _compacted(client: Any, keys: _Keys) -> _Compacted | None:
+    found = client.get(keys.pointer)
     return None if found is None else _Compacted(**from_json(found))
-
-
-def _entry(stream_id: bytes, fields: dict[bytes, bytes]) -> Entry:
-    try:
-        return Entry(_position(stream_id), decode(fields[b"entry"]).change)
-    except KeyError as error:
-        raise EntryError("no entry of the log") from error
 
 
 def _position(stream_id: bytes) -> int:
@@ -218,4 +237,4 @@ def _said() -> Iterator[None]:
     try:
         yield
     except (redis.RedisError, OSError, EntryError) as error:
-        raise LogError(f"the log of changes in Redis is not to be had: {error}") from error
+        raise LogError(f"the log in Redis is not to be had: {error}") from error
