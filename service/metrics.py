@@ -42,6 +42,7 @@ BACKENDS = ("process", "redis")
 REFUSALS = ("overload", "connections", "head", "slow", "malformed")
 CHANGES = ("put", "patch", "delete")
 OUTCOMES = ("applied", "stale", "deleted", "refused")
+EVENTS = ("kept", "shown", "repeated", "lost")
 STATUSES = ("200", "413", "422", "500", "503", "504")
 
 
@@ -91,6 +92,12 @@ class Metrics:
         self.gone_rows = self._gauge("gone_rows", "Items of the bundle deleted or replaced.")
         self.log_lag = self._gauge(
             "log_lag_seconds", "How far the slowest worker is behind the log of changes."
+        )
+        self.events = self._counter(
+            "events", "What users did or were shown: kept, sent again, or lost.", "result"
+        )
+        self.events_lag = self._gauge(
+            "events_lag_seconds", "How far the slowest worker is behind the log of events."
         )
         self._provider = self._info("provider", "What computes user vectors.", "provider")
         self._retriever = self._info("retriever", "How items are searched.", "retriever")
@@ -196,6 +203,8 @@ class Metrics:
         self._load_failing.labels("current")
         for reason in REFUSALS:
             self.refused.labels(reason)
+        for result in EVENTS:
+            self.events.labels(result)
         for kind in CHANGES:
             for outcome in OUTCOMES:
                 self.live_changes.labels(kind, outcome)

@@ -97,8 +97,8 @@ class Settings(BaseSettings):
     )
     log_url: RedisUrl | None = Field(
         None,
-        description="Redis that keeps that log, for several machines: appendonly yes, noeviction; "
-        "unset: a file in the folder `live`",
+        description="Redis that keeps that log and the one of events, for several machines: "
+        "appendonly yes, noeviction; unset: files in the folders `live` and `events`",
     )
     items_key: SecretStr | None = Field(
         None,
@@ -111,6 +111,28 @@ class Settings(BaseSettings):
     max_items: int = Field(200_000, ge=1, description="lines that one PUT /items may have")
     max_after: float = Field(
         2.0, ge=0, description="a read with X-After waits this long for that change, then gets 503"
+    )
+    events: Path | None = Field(
+        None, description="folder of what users did; unset: `events` in the output folder"
+    )
+    events_key: SecretStr | None = Field(
+        None,
+        description="what writers of events send as Authorization: Bearer KEY; unset: only those "
+        "of this machine may write, which behind a proxy is everybody",
+    )
+    max_events: int = Field(1000, ge=1, description="events accepted in one request")
+    history_types: frozenset[str] = Field(
+        frozenset({"view", "click", "cart", "purchase", "like"}),
+        description="types of events that are steps of a user's history, as a JSON list",
+    )
+    max_users: int = Field(
+        200_000, ge=1, description="whose histories are kept: those heard of last"
+    )
+    impressions: float = Field(
+        1.0, ge=0, le=1, description="share of answers that are kept as events, as what was shown"
+    )
+    seen_hours: float = Field(
+        24.0, gt=0, description="`exclude_seen` hides what a user was shown within so many hours"
     )
     redis_url: RedisUrl | None = Field(
         None, description="share codes of live items there; unset: each worker encodes them itself"

@@ -23,7 +23,7 @@ from benchmarks.reliability.program import Program
 from benchmarks.reliability.rows import Row, of_one
 from benchmarks.reliability.under_writes import SOON, under_writes
 from benchmarks.serving import drawn_bundle
-from service.catalogue.open_log import CHANGE_LOG
+from service.catalogue.change_log import CHANGE_LOG
 from service.log.file_log import FileLog
 
 _ITEMS = 12_000
@@ -31,7 +31,7 @@ _WRITER = """
 import sys
 from pathlib import Path
 from service.catalogue.change import Change
-from service.catalogue.open_log import CHANGE_LOG
+from service.catalogue.change_log import CHANGE_LOG
 from service.log.file_log import FileLog
 log, n = FileLog(Path(sys.argv[1]), CHANGE_LOG, worth=20_000), 0
 while True:

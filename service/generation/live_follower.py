@@ -16,6 +16,7 @@ from service.catalogue.change import Change
 from service.catalogue.live_items import Applied, LiveItems
 from service.catalogue.taking import Taking, Wanted
 from service.log.log import Entry, Log, LogError, Reader
+from service.log.reached import Reached
 from service.metrics import Metrics
 from service.retrieval.live import Live
 
@@ -28,22 +29,26 @@ _Rows = Sequence[Taken | IntakeError | None]
 
 
 class LiveFollower:
-    """One a generation. ``position``: all entries up to it are applied."""
+    """One a generation."""
 
     def __init__(self, items: LiveItems, taking: Taking, metrics: Metrics) -> None:
         self.items = items
         self.taking = taking
         self.metrics = metrics
-        self.position = 0
+        self._reached = Reached()
         self._reader: Reader[Change] | None = None
         self._pool = ThreadPoolExecutor(1, "bbqrec-live")
         self._task: asyncio.Task[None] | None = None
         self._outcomes: dict[int, Applied] = {}
         self._counts: Counter[tuple[str, Applied]] = Counter()
-        self._waiting: dict[asyncio.Future[None], int] = {}
         self._caught_up = time.time()
         self._counted: Live | None = None  # what the metrics tell of
         self._failing = False
+
+    @property
+    def position(self) -> int:
+        """All entries up to it are applied."""
+        return self._reached.position
 
     def replay(self, changes: Log[Change]) -> None:
         """Apply all that is in the log; in a thread, while nobody else knows of this generation.
@@ -54,7 +59,7 @@ class LiveFollower:
         while entries := self._reader.read(_AT_ONCE):
             for part in _parts(entries):
                 self._apply(part, self._taken(part))
-            self.position = self._reader.position
+            self._reached.position = self._reader.position
 
     async def start(self) -> None:
         """Follow, if there is a log."""
@@ -83,13 +88,7 @@ class LiveFollower:
 
     async def until(self, position: int) -> None:
         """Wait for all changes up to this position."""
-        if position > self.position:
-            reached = asyncio.get_running_loop().create_future()
-            self._waiting[reached] = position
-            try:
-                await reached
-            finally:
-                del self._waiting[reached]
+        await self._reached.until(position)
 
     async def _follow(self, reader: Reader[Change]) -> None:
         run = asyncio.get_running_loop().run_in_executor
@@ -98,9 +97,9 @@ class LiveFollower:
                 entries, taken = await run(self._pool, self._read, reader)
                 for part in _parts(entries):
                     self._apply(part, taken or await run(self._pool, self._taken, part))
-                    self._reach(part[-1].position)
+                    self._reached.reach(part[-1].position)
                     taken = ()
-                self._reach(reader.position)
+                self._reached.reach(reader.position)
                 self._well(entries)
             except LogError as error:
                 self._failed(error)
@@ -140,12 +139,6 @@ class LiveFollower:
             self.metrics.live_changes.labels(*labels).inc(count)
         self._counts.clear()
         self.items.publish()
-
-    def _reach(self, position: int) -> None:
-        self.position = position
-        for reached, wanted in self._waiting.items():
-            if wanted <= position and not reached.done():
-                reached.set_result(None)
 
     def _well(self, entries: Sequence[Entry[Change]]) -> None:
         if self._failing:

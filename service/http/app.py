@@ -9,7 +9,11 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from service.catalogue.open_log import open_log
+from service.catalogue.change_log import CHANGE_LOG
+from service.events.event_log import EVENT_LOG
+from service.events.feed import Feed
+from service.events.taking import Events
+from service.events.users import Users
 from service.generation.board import Board
 from service.generation.follower import Follower, Load
 from service.generation.load import load_generation
@@ -18,6 +22,7 @@ from service.generation.shadow import Shadow
 from service.generation.writer import Writer
 from service.http.admin import admin
 from service.http.envelope import Envelope
+from service.http.events import add_events
 from service.http.item_lines import add_lines
 from service.http.items import items, most_bytes
 from service.http.pages import add_pages
@@ -26,8 +31,11 @@ from service.http.routes import add_routes
 from service.http.state import State
 from service.http.straight import Straight
 from service.log.appender import Appender
+from service.log.open_log import events_folder, live_folder, open_log
 from service.metrics import Metrics
 from service.settings import Settings
+
+STEPS = 200  # of a history, kept of each user: models look at fewer
 
 
 class Service(FastAPI):
@@ -62,15 +70,22 @@ def create_app(
     """
     metrics = metrics or Metrics()
     registry = Registry(metrics, settings.canary_share)
-    changes = open_log(settings)
+    changes = open_log(settings, CHANGE_LOG, live_folder(settings))
     appender = Appender(changes)
     follower = Follower(registry, settings, metrics, load, board, changes)
     writer = Writer(appender, registry, settings.deadline)
-    state = State(settings, metrics, registry, follower, Shadow(metrics), writer, tell_others)
+    events = make_events(settings, metrics)
+    state = State(
+        settings, metrics, registry, follower, Shadow(metrics), writer, events, tell_others
+    )
+
+    async def begin() -> None:
+        await events.start()  # first: who asks finds what was done before
+        await follower.start()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        beginning = asyncio.create_task(follower.start())
+        beginning = asyncio.create_task(begin())
         if beside:
             beginning.add_done_callback(state.note_fault)
         else:
@@ -81,6 +96,7 @@ def create_app(
         await state.shadow.settle()
         await follower.close()
         await appender.close()
+        await events.close()
 
     app = Service(
         title="bbqrec",
@@ -97,6 +113,14 @@ def create_app(
     app.include_router(items)
     if settings.admin_key is not None:
         app.include_router(admin)
+    add_events(app, settings)
     add_pages(app)
     add_handlers(app)
     return app
+
+
+def make_events(settings: Settings, metrics: Metrics) -> Events:
+    """What takes in what users do, and knows it."""
+    users = Users(settings.history_types, STEPS, settings.max_users)
+    log = open_log(settings, EVENT_LOG, events_folder(settings))
+    return Events(Appender(log), Feed(users, metrics), metrics, settings.impressions)

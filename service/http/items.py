@@ -30,7 +30,7 @@ from service.http.item_schemas import (
     SimilarItems,
 )
 from service.http.json_route import check_json, fault, read_body
-from service.http.keys import check_key, check_local
+from service.http.keys import check_write
 from service.http.problems import documented
 from service.http.routes import CurrentCaller, CurrentState
 from service.http.schemas import ItemId
@@ -66,10 +66,7 @@ _WRITE = documented(
 
 async def may_write(request: Request, state: CurrentState) -> None:
     """Raises HTTPException 401 or 403."""
-    if state.settings.items_key is None:
-        check_local(request)
-    else:
-        check_key(request, state.settings.items_key)
+    check_write(request, state.settings.items_key)
 
 
 def most_bytes(scope: Scope, settings: Settings) -> int | None:

@@ -18,12 +18,20 @@ def check_key(request: Request, key: SecretStr | None) -> None:
         raise HTTPException(401, detail, {"www-authenticate": "Bearer"})
 
 
+def check_write(request: Request, key: SecretStr | None) -> None:
+    """With a key, those who have it; without one, those of this machine. Raises HTTPException."""
+    if key is None:
+        check_local(request)
+    else:
+        check_key(request, key)
+
+
 def check_local(request: Request) -> None:
     """Raises HTTPException 403 unless the peer is this machine, and no proxy of anybody else."""
     client = request.client
     proxied = any(name in request.headers for name in _FORWARDED)
     if proxied or client is None or not _loopback(client.host):
-        raise HTTPException(403, "only from this machine, unless BBQREC_ITEMS_KEY is set")
+        raise HTTPException(403, "only from this machine, unless a key is set")
 
 
 def _loopback(host: str) -> bool:

@@ -1,21 +1,24 @@
 """Thin handlers: translate HTTP to the use case and back."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
+from secrets import token_hex
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
-from fastapi.exceptions import RequestValidationError
 
 from service.catalogue.live_items import LiveItems
 from service.catalogue.matching import UnknownAttributeError
+from service.events.asking import UnknownAnswerError, joined, seen_lately, shown_before
+from service.events.record import Shown
 from service.generation.generation import Generation
 from service.generation.recommender import Query, Recommended
 from service.generation.registry import NotReadyError
 from service.http.after import wait_for
 from service.http.caller import Caller, caller_of
 from service.http.filter_schema import filter_of
-from service.http.json_route import JsonRoute
+from service.http.json_route import JsonRoute, fault
 from service.http.problems import documented
 from service.http.schemas import (
     CodeCacheState,
@@ -44,6 +47,8 @@ async def state_of(request: Request) -> State:
     state: State = request.app.state.service
     return state
 
+
+_OTHERS = 0.5  # seconds until what another process has shown is known here
 
 CurrentState = Annotated[State, Depends(state_of)]
 CurrentCaller = Annotated[Caller, Depends(caller_of)]
@@ -92,27 +97,69 @@ async def answer(body: RecommendRequest, state: State, caller: Caller) -> dict[s
     Plain, for to build a model of our own data takes longer than to write its JSON. Raises
     HTTPException 504 past the deadline, RequestValidationError for a filter on what no item has.
     """
-    query = Query(**{**vars(body), "filter": filter_of(body.filter)})
-    async with state.registry.lease(caller.key) as generation:
+    query = await _query(body, state)
+    async with state.registry.lease(caller.key or body.user_id) as generation:
         await wait_for(caller.after, generation, state)
         deadline = asyncio.get_running_loop().time() + state.settings.deadline
         try:
             async with asyncio.timeout_at(deadline):
                 found = await generation.recommender.recommend(query, caller.gone, deadline)
         except UnknownAttributeError as error:
-            fault = {"loc": ("body", "filter", error.name), "msg": str(error)}
-            raise RequestValidationError([fault]) from None
+            raise fault(str(error), "filter", error.name) from None
         except TimeoutError:
             detail = f"no answer within {state.settings.deadline:g} seconds"
             raise HTTPException(504, detail, {"retry-after": "1"}) from None
         if (shadow := state.registry.get("shadow")) is not None:
             state.shadow.compare(shadow, query, found, generation)
+        items = as_items(generation.live.items, found.items, explain=body.explain)
         return {
-            "items": as_items(generation.live.items, found.items, explain=body.explain),
+            "items": items,
+            "recommendation_id": _show(items, body, generation, state),
             "model_version": generation.bundle.digest,
-            "unknown_items": found.unknown_items,
+            "unknown_items": [*filter({*body.history}.__contains__, found.unknown_items)],
             "fallback": "popular" if found.popular else None,
         }
+
+
+async def _query(body: RecommendRequest, state: State) -> Query:
+    """With what is known of the user. Raises RequestValidationError for an answer unknown."""
+    query = Query(
+        history=body.history,
+        k=body.k,
+        exclude=body.exclude,
+        include_history=body.include_history,
+        explain=body.explain,
+        allow=body.allow,
+        filter=filter_of(body.filter),
+    )
+    if body.user_id is None and body.after is None:
+        return query
+    user = state.events.feed.users.get(body.user_id) if body.user_id is not None else None
+    hidden = [*body.exclude, *(user.disliked if user else ())]
+    if body.exclude_seen:
+        hidden += seen_lately(user, state.settings.seen_hours)
+    if body.after is not None:
+        try:
+            hidden += await shown_before(state.events.feed, body.after, _OTHERS)
+        except UnknownAnswerError as error:
+            raise fault(str(error), "after") from None
+    return query._replace(history=joined(user, query.history), exclude=hidden)
+
+
+def _show(
+    items: Sequence[dict[str, Any]], body: RecommendRequest, generation: Generation, state: State
+) -> str:
+    """Note what is about to be answered; its recommendation_id."""
+    shown = Shown(
+        recommendation_id=token_hex(12),
+        user_id=body.user_id,
+        item_ids=[item["item_id"] for item in items],
+        time=time.time(),
+        after=body.after,
+        model=generation.bundle.digest,
+    )
+    state.events.show(shown)
+    return shown.recommendation_id
 
 
 def as_items(

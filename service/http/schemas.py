@@ -30,6 +30,8 @@ def _whole(value: Any) -> Any:
 
 
 ItemId = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=256)]
+UserId = ItemId
+Id = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=128)]
 ItemIds = Annotated[list[ItemId], FailFast()]  # one fault a list: each costs, and one is enough
 WholeNumber = Annotated[int, Field(strict=True), BeforeValidator(_whole)]
 
@@ -60,13 +62,22 @@ class RecommendRequest(Body):
                 {"history": ["50", "172"], "k": 5, "explain": True},
                 {"history": ["50", "no-such-item"], "exclude": ["181"]},
                 {"history": []},
+                {"user_id": "u-17", "exclude_seen": True},
                 {"history": ["50"], "allow": ["172", "181"]},
-            ]
+            ],
+            "required": [],
+            "anyOf": [{"required": ["history"]}, {"required": ["user_id"]}],
         },
     )
 
     history: ItemIds = Field(
-        description="item ids, oldest first; unknown ones are skipped, the model sees the latest"
+        description="item ids, oldest first; unknown ones are skipped, the model sees the latest; "
+        "with a user_id it comes after what the user did, and may be absent",
+    )
+    user_id: UserId = Field(
+        default_factory=absent,
+        description="whose events, as POST /events was told, are the history; what they dislike is "
+        "never returned",
     )
     k: WholeNumber = Field(10, ge=1, description="how many items")
     exclude: ItemIds = Field(default_factory=list, description="item ids that are never returned")
@@ -80,6 +91,13 @@ class RecommendRequest(Body):
         "one is enough, or operators; a text that spells a number is in its range, too",
         examples=[{"category": ["shampoo", "soap"], "price": {"lt": 20}, "brand": {"not": "Acme"}}],
     )
+    exclude_seen: bool = Field(
+        False, strict=True, description="nothing that this user_id was shown lately"
+    )
+    after: Id = Field(
+        default_factory=absent,
+        description="a recommendation_id: the next page, without what it or a page before it had",
+    )
     include_history: bool = Field(
         default_factory=absent,
         strict=True,
@@ -89,6 +107,13 @@ class RecommendRequest(Body):
     explain: bool = Field(
         False, strict=True, description="name the item of the history nearest to each answer"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _history_or_user(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "user_id" in data and "history" not in data:
+            return {**data, "history": []}
+        return data
 
 
 def within_limits(settings: Settings) -> type[RecommendRequest]:
@@ -141,6 +166,7 @@ class RecommendResponse(BaseModel):
                     "items": [
                         {"item_id": "181", "score": 9.1, "title": "Return of the Jedi"},
                     ],
+                    "recommendation_id": "5f1d0a2b9c3e4f60718293a4",
                     "model_version": "2f0c5a",
                     "unknown_items": [],
                     "fallback": None,
@@ -150,6 +176,7 @@ class RecommendResponse(BaseModel):
     )
 
     items: list[RecommendedItem]
+    recommendation_id: str = Field(description="for events that come of it, and its next page")
     model_version: str = Field(description="digest of the bundle that answered")
     unknown_items: list[str] = Field(description="ids of the history that nothing is known of")
     fallback: Literal["popular"] | None = Field(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from service.events.taking import Events
 from service.generation.follower import Follower
 from service.generation.registry import Registry
 from service.generation.shadow import Shadow
@@ -24,6 +25,7 @@ class State:
     follower: Follower
     shadow: Shadow
     writer: Writer
+    events: Events
     tell_others: Callable[[], object]  # workers, that they look at the folder, too
     draining: bool = False
     fault: Exception | None = None  # why no model could be loaded: the process ends with it

@@ -8,17 +8,17 @@ renames it over: who has the old one open reads it to its end, and goes on in th
 import logging
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Generic
+from typing import BinaryIO, Generic
 
 from models.contract.store import to_disk
 from service.log.disk import held, said, state
 from service.log.file_reader import FileReader
 from service.log.file_tail import Tail
 from service.log.framing import frame, mark
-from service.log.log import Entry, Kind, T
+from service.log.log import Entry, Kind, Summary, T
 
 log = logging.getLogger("bbqrec")
 _WORTH = 4 * 2**20  # bytes: a smaller file is not compacted
@@ -55,11 +55,22 @@ class FileLog(Generic[T]):
     def compact_if_due(self) -> bool:
         """Where it has doubled since, and nobody else is at it; writers wait for the rename."""
         size = (state(self.path) or (0, 0))[1]
+        if self.kind.summary is None or size < self.worth:
+            return False
         with held(self.folder / "compacting", wait=False) as mine:
-            if not mine or size < max(self.worth, 2 * self._compacted_bytes()):
+            if not mine or size < 2 * self._compacted_bytes():
                 return False
-            self._compact()
+            self._compact(self.kind.summary())
         return True
+
+    def trim(self, position: int) -> None:
+        """Forget all entries up to this one; writers wait for the rename."""
+        with held(self.folder / "compacting"):
+            reader = self.reader()
+            kept: list[Entry[T]] = []
+            while not kept and (entries := reader.read(_AT_ONCE)):
+                kept = [entry for entry in entries if entry.position > position]
+            self._replace([mark(min(position, reader.position)), *self._lines(kept)], reader)
 
     def close(self) -> None:
         """Close the file."""
@@ -70,27 +81,34 @@ class FileLog(Generic[T]):
             self._tail.catch_up()
             return self._tail.compacted_bytes
 
-    def _compact(self) -> None:
-        reader, summary, partial = (
-            self.reader(),
-            self.kind.summary(),
-            self.path.with_suffix(".partial"),
-        )
+    def _compact(self, summary: Summary[T]) -> None:
+        reader = self.reader()
         while entries := reader.read(_AT_ONCE):
             for entry in entries:
                 summary.apply(entry)
-        compacted = [*map(self.kind.encode, summary.entries()), mark(reader.position)]
+        self._replace([*self._lines(summary.entries()), mark(reader.position)], reader)
+        log.info("%s was compacted up to position %d", self.path, reader.position)
+
+    def _replace(self, lines: Iterable[bytes], reader: FileReader[T]) -> None:
+        """These lines, and what the reader has not given yet, are the file from now on."""
+        partial = self.path.with_suffix(".partial")
         with said(self.folder), partial.open("wb") as file:
-            file.writelines(map(frame, compacted))
+            file.writelines(map(frame, lines))
+            self._copy(reader, file)
             with self._locked():
-                while entries := reader.read(_AT_ONCE):  # what came meanwhile, as it is
-                    file.writelines(frame(self.kind.encode(entry)) for entry in entries)
+                self._copy(reader, file)  # what came meanwhile
                 file.flush()
                 os.fsync(file.fileno())
                 partial.replace(self.path)
                 to_disk(self.folder)
         reader.close()
-        log.info("%s was compacted up to position %d", self.path, reader.position)
+
+    def _copy(self, reader: FileReader[T], file: BinaryIO) -> None:
+        while entries := reader.read(_AT_ONCE):
+            file.writelines(map(frame, self._lines(entries)))
+
+    def _lines(self, entries: Iterable[Entry[T]]) -> Iterator[bytes]:
+        return map(self.kind.encode, entries)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

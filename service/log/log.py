@@ -39,14 +39,14 @@ class Kind(NamedTuple, Generic[T]):
 
     file: its name in a folder. key: of its stream in Redis; further ones begin with it.
     encode: an entry as one line of JSON, which has its ``position``, without the line's end.
-    decode: the inverse; raises EntryError.
+    decode: the inverse; raises EntryError. summary: None where it is trimmed, and not compacted.
     """
 
     file: str
     key: str
     encode: Callable[[Entry[T]], bytes]
     decode: Callable[[bytes], Entry[T]]
-    summary: Callable[[], Summary[T]]
+    summary: Callable[[], Summary[T]] | None = None
 
 
 class Reader(Protocol[T]):
@@ -78,6 +78,9 @@ class Log(Protocol[T]):
 
     def compact_if_due(self) -> bool:
         """Replace entries by what they came to, where that is much less; whether it was done."""
+
+    def trim(self, position: int) -> None:
+        """Forget all entries up to this one."""
 
     def close(self) -> None:
         """Give back files and connections."""

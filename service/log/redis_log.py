@@ -20,7 +20,7 @@ from pydantic_core import from_json, to_json
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from service.log.log import Entry, EntryError, Kind, LogError, T
+from service.log.log import Entry, EntryError, Kind, LogError, Summary, T
 
 log = logging.getLogger("bbqrec")
 _TIMEOUT = 2.0  # seconds to connect and to answer
@@ -81,6 +81,8 @@ class RedisLog(Generic[T]):
 
     def compact_if_due(self) -> bool:
         """Where the stream is long, and no other replica is at it."""
+        if self.kind.summary is None:
+            return False
         with _said():
             compacted = _compacted(self.client, self.keys)
             due = max(self.worth, compacted.entries if compacted else 0)
@@ -90,18 +92,23 @@ class RedisLog(Generic[T]):
             if not self.client.set(self.keys.lock, mine, nx=True, ex=_COMPACTING):
                 return False
             try:
-                self._compact(compacted)
+                self._compact(compacted, self.kind.summary())
             finally:
                 if self.client.get(self.keys.lock) == mine.encode():
                     self.client.delete(self.keys.lock)
         return True
 
+    def trim(self, position: int) -> None:
+        """Forget all entries up to this one."""
+        with _said():
+            self.client.xtrim(self.keys.stream, minid=f"0-{position + 1}", approximate=False)
+
     def close(self) -> None:
         """Disconnect."""
         self.client.close()
 
-    def _compact(self, before: _Compacted | None) -> None:
-        reader, summary = self.reader(), self.kind.summary()
+    def _compact(self, before: _Compacted | None, summary: Summary[T]) -> None:
+        reader = self.reader()
         while entries := reader.read(_AT_ONCE):
             for entry in entries:
                 summary.apply(entry)

@@ -11,8 +11,8 @@ from fastapi.testclient import TestClient
 from benchmarks.reliability.like_intake import LikeIntake
 from models.contract import bundle
 from models.contract.store import BundleStore
+from service.catalogue.change_log import CHANGE_LOG
 from service.catalogue.live_items import LiveItems
-from service.catalogue.open_log import CHANGE_LOG
 from service.engine.engine import HostEngine
 from service.generation.generation import Generation
 from service.generation.load import new_generation

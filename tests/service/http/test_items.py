@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from models.contract.bundle import Bundle
-from service.catalogue.open_log import CHANGE_LOG
+from service.catalogue.change_log import CHANGE_LOG
 from service.http.app import create_app
 from service.log.file_log import FileLog
 from service.settings import Settings

@@ -30,7 +30,7 @@ GOOD = {"history": ["item-3", "no", "item-4"], "k": 3, "exclude": ["item-9"]}
 def test_what_is_called_json_is_taken(client: TestClient, given: str) -> None:
     content = json.dumps(GOOD).encode()
     answer = client.post("/recommend", content=content, headers={"content-type": given})
-    assert answer.json() == client.post("/recommend", json=GOOD).json()
+    assert answer.json()["items"] == client.post("/recommend", json=GOOD).json()["items"]
     assert answer.headers["content-type"] == "application/json"
 
 
@@ -53,7 +53,7 @@ def test_an_answer_is_what_the_document_says(client: TestClient, body: dict[str,
 
 def exchange(tiny: Bundle, *messages: Message) -> tuple[int, bytes]:
     """POST /recommend at the level of ASGI, where a body may come in pieces and break off."""
-    app = create_app(Settings(bundle=tiny.directory), loader(tiny, FakeScorer()))
+    app = create_app(Settings(bundle=tiny.directory, impressions=0), loader(tiny, FakeScorer()))
     waiting, sent = list(messages), []
 
     async def receive() -> Message:

@@ -14,8 +14,8 @@ from hypothesis import settings as drawing
 from hypothesis import strategies as st
 
 from service.catalogue.change import Change, encode
+from service.catalogue.change_log import CHANGE_LOG
 from service.catalogue.fold import Fold
-from service.catalogue.open_log import CHANGE_LOG
 from service.log.file_log import FileLog
 from service.log.log import Entry, LogError, Reader
 from tests.service.catalogue.changes import CHANGES, delete, put
@@ -163,7 +163,7 @@ def test_writers_beside_each_other_lose_nothing(tmp_path: Path) -> None:
     log, each = FileLog(tmp_path, CHANGE_LOG, worth=0), 30
     code = f"""
 from pathlib import Path
-from service.catalogue.open_log import CHANGE_LOG
+from service.catalogue.change_log import CHANGE_LOG
 from service.log.file_log import FileLog
 from tests.service.catalogue.changes import put
 log = FileLog(Path({str(tmp_path)!r}), CHANGE_LOG)
@@ -192,7 +192,7 @@ for n in range({each}):
 def test_a_writer_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
-from service.catalogue.open_log import CHANGE_LOG
+from service.catalogue.change_log import CHANGE_LOG
 from service.log.file_log import FileLog
 from tests.service.catalogue.changes import put
 log = FileLog(Path({str(tmp_path)!r}), CHANGE_LOG, worth=2000)

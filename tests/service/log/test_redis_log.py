@@ -10,7 +10,7 @@ from hypothesis import settings as drawing
 from hypothesis import strategies as st
 
 from service.catalogue.change import Change
-from service.catalogue.open_log import CHANGE_LOG
+from service.catalogue.change_log import CHANGE_LOG
 from service.log.log import Entry, LogError
 from service.log.redis_log import RedisLog
 from tests.service.catalogue.changes import CHANGES, delete, put

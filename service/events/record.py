@@ -1,0 +1,79 @@
+"""What the log of events keeps: what people did, what they were shown, and what is to be forgotten.
+
+A record is one line of JSON there; ``kind`` says which it is.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from pydantic_core import from_json, to_json
+
+from service.log.log import Entry, EntryError
+
+
+class Event(NamedTuple):
+    """Somebody did something with an item. ``id`` and ``source`` are the same whenever it is sent.
+
+    type: view, click, purchase, or whatever the shop has. time: seconds since 1970. position: where
+    in the recommendation it was, from 1.
+    """
+
+    id: str
+    type: str
+    user_id: str
+    item_id: str
+    time: float
+    source: str = ""
+    value: float | None = None
+    recommendation_id: str | None = None
+    position: int | None = None
+    context: Mapping[str, Any] | None = None
+
+
+class Shown(NamedTuple):
+    """What one answer recommended, best first. after: the page before it, if there was one."""
+
+    recommendation_id: str
+    user_id: str | None
+    item_ids: list[str]
+    time: float
+    after: str | None = None
+    model: str | None = None  # the bundle that answered
+
+
+class Erased(NamedTuple):
+    """Whatever is before this of that user is to be forgotten."""
+
+    user_id: str
+    time: float
+
+
+class Merged(NamedTuple):
+    """Whatever is before this of that guest is the user's."""
+
+    guest_id: str
+    user_id: str
+    time: float
+
+
+Record = Event | Shown | Erased | Merged
+_KINDS: Mapping[str, Callable[..., Record]] = {
+    "event": Event, "shown": Shown, "erased": Erased, "merged": Merged
+}  # fmt: skip
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+
+
+def encode(entry: Entry[Record]) -> bytes:
+    """One line of JSON, without its end; what is None is left out."""
+    position, record = entry
+    told = {name: value for name, value in record._asdict().items() if value is not None}
+    return to_json({"position": position, "kind": _NAMES[type(record)], "record": told})
+
+
+def decode(line: bytes) -> Entry[Record]:
+    """The inverse. Raises EntryError."""
+    try:
+        found = from_json(line)
+        return Entry(found["position"], _KINDS[found["kind"]](**found["record"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise EntryError(f"no record of events: {error}") from error

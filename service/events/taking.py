@@ -1,0 +1,113 @@
+"""Events: takes in what people do, keeps it, and knows it in the next answer."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from service.events.feed import Feed
+from service.events.record import Erased, Event, Merged, Record, Shown
+from service.log.appender import Appender
+from service.log.log import LogError
+from service.metrics import Metrics
+
+log = logging.getLogger("bbqrec")
+_WAITING = 10_000  # answers that wait to be written: beyond so many they are not
+
+
+class Kept(NamedTuple):
+    """What came of events: up to where the log holds them, and which had been sent before."""
+
+    position: int
+    repeated: list[Event]
+
+
+class Events:
+    """Of one process: whatever it is told goes to the log first, then to its feed."""
+
+    def __init__(
+        self, appender: Appender[Record], feed: Feed, metrics: Metrics, impressions: float
+    ) -> None:
+        self.appender = appender
+        self.feed = feed
+        self.metrics = metrics
+        self.impressions = impressions
+        self._shown: list[Record] = []
+        self._writing: asyncio.Task[None] | None = None
+        self._failing = False
+
+    async def start(self) -> None:
+        """Read what is in the log, then follow it. Without the log it begins when that answers."""
+        try:
+            await asyncio.to_thread(self.feed.replay, self.appender.log)
+        except LogError as error:
+            log.error("serving without what users did, for now: %s", error)
+        self.feed.start()
+
+    async def close(self) -> None:
+        """Write what waits to be written, and follow no more."""
+        if self._writing is not None:
+            await self._writing
+        await self.feed.close()
+        await self.appender.close()
+
+    async def take(self, events: Sequence[Event]) -> Kept:
+        """Keep them; they are known to whoever asks this process after. Raises LogError.
+
+        What has been kept before is not kept again.
+        """
+        fresh: dict[tuple[str, str], Event] = {}
+        repeated = []
+        for event in events:
+            known = self.feed.knows(event) or (event.source, event.id) in fresh
+            if known:
+                repeated.append(event)
+            else:
+                fresh[event.source, event.id] = event
+        positions = await self._keep([*fresh.values()])
+        for event, position in zip(fresh.values(), positions, strict=True):
+            if self.feed.repeated(position):  # another process was faster
+                repeated.append(event)
+        self.metrics.events.labels("kept").inc(len(events) - len(repeated))
+        self.metrics.events.labels("repeated").inc(len(repeated))
+        return Kept(positions[-1] if positions else self.feed.position, repeated)
+
+    async def change(self, record: Erased | Merged) -> int:
+        """Forget a user, or make a guest one: its position, once it is so. Raises LogError."""
+        (position,) = await self._keep([record])
+        return position
+
+    def show(self, shown: Shown) -> None:
+        """An answer goes out; a share of them is kept, and nobody waits for it."""
+        self.feed.show(shown)
+        if self.impressions < 1 and random.random() >= self.impressions:
+            return
+        if len(self._shown) >= _WAITING:
+            self.metrics.events.labels("lost").inc()
+            return
+        self._shown.append(shown)
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write())
+
+    async def _keep(self, records: Sequence[Record]) -> list[int]:
+        if not records:
+            return []
+        positions = await self.appender.append(records)
+        await self.feed.until(positions[-1])
+        return positions
+
+    async def _write(self) -> None:
+        while self._shown:
+            shown, self._shown = self._shown, []
+            try:
+                await self.appender.append(shown)
+            except LogError as error:
+                self.metrics.events.labels("lost").inc(len(shown))
+                if not self._failing:
+                    log.error("what is recommended is not kept: %s", error)
+                self._failing = True
+            else:
+                self.metrics.events.labels("shown").inc(len(shown))
+                self._failing = False
+        self._writing = None

@@ -1,0 +1,110 @@
+"""Users: the latest that everybody did, as a history to recommend from.
+
+The same in every process that has read the log up to the same place.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from sys import intern  # histories hold the same ids many times
+from typing import TypeVar
+
+from service.events.latest import Latest
+from service.events.record import Event, Shown
+
+T = TypeVar("T")
+DISLIKE = "dislike"
+
+
+class User:
+    """Steps of a history, oldest first; what is disliked; what was shown lately, oldest first."""
+
+    __slots__ = ("disliked", "items", "shown", "times")
+
+    def __init__(self) -> None:
+        self.items: list[str] = []
+        self.times: list[float] = []
+        self.disliked: dict[str, None] = {}
+        self.shown: dict[str, Shown] = {}  # by recommendation
+
+    def step(self, item_id: str, time: float, most: int) -> int | None:
+        """Put an item into the history where its time is; the place, None where it adds none.
+
+        What was viewed and then bought is one step: an item beside itself is not told twice.
+        """
+        at = bisect_right(self.times, time)
+        if item_id in self.items[max(at - 1, 0) : at + 1]:
+            return None
+        if at == 0 and len(self.items) >= most:
+            return None
+        self.items.insert(at, item_id)
+        self.times.insert(at, time)
+        if len(self.items) > most:
+            del self.items[0], self.times[0]
+            at -= 1
+        return at
+
+
+class Users:
+    """Of so many users that were heard of last.
+
+    types: of events that are steps of a history. most: steps, items disliked and answers kept of
+    each.
+    """
+
+    def __init__(self, types: Iterable[str], most: int, most_users: int) -> None:
+        self.types = frozenset(types)
+        self.most = most
+        self._users: Latest[User] = Latest(most_users)
+
+    def __len__(self) -> int:
+        return len(self._users)
+
+    def get(self, user_id: str) -> User | None:
+        """What is known of somebody."""
+        return self._users.get(user_id)
+
+    def note(self, event: Event) -> tuple[User, int] | None:
+        """Somebody did something: whose history has a step more, and where."""
+        if event.type == DISLIKE:
+            disliked = self._heard(event.user_id).disliked
+            _keep(disliked, intern(event.item_id), None, self.most)
+            return None
+        if event.type not in self.types:
+            return None
+        user = self._heard(event.user_id)
+        user.disliked.pop(event.item_id, None)  # they have come to like it
+        at = user.step(intern(event.item_id), event.time, self.most)
+        return None if at is None else (user, at)
+
+    def saw(self, shown: Shown) -> None:
+        """Somebody was shown something."""
+        if shown.user_id is not None:
+            _keep(self._heard(shown.user_id).shown, shown.recommendation_id, shown, self.most)
+
+    def erase(self, user_id: str) -> None:
+        """Forget somebody."""
+        self._users.take(user_id)
+
+    def merge(self, guest_id: str, user_id: str) -> None:
+        """What a guest did is the user's."""
+        if guest_id == user_id or (guest := self._users.take(guest_id)) is None:
+            return
+        user = self._heard(user_id)
+        for item_id, time in zip(guest.items, guest.times, strict=True):
+            user.step(item_id, time, self.most)
+        user.disliked |= guest.disliked
+        both = sorted((guest.shown | user.shown).values(), key=lambda shown: shown.time)
+        user.shown = {shown.recommendation_id: shown for shown in both[-self.most :]}
+
+    def _heard(self, user_id: str) -> User:
+        user = self._users.get(user_id) or User()
+        self._users.put(user_id, user)
+        return user
+
+
+def _keep(kept: dict[str, T], key: str, value: T, most: int) -> None:
+    """Put it in as the latest; the oldest make room."""
+    kept.pop(key, None)
+    kept[key] = value
+    while len(kept) > most:
+        del kept[next(iter(kept))]

@@ -1,0 +1,195 @@
+"""Events: kept, known in the next answer, in every process, and forgotten when asked to."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from models.contract.bundle import Bundle
+from models.contract.store import BundleStore
+from service.http.app import create_app
+from service.settings import Settings
+from tests.service.http.test_items import assert_problem
+
+
+def an_event(item: int, user: str = "ada", **more: Any) -> dict[str, Any]:
+    told = {"id": f"e-{user}-{item}", "type": "click", "user_id": user, "item_id": f"item-{item}"}
+    return told | more
+
+
+def serve(folder: Path, **settings: Any) -> TestClient:
+    return TestClient(create_app(Settings(bundle=folder, drain=0, **settings)), client=("::1", 50))
+
+
+@pytest.fixture
+def live(store: BundleStore, digests: list[str]) -> Iterator[TestClient]:
+    store.activate(digests[0])
+    with serve(store.output) as client:
+        yield client
+
+
+def post(client: TestClient, *events: dict[str, Any]) -> dict[str, Any]:
+    answer = client.post("/events", json={"events": list(events)})
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def recommend(client: TestClient, **asked: Any) -> dict[str, Any]:
+    answer = client.post("/recommend", json=asked)
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def ids(answer: dict[str, Any]) -> list[str]:
+    return [item["item_id"] for item in answer["items"]]
+
+
+def test_what_a_user_did_is_in_the_very_next_answer(live: TestClient) -> None:
+    assert recommend(live, user_id="ada")["fallback"] == "popular"
+    told = post(live, an_event(3), an_event(4), an_event(5, type="my.own"), an_event(999))
+    assert (told["kept"], told["repeated"]) == (4, [])
+    assert (told["unknown_items"], told["unused_types"]) == (["item-999"], ["my.own"])
+    answer = recommend(live, user_id="ada", k=7)
+    assert (answer["fallback"], answer["unknown_items"]) == (None, [])
+    assert ids(answer) == ids(recommend(live, history=["item-3", "item-4"], k=7))
+
+
+def test_what_is_sent_along_comes_after_what_was_done(live: TestClient) -> None:
+    post(live, an_event(3), an_event(4))
+    answer = recommend(live, user_id="ada", history=["item-3", "item-7"], k=7)
+    expected = recommend(live, history=["item-4", "item-3", "item-7"], k=7)
+    assert ids(answer) == ids(expected)
+
+
+def test_an_event_that_is_sent_again_is_one_event(live: TestClient) -> None:
+    once, again = an_event(3), an_event(3, item_id="item-4")
+    assert post(live, once, again)["repeated"] == [once["id"]]
+    assert post(live, once)["kept"] == 0
+    assert post(live, an_event(3, source="another"))["kept"] == 1
+    assert live.get("/users/ada").json()["history"] == ["item-3"]
+
+
+def test_a_late_event_finds_its_place(live: TestClient) -> None:
+    now = time.time()
+    post(live, an_event(3, time=now - 10), an_event(5, time=now))
+    post(live, an_event(4, time="2001-01-01T00:00:00+00:00"), an_event(6, time=now - 5))
+    assert live.get("/users/ada").json()["history"] == ["item-4", "item-3", "item-6", "item-5"]
+
+
+def test_what_is_disliked_is_never_returned_until_it_is_liked(live: TestClient) -> None:
+    first = ids(recommend(live, user_id="ada", history=["item-3"]))[0]
+    number = int(first.removeprefix("item-"))
+    post(live, an_event(number, type="dislike"))
+    assert first not in ids(recommend(live, user_id="ada", history=["item-3"], k=100))
+    assert live.get("/users/ada").json() == {"user_id": "ada", "history": [], "disliked": [first]}
+    post(live, an_event(number, type="like", id="changed my mind"))
+    assert live.get("/users/ada").json()["disliked"] == []
+
+
+def test_pages_never_repeat(live: TestClient) -> None:
+    page = recommend(live, history=["item-3"], k=5)
+    seen = ids(page)
+    for _ in range(8):
+        page = recommend(live, history=["item-3"], k=5, after=page["recommendation_id"])
+        seen += ids(page)
+    assert len(seen) == len(set(seen)) == 45
+    assert seen == ids(recommend(live, history=["item-3"], k=45))
+
+
+def test_what_was_seen_lately_is_left_out_where_asked(live: TestClient) -> None:
+    first = ids(recommend(live, user_id="ada", history=["item-3"], k=5))
+    again = ids(recommend(live, user_id="ada", history=["item-3"], k=5))
+    fresh = ids(recommend(live, user_id="ada", history=["item-3"], k=5, exclude_seen=True))
+    other = ids(recommend(live, user_id="bob", history=["item-3"], k=5, exclude_seen=True))
+    assert first == again == other
+    assert not {*first} & {*fresh}
+
+
+def test_an_unknown_page_is_refused(live: TestClient) -> None:
+    answer = live.post("/recommend", json={"history": [], "after": "no-such"})
+    assert_problem(answer, 422, "no such answer is known")
+    assert answer.json()["errors"][0]["field"] == "after"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"id": ""}, "id"), ({"type": "Click!"}, "type"), ({"user_id": 7}, "user_id"),
+        ({"time": 1e12}, "time"), ({"time": "yesterday"}, "time"), ({"time": -1}, "time"),
+        ({"position": 0}, "position"), ({"value": "1"}, "value"), ({"colour": "red"}, "colour"),
+        ({"context": {"a": [1]}}, "context"),
+    ],
+)  # fmt: skip
+def test_one_at_fault_is_named_and_none_is_kept(
+    live: TestClient, wrong: dict[str, Any], field: str
+) -> None:
+    answer = live.post("/events", json={"events": [an_event(3), an_event(4, **wrong)]})
+    assert_problem(answer, 422)
+    assert answer.json()["errors"][0]["field"].startswith(f"events.1.{field}")
+    assert live.get("/users/ada").json()["history"] == []
+
+
+def test_too_many_are_refused(store: BundleStore, digests: list[str]) -> None:
+    store.activate(digests[0])
+    with serve(store.output, max_events=2) as client:
+        many = [an_event(n) for n in range(3)]
+        assert_problem(client.post("/events", json={"events": many}), 422, "2")
+        post(client, *many[:2])
+
+
+def test_a_restart_knows_what_was_done(store: BundleStore, digests: list[str]) -> None:
+    store.activate(digests[0])
+    with serve(store.output) as client:
+        post(client, an_event(3), an_event(4))
+        page = recommend(client, user_id="ada", k=5)
+    with serve(store.output) as client:
+        assert client.get("/users/ada").json()["history"] == ["item-3", "item-4"]
+        assert post(client, an_event(3))["kept"] == 0
+        following = recommend(client, user_id="ada", k=5, after=page["recommendation_id"])
+        assert not {*ids(page)} & {*ids(following)}
+
+
+def test_another_process_knows_it_soon(store: BundleStore, digests: list[str]) -> None:
+    store.activate(digests[0])
+    with serve(store.output) as one, serve(store.output) as other:
+        post(one, an_event(3))
+        page = recommend(one, user_id="ada", k=5)
+        following = recommend(other, user_id="ada", k=5, after=page["recommendation_id"])
+        assert not {*ids(page)} & {*ids(following)}
+        assert other.get("/users/ada").json()["history"] == ["item-3"]
+        assert post(other, an_event(3))["kept"] == 0
+
+
+def test_a_user_is_forgotten_and_a_guest_becomes_one(live: TestClient) -> None:
+    post(live, an_event(3, "guest", time=5.0), an_event(4, time=6.0), an_event(5, "guest"))
+    assert live.post("/users/ada/merge", json={"guest_id": "guest"}).status_code == 200
+    assert live.get("/users/ada").json()["history"] == ["item-3", "item-4", "item-5"]
+    assert live.get("/users/guest").json()["history"] == []
+    assert live.delete("/users/ada").status_code == 200
+    assert live.get("/users/ada").json()["history"] == []
+    assert recommend(live, user_id="ada")["fallback"] == "popular"
+
+
+def test_who_may_write_is_asked_for_the_key(store: BundleStore, digests: list[str]) -> None:
+    store.activate(digests[0])
+    with serve(store.output, events_key="secret") as client:
+        body = {"events": [an_event(3)]}
+        assert_problem(client.post("/events", json=body), 401, "key")
+        assert_problem(client.get("/users/ada"), 401, "key")
+        key = {"authorization": "Bearer secret"}
+        assert client.post("/events", json=body, headers=key).status_code == 200
+    with TestClient(create_app(Settings(bundle=store.output)), client=("10.0.0.1", 50)) as client:
+        assert_problem(client.post("/events", json=body), 403, "this machine")
+
+
+def test_a_log_that_cannot_be_written_is_said_and_recommending_goes_on(tiny: Bundle) -> None:
+    with serve(tiny.directory, events=Path("/dev/null/events")) as client:
+        answer = client.post("/events", json={"events": [an_event(3)]})
+        assert_problem(answer, 503, "the log in")
+        assert answer.headers["retry-after"]
+        assert ids(recommend(client, history=["item-3"]))
