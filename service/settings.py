@@ -128,6 +128,15 @@ class Settings(BaseSettings):
     max_users: int = Field(
         200_000, ge=1, description="whose histories are kept: those heard of last"
     )
+    store_every: float = Field(
+        60.0, ge=0, description="between looks at whether events are to be stored; 0: never"
+    )
+    store_days: int = Field(0, ge=0, description="stored events are kept so many; 0: for ever")
+    live_events: int = Field(
+        200_000,
+        ge=1,
+        description="events that stay in the log once they are stored: what a start knows users by",
+    )
     impressions: float = Field(
         1.0, ge=0, le=1, description="share of answers that are kept as events, as what was shown"
     )

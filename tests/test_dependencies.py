@@ -26,8 +26,11 @@ EITHER = {
 
 TORCH = {"torch", "lightning"}
 SIDES = {
-    "service": (("models/contract", "service"), ("serve", "cpu", "torch", "pictures")),
-    "service on a GPU": (("models/contract", "service"), ("serve", "gpu", "torch", "pictures")),
+    "service": (("models/contract", "service"), ("serve", "cpu", "torch", "pictures", "events")),
+    "service on a GPU": (
+        ("models/contract", "service"),
+        ("serve", "gpu", "torch", "pictures", "events"),
+    ),
     "training": (("models", "training"), ("train", "encoders")),
 }
 

@@ -34,9 +34,9 @@ class Shown(NamedTuple):
     """What one answer recommended, best first. after: the page before it, if there was one."""
 
     recommendation_id: str
-    user_id: str | None
     item_ids: list[str]
     time: float
+    user_id: str | None = None
     after: str | None = None
     model: str | None = None  # the bundle that answered
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from service.events.feed import Feed
 from service.events.record import Erased, Event, Merged, Record, Shown
+from service.events.storekeeper import Storekeeper
 from service.log.appender import Appender
 from service.log.log import LogError
 from service.metrics import Metrics
@@ -27,10 +28,16 @@ class Events:
     """Of one process: whatever it is told goes to the log first, then to its feed."""
 
     def __init__(
-        self, appender: Appender[Record], feed: Feed, metrics: Metrics, impressions: float
+        self,
+        appender: Appender[Record],
+        feed: Feed,
+        storekeeper: Storekeeper | None,
+        metrics: Metrics,
+        impressions: float,
     ) -> None:
         self.appender = appender
         self.feed = feed
+        self.storekeeper = storekeeper
         self.metrics = metrics
         self.impressions = impressions
         self._shown: list[Record] = []
@@ -44,11 +51,15 @@ class Events:
         except LogError as error:
             log.error("serving without what users did, for now: %s", error)
         self.feed.start()
+        if self.storekeeper is not None:
+            self.storekeeper.start()
 
     async def close(self) -> None:
         """Write what waits to be written, and follow no more."""
         if self._writing is not None:
             await self._writing
+        if self.storekeeper is not None:
+            await self.storekeeper.close()
         await self.feed.close()
         await self.appender.close()
 

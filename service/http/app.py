@@ -12,6 +12,8 @@ from starlette.types import ASGIApp
 from service.catalogue.change_log import CHANGE_LOG
 from service.events.event_log import EVENT_LOG
 from service.events.feed import Feed
+from service.events.storekeeper import Storekeeper
+from service.events.storing import Storing
 from service.events.taking import Events
 from service.events.users import Users
 from service.generation.board import Board
@@ -122,5 +124,18 @@ def create_app(
 def make_events(settings: Settings, metrics: Metrics) -> Events:
     """What takes in what users do, and knows it."""
     users = Users(settings.history_types, STEPS, settings.max_users)
-    log = open_log(settings, EVENT_LOG, events_folder(settings))
-    return Events(Appender(log), Feed(users, metrics), metrics, settings.impressions)
+    folder = events_folder(settings)
+    storing = Storing(
+        folder=folder,
+        log_url=settings.log_url and str(settings.log_url),
+        every=settings.store_every,
+        keep=settings.live_events,
+        days=settings.store_days,
+    )
+    return Events(
+        Appender(open_log(settings, EVENT_LOG, folder)),
+        Feed(users, metrics),
+        Storekeeper(storing) if settings.store_every else None,
+        metrics,
+        settings.impressions,
+    )

@@ -1,0 +1,131 @@
+"""Store: events out of the log into Parquet files, which training reads as they are.
+
+What is stored stays in the log for a while, for that is what a process that starts knows users by.
+It may be killed at any moment: the next goes on from the position that it wrote down last, and rows
+that are there already are not written again.
+"""
+
+import logging
+import shutil
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from models.contract.store import to_disk
+from service.events import table
+from service.events.event_log import EVENT_LOG
+from service.events.record import Erased, Event, Merged, Record, Shown
+from service.events.storing import Storing
+from service.events.table import Table
+from service.log.file_log import FileLog
+from service.log.log import Entry, Log
+from service.log.redis_log import RedisLog
+
+log = logging.getLogger("bbqrec")
+DONE, SHOWN = "done", "shown"
+_AT_ONCE = 50_000  # records of a file
+
+
+class Progress(BaseModel):
+    """``.stored.json``: up to which position of the log all is in files."""
+
+    position: int = 0
+
+
+class Store:
+    """Reads the log from where the last one ended."""
+
+    def __init__(self, storing: Storing, events: Log[Record]) -> None:
+        self.storing = storing
+        self.events = events
+        self.done = Table(storing.folder / DONE, ["source", "id"])
+        self.shown = Table(storing.folder / SHOWN, ["recommendation_id", "position"])
+        self.progress = self._read()
+        self._file = storing.folder / ".stored.json"
+        self._reader = events.reader()
+        self._trimmed = 0
+
+    def run(self) -> int:
+        """Store all that is in the log; how many records. Raises LogError, OSError."""
+        count = 0
+        while entries := self._next():
+            for control, part in groupby(entries, lambda e: isinstance(e.value, Erased | Merged)):
+                records = [entry.value for entry in part]
+                if control:
+                    self._change(records)
+                else:
+                    self._add(records)
+            self._write(entries[-1].position)
+            count += len(entries)
+        self._trim()
+        self._expire()
+        return count
+
+    def _next(self) -> list[Entry[Record]]:
+        found: list[Entry[Record]] = []
+        while len(found) < _AT_ONCE and (entries := self._reader.read(_AT_ONCE)):
+            found += [entry for entry in entries if entry.position > self.progress.position]
+        if not found and self._reader.position < self.progress.position:
+            log.error("the log of events ends before what was stored: it was begun anew")
+            self.progress, self._reader = Progress(), self.events.reader()
+            found = self._reader.read(_AT_ONCE)
+        return found
+
+    def _add(self, records: Sequence[Record]) -> None:
+        events = [record for record in records if isinstance(record, Event)]
+        answers = [record for record in records if isinstance(record, Shown)]
+        if events:
+            self.done.add(table.done(events))
+        if answers:
+            self.shown.add(table.shown(answers))
+
+    def _change(self, records: Sequence[Record]) -> None:
+        for each in (self.done, self.shown):
+            for record in records:
+                if isinstance(record, Erased):
+                    each.forget([record.user_id])
+                elif isinstance(record, Merged):
+                    each.rename(record.guest_id, record.user_id)
+
+    def _read(self) -> Progress:
+        try:
+            return Progress.model_validate_json((self.storing.folder / ".stored.json").read_bytes())
+        except FileNotFoundError:
+            return Progress()
+
+    def _write(self, position: int) -> None:
+        self.progress = Progress(position=position)
+        partial = self._file.with_suffix(".partial")
+        partial.write_text(self.progress.model_dump_json(), encoding="utf-8")
+        to_disk(partial)
+        partial.replace(self._file)
+        to_disk(self.storing.folder)
+
+    def _trim(self) -> None:
+        """Twice as many as are to stay have come: forget what is beyond."""
+        beyond = self.progress.position - self.storing.keep
+        if beyond - self._trimmed >= self.storing.keep:
+            self.events.trim(beyond)
+            self._trimmed = beyond
+
+    def _expire(self) -> None:
+        if not self.storing.days:
+            return
+        oldest = (datetime.now(UTC) - timedelta(days=self.storing.days)).strftime("%Y-%m-%d")
+        for folder in self._dates():
+            if folder.name < f"date={oldest}":
+                shutil.rmtree(folder)
+
+    def _dates(self) -> Iterator[Path]:
+        for name in (DONE, SHOWN):
+            yield from (self.storing.folder / name).glob("date=*")
+
+
+def open_store(storing: Storing) -> Store:
+    """With its log."""
+    if storing.log_url is not None:
+        return Store(storing, RedisLog(storing.log_url, EVENT_LOG))
+    return Store(storing, FileLog(storing.folder, EVENT_LOG))

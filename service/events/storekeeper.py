@@ -1,0 +1,64 @@
+"""Storekeeper: has the process that stores events run, as long as this one does."""
+
+import asyncio
+import contextlib
+import logging
+import sys
+
+from service.events.storing import NOT_INSTALLED, Storing
+from service.log.disk import held
+from service.log.log import LogError
+
+log = logging.getLogger("bbqrec")
+_LOOK = 5.0  # seconds between looks at whether any process stores
+
+
+class Storekeeper:
+    """Of several processes that serve one folder, one has it run; when that ends, another does."""
+
+    def __init__(self, storing: Storing) -> None:
+        self.storing = storing
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to look after it."""
+        self._task = asyncio.create_task(self._keep())
+
+    async def close(self) -> None:
+        """Have it store what there is, and end."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _keep(self) -> None:
+        while True:
+            if await asyncio.to_thread(self._wanted) and await self._run():
+                log.error("events stay in their log, which grows: `pip install bbqrec[events]`")
+                return
+            await asyncio.sleep(_LOOK)
+
+    def _wanted(self) -> bool:
+        """There is a log, and nobody stores it."""
+        if self.storing.log_url is None and not self.storing.folder.exists():
+            return False
+        try:
+            with held(self.storing.folder / "storing", wait=False) as free:
+                return free
+        except LogError:
+            return False
+
+    async def _run(self) -> bool:
+        """Until it ends; whether it can never run."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "service.events.storing", stdin=asyncio.subprocess.PIPE
+        )
+        assert process.stdin is not None
+        process.stdin.write(self.storing.model_dump_json().encode() + b"\n")
+        try:
+            status = await process.wait()
+        except asyncio.CancelledError:
+            process.stdin.close()
+            await process.wait()
+            raise
+        return status == NOT_INSTALLED

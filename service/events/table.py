@@ -1,0 +1,123 @@
+"""Events as tables: ``done/`` and ``shown/``, each ``date=.../hour=.../*.parquet`` by time in UTC.
+
+``done`` has what users did, a row an event. ``shown`` has what was recommended, a row an item.
+Whoever reads a folder finds no file that is half written. Needs polars, which only the process that
+stores imports.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import polars as pl
+from pydantic_core import to_json
+
+from models.contract.store import to_disk
+from service.events.record import Event, Shown
+
+Change = Callable[[pl.DataFrame], pl.DataFrame]
+_MANY = 8  # files of an hour that are made one
+_TIME = pl.Datetime("us", "UTC")
+_DONE: dict[str, Any] = {
+    "id": pl.String, "source": pl.String, "type": pl.String, "user_id": pl.String,
+    "item_id": pl.String, "time": pl.Float64, "value": pl.Float64, "recommendation_id": pl.String,
+    "position": pl.Int64, "context": pl.String,
+}  # fmt: skip
+_SHOWN: dict[str, Any] = {
+    "recommendation_id": pl.String, "item_ids": pl.List(pl.String), "time": pl.Float64,
+    "user_id": pl.String, "after": pl.String, "model": pl.String,
+}  # fmt: skip
+
+
+class Table:
+    """A folder of files by the hour. key: columns that no two rows share."""
+
+    def __init__(self, folder: Path, key: Sequence[str]) -> None:
+        self.folder = folder
+        self.key = key
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """Rows that are not there yet."""
+        hours = rows.with_columns(
+            date=pl.col("time").dt.strftime("%Y-%m-%d"), hour=pl.col("time").dt.strftime("%H")
+        )
+        for (date, hour), part in hours.partition_by("date", "hour", as_dict=True).items():
+            self._add(part.drop("date", "hour"), self.folder / f"date={date}" / f"hour={hour}")
+
+    def files(self) -> list[Path]:
+        """All, oldest hour first."""
+        return _files(self.folder.glob("date=*/hour=*"))
+
+    def forget(self, user_ids: Sequence[str]) -> None:
+        """Rewrite files that know these users."""
+        self._rewrite(user_ids, lambda rows: rows.filter(~pl.col("user_id").is_in(user_ids)))
+
+    def rename(self, user_id: str, into: str) -> None:
+        """What that user did, another did."""
+        name = pl.col("user_id").replace(user_id, into)
+        self._rewrite([user_id], lambda rows: rows.with_columns(user_id=name))
+
+    def _add(self, rows: pl.DataFrame, folder: Path) -> None:
+        rows = rows.unique(self.key, keep="first", maintain_order=True)
+        there = _files([folder])
+        if there:
+            known = pl.scan_parquet(there, hive_partitioning=False).select(self.key).collect()
+            rows = rows.join(known, on=self.key, how="anti", maintain_order="left")
+        if rows.is_empty():
+            return
+        if len(there) < _MANY:
+            _write(rows, folder)
+            return
+        old = pl.scan_parquet(there, hive_partitioning=False).collect()
+        both = pl.concat([old, rows]).unique(self.key, keep="first", maintain_order=True)
+        _write(both.sort("time", maintain_order=True), folder)
+        for file in there:  # a reader that comes here first finds rows twice, and none is missing
+            file.unlink()
+
+    def _rewrite(self, user_ids: Sequence[str], change: Change) -> None:
+        for file in self.files():
+            scanned = pl.scan_parquet(file, hive_partitioning=False)
+            named = scanned.select(pl.col("user_id").is_in(user_ids).any()).collect().item()
+            if named:
+                kept = change(scanned.collect())
+                if kept.is_empty():
+                    file.unlink()
+                else:
+                    _write(kept, file.parent, file.name)
+
+
+def done(events: Iterable[Event]) -> pl.DataFrame:
+    """A row an event."""
+    rows = [event._asdict() | {"context": _text(event.context)} for event in events]
+    return _timed(pl.DataFrame(rows, schema=_DONE))
+
+
+def shown(answers: Iterable[Shown]) -> pl.DataFrame:
+    """A row an item that was recommended, with its position there."""
+    rows = [answer._asdict() for answer in answers if answer.item_ids]
+    frame = pl.DataFrame(rows, schema=_SHOWN).rename({"item_ids": "item_id"})
+    frame = frame.with_columns(position=pl.int_ranges(1, pl.col("item_id").list.len() + 1))
+    return _timed(frame.explode("item_id", "position"))
+
+
+def _text(context: Mapping[str, Any] | None) -> str | None:
+    return None if context is None else to_json(context).decode()
+
+
+def _timed(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns((pl.col("time") * 1e6).round().cast(pl.Int64).cast(_TIME))
+
+
+def _files(folders: Iterable[Path]) -> list[Path]:
+    return sorted(file for folder in folders for file in folder.glob("[!.]*.parquet"))
+
+
+def _write(rows: pl.DataFrame, folder: Path, name: str = "") -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    name = name or f"{uuid4().hex}.parquet"
+    partial = folder / f".{name}"
+    rows.write_parquet(partial)
+    to_disk(partial)
+    partial.replace(folder / name)
+    to_disk(folder)

@@ -1,0 +1,155 @@
+"""Stored events: each once, whatever is killed; forgotten where a user is."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from service.events.event_log import EVENT_LOG
+from service.events.record import Erased, Merged, decode, encode
+from service.events.store import Store, open_store
+from service.events.storing import Storing
+from service.log.file_log import FileLog
+from service.log.log import Entry, EntryError
+from service.log.redis_log import RedisLog
+from tests.service.conftest import RedisServer
+from tests.service.events.made import NOON, answer, event
+
+HOUR = 3600.0
+
+
+def stored(store: Store, what: str = "done") -> pl.DataFrame:
+    files = {"done": store.done, "shown": store.shown}[what].files()
+    return pl.read_parquet(files, hive_partitioning=False) if files else pl.DataFrame()
+
+
+def store_of(folder: Path, **settings: int) -> Store:
+    return open_store(Storing(folder=folder, **settings))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [event("1", value=2.5, position=3, context={"page": "home"}), answer("r", None, "a", "b"),
+     Erased("ada", 1.0), Merged("guest", "ada", 2.0)],
+)  # fmt: skip
+def test_what_is_kept_comes_back(record: object) -> None:
+    assert decode(encode(Entry(7, record))) == Entry(7, record)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("line", [b"", b"[]", b'{"position": 1}', b'{"kind": "no", "record": {}}'])
+def test_what_is_no_record_is_refused(line: bytes) -> None:
+    with pytest.raises(EntryError):
+        decode(line)
+
+
+def test_events_go_to_the_hour_when_they_happened(tmp_path: Path) -> None:
+    log = FileLog(tmp_path, EVENT_LOG)
+    log.append([event("1"), event("2", time=NOON + HOUR, context={"page": 1}), event("3")])
+    store = store_of(tmp_path)
+    assert (store.run(), store.run()) == (3, 0)
+    folders = sorted(str(file.parent.relative_to(tmp_path)) for file in store.done.files())
+    assert folders == ["done/date=2023-11-14/hour=22", "done/date=2023-11-14/hour=23"]
+    rows = stored(store).sort("id")
+    assert rows["id"].to_list() == ["1", "2", "3"]
+    assert rows["time"].dt.epoch("s").to_list() == [NOON, NOON + HOUR, NOON]
+    assert rows["context"].to_list() == [None, '{"page":1}', None]
+
+
+def test_what_was_recommended_is_a_row_an_item(tmp_path: Path) -> None:
+    FileLog(tmp_path, EVENT_LOG).append([answer("r", "ada", "a", "b"), answer("empty")])
+    store = store_of(tmp_path)
+    store.run()
+    rows = stored(store, "shown").sort("position")
+    assert rows.select("item_id", "position").rows() == [("a", 1), ("b", 2)]
+
+
+def test_each_event_is_stored_once(tmp_path: Path) -> None:
+    """Sent twice, stored twice, over many files that become one."""
+    log = FileLog(tmp_path, EVENT_LOG)
+    for n in range(12):
+        log.append([event(str(n)), event(str(n)), event("always")])
+        store_of(tmp_path).run()
+        (tmp_path / ".stored.json").unlink()  # as if killed before it was written down
+    rows = stored(store := store_of(tmp_path))
+    assert sorted(rows["id"]) == sorted([*map(str, range(12)), "always"])
+    assert len(store.done.files()) < 9
+
+
+def test_a_user_is_forgotten_and_a_guest_renamed_as_of_then(tmp_path: Path) -> None:
+    log = FileLog(tmp_path, EVENT_LOG)
+    log.append([event("1"), event("2", "bob"), event("3", "guest"), answer("r", "ada", "a")])
+    store = store_of(tmp_path)
+    store.run()
+    log.append([Erased("ada", 0.0), event("4"), Merged("guest", "bob", 0.0), event("5", "guest")])
+    store.run()
+    found = {row["id"]: row["user_id"] for row in stored(store).iter_rows(named=True)}
+    assert found == {"2": "bob", "3": "bob", "4": "ada", "5": "guest"}
+    assert stored(store, "shown").is_empty()
+
+
+def test_the_log_is_trimmed_behind_what_is_stored(tmp_path: Path) -> None:
+    log = FileLog(tmp_path, EVENT_LOG)
+    log.append([event(str(n)) for n in range(100)])
+    following = log.reader()
+    store_of(tmp_path, keep=10).run()
+    kept = log.reader().read(1000)
+    assert [entry.position for entry in kept] == [*range(91, 101)]
+    assert log.append([event("next")]) == [101]
+    assert following.read(1000)[-1].position in (100, 101)
+    store = store_of(tmp_path, keep=10)
+    assert store.run() == 1
+    assert len(stored(store)) == 101
+
+
+def test_a_log_begun_anew_is_stored_too(tmp_path: Path) -> None:
+    FileLog(tmp_path, EVENT_LOG).append([event(str(n)) for n in range(5)])
+    store_of(tmp_path).run()
+    (tmp_path / "events.log").unlink()
+    FileLog(tmp_path, EVENT_LOG).append([event("new")])
+    store = store_of(tmp_path)
+    store.run()
+    assert "new" in stored(store)["id"].to_list()
+
+
+def test_old_files_go(tmp_path: Path) -> None:
+    FileLog(tmp_path, EVENT_LOG).append([event("old"), event("new", time=time.time())])
+    store = store_of(tmp_path, days=30)
+    store.run()
+    assert stored(store)["id"].to_list() == ["new"]
+
+
+def test_redis_is_trimmed_once_all_is_in_files(tmp_path: Path, redis_server: RedisServer) -> None:
+    log = RedisLog(redis_server.url, EVENT_LOG)
+    log.append([event(str(n)) for n in range(50)])
+    storing = Storing(folder=tmp_path, log_url=redis_server.url, keep=10)
+    store = open_store(storing)
+    assert store.run() == 50
+    assert [entry.position for entry in log.reader().read(1000)] == [*range(41, 51)]
+    log.append([event("next")])
+    assert (open_store(storing).run(), len(stored(store))) == (1, 51)
+
+
+def test_killed_at_any_moment_nothing_is_lost_or_twice(tmp_path: Path) -> None:
+    log, sent = FileLog(tmp_path, EVENT_LOG), 0
+    storing = Storing(folder=tmp_path, every=0.01, keep=50)
+    for pause in (0.6, 0.9, 1.2):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "service.events.storing"], stdin=subprocess.PIPE
+        )
+        assert process.stdin is not None
+        process.stdin.write(storing.model_dump_json().encode() + b"\n")
+        process.stdin.flush()
+        until = time.monotonic() + pause
+        while time.monotonic() < until:
+            log.append([event(str(sent + n), time=NOON + n * HOUR) for n in range(5)])
+            sent += 5
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdin.close()
+    store = open_store(storing)
+    store.run()
+    assert sorted(map(int, stored(store)["id"])) == [*range(sent)]
