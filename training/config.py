@@ -46,6 +46,7 @@ class InteractionColumns(Section):
     item: str | None = Field(None, description="what; usually item_id, product_id, asin, ...")
     time: str | None = Field(None, description="when; without one, the file's order counts")
     rating: str | None = Field(None, description="how much; needed for min_rating alone")
+    type: str | None = Field(None, description="view, purchase, ...; needed for [events] alone")
 
 
 class InteractionsConfig(Section):
@@ -323,6 +324,12 @@ class RunConfig(Section):
         description="training curves: csv, tensorboard, or the dotted name of a Lightning logger",
     )
     interactions: InteractionsConfig
+    events: dict[str, float] = Field(
+        {},
+        description="what each type of interaction weighs in training: purchase = 4, view = 1; 0 "
+        "or less, as dislike = -1: what they had of that item is not learned; types not named are "
+        "left out; none named: all are alike",
+    )
     items: ItemsConfig | None = None
     filter: FilterConfig = FilterConfig()
     split: SplitConfig = SplitConfig()

@@ -55,9 +55,16 @@ def _counted_out(count_J: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def sampled_softmax(
-    user_JD: Tensor, own_JD: Tensor, drawn_CD: Tensor, hits: Hits, catalogue_size: int
+    user_JD: Tensor,
+    own_JD: Tensor,
+    drawn_CD: Tensor,
+    hits: Hits,
+    catalogue_size: int,
+    weight_J: Tensor | None = None,
 ) -> Tensor:
     """Cross-entropy of each position's own item against negatives that all positions share.
+
+    Its mean, or with ``weight_J`` its weighted mean.
 
     Negatives are uniform, so their log-q correction is one constant: log(N / C), the share of the
     partition function that they stand for. Float32 whatever surrounds it: a softmax over thousands
@@ -68,9 +75,16 @@ def sampled_softmax(
     products = torch.get_autocast_dtype(device) if mixed else torch.float32
     with torch.autocast(device, enabled=False):
         loss: Tensor = _SampledSoftmax.apply(
-            user_JD.float(), own_JD.float(), drawn_CD.float(), *hits, correction, products
+            user_JD.float(), own_JD.float(), drawn_CD.float(), *hits, correction, products, weight_J
         )  # type: ignore[no-untyped-call]
     return loss
+
+
+def weighted_mean(loss_J: Tensor, weight_J: Tensor | None) -> Tensor:
+    """The mean where all count alike."""
+    if weight_J is None:
+        return loss_J.mean()
+    return (loss_J * weight_J).sum() / weight_J.sum()
 
 
 class _SampledSoftmax(torch.autograd.Function):
@@ -86,6 +100,7 @@ class _SampledSoftmax(torch.autograd.Function):
         column_H: Tensor,
         correction: float,
         products: torch.dtype,
+        weight_J: Tensor | None,
     ) -> Tensor:
         own_J = (user_JD * own_JD).sum(-1)
         weight_JC = user_JD @ drawn_CD.T
@@ -95,18 +110,21 @@ class _SampledSoftmax(torch.autograd.Function):
         own_weight_J = (own_J - top_J).exp()
         total_J = weight_JC.sum(1) + own_weight_J
         kept = user_JD, own_JD, drawn_CD, weight_JC.to(products), total_J, own_weight_J / total_J
-        ctx.save_for_backward(*kept)
-        return (total_J.log() + top_J - own_J).mean()
+        ctx.save_for_backward(*kept, weight_J)
+        return weighted_mean(total_J.log() + top_J - own_J, weight_J)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        user_JD, own_JD, drawn_CD, weight_JC, total_J, own_share_J = ctx.saved_tensors
+        *kept, weight_J = ctx.saved_tensors
+        user_JD, own_JD, drawn_CD, weight_JC, total_J, own_share_J = kept
         each, products = gradients[0] / len(user_JD), weight_JC.dtype
+        if weight_J is not None:
+            each = gradients[0] * weight_J / weight_J.sum()
         scale_J1 = (each / total_J)[:, None]
         own_J1 = (each * (own_share_J - 1))[:, None]
         return (
             (weight_JC @ drawn_CD.to(products)) * scale_J1 + own_J1 * own_JD,
             own_J1 * user_JD,
             (weight_JC.T @ (user_JD * scale_J1).to(products)).float(),
-            *(None,) * 4,
+            *(None,) * 5,
         )

@@ -58,6 +58,8 @@ def laid_out(config: RunConfig) -> dict[str, Any]:
     fit = content["fit"]
     if not any(fit["memory"]):
         del fit["memory"], fit["memory_items"]
+    if not content["events"]:
+        del content["events"]
     return content
 
 

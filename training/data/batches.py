@@ -37,6 +37,7 @@ class Batch(NamedTuple):
     length_B: Tensor
     learned_BT: Tensor | None = None  # (B, T - 1), for training: whether what comes next counts
     past: Past | None = None  # of whole histories, for training that masks it
+    weight_J: Tensor | None = None  # of those learned from; None: they count alike
 
 
 def training_windows(histories: Histories, max_history: int) -> Windows:
@@ -113,6 +114,8 @@ class TrainingBatches(Dataset[Batch]):
         next_BT = (windows.start[:, None] + 1 + reach_BT) * predicts_BT
         learned_BT = predicts_BT & self.learned[next_BT]
         batch = batch._replace(learned_BT=torch.from_numpy(learned_BT))
+        if (weights := self.histories.weights) is not None:
+            batch = batch._replace(weight_J=torch.from_numpy(weights[next_BT[learned_BT]]))
         if not self.with_past:
             return batch
         return batch._replace(past=past(self.histories, windows, learned_BT[predicts_BT]))

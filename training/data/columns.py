@@ -10,6 +10,7 @@ USER = ("user_id", "userid", "user", "reviewerid", "customer_id")
 ITEM = ("item_id", "itemid", "item", "parent_asin", "asin", "movie_id", "movieid", "product_id")
 TIME = ("timestamp", "time", "unixreviewtime", "datetime", "date")
 RATING = ("rating", "overall", "stars")
+TYPE = ("type", "event_type", "event")
 TITLE = ("title", "movie_title", "name")
 TEXT = (
     *TITLE,

@@ -31,6 +31,7 @@ class RemovedCard(Frozen):
     """Good interactions that the configuration asked to leave out, in this order."""
 
     min_rating: int = Field(0, ge=0)
+    events: int = Field(0, ge=0, description="of types that [events] does not name, or dislikes")
     deduplicate: int = Field(0, ge=0)
     k_core: int = Field(0, ge=0)
     max_history: int = Field(0, ge=0)
@@ -71,6 +72,7 @@ class DatasetCard(Frozen):
     interactions: int = Field(ge=0)
     interactions_source: SourceCard
     items_source: SourceCard | None
+    weighted: bool = Field(False, description="interactions count by their types: [events]")
     repeats: float = Field(0.0, ge=0, le=1, description="share of items that a user had before")
     removed: RemovedCard
     content: ContentCard
@@ -96,7 +98,7 @@ class PreparedDataset:
     @cached_property
     def histories(self) -> Histories:
         """Everybody's interactions."""
-        columns = ["user_index", "item_index", "part"]
+        columns = ["user_index", "item_index", "part", *(["weight"] if self.card.weighted else [])]
         log = pl.read_parquet(self.directory / INTERACTIONS, columns=columns)
         return histories_of(log, self.card.users)
 
@@ -118,6 +120,7 @@ def histories_of(log: pl.DataFrame, users: int) -> Histories:
         offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         items=log["item_index"].cast(pl.Int32).to_numpy(),
         parts=log["part"].to_numpy(),
+        weights=log["weight"].to_numpy() if "weight" in log.columns else None,
     )
 
 

@@ -22,12 +22,14 @@ class Part(IntEnum):
 class Histories:
     """All users' interactions, user after user, each oldest first.
 
-    offsets: (users + 1,), where each user starts; items, parts: (interactions,).
+    offsets: (users + 1,), where each user starts; items, parts: (interactions,); weights, too: what
+    each counts in a loss, None where all count alike.
     """
 
     offsets: NDArray[np.int64]
     items: NDArray[np.int32]
     parts: NDArray[np.uint8]
+    weights: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -50,7 +52,8 @@ class Histories:
         """Only what is not later than ``part``; users keep their index."""
         kept = self.parts <= part
         before = np.concatenate([[0], np.cumsum(kept)])
-        return type(self)(before[self.offsets], self.items[kept], self.parts[kept])
+        weights = None if self.weights is None else self.weights[kept]
+        return type(self)(before[self.offsets], self.items[kept], self.parts[kept], weights)
 
 
 class Windows(NamedTuple):

@@ -12,20 +12,30 @@ from training.data.split import Codes, Mask
 
 @dataclass(frozen=True)
 class Interactions:
-    """Integer-coded interactions, sorted by user, then order. time: microseconds since 1970."""
+    """Integer-coded interactions, sorted by user, then order. time: microseconds since 1970.
+
+    weight: what each counts in training; None where all count alike.
+    """
 
     user: Codes
     item: Codes
     time: NDArray[np.int64]
+    weight: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.user)
+
+    def weighed(self) -> "Interactions":
+        """Without weights, where all are the same."""
+        alike = self.weight is not None and bool((self.weight == self.weight[:1]).all())
+        return replace(self, weight=None) if alike else self
 
     def where(self, kept: Mask) -> "Interactions":
         """Only some of them."""
         if kept.all():
             return self
-        return Interactions(self.user[kept], self.item[kept], self.time[kept])
+        weight = None if self.weight is None else self.weight[kept]
+        return Interactions(self.user[kept], self.item[kept], self.time[kept], weight)
 
 
 class Indexed(NamedTuple):
@@ -46,13 +56,14 @@ def encode(frame: pl.LazyFrame, shuffle_ties: int | None) -> Indexed:
         ids.to_series().sort() for ids in pl.collect_all(unique, engine="streaming")
     )
     codes = [_codes("user", user_ids), _codes("item", item_ids)]
-    rows = frame.select(*codes, pl.col("time").fill_null(0)).collect(engine="streaming")
+    more = [name for name in ("weight",) if name in frame.collect_schema()]
+    rows = frame.select(*codes, pl.col("time").fill_null(0), *more).collect(engine="streaming")
     keys = ["user", "time"]
     if shuffle_ties is not None:
         draw = np.random.default_rng(shuffle_ties).permutation(len(rows)).astype(np.uint32)
         rows, keys = rows.with_columns(tie=draw), [*keys, "tie"]
     rows = rows.sort(keys, maintain_order=True)
-    columns = (rows[name].to_numpy() for name in ("user", "item", "time"))
+    columns = (rows[name].to_numpy() for name in ("user", "item", "time", *more))
     return Indexed(Interactions(*columns), user_ids, item_ids)
 
 

@@ -119,7 +119,8 @@ def _without(histories: Histories, new_in_N: NDArray[np.uint8]) -> Histories:
     before = np.concatenate([[0], np.cumsum(kept)])
     offsets = before[histories.offsets]
     user = np.repeat(np.arange(len(histories), dtype=np.uint32), np.diff(offsets))
-    return Histories(offsets, histories.items[kept], leave_one_out(user).part)
+    weights = None if histories.weights is None else histories.weights[kept]
+    return Histories(offsets, histories.items[kept], leave_one_out(user).part, weights)
 
 
 def _events(histories: Histories, part: Part) -> EvaluationSet:

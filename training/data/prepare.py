@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from training.config import FilterConfig, RunConfig, SplitConfig
 from training.data import dataset, split
 from training.data.dataset import ContentCard, DatasetCard, RemovedCard, SourceCard, SplitCard
+from training.data.events import weighted
 from training.data.histories import Part, targets
 from training.data.index import Indexed, Interactions, close_gaps, encode, item_table, with_unseen
 from training.data.items import CONTENT, Catalogue, read_items
@@ -39,6 +40,7 @@ def prepare(config: RunConfig, directory: Path) -> DatasetCard:
         interactions=len(indexed.log),
         interactions_source=log_card,
         items_source=items_card,
+        weighted=indexed.log.weight is not None,
         repeats=repeats,
         removed=removed,
         content=content,
@@ -64,7 +66,9 @@ def _scratch(directory: Path) -> Iterator[Path]:
 
 def _read_log(config: RunConfig, every: Rejects, scratch: Path) -> tuple[Log, SourceCard]:
     rejects = every.source("interactions", config.interactions.path)
-    log = read_interactions(config.interactions, rejects, scratch / "interactions")
+    log = read_interactions(
+        config.interactions, rejects, scratch / "interactions", typed=bool(config.events)
+    )
     if config.split.kind == "temporal" and not log.timed:
         raise UserError(
             f"split.kind = 'temporal' needs times, and {config.interactions.path} has none: "
@@ -93,24 +97,31 @@ def _source(path: Path, read: Log | Catalogue, rejects: SourceRejects) -> Source
 
 def _filtered(config: RunConfig, log: Log) -> tuple[Indexed, RemovedCard]:
     """Indexed interactions, less those that the configuration leaves out."""
-    frame, lowest = log.frame, config.interactions.min_rating
+    frame, lowest, rated = log.frame, config.interactions.min_rating, log.good
     if lowest is not None:
         frame = frame.filter(pl.col("rating") >= lowest)
+    if config.events:
+        rated = frame.select(pl.len()).collect(engine="streaming").item()
+        frame = weighted(frame, config.events)
     shuffled = config.split.ties == "shuffle" and log.timed
     indexed = encode(frame, config.seed if shuffled else None)
-    kept, removed = _filter(indexed.log, config.filter, log.good - len(indexed.log))
+    if not config.events:
+        rated = len(indexed.log)
+    kept, removed = _filter(indexed.log.weighed(), config.filter)
+    removed = removed.model_copy(
+        update={"min_rating": log.good - rated, "events": rated - len(indexed.log)}
+    )
     if not len(kept):
         raise UserError(
             f"no interaction of {config.interactions.path} is left: of {log.good:,}, min_rating "
-            f"removed {removed.min_rating:,}, de-duplication {removed.deduplicate:,} and "
+            f"removed {removed.min_rating:,}, [events] {removed.events:,}, "
+            f"de-duplication {removed.deduplicate:,} and "
             f"filter.k_core = {config.filter.k_core} the other {removed.k_core:,}"
         )
     return close_gaps(indexed._replace(log=kept)), removed
 
 
-def _filter(
-    log: Interactions, config: FilterConfig, below_rating: int
-) -> tuple[Interactions, RemovedCard]:
+def _filter(log: Interactions, config: FilterConfig) -> tuple[Interactions, RemovedCard]:
     sizes = [len(log)]
     if config.deduplicate == "all":
         log = log.where(split.first_of_each(log.user, log.item))
@@ -123,9 +134,7 @@ def _filter(
         log = log.where(split.latest(log.user, config.max_history))
     sizes.append(len(log))
     deduplicate, k_core, max_history = (-np.diff(sizes)).tolist()
-    return log, RemovedCard(
-        min_rating=below_rating, deduplicate=deduplicate, k_core=k_core, max_history=max_history
-    )
+    return log, RemovedCard(deduplicate=deduplicate, k_core=k_core, max_history=max_history)
 
 
 def _with_content(
@@ -167,6 +176,8 @@ def _split(
     )
     if not timed:
         frame = frame.with_columns(timestamp=pl.lit(None, pl.Int64))
+    if log.weight is not None:
+        frame = frame.with_columns(weight=log.weight)
     frame.write_parquet(directory / dataset.INTERACTIONS)
     histories = dataset.histories_of(frame, len(indexed.user_ids))
     held_out = {part: len(targets(histories, part).user) for part in (Part.VALIDATION, Part.TEST)}

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from training.config import InteractionsConfig
-from training.data.columns import ITEM, RATING, TIME, USER, Columns
+from training.data.columns import ITEM, RATING, TIME, TYPE, USER, Columns
 from training.data.folder import check_alike, find_files
 from training.data.formats import Layout, Role, recognise
 from training.data.records import Row, Table, open_table
@@ -27,7 +27,7 @@ SECTION: Role = "interactions"
 
 
 class Log(NamedTuple):
-    """All good interactions in file order: user, item, time (microseconds), rating."""
+    """All good interactions in file order: user, item, time (microseconds), rating, type."""
 
     frame: pl.LazyFrame
     format: str
@@ -36,10 +36,12 @@ class Log(NamedTuple):
     timed: bool  # False: the order in the file is all there is
 
 
-def read_interactions(config: InteractionsConfig, rejects: SourceRejects, scratch: Path) -> Log:
-    """Read, and judge every row. ``scratch`` must outlive the frame."""
+def read_interactions(
+    config: InteractionsConfig, rejects: SourceRejects, scratch: Path, *, typed: bool = False
+) -> Log:
+    """Read, and judge every row. ``scratch`` must outlive the frame. typed: types are needed."""
     paths = find_files(config.path, config.format, SECTION)
-    files = [_open(path, config, rejects) for path in paths]
+    files = [_open(path, config, rejects, typed) for path in paths]
     check_alike(SECTION, [(file.path, _what_matters(file)) for file in files])
     frame = pl.concat([_read(file, rejects, scratch / f"{at:05}") for at, file in enumerate(files)])
     timed = all(file.raw.time for file in files)
@@ -49,7 +51,7 @@ def read_interactions(config: InteractionsConfig, rejects: SourceRejects, scratc
     return Log(frame, files[0].layout.name, good, good + rejects.counts.total(), timed)
 
 
-def _open(path: Path, config: InteractionsConfig, rejects: SourceRejects) -> LogFile:
+def _open(path: Path, config: InteractionsConfig, rejects: SourceRejects, typed: bool) -> LogFile:
     layout = recognise(path, config.format, config.separator)
     table = open_table(path, layout, rejects)
     columns, asked = Columns(path, table.names, SECTION), config.columns
@@ -60,6 +62,7 @@ def _open(path: Path, config: InteractionsConfig, rejects: SourceRejects) -> Log
         item=columns.required("item", asked.item, ITEM),
         time=columns.optional("time", asked.time, TIME),
         rating=rating("rating", asked.rating, RATING),
+        type=columns.required("type", asked.type, TYPE) if typed else None,
     )
     time_format = config.time_format
     if time_format == "auto" and raw.time:
@@ -69,8 +72,9 @@ def _open(path: Path, config: InteractionsConfig, rejects: SourceRejects) -> Log
 
 def _what_matters(file: LogFile) -> Mapping[str, object]:
     """Columns that all files must have alike: without times in one, none would count in any."""
-    user, item, time, rating = file.raw
-    return {"user": user, "item": item, "time": time} | ({"rating": rating} if file.rated else {})
+    raw = file.raw
+    alike = {"user": raw.user, "item": raw.item, "time": raw.time, "type": raw.type}
+    return alike | ({"rating": raw.rating} if file.rated else {})
 
 
 def _time_format(path: Path, layout: Layout, column: str) -> str:

@@ -13,7 +13,7 @@ from training.data.rejects import Reason
 
 # Numbers this large are no seconds (the year 5138) but milliseconds, and so on by thousands.
 MILLISECONDS, MICROSECONDS, NANOSECONDS = 1e11, 1e14, 1e17
-JUDGED = ("user", "item", "time", "rating")
+JUDGED = ("user", "item", "time", "rating", "type")
 ISO_8601 = ("%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
 
 
@@ -24,19 +24,21 @@ class Raw(NamedTuple):
     item: str
     time: str | None
     rating: str | None
+    type: str | None = None
 
     def prefixed(self, prefix: str) -> "Raw":
         """The same columns after a renaming."""
-        time, rating = (name and prefix + name for name in (self.time, self.rating))
-        return Raw(prefix + self.user, prefix + self.item, time, rating)
+        others = (name and prefix + name for name in (self.time, self.rating, self.type))
+        return Raw(prefix + self.user, prefix + self.item, *others)
 
     def by_role(self) -> "Raw":
         """The same columns, each named for its role."""
-        return Raw("user", "item", self.time and "time", self.rating and "rating")
+        others = self.time and "time", self.rating and "rating", self.type and "type"
+        return Raw("user", "item", *others)
 
 
 def judged(frame: pl.LazyFrame, raw: Raw, time_format: str, rated: bool) -> pl.LazyFrame:
-    """Adds user, item, time (microseconds), rating and ``reason``, null for a good row.
+    """Adds user, item, time (microseconds), rating, type and ``reason``, null for a good row.
 
     ``rated``: every row must have a rating.
     """
@@ -48,6 +50,7 @@ def judged(frame: pl.LazyFrame, raw: Raw, time_format: str, rated: bool) -> pl.L
     ]
     time: pl.Expr = pl.lit(None, pl.Int64)
     rating: pl.Expr = pl.lit(None, pl.Float64)
+    type_ = identifier(raw.type, types[raw.type]) if raw.type else pl.lit(None, pl.String)
     if raw.time:
         time = microseconds(raw.time, types[raw.time], time_format)
         checks += [
@@ -72,6 +75,7 @@ def judged(frame: pl.LazyFrame, raw: Raw, time_format: str, rated: bool) -> pl.L
         item.alias("item"),
         time.alias("time"),
         rating.alias("rating"),
+        type_.alias("type"),
         reason.alias("reason"),
     )
 

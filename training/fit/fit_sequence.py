@@ -33,7 +33,7 @@ from training.data.batches import (
 from training.data.histories import EvaluationSet, Histories, Windows
 from training.evaluate.ranking import SequenceRanker, metrics, rank
 from training.fit.calibrate import Calibration, Exposure
-from training.losses import Hits, accidental_hits, past_hits, sampled_softmax
+from training.losses import Hits, accidental_hits, past_hits, sampled_softmax, weighted_mean
 from training.memory.memory import Recipe
 from training.processes import ALONE, Process, seed_epoch, this_process
 
@@ -102,13 +102,19 @@ class SequenceModule(L.LightningModule):
         hidden_BTD = self.model.encode(torch.cat(seen, dim=-1), self.codes_NS[history_BT])
         user_JD, next_J = hidden_BTD[batch.learned_BT], next_BT[batch.learned_BT]
         users = zip(self.model.each(), torch.split(user_JD, self.config.width, dim=-1), strict=True)
-        losses = [self.softmax_loss(t, user_JW, next_J, batch.past) for t, user_JW in users]
+        more = batch.past, batch.weight_J
+        losses = [self.softmax_loss(t, user_JW, next_J, *more) for t, user_JW in users]
         loss = torch.stack(losses).sum()
         self.log("train/loss", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=1)
         return loss
 
     def softmax_loss(
-        self, tower: Tower, user_JW: Tensor, next_J: Tensor, past: Past | None = None
+        self,
+        tower: Tower,
+        user_JW: Tensor,
+        next_J: Tensor,
+        past: Past | None = None,
+        weight_J: Tensor | None = None,
     ) -> Tensor:
         """Cross-entropy of the next item, over all items or over negatives drawn for the batch.
 
@@ -119,13 +125,16 @@ class SequenceModule(L.LightningModule):
         if negatives == 0 or size <= negatives:
             place_J = torch.searchsorted(self.seen_C, next_J)
             logits_JC = user_JW @ self._shown(tower.represent, self.seen_C).T
-            return F.cross_entropy(_without(past, self.seen_C, place_J, logits_JC), place_J)
+            logits_JC = _without(past, self.seen_C, place_J, logits_JC)
+            if weight_J is None:
+                return F.cross_entropy(logits_JC, place_J)
+            return weighted_mean(F.cross_entropy(logits_JC, place_J, reduction="none"), weight_J)
         drawn_C = self.seen_C[torch.randint(size, (negatives,), device=next_J.device)]
         own_JW, drawn_CW = (self._shown(tower.represent, items) for items in (next_J, drawn_C))
         hits = accidental_hits(next_J, drawn_C)
         if past is not None:
             hits = Hits(*map(torch.cat, zip(hits, past_hits(past, drawn_C), strict=True)))
-        return sampled_softmax(user_JW, own_JW, drawn_CW, hits, size)
+        return sampled_softmax(user_JW, own_JW, drawn_CW, hits, size, weight_J)
 
     def _shown(self, vectors: Callable[..., Tensor], items: Tensor) -> Tensor:
         """A tower's item vectors with ID dropout: a share of the positions show no z_ID.

@@ -34,7 +34,7 @@ STAGES = (
         "prepare",
         "read, clean, index and split",
         prepare.run,
-        settings=("interactions", "items", "filter", "split", "seed"),
+        settings=("interactions", "events", "items", "filter", "split", "seed"),
         files=_log_files,
     ),
     Stage(

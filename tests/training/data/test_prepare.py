@@ -104,6 +104,7 @@ def test_every_interaction_is_accounted_for(tmp_path: Path) -> None:
     assert card.interactions_source.rejected == {"missing_user_id": 1}
     assert card.removed.model_dump() == {
         "min_rating": 1,
+        "events": 0,
         "deduplicate": 1,
         "k_core": 1,
         "max_history": 1,

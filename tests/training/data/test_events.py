@@ -1,0 +1,79 @@
+"""Types of interactions: what each counts, what is not learned, and what the service has stored."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.events.event_log import EVENT_LOG
+from service.events.store import open_store
+from service.events.storing import Storing
+from service.log.file_log import FileLog
+from tests.service.events.made import NOON, answer, event
+from tests.training.data.preparing import config, run, write
+from training.data.batches import TrainingBatches, training_windows
+from training.data.prepare import prepare
+from training.errors import UserError
+
+HEAD = "user_id,item_id,timestamp,type\n"
+SHOP = HEAD + (
+    "ada,soap,1,view\nada,soap,2,purchase\nada,comb,3,view\nada,brush,4,view\nada,brush,5,dislike\n"
+    "ada,towel,6,dislike\nada,towel,7,like\nada,razor,8,impression\n"
+)
+WEIGHTS = {"purchase": 4.0, "view": 1.0, "like": 2.0, "dislike": -1.0}
+
+
+def test_each_type_counts_as_it_is_told(tmp_path: Path) -> None:
+    done = run(write(tmp_path / "log.csv", SHOP), events=WEIGHTS, filter={"deduplicate": "all"})
+    assert done.history("ada") == ["soap", "comb", "towel"]
+    assert done.log["weight"].to_list() == [4.0, 1.0, 2.0]
+    assert (done.card.removed.events, done.card.removed.deduplicate) == (4, 1)
+    assert done.data.histories.weights is not None
+
+
+def test_weights_that_are_all_alike_change_nothing(tmp_path: Path) -> None:
+    rows = HEAD + "".join(f"ada,i{n},{n},view\n" for n in range(5))
+    log = write(tmp_path / "log.csv", rows)
+    prepare(config(log), tmp_path / "without")
+    prepare(config(log, events={"view": 3.0}), tmp_path / "with")
+    without, having = ((tmp_path / name) for name in ("without", "with"))
+    for file in ("interactions.parquet", "items.parquet", "dataset.json"):
+        assert (without / file).read_bytes() == (having / file).read_bytes()
+
+
+def test_without_a_column_of_types_it_is_said_what_to_set(tmp_path: Path) -> None:
+    log = write(tmp_path / "log.csv", "user_id,item_id,timestamp\nada,soap,1\n")
+    with pytest.raises(UserError, match=r"no column for the type.*interactions.columns.type"):
+        run(log, events=WEIGHTS)
+
+
+def test_of_bad_rows_and_good_ones_types_are_the_same(tmp_path: Path) -> None:
+    """A file with a bad row is read record by record."""
+    done = run(write(tmp_path / "log.csv", SHOP + ",comb,9,view\n"), events=WEIGHTS)
+    assert done.history("ada") == ["soap", "soap", "comb", "towel"]
+    assert len(done.rejects) == 1
+
+
+def test_a_batch_holds_the_weights_of_what_is_predicted(tmp_path: Path) -> None:
+    done = run(write(tmp_path / "log.csv", SHOP), events=WEIGHTS, filter={"deduplicate": "all"})
+    histories = done.data.histories
+    batches = TrainingBatches(
+        histories, training_windows(histories, 10), repeats=True, with_past=False
+    )
+    weight_J = batches[[0]].weight_J
+    assert weight_J is not None
+    np.testing.assert_array_equal(weight_J, [1.0, 2.0])
+
+
+def test_what_the_service_stored_is_read_as_it_is(tmp_path: Path) -> None:
+    """Sent twice, in several files, with what was shown beside it."""
+    log = FileLog(tmp_path / "events", EVENT_LOG)
+    for n in range(3):
+        some = [event(f"{n}", item_id=f"item-{n}", time=NOON + 3000 * n, type="view")]
+        log.append([*some, *some, answer(f"r{n}", "ada", "item-9")])
+        open_store(Storing(folder=tmp_path / "events")).run()
+    log.append([event("buy", item_id="item-2", time=NOON + 9000, type="purchase")])
+    open_store(Storing(folder=tmp_path / "events")).run()
+    done = run(tmp_path / "events" / "done", events=WEIGHTS, filter={"deduplicate": "all"})
+    assert done.triples == [("ada", f"item-{n}", int(NOON) + 3000 * n) for n in range(3)]
+    assert done.log["weight"].to_list() == [1.0, 1.0, 4.0]

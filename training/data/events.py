@@ -1,0 +1,22 @@
+"""Types of interactions: what each counts, and what is not to be learned."""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+
+def weighted(frame: pl.LazyFrame, weights: Mapping[str, float]) -> pl.LazyFrame:
+    """Interactions of the types that are named, with their ``weight``.
+
+    What a user has last said of an item decides: after a type of no positive weight, none of their
+    interactions with it is left. Else each counts as the strongest of them does, so that a view
+    that was followed by a purchase is not dropped for the view.
+    """
+    weight = pl.col("type").replace_strict(
+        list(weights), list(weights.values()), default=None, return_dtype=pl.Float32
+    )
+    of_both = ["user", "item"]
+    last = pl.col("weight").sort_by("time").last().over(of_both)
+    named = frame.with_columns(weight=weight).filter(pl.col("weight").is_not_null())
+    liked = named.filter((last > 0) & (pl.col("weight") > 0))
+    return liked.with_columns(pl.col("weight").max().over(of_both))
