@@ -137,6 +137,10 @@ class Settings(BaseSettings):
         ge=1,
         description="events that stay in the log once they are stored: what a start knows users by",
     )
+    live_memory: bool = Field(
+        True, description="what follows what is counted from events, too, as they come"
+    )
+    live_half_life: float = Field(14 * 86_400, gt=0, description="in which such a count halves")
     impressions: float = Field(
         1.0, ge=0, le=1, description="share of answers that are kept as events, as what was shown"
     )

@@ -36,7 +36,7 @@ def memory_of(random: np.random.Generator) -> Memory:
     offsets = np.minimum(4 * np.arange(ITEMS + 1), len(items_J))
     scores_J = random.random(len(items_J)).astype(np.float32)
     alike_J = random.integers(0, 2, len(items_J), dtype=np.uint8)
-    return Memory(offsets, items_J.astype(np.int32), 9 * scores_J, alike_J, decay=0.6)
+    return Memory(offsets, items_J.astype(np.int32), 9 * scores_J, alike_J, decay=0.6, weight=9.0)
 
 
 def write_tiny_bundle(

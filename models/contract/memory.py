@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from models.contract.types import FloatArray
 
 STEPS = 10  # latest items of a history, whose lists are looked up
+REACH = 10  # steps, beyond which what follows an item is not counted
+FALL = 0.8  # what a step of distance leaves of a count
 
 
 class Recalled(NamedTuple):
@@ -21,6 +23,13 @@ class Recalled(NamedTuple):
 
     rows_J: NDArray[np.int64]
     scores_J: FloatArray
+
+
+def together(first: Recalled, second: Recalled) -> Recalled:
+    """The sum of both."""
+    rows_J, place = np.unique(np.concatenate([first.rows_J, second.rows_J]), return_inverse=True)
+    scores = np.concatenate([first.scores_J, second.scores_J])
+    return Recalled(rows_J, np.bincount(place, scores, len(rows_J)).astype(np.float32))
 
 
 class Reason(NamedTuple):
@@ -44,7 +53,8 @@ class Memory:
 
     offsets: (N + 1,) int64, where each item's list starts. items_J: int32. scores_J: float32.
     alike_J: uint8, 1 where most of a score is that both are described alike, 0 where it is that one
-    followed the other. decay: what a step back in a history leaves of its item's list.
+    followed the other. decay: what a step back in a history leaves of its item's list. weight: what
+    an item's most frequent follower is worth; 0 where that is not known.
     """
 
     offsets: NDArray[np.int64]
@@ -52,6 +62,7 @@ class Memory:
     scores_J: FloatArray
     alike_J: NDArray[np.uint8]
     decay: float
+    weight: float = 0.0
 
     def check(self) -> Self:
         """Itself. Raises ValueError for what no training writes: it looks at every entry."""
@@ -112,6 +123,7 @@ class Memory:
             "scores": self.scores_J,
             "alike": self.alike_J,
             "decay": np.array([self.decay], np.float32),
+            "weight": np.array([self.weight], np.float32),
         }
 
     @classmethod
@@ -123,4 +135,5 @@ class Memory:
             scores_J=arrays["scores"],
             alike_J=arrays["alike"],
             decay=float(arrays["decay"][0]),
+            weight=float(arrays["weight"][0]) if "weight" in arrays else 0.0,
         )

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from models.contract.memory import Memory
+from models.contract.memory import Memory, together
 from service.engine.feeds import History
 from service.engine.scorer import Scorer
 from service.metrics import Metrics
@@ -67,7 +67,10 @@ def recall(
     """The selections, with what each history brings to mind."""
     if memory is None:
         return selections
-    return [
-        selection._replace(recalled=memory.recall([item.item_index for item in history]))
-        for history, selection in zip(histories, selections, strict=True)
-    ]
+    recalled = []
+    for history, selection in zip(histories, selections, strict=True):
+        known = memory.recall([item.item_index for item in history])
+        if selection.recalled is not None:  # of late
+            known = together(known, selection.recalled)
+        recalled.append(selection._replace(recalled=known))
+    return recalled

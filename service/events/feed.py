@@ -7,11 +7,12 @@ whichever process gives it.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from service.events.latest import Latest
 from service.events.record import Erased, Event, Merged, Record, Shown
+from service.events.transitions import LiveTransitions
 from service.events.users import Users
 from service.log.log import Entry, Log, LogError, Reader
 from service.log.reached import Reached
@@ -25,17 +26,17 @@ _PAUSE = 0.5  # seconds until a log that failed is looked at again
 _IDS = 2**17  # of events, that are known when they are sent again
 _ANSWERS = 2**16  # of which the next page may be asked for
 
-Step = Callable[[Sequence[str], int], None]  # a history, and which place in it is new
-
 
 class Feed:
-    """``users`` and ``answers``, as the log says; ``stepped`` hears of every step of a history."""
+    """``users``, ``answers`` and ``transitions``, as the log says; None: those are not counted."""
 
-    def __init__(self, users: Users, metrics: Metrics, stepped: Step = lambda _, __: None) -> None:
+    def __init__(
+        self, users: Users, metrics: Metrics, transitions: LiveTransitions | None = None
+    ) -> None:
         self.users = users
         self.metrics = metrics
         self.answers: Latest[Shown] = Latest(_ANSWERS)
-        self._stepped = stepped
+        self.transitions = transitions
         self._seen: Latest[None] = Latest(_IDS)
         self._repeated: Latest[None] = Latest(_IDS)
         self._reached = Reached()
@@ -123,9 +124,9 @@ class Feed:
 
     def _note(self, event: Event) -> None:
         stepped = self.users.note(event)
-        if stepped is not None:
+        if stepped is not None and self.transitions is not None:
             user, at = stepped
-            self._stepped(user.items, at)
+            self.transitions.step(user.items, at, event.time)
 
     def _well(self, entries: Sequence[Entry[Record]]) -> None:
         if self._failing:

@@ -17,6 +17,7 @@ from service.engine.device import DeviceEngine
 from service.engine.engine import Engine, HostEngine
 from service.engine.scorer import OnnxScorer, make_scorer
 from service.generation.generation import Generation
+from service.generation.heard import Heard
 from service.generation.live_follower import LiveFollower
 from service.generation.recommender import Recommender
 from service.metrics import Metrics
@@ -52,7 +53,9 @@ def new_generation(
     shared = SharedCodes(items.bundle, settings, metrics) if settings.redis_url else None
     codes = Codes(items.bundle, items, metrics)
     follower = LiveFollower(items, Taking(intake, shared), metrics)
-    return Generation(Recommender(items.bundle, codes, items, batcher, metrics), follower)
+    return Generation(
+        Recommender(items.bundle, codes, items, batcher, metrics, Heard(items)), follower
+    )
 
 
 def verify_mapped(bundle: Bundle) -> None:

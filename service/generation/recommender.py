@@ -15,6 +15,8 @@ from service.catalogue.codes import Codes
 from service.catalogue.filters import Filter
 from service.catalogue.live_items import LiveItems
 from service.engine.batcher import Batcher
+from service.events.transitions import LiveTransitions
+from service.generation.heard import Heard
 from service.generation.popular import most_used
 from service.metrics import Metrics
 from service.retrieval.rows import RowSet
@@ -28,7 +30,7 @@ _IDS_AT_ONCE = 500  # a look-up takes up to half a microsecond
 class Query(NamedTuple):
     """What is asked for. Ids are external; the history is oldest first.
 
-    allow: ids that alone may be returned; None: any may.
+    allow: ids that alone may be returned; None: any may. transitions: what follows what of late.
     """
 
     history: Sequence[str]
@@ -38,6 +40,7 @@ class Query(NamedTuple):
     explain: bool = False
     allow: Sequence[str] | None = None
     filter: Filter | None = None
+    transitions: LiveTransitions | None = None
 
 
 class Recommended(NamedTuple):
@@ -67,6 +70,7 @@ class Recommender:
     live: LiveItems
     batcher: Batcher
     metrics: Metrics
+    heard: Heard
 
     async def recommend(
         self,
@@ -85,6 +89,10 @@ class Recommender:
         latest = known[-self.bundle.manifest.architecture.max_history :]
         seen = () if self._with_history(query) else (codes.item_index for codes in known)
         selection = await self._selection(query, seen)
+        if latest and query.transitions is not None:
+            ids = [i for i, codes in zip(query.history, found, strict=True) if codes is not None]
+            recalled = self.heard.recall(query.transitions, ids)
+            selection = selection._replace(recalled=recalled)
         if latest:
             best = await self.batcher.candidates(latest, query.k, selection, gone, deadline)
         else:

@@ -131,6 +131,7 @@ async def _query(body: RecommendRequest, state: State) -> Query:
         explain=body.explain,
         allow=body.allow,
         filter=filter_of(body.filter),
+        transitions=state.events.feed.transitions,
     )
     if body.user_id is None and body.after is None:
         return query

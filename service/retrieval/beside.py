@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from onnx import TensorProto, helper
 
+from models.contract.memory import Recalled
 from models.contract.types import FloatArray
 from service.retrieval.live import Live
 from service.retrieval.retriever import Found, nothing_found, tidied
@@ -50,7 +51,9 @@ class Beside:
         gone = np.where(live.gone_M, np.float32(-np.inf), np.float32(0))
         asked = {"user_vector": vectors_BD, "live_vectors": live.vectors_MD, "gone": gone}
         scores_BM: FloatArray = self.session.run(["scores"], asked)[0]
-        for scores_M, (hidden, allowed, _) in zip(scores_BM, selections, strict=True):
+        for scores_M, (hidden, allowed, recalled) in zip(scores_BM, selections, strict=True):
+            if recalled is not None:
+                _add(recalled, scores_M, len(live.gone_N))
             scores_M[_of_live(hidden, live)] = -np.inf
             if allowed is not None:
                 rows = _of_live(allowed.live, live)
@@ -73,6 +76,12 @@ def _product(width: int) -> bytes:
     opset = helper.make_opsetid("", 18)
     model = helper.make_model(graph, opset_imports=[opset], ir_version=9)
     return bytes(model.SerializeToString())
+
+
+def _add(recalled: Recalled, scores_M: FloatArray, items: int) -> None:
+    """What the memory adds to live rows; a later search may know of more."""
+    first, last = np.searchsorted(recalled.rows_J, [items, items + len(scores_M)])
+    scores_M[recalled.rows_J[first:last] - items] += recalled.scores_J[first:last]
 
 
 def _of_live(rows: Rows, live: Live) -> Rows:

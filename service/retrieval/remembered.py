@@ -58,7 +58,10 @@ class Remembered:
         assert selection.recalled is not None
         deep = max(k, DEEP)
         scores_K, items_K = found.scores_BK[0, :deep], found.items_BK[0, :deep]
-        rows_J, added_J = selection.recalled
+        of_bundle = np.searchsorted(selection.recalled.rows_J, len(self.items_ND))
+        rows_J, added_J = (each[:of_bundle] for each in selection.recalled)
+        if not len(rows_J):
+            return found
         at_K = np.minimum(np.searchsorted(rows_J, items_K), len(rows_J) - 1)
         known_K = rows_J[at_K] == items_K
         sums_K = scores_K + np.where(known_K, added_J[at_K], np.float32(0))

@@ -57,6 +57,7 @@ class Sources(NamedTuple):
             scores_J=(recipe.weight * lists_NN.data).astype(np.float32),
             alike_J=(2 * followed_J < lists_NN.data).astype(np.uint8),
             decay=recipe.decay,
+            weight=recipe.weight,
         )
 
 

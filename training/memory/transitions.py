@@ -3,12 +3,10 @@
 import numpy as np
 import scipy.sparse as sp
 
+from models.contract.memory import FALL, REACH
 from training.data.following import following
 from training.data.histories import Histories
 from training.memory.lists import without_themselves
-
-REACH = 10  # steps, beyond which what follows is not counted
-_FALL = 0.8  # what a step of distance leaves of a count
 
 
 def transitions(histories: Histories, catalogue_size: int) -> sp.csr_array:
@@ -17,7 +15,7 @@ def transitions(histories: Histories, catalogue_size: int) -> sp.csr_array:
     Every pair of a history counts up to REACH steps apart, the less the farther. Nothing follows
     itself.
     """
-    counts_NN = without_themselves(following(histories, catalogue_size, REACH, _FALL))
+    counts_NN = without_themselves(following(histories, catalogue_size, REACH, FALL))
     np.log1p(counts_NN.data, out=counts_NN.data)
     most_N = counts_NN.max(axis=1).toarray().ravel()
     shares_NN = sp.csr_array(sp.diags_array(1 / np.maximum(most_N, 1e-12)) @ counts_NN)

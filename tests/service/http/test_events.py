@@ -13,6 +13,7 @@ from models.contract.store import BundleStore
 from service.http.app import create_app
 from service.settings import Settings
 from tests.service.http.test_items import assert_problem
+from tests.tiny_bundle import write_tiny_bundle
 
 
 def an_event(item: int, user: str = "ada", **more: Any) -> dict[str, Any]:
@@ -193,3 +194,35 @@ def test_a_log_that_cannot_be_written_is_said_and_recommending_goes_on(tiny: Bun
         assert_problem(answer, 503, "the log in")
         assert answer.headers["retry-after"]
         assert ids(recommend(client, history=["item-3"]))
+
+
+@pytest.fixture
+def remembering(tmp_path: Path) -> Path:
+    (tmp_path / "bundle").mkdir()
+    write_tiny_bundle(tmp_path / "bundle", remembers=True)
+    return tmp_path / "bundle"
+
+
+def clicks(first: int, then: int, users: int) -> list[dict[str, Any]]:
+    pairs = [(f"user-{n}", item) for n in range(users) for item in (first, then)]
+    return [an_event(item, user, time=1000.0 + n) for n, (user, item) in enumerate(pairs)]
+
+
+def test_what_others_do_is_in_answers_to_all(remembering: Path) -> None:
+    with serve(remembering) as client:
+        before = recommend(client, history=["item-3"], k=50)
+        last = before["items"][-1]
+        post(client, *clicks(3, int(last["item_id"].removeprefix("item-")), users=20))
+        after = {
+            i["item_id"]: i["score"] for i in recommend(client, history=["item-3"], k=50)["items"]
+        }
+        # The most frequent follower is worth what the bundle's memory gives one.
+        assert after[last["item_id"]] == pytest.approx(last["score"] + 9.0, abs=1e-3)
+    with serve(remembering, live_memory=False) as client:
+        assert ids(recommend(client, history=["item-3"], k=50)) == ids(before)
+
+
+def test_without_a_memory_in_the_bundle_nothing_is_counted_beside_it(live: TestClient) -> None:
+    before = recommend(live, history=["item-3"], k=50)
+    post(live, *clicks(3, 4, users=20))
+    assert recommend(live, history=["item-3"], k=50)["items"] == before["items"]

@@ -81,7 +81,8 @@ def batches(draw: st.DrawFn, fewest: int) -> Asked:
     shared = draw(rows)  # several may ask for the same rows
     selections = [selection(items, hidden, allowed) for hidden, allowed in drawn]
     for query in draw(st.lists(st.integers(0, queries - 1))):
-        rows_J = np.flatnonzero(random.random(items) < draw(st.sampled_from([0.0, 0.1, 0.9])))
+        share = draw(st.sampled_from([0.0, 0.1, 0.9]))
+        rows_J = np.flatnonzero(random.random(items + live + 2) < share)  # two come only later
         scores_J = random.integers(0, 99, len(rows_J)).astype(np.float32)
         selections[query] = selections[query]._replace(recalled=Recalled(rows_J, scores_J))
     same = selection(items, [], shared).allowed
@@ -105,7 +106,8 @@ def check(retriever: Overlay, asked: Asked, tolerance: float = 0.0) -> None:
     for scores_K, items_K, query_D, k, (hidden, allowed, recalled) in queries:
         scores_J = all_JD @ query_D
         if recalled is not None:
-            scores_J[recalled.rows_J] += recalled.scores_J
+            there = recalled.rows_J < len(scores_J)
+            scores_J[recalled.rows_J[there]] += recalled.scores_J[there]
         shown = np.setdiff1d(np.flatnonzero(there_J), hidden)
         if allowed is not None:
             shown = np.intersect1d(shown, np.concatenate([allowed.base.rows, allowed.live]))

@@ -60,7 +60,7 @@ def made(folder: Path, *options: str) -> RunConfig:
 def test_columns_are_guessed_and_what_is_written_prepares(folder: Path) -> None:
     config = made(folder, "--items", str(folder / "catalogue.csv"))
     log, catalogue = config.interactions, config.items
-    assert tuple(log.columns.model_dump().values()) == HEADER
+    assert tuple(log.columns.model_dump().values()) == (*HEADER, None)
     assert (log.format, log.separator, log.path) == ("csv", ";", folder / "clicks.csv")
     assert catalogue is not None
     columns = catalogue.columns

@@ -1,0 +1,81 @@
+"""LiveTransitions: which items follow which, counted from events as they come.
+
+What a bundle's memory counted when it was trained, counted on: see docs/method.md, 4.
+"""
+
+from collections.abc import Sequence
+from heapq import nlargest
+from typing import NamedTuple
+
+import numpy as np
+
+from models.contract.memory import FALL, REACH
+from models.contract.types import FloatArray
+from service.events.latest import Latest
+
+_MOST = 50  # followers of an item that are told
+_KEPT = 4 * _MOST  # that are counted: the rarest of more are forgotten
+_LATEST = 1000.0  # half-lives: floating point ends soon after
+_FEW = 10.0  # times: what follows less often than that is not worth a whole
+
+
+class Followers(NamedTuple):
+    """What followed an item of late: ids, and what each is worth beside the most frequent, 0 to 1.
+
+    Replaced by another when there is something new.
+    """
+
+    item_ids: list[str]
+    shares_J: FloatArray
+
+
+class LiveTransitions:
+    """Of so many items that something followed last. half_life: seconds in which a count halves."""
+
+    def __init__(self, most_items: int, half_life: float) -> None:
+        self.half_life = half_life
+        self._counts: Latest[dict[str, float]] = Latest(most_items)
+        self._told: dict[str, Followers] = {}
+        self._began: float | None = None
+        self._now = 0.0  # of the latest event
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def step(self, history: Sequence[str], at: int, time: float) -> None:
+        """The item at that place of a history is new there: it follows those before it.
+
+        Each step of distance counts less; what came after it in time is not told anew.
+        """
+        item_id, weight = history[at], self._weight(time)
+        self._now = max(self._now, time)
+        for back, earlier in enumerate(reversed(history[max(at - REACH, 0) : at])):
+            if earlier != item_id:
+                self._count(earlier, item_id, weight * FALL**back)
+
+    def followers(self, item_id: str) -> Followers | None:
+        """Of an item, None where nothing has followed it."""
+        found = self._told.get(item_id)
+        if found is None and (counts := self._counts.get(item_id)) is not None:
+            found = self._told[item_id] = self._tell(counts)
+        return found
+
+    def _count(self, item_id: str, follower: str, weight: float) -> None:
+        counts = self._counts.get(item_id) or {}
+        counts[follower] = counts.get(follower, 0.0) + weight
+        if len(counts) > 2 * _KEPT:
+            counts = dict(nlargest(_KEPT, counts.items(), key=lambda pair: pair[1]))
+        self._counts.put(item_id, counts)
+        self._told.pop(item_id, None)
+
+    def _weight(self, time: float) -> float:
+        """Of an event: growing with time, so that nothing that was counted need be touched."""
+        if self._began is None:
+            self._began = time
+        return float(2.0 ** min((time - self._began) / self.half_life, _LATEST))
+
+    def _tell(self, counts: dict[str, float]) -> Followers:
+        best = nlargest(_MOST, counts.items(), key=lambda pair: pair[1])
+        now_J = np.array([count for _, count in best]) / self._weight(self._now)
+        shares_J = np.log1p(now_J) / np.log1p(max(now_J[0], _FEW))
+        return Followers([item_id for item_id, _ in best], shares_J.astype(np.float32))
