@@ -1,6 +1,6 @@
 # The online half: models/ and service/, and nothing of training.
 FROM python:3.11-slim-bookworm AS build
-ARG EXTRAS=serve,cpu
+ARG EXTRAS=serve,cpu,events
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY scripts/install.sh scripts/
@@ -10,10 +10,11 @@ ENV PIP_NO_CACHE_DIR=1
 RUN scripts/install.sh --no-editable /opt/bbqrec "$EXTRAS"
 
 FROM python:3.11-slim-bookworm
-RUN useradd --system --uid 10001 --no-create-home bbqrec
+RUN useradd --system --uid 10001 --no-create-home bbqrec && install -d -o 10001 /events
 COPY --from=build /opt/bbqrec /opt/bbqrec
 ENV PATH=/opt/bbqrec/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp \
-    BBQREC_HOST=0.0.0.0 BBQREC_PORT=8000 BBQREC_BUNDLE=/bundle
+    BBQREC_HOST=0.0.0.0 BBQREC_PORT=8000 BBQREC_BUNDLE=/bundle \
+    BBQREC_EVENTS=/events
 USER 10001
 EXPOSE 8000
 # Waits out a slow start; /readyz does not depend on Redis.

@@ -20,6 +20,8 @@ COUNTED_MODELS = (
     *("item-knn-decayed", TRANSITIONS, MEMORY, *BACKBONES, OURS, MAIN),
     f"{MAIN}-and-memory",
 )
+REPLAY_START, REPLAY_END = "<!-- replay -->", "<!-- end of replay -->"
+REPLAYED = "online-retail"
 NEW_START, NEW_END = "<!-- new items -->", "<!-- end of new items -->"
 NEW_MODELS = {
     MAIN: "bbqrec",
@@ -48,6 +50,8 @@ def main() -> None:
     counted = "\n\n".join([COUNTED_START, _counted(), COUNTED_END])
     text = _between(START, END, results, readme.read_text(encoding="utf-8"))
     text = _between(COUNTED_START, COUNTED_END, counted, text)
+    table = (DOCS / f"replay-{REPLAYED}.md").read_text(encoding="utf-8").strip()
+    text = _between(REPLAY_START, REPLAY_END, "\n\n".join([REPLAY_START, table, REPLAY_END]), text)
     readme.write_text(_between(NEW_START, NEW_END, new, text), encoding="utf-8")
 
 

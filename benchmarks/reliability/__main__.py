@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks.reliability import catalogue, filters, neighbours, overload, sigterm, swaps
+from benchmarks.reliability import catalogue, events, filters, neighbours, overload, sigterm, swaps
 from benchmarks.reliability.rows import Row
 
 RESULTS = Path("docs/benchmarks/reliability.json")
@@ -45,6 +45,10 @@ PARTS = {
     "catalogue": Part(
         lambda: catalogue.rows(catalogue.Plan()),
         lambda: catalogue.rows(catalogue.Plan(puts=20, kills=5, seconds=2.0, items=2000)),
+    ),
+    "events": Part(
+        lambda: events.rows(events.Plan()),
+        lambda: events.rows(events.Plan(kills=3, seen=20, seconds=3.0)),
     ),
     "filters": Part(lambda: filters.rows(10_000), lambda: filters.rows(500)),
     "sigterm": Part(lambda: sigterm.rows(20, "--workers", "2"), lambda: sigterm.rows(2)),

@@ -26,8 +26,8 @@ def under_writes(here: Program, there: Program, seconds: float, items: int) -> I
     fault = f"{_WRITES} puts and deletes a second"
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, context) as alone:
-        calm = alone.submit(_latencies, here.port, seconds, items).result()
-        measured = alone.submit(_latencies, here.port, seconds, items)
+        calm = alone.submit(latencies, here.port, seconds, items).result()
+        measured = alone.submit(latencies, here.port, seconds, items)
         found = _written_while(here, there, measured)
         busy = measured.result()
     before, during = (1000 * float(np.quantile(times, 0.99)) for times in (calm, busy))
@@ -61,7 +61,8 @@ def _written_while(here: Program, there: Program, measured: Future[Any]) -> dict
     return found
 
 
-def _latencies(port: int, seconds: float, items: int) -> list[float]:
+def latencies(port: int, seconds: float, items: int) -> list[float]:
+    """Of requests one after another, in seconds."""
     client, times = Client(port), list[float]()
     until = time.perf_counter() + seconds
     bodies = drawn_bundle.bodies(500, items)

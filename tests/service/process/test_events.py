@@ -1,0 +1,59 @@
+"""Events told to one of two services, each a process of its own; killed, and stored."""
+
+import json
+import signal
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from models.contract.bundle import Bundle
+from tests.service.conftest import RedisServer
+from tests.service.process.test_replicas import Replica, replicas
+from tests.service.program import eventually
+
+
+def tell(replica: Replica, user: str, *items: int) -> None:
+    events = [
+        {"id": f"{user}-{item}", "type": "view", "user_id": user, "item_id": f"item-{item}"}
+        for item in items
+    ]
+    status, told = replica.ask("POST", "/events", {"events": events})
+    assert (status, told["kept"]) == (200, len(items)), told
+
+
+def history(replica: Replica, user: str) -> list[str]:
+    found: list[str] = replica.ask("GET", f"/users/{user}")[1]["history"]
+    return found
+
+
+def stored(folder: Path) -> list[str]:
+    files = [*folder.glob("done/*/*/[!.]*.parquet")]
+    return sorted(id_ for file in files for id_ in pl.read_parquet(file)["id"])
+
+
+@pytest.mark.parametrize("in_redis", [False, True], ids=["file", "redis"])
+def test_what_one_is_told_both_know_keep_and_store(
+    tiny: Bundle, tmp_path: Path, redis_server: RedisServer, in_redis: bool
+) -> None:
+    settings = {"events": str(tmp_path), "live": str(tmp_path / "live"), "store_every": "0.1"}
+    if in_redis:
+        settings["log_url"] = redis_server.url
+    with replicas(tiny, 2, **settings) as (one, other):
+        tell(one, "ada", 3, 4)
+        assert eventually(lambda: history(other, "ada") == ["item-3", "item-4"])
+        status, page = other.ask("POST", "/recommend", {"user_id": "ada", "k": 3})
+        assert (status, page["fallback"]) == (200, None)
+        following = {"user_id": "ada", "k": 3, "after": page["recommendation_id"]}
+        answer = one.ask("POST", "/recommend", following)[1]
+        assert not {i["item_id"] for i in page["items"]} & {i["item_id"] for i in answer["items"]}
+        for each in (one, other):
+            each.process.send_signal(signal.SIGKILL)
+            each.process.wait()
+    with replicas(tiny, 1, **settings) as (again,):
+        assert history(again, "ada") == ["item-3", "item-4"]
+        tell(again, "bob", 5)
+        assert eventually(lambda: stored(tmp_path) == ["ada-3", "ada-4", "bob-5"])
+        assert again.ask("DELETE", "/users/ada")[0] == 200
+        assert eventually(lambda: stored(tmp_path) == ["bob-5"])
+    assert json.loads((tmp_path / ".stored.json").read_bytes())["position"] >= 4
