@@ -37,7 +37,13 @@ from training.run.stages import STAGES
 _DAY = 86_400
 _WEEK = 7 * _DAY
 _RESULTS = Path(__file__).parents[1] / "docs" / "benchmarks"
-_COLOURS = {"live memory": "#e07b00", "recounted daily": "#2b6cb0"}
+_COLOURS = {
+    "popular, 7 days": "#cbd5e0",
+    "item-kNN, decayed": "#9aa5b1",
+    "static memory": "#4a5568",
+    "live memory": "#e07b00",
+    "recounted daily": "#2b6cb0",
+}
 
 
 class Listener(Protocol):

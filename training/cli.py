@@ -78,6 +78,34 @@ def export(config: Config, force: Force = False) -> None:
 
 
 @app.command()
+def follow(
+    config: Config,
+    events: Annotated[
+        int, typer.Option(min=1, help="New interactions that are worth a training.")
+    ] = 1000,
+    margin: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of NDCG@10 that going live may cost.")
+    ] = 0.02,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between looks.")] = 600.0,
+    once: Annotated[
+        bool, typer.Option("--once", help="Look once: for a timer of your own.")
+    ] = False,
+) -> None:
+    """Train again as events come; what is as good as what serves goes live."""
+    from training.config import load
+    from training.follow.follow import Follower, Following
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    follower = Follower(load(config), Following(events, margin, every), say)
+    if once:
+        follower.look()
+    else:
+        follower.run()
+
+
+@app.command()
 def bundles(config: Config) -> None:
     """List the run's bundles, newest first, and which of them serve."""
     from models.contract.store import BundleStore

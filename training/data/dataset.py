@@ -46,6 +46,7 @@ class SplitCard(Frozen):
     timed: bool = Field(description="False: the log has no times, its order counts")
     validation_from: int | None = Field(None, description="temporal: first time of it, unix s")
     test_from: int | None = Field(None, description="temporal: first time of it, unix s")
+    until: int | None = Field(None, description="when the last interaction was, unix s")
     interactions: dict[str, int] = Field(description="by part: train, validation, test")
     evaluated_users: dict[str, int] = Field(
         description="by part: users with something held out and a history before it"

@@ -194,6 +194,7 @@ def _split(
         timed=timed,
         validation_from=parts.validation_from,
         test_from=parts.test_from,
+        until=int(seconds.max()) if timed else None,
         interactions={part.name.lower(): counts[part] for part in Part},
         evaluated_users={part.name.lower(): users for part, users in held_out.items()},
     )

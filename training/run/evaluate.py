@@ -22,7 +22,7 @@ def run(config: RunConfig, directory: Path) -> str:
     size, seen = len(new.new_in_N), config.filter_seen
     rankers, decay = _baselines(new.known, size, seen)
     rankers |= _remembered(config, new.known)
-    rankers["bbqrec"] = _ours(config)
+    rankers["bbqrec"] = ours(config)
     test = new.warm(Part.TEST, repeats=not seen)
     users = len(test.held_out.target)
     left_out = len(new.warm(Part.TEST, repeats=True).held_out.target) - users
@@ -88,7 +88,8 @@ def _remembered(config: RunConfig, histories: Histories) -> dict[str, Ranker]:
     return {"memory": MemoryRanker(sources.mix(recipe, most))}
 
 
-def _ours(config: RunConfig) -> Ranker:
+def ours(config: RunConfig) -> Ranker:
+    """What stage fit has trained."""
     table, _ = stage_files.semantic_ids(config.output / "quantize")
     fitted = config.output / "fit"
     model = load_model(config, fitted / stage_files.WEIGHTS, table)
