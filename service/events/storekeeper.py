@@ -51,7 +51,7 @@ class Storekeeper:
     async def _run(self) -> bool:
         """Until it ends; whether it can never run."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "service.events.storing", stdin=asyncio.subprocess.PIPE
+            sys.executable, "-m", "service.events.program", stdin=asyncio.subprocess.PIPE
         )
         assert process.stdin is not None
         process.stdin.write(self.storing.model_dump_json().encode() + b"\n")

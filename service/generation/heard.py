@@ -1,6 +1,6 @@
 """Heard: what events tell a generation's memory, in rows of its catalogue."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ from models.contract.memory import STEPS, Recalled
 from models.contract.types import FloatArray
 from service.catalogue.live_items import LiveItems
 from service.events.transitions import Followers, LiveTransitions
+from service.generation.recommended import Recommended
 from service.retrieval.live import Live
 
 
@@ -33,20 +34,39 @@ class Heard:
 
     def recall(self, transitions: LiveTransitions, history: Sequence[str]) -> Recalled | None:
         """What has followed the latest items of a history, of late; None where nothing has."""
-        if not self.weight:
+        found = list(self._placed_of(transitions, history))
+        if not found:
             return None
-        rows, scores = [], []
-        for back, item_id in enumerate(reversed(history[-STEPS:])):
-            followers = transitions.followers(item_id)
-            if followers is not None:
-                placed = self._place(item_id, followers)
-                rows.append(placed.rows_J)
-                scores.append(self.weight * self.decay**back * placed.shares_J)
-        if not rows:
-            return None
-        rows_J, place = np.unique(np.concatenate(rows), return_inverse=True)
-        scores_J = np.bincount(place, np.concatenate(scores), len(rows_J))
+        rows = np.concatenate([placed.rows_J for _, _, placed in found])
+        scores = np.concatenate([weight * placed.shares_J for weight, _, placed in found])
+        rows_J, place = np.unique(rows, return_inverse=True)
+        scores_J = self.weight * np.bincount(place, scores, len(rows_J))
         return Recalled(rows_J, scores_J.astype(np.float32))
+
+    def explain(
+        self, transitions: LiveTransitions, history: Sequence[str], items: list[Recommended]
+    ) -> list[Recommended]:
+        """Where the bundle has no reason of its own: the item that it followed most, of late."""
+        best: dict[int, tuple[float, str]] = {}
+        for weight, item_id, placed in self._placed_of(transitions, history):
+            for row, share in zip(placed.rows_J.tolist(), placed.shares_J.tolist(), strict=True):
+                best[row] = max(best.get(row, (0.0, "")), (weight * share, item_id))
+        return [
+            item._replace(because=best[item.item_index][1], reason="after")
+            if item.reason == "history" and item.item_index in best
+            else item
+            for item in items
+        ]
+
+    def _placed_of(
+        self, transitions: LiveTransitions, history: Sequence[str]
+    ) -> Iterator[tuple[float, str, _Placed]]:
+        """Of the latest items of a history that anything has followed: what each weighs by now."""
+        if self.weight:
+            for back, item_id in enumerate(reversed(history[-STEPS:])):
+                followers = transitions.followers(item_id)
+                if followers is not None:
+                    yield self.decay**back, item_id, self._place(item_id, followers)
 
     def _place(self, item_id: str, followers: Followers) -> _Placed:
         """Looked up once for as long as neither they nor the catalogue change."""

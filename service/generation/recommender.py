@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,12 +18,11 @@ from service.engine.batcher import Batcher
 from service.events.transitions import LiveTransitions
 from service.generation.heard import Heard
 from service.generation.popular import most_used
+from service.generation.recommended import Recommended, Why
 from service.metrics import Metrics
 from service.retrieval.rows import RowSet
 from service.retrieval.selection import Allowed, Selection
 
-# It was often taken after that item, is described like it, or suits the history, that item most.
-Why = Literal["after", "alike", "history"]
 _IDS_AT_ONCE = 500  # a look-up takes up to half a microsecond
 
 
@@ -41,15 +40,6 @@ class Query(NamedTuple):
     allow: Sequence[str] | None = None
     filter: Filter | None = None
     transitions: LiveTransitions | None = None
-
-
-class Recommended(NamedTuple):
-    """One answer: which item, how good, and which of the history's items speaks for it, and how."""
-
-    item_index: int
-    score: float
-    because: str | None = None
-    reason: Why | None = None
 
 
 @dataclass(frozen=True)
@@ -89,10 +79,9 @@ class Recommender:
         latest = known[-self.bundle.manifest.architecture.max_history :]
         seen = () if self._with_history(query) else (codes.item_index for codes in known)
         selection = await self._selection(query, seen)
-        if latest and query.transitions is not None:
-            ids = [i for i, codes in zip(query.history, found, strict=True) if codes is not None]
-            recalled = self.heard.recall(query.transitions, ids)
-            selection = selection._replace(recalled=recalled)
+        ids = [i for i, codes in zip(query.history, found, strict=True) if codes is not None]
+        if query.transitions is not None:
+            selection = selection._replace(recalled=self.heard.recall(query.transitions, ids))
         if latest:
             best = await self.batcher.candidates(latest, query.k, selection, gone, deadline)
         else:
@@ -101,6 +90,8 @@ class Recommender:
         items = [Recommended(item, score) for item, score in pairs]
         if query.explain and latest:
             items = self._explain(items, latest)
+            if query.transitions is not None:
+                items = self.heard.explain(query.transitions, ids, items)
         self._count(len(unknown), popular=not latest)
         return Recommendation(items, list(dict.fromkeys(unknown)), popular=not latest)
 

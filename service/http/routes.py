@@ -13,7 +13,8 @@ from service.catalogue.matching import UnknownAttributeError
 from service.events.asking import UnknownAnswerError, joined, seen_lately, shown_before
 from service.events.record import Shown
 from service.generation.generation import Generation
-from service.generation.recommender import Query, Recommended
+from service.generation.recommended import Recommended
+from service.generation.recommender import Query
 from service.generation.registry import NotReadyError
 from service.http.after import wait_for
 from service.http.caller import Caller, caller_of
@@ -22,6 +23,7 @@ from service.http.json_route import JsonRoute, fault
 from service.http.problems import documented
 from service.http.schemas import (
     CodeCacheState,
+    EventsState,
     Health,
     LiveState,
     ModelResponse,
@@ -218,6 +220,7 @@ def describe(generation: Generation, state: State) -> ModelResponse:
         code_cache=_code_cache(generation),
         catalogue_size=len(generation.bundle.catalogue),
         live=_live(generation),
+        events=_events(state),
         architecture=manifest.architecture.model_dump(mode="json"),
         split=manifest.split,
         recommend=manifest.recommend,
@@ -232,6 +235,12 @@ def _code_cache(generation: Generation) -> CodeCacheState:
     if shared is None:
         return CodeCacheState(backend="process", available=True)
     return CodeCacheState(backend="redis", available=shared.available)
+
+
+def _events(state: State) -> EventsState:
+    feed = state.events.feed
+    counted = 0 if feed.transitions is None else len(feed.transitions)
+    return EventsState(users=len(feed.users), position=feed.position, counted=counted)
 
 
 def _live(generation: Generation) -> LiveState:

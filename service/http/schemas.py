@@ -17,7 +17,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from models.contract.config import Recommend
-from service.generation.recommender import Why
+from service.generation.recommended import Why
 from service.http.filter_schema import MOST_VALUES, Conditions, absent
 from service.settings import Settings
 
@@ -200,6 +200,14 @@ class LiveState(BaseModel):
     position: int = Field(description="of the last change that is applied")
 
 
+class EventsState(BaseModel):
+    """What users did, as this process knows it."""
+
+    users: int = Field(description="whose histories are known")
+    position: int = Field(description="of the last event that is applied")
+    counted: int = Field(description="items whose followers are counted")
+
+
 class WorkerState(BaseModel):
     """One process that serves."""
 
@@ -226,6 +234,7 @@ class ModelResponse(BaseModel):
     code_cache: CodeCacheState
     catalogue_size: int
     live: LiveState
+    events: EventsState
     architecture: dict[str, Any]
     split: dict[str, Any] = Field(description="how the data was split to measure the metrics")
     recommend: Recommend = Field(description="new: nothing of the history; all: that too")

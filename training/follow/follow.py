@@ -3,6 +3,7 @@
 Stages that are done are not done again, so that it may be killed at any moment, and goes on.
 """
 
+import contextlib
 import datetime as dt
 import time
 from collections.abc import Callable
@@ -92,17 +93,17 @@ class Follower:
 
     def _trained(self) -> int:
         """Interactions that the last one was trained on, went it live or not."""
-        if not self._journal().exists():
-            return 0
-        # The last line may be torn, where this was killed while it was written.
-        whole = self._journal().read_bytes().rpartition(b"\n")[0].splitlines()
-        return int(from_json(whole[-1])["interactions"]) if whole else 0
+        lines = self._journal().read_bytes().splitlines() if self._journal().exists() else []
+        for line in reversed(lines):
+            with contextlib.suppress(ValueError):  # torn: this was killed while it was written
+                return int(from_json(line)["interactions"])
+        return 0
 
     def _note(self, events: int, verdict: Verdict) -> None:
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         line = to_json({"time": now, "interactions": events, **verdict._asdict()})
         with self._journal().open("ab") as file:
-            file.write(line + b"\n")
+            file.write(b"\n" + line)
 
     def _journal(self) -> Path:
         return self.config.output / JOURNAL

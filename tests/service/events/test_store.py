@@ -138,7 +138,7 @@ def test_killed_at_any_moment_nothing_is_lost_or_twice(tmp_path: Path) -> None:
     storing = Storing(folder=tmp_path, every=0.01, keep=50)
     for pause in (0.6, 0.9, 1.2):
         process = subprocess.Popen(
-            [sys.executable, "-m", "service.events.storing"], stdin=subprocess.PIPE
+            [sys.executable, "-m", "service.events.program"], stdin=subprocess.PIPE
         )
         assert process.stdin is not None
         process.stdin.write(storing.model_dump_json().encode() + b"\n")

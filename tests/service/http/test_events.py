@@ -218,6 +218,11 @@ def test_what_others_do_is_in_answers_to_all(remembering: Path) -> None:
         }
         # The most frequent follower is worth what the bundle's memory gives one.
         assert after[last["item_id"]] == pytest.approx(last["score"] + 9.0, abs=1e-3)
+        told = recommend(client, history=["item-3", "item-9"], k=50, explain=True)["items"]
+        why = {item["item_id"]: (item["because"], item["reason"]) for item in told}
+        assert why[last["item_id"]] == ("item-3", "after")
+        events = client.get("/model").json()["events"]
+        assert (events["users"], events["counted"]) == (20, 1)
     with serve(remembering, live_memory=False) as client:
         assert ids(recommend(client, history=["item-3"], k=50)) == ids(before)
 

@@ -53,7 +53,7 @@ def follow(config: RunConfig, events: int = 100, judge: Any = gate.judge) -> tup
 
 def journal(config: RunConfig) -> list[dict[str, Any]]:
     lines = (config.output / following.JOURNAL).read_text().splitlines()
-    return [json.loads(line) for line in lines]
+    return [json.loads(line) for line in lines if line]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,44 @@
+"""``python -m service.events.program``: the process that stores events, beside those that serve."""
+
+import logging
+import sys
+import threading
+
+from service.events.storing import NOT_INSTALLED, Storing
+from service.log.disk import held
+from service.log.log import LogError
+
+log = logging.getLogger("bbqrec")
+
+
+def main() -> int:
+    """Store until whoever started this ends: its standard input says what, and then stays open."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s:     %(message)s")
+    storing = Storing.model_validate_json(sys.stdin.readline())
+    try:
+        from service.events.store import open_store
+    except ImportError:
+        return NOT_INSTALLED
+    ended = threading.Event()
+
+    def wait_for_end() -> None:
+        sys.stdin.read()
+        ended.set()
+
+    threading.Thread(target=wait_for_end, daemon=True).start()
+    with held(storing.folder / "storing", wait=False) as mine:
+        store = None
+        while mine:  # else another process is at it
+            try:
+                store = store or open_store(storing)
+                store.run()
+            except (LogError, OSError) as error:
+                log.error("events cannot be stored now: %s", error)
+                store = None  # its reader has passed over what was not stored
+            if ended.wait(storing.every):
+                break
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
