@@ -21,7 +21,7 @@ from rich.table import Table
 
 from models.contract.memory import STEPS, Memory
 from models.contract.types import FloatArray
-from service.events.transitions import LiveTransitions
+from service.events.transitions import PAIRS, LiveTransitions
 from service.settings import Settings
 from training import stage_files
 from training.config import RunConfig, load
@@ -78,7 +78,7 @@ class Live(Counted):
     def __init__(self, memory: Memory) -> None:
         super().__init__(memory)
         half_life = Settings.model_fields["live_half_life"].default
-        self.transitions = LiveTransitions(100_000, half_life)
+        self.transitions = LiveTransitions(PAIRS, half_life)
 
     def scores(self, history: Sequence[int]) -> FloatArray:
         scores_N = super().scores(history)

@@ -126,7 +126,9 @@ class Settings(BaseSettings):
         description="types of events that are steps of a user's history, as a JSON list",
     )
     max_users: int = Field(
-        200_000, ge=1, description="whose histories are kept: those heard of last"
+        100_000,
+        ge=1,
+        description="whose histories are known: those heard of last; each up to 10 KB",
     )
     store_every: float = Field(
         60.0, ge=0, description="between looks at whether events are to be stored; 0: never"
@@ -145,7 +147,9 @@ class Settings(BaseSettings):
         1.0, ge=0, le=1, description="share of answers that are kept as events, as what was shown"
     )
     seen_hours: float = Field(
-        24.0, gt=0, description="`exclude_seen` hides what a user was shown within so many hours"
+        24.0,
+        gt=0,
+        description="`exclude_seen` hides what a user was shown in so many hours, of 20 answers",
     )
     redis_url: RedisUrl | None = Field(
         None, description="share codes of live items there; unset: each worker encodes them itself"

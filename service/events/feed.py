@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from sys import intern
 
 from service.events.latest import Latest
 from service.events.record import Erased, Event, Merged, Record, Shown
@@ -85,6 +86,7 @@ class Feed:
 
     def show(self, shown: Shown) -> None:
         """An answer that goes out now; the log tells of it, too, and that changes nothing more."""
+        shown = shown._replace(item_ids=[*map(intern, shown.item_ids)])  # many hold the same
         if self.answers.put(shown.recommendation_id, shown):
             self.users.saw(shown)
 

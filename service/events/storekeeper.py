@@ -10,6 +10,7 @@ from service.log.disk import held
 from service.log.log import LogError
 
 log = logging.getLogger("bbqrec")
+_GRACE = 3.0  # seconds that it may take to end
 _LOOK = 5.0  # seconds between looks at whether any process stores
 
 
@@ -59,6 +60,10 @@ class Storekeeper:
             status = await process.wait()
         except asyncio.CancelledError:
             process.stdin.close()
-            await process.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GRACE):
+                    await process.wait()
+            if process.returncode is None:
+                process.kill()  # it may be, at any moment
             raise
         return status == NOT_INSTALLED

@@ -3,6 +3,7 @@
 What a bundle's memory counted when it was trained, counted on: see docs/method.md, 4.
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from heapq import nlargest
 from typing import NamedTuple
@@ -11,8 +12,8 @@ import numpy as np
 
 from models.contract.memory import FALL, REACH
 from models.contract.types import FloatArray
-from service.events.latest import Latest
 
+PAIRS = 500_000  # that are counted, some 100 bytes each
 _MOST = 50  # followers of an item that are told
 _KEPT = 4 * _MOST  # that are counted: the rarest of more are forgotten
 _LATEST = 1000.0  # half-lives: floating point ends soon after
@@ -30,11 +31,16 @@ class Followers(NamedTuple):
 
 
 class LiveTransitions:
-    """Of so many items that something followed last. half_life: seconds in which a count halves."""
+    """Of so many pairs: the items that something followed longest ago are forgotten.
 
-    def __init__(self, most_items: int, half_life: float) -> None:
+    half_life: seconds in which a count halves.
+    """
+
+    def __init__(self, most_pairs: int, half_life: float) -> None:
         self.half_life = half_life
-        self._counts: Latest[dict[str, float]] = Latest(most_items)
+        self.most_pairs = most_pairs
+        self._pairs = 0
+        self._counts: OrderedDict[str, dict[str, float]] = OrderedDict()
         self._told: dict[str, Followers] = {}
         self._began: float | None = None
         self._now = 0.0  # of the latest event
@@ -61,12 +67,19 @@ class LiveTransitions:
         return found
 
     def _count(self, item_id: str, follower: str, weight: float) -> None:
-        counts = self._counts.get(item_id) or {}
+        counts = self._counts.setdefault(item_id, {})
+        self._counts.move_to_end(item_id)
+        before = len(counts)
         counts[follower] = counts.get(follower, 0.0) + weight
         if len(counts) > 2 * _KEPT:
-            counts = dict(nlargest(_KEPT, counts.items(), key=lambda pair: pair[1]))
-        self._counts.put(item_id, counts)
+            kept = dict(nlargest(_KEPT, counts.items(), key=lambda pair: pair[1]))
+            counts = self._counts[item_id] = kept
+        self._pairs += len(counts) - before
         self._told.pop(item_id, None)
+        while self._pairs > self.most_pairs:
+            forgotten, gone = self._counts.popitem(last=False)
+            self._pairs -= len(gone)
+            self._told.pop(forgotten, None)
 
     def _weight(self, time: float) -> float:
         """Of an event: growing with time, so that nothing that was counted need be touched."""

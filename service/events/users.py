@@ -3,6 +3,7 @@
 The same in every process that has read the log up to the same place.
 """
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterable
 from sys import intern  # histories hold the same ids many times
@@ -13,6 +14,7 @@ from service.events.record import Event, Shown
 
 T = TypeVar("T")
 DISLIKE = "dislike"
+_ANSWERS = 20  # of each user, that are known to have been shown
 
 
 class User:
@@ -22,7 +24,7 @@ class User:
 
     def __init__(self) -> None:
         self.items: list[str] = []
-        self.times: list[float] = []
+        self.times = array("d")
         self.disliked: dict[str, None] = {}
         self.shown: dict[str, Shown] = {}  # by recommendation
 
@@ -47,8 +49,7 @@ class User:
 class Users:
     """Of so many users that were heard of last.
 
-    types: of events that are steps of a history. most: steps, items disliked and answers kept of
-    each.
+    types: of events that are steps of a history. most: steps, and items disliked, kept of each.
     """
 
     def __init__(self, types: Iterable[str], most: int, most_users: int) -> None:
@@ -79,7 +80,7 @@ class Users:
     def saw(self, shown: Shown) -> None:
         """Somebody was shown something."""
         if shown.user_id is not None:
-            _keep(self._heard(shown.user_id).shown, shown.recommendation_id, shown, self.most)
+            _keep(self._heard(shown.user_id).shown, shown.recommendation_id, shown, _ANSWERS)
 
     def erase(self, user_id: str) -> None:
         """Forget somebody."""
@@ -94,7 +95,7 @@ class Users:
             user.step(item_id, time, self.most)
         user.disliked |= guest.disliked
         both = sorted((guest.shown | user.shown).values(), key=lambda shown: shown.time)
-        user.shown = {shown.recommendation_id: shown for shown in both[-self.most :]}
+        user.shown = {shown.recommendation_id: shown for shown in both[-_ANSWERS:]}
 
     def _heard(self, user_id: str) -> User:
         user = self._users.get(user_id) or User()

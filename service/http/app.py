@@ -15,7 +15,7 @@ from service.events.feed import Feed
 from service.events.storekeeper import Storekeeper
 from service.events.storing import Storing
 from service.events.taking import Events
-from service.events.transitions import LiveTransitions
+from service.events.transitions import PAIRS, LiveTransitions
 from service.events.users import Users
 from service.generation.board import Board
 from service.generation.follower import Follower, Load
@@ -38,7 +38,6 @@ from service.log.open_log import events_folder, live_folder, open_log
 from service.metrics import Metrics
 from service.settings import Settings
 
-COUNTED = 100_000  # items that something followed last, whose followers are counted
 STEPS = 200  # of a history, kept of each user: models look at fewer
 
 
@@ -126,7 +125,7 @@ def create_app(
 def make_events(settings: Settings, metrics: Metrics) -> Events:
     """What takes in what users do, and knows it."""
     users = Users(settings.history_types, STEPS, settings.max_users)
-    transitions = LiveTransitions(COUNTED, settings.live_half_life)
+    transitions = LiveTransitions(PAIRS, settings.live_half_life)
     folder = events_folder(settings)
     storing = Storing(
         folder=folder,

@@ -69,8 +69,10 @@ def test_a_late_event_counts_as_of_its_time() -> None:
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transitions, "_KEPT", 10)
     live = fed([[0, n] for n in range(1, 500)], LiveTransitions(50, DAY))
-    fed([[n, 0] for n in range(1, 500)], live)
-    assert len(live) == 50
-    told = fed([[0, n] for n in range(1, 500)], LiveTransitions(50, DAY)).followers("0")
+    told = live.followers("0")
     assert told is not None
     assert len(told.item_ids) <= 20
+    fed([[n, 0] for n in range(1, 500)], live)
+    assert len(live) == 50
+    assert live.followers("0") is None  # forgotten, for nothing has followed it of late
+    assert live.followers("499") is not None
