@@ -59,7 +59,7 @@ def drawn_memory(size: int, listed: int, random: np.random.Generator) -> Memory:
     items_J = random.integers(0, size, size * listed, dtype=np.int32)
     scores_J = random.random(len(items_J), dtype=np.float32)
     alike_J = np.zeros(len(items_J), np.uint8)
-    return Memory(np.arange(size + 1) * listed, items_J, scores_J, alike_J, decay=0.6)
+    return Memory(np.arange(size + 1) * listed, items_J, scores_J, alike_J, decay=0.6, weight=1.0)
 
 
 def per_request(call: Callable[[], object]) -> float:

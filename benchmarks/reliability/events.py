@@ -52,7 +52,7 @@ class Sender:
         try:
             client, due = Client(port), time.perf_counter()
             while not stop.is_set():
-                self.waiting = self.waiting or [_event(next(self.numbers)) for _ in range(_BATCH)]
+                self.waiting = self.waiting or [an_event(next(self.numbers)) for _ in range(_BATCH)]
                 body = json.dumps({"events": self.waiting})
                 status, _ = client.ask("POST", "/events", body)
                 self.refused += status != 200
@@ -118,7 +118,7 @@ def _seen_elsewhere(here: Program, there: Program, count: int) -> Row:
     writer, reader = Client(here.port), Client(there.port)
     took = []
     for number in range(count):
-        event = _event(number) | {"id": f"seen-{number}", "user_id": f"seen-{number}"}
+        event = an_event(number) | {"id": f"seen-{number}", "user_id": f"seen-{number}"}
         writer.ask("POST", "/events", json.dumps({"events": [event]}))
         started = time.perf_counter()
         while not json.loads(reader.ask("GET", f"/users/seen-{number}")[1])["history"]:
@@ -152,7 +152,8 @@ def _meanwhile(program: Program, seconds: float) -> Iterator[Row]:
     yield of_one(fault, "p99 at most 1.3 times that without", during <= 1.3 * before, text)
 
 
-def _event(number: int) -> dict[str, object]:
+def an_event(number: int) -> dict[str, object]:
+    """One of some thousands of users, each time the same."""
     return {
         "id": f"e{number}",
         "type": "click",

@@ -12,6 +12,7 @@ import torch
 from benchmarks import drawn
 from models.contract import bundle
 from models.contract.bundle import Bundle, CatalogueItem
+from models.contract.memory import Memory
 from training.config import ExportConfig, FitConfig
 from training.data.histories import Histories, Part, targets
 from training.export.export import export_bundle
@@ -50,7 +51,9 @@ def bodies(count: int, items: int) -> list[str]:
     ]
 
 
-def write(directory: Path, config: FitConfig, items: int, seed: int = 0) -> Bundle:
+def write(
+    directory: Path, config: FitConfig, items: int, seed: int = 0, memory: Memory | None = None
+) -> Bundle:
     """Export a drawn model, unless it lies there from before."""
     if not (directory / bundle.MANIFEST).exists():
         directory.mkdir(parents=True, exist_ok=True)
@@ -63,5 +66,5 @@ def write(directory: Path, config: FitConfig, items: int, seed: int = 0) -> Bund
         catalogue = tuple(CatalogueItem(item_id=f"item-{n}", title=None) for n in range(items))
         fields = {"name": "drawn", "split": {}, "metrics": {}, "health": {}}
         held_out, index_from = targets(log, Part.TEST), ExportConfig().index_from
-        export_bundle(directory, model, table, catalogue, held_out, fields, index_from)
+        export_bundle(directory, model, table, catalogue, held_out, fields, index_from, memory)
     return bundle.read(directory)

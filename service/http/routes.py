@@ -118,9 +118,14 @@ async def answer(body: RecommendRequest, state: State, caller: Caller) -> dict[s
             "items": items,
             "recommendation_id": _show(items, body, generation, state),
             "model_version": generation.bundle.digest,
-            "unknown_items": [*filter({*body.history}.__contains__, found.unknown_items)],
+            "unknown_items": _sent(found.unknown_items, body),
             "fallback": "popular" if found.popular else None,
         }
+
+
+def _sent(unknown: list[str], body: RecommendRequest) -> list[str]:
+    """Those of what was sent: of what a user did there is nothing to mend."""
+    return unknown if body.user_id is None else [i for i in unknown if i in {*body.history}]
 
 
 async def _query(body: RecommendRequest, state: State) -> Query:
