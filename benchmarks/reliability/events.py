@@ -1,5 +1,6 @@
 """What users do, kept and known: kills while events come, another replica, answers meanwhile."""
 
+import contextlib
 import itertools
 import json
 import multiprocessing
@@ -49,8 +50,8 @@ class Sender:
 
     def run(self, port: int, stop: threading.Event) -> None:
         """Until told to stop, or nobody answers any more."""
-        try:
-            client, due = Client(port), time.perf_counter()
+        client, due = Client(port), time.perf_counter()
+        with contextlib.suppress(OSError, HTTPException), contextlib.closing(client.connection):
             while not stop.is_set():
                 self.waiting = self.waiting or [an_event(next(self.numbers)) for _ in range(_BATCH)]
                 body = json.dumps({"events": self.waiting})
@@ -61,8 +62,6 @@ class Sender:
                     self.waiting = []
                 due = max(due + _BATCH / _RATE, time.perf_counter() - 1.0)
                 time.sleep(max(0.0, due - time.perf_counter()))
-        except (OSError, HTTPException):
-            return
 
 
 def rows(plan: Plan) -> Iterator[Row]:
@@ -70,7 +69,7 @@ def rows(plan: Plan) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as scratch:
         bundle, folder = Path(scratch) / "bundle", Path(scratch) / "events"
         drawn_bundle.write(bundle, drawn_bundle.DEFAULT, _ITEMS)
-        yield from _killed(bundle, Path(scratch) / "killed", plan.kills)
+        yield from killed(bundle, Path(scratch) / "killed", plan.kills)
         settings = {"events": str(folder), "store_every": "5"}
         with running(bundle, **settings) as here, running(bundle, **settings) as there:
             yield _seen_elsewhere(here, there, plan.seen)
@@ -78,7 +77,7 @@ def rows(plan: Plan) -> Iterator[Row]:
             yield from _meanwhile(alone, plan.seconds)
 
 
-def _killed(bundle: Path, folder: Path, kills: int) -> Iterator[Row]:
+def killed(bundle: Path, folder: Path, kills: int) -> Iterator[Row]:
     """The service, and with it at times what stores; then all that was acknowledged is counted."""
     sender, draw = Sender(), random.Random(0)
     settings = {"events": str(folder), "store_every": "0.5", "live_events": "5000"}

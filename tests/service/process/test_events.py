@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from benchmarks.reliability.events import killed
 from models.contract.bundle import Bundle
 from tests.service.conftest import RedisServer
 from tests.service.process.test_replicas import Replica, replicas
@@ -57,3 +58,12 @@ def test_what_one_is_told_both_know_keep_and_store(
         assert again.ask("DELETE", "/users/ada")[0] == 200
         assert eventually(lambda: stored(tmp_path) == ["bob-5"])
     assert json.loads((tmp_path / ".stored.json").read_bytes())["position"] >= 4
+
+
+def test_killed_while_events_come_none_is_lost_and_none_there_twice(
+    tiny: Bundle, tmp_path: Path
+) -> None:
+    """The short form of ``benchmarks.reliability.events``."""
+    for row in killed(tiny.directory, tmp_path / "events", kills=2):
+        assert row.tried > 100
+        assert row.kept == row.tried, row
