@@ -1,7 +1,8 @@
 """Events as tables: ``done/`` and ``shown/``, each ``date=.../hour=.../*.parquet`` by time in UTC.
 
 ``done`` has what users did, a row an event. ``shown`` has what was recommended, a row an item.
-Whoever reads a folder finds no file that is half written. Needs polars, which only the process that
+Whoever reads a folder finds no file that is half written; one may go while it is read, where
+several become one or a user is forgotten: read again. Needs polars, which only the process that
 stores imports.
 """
 

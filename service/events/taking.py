@@ -14,6 +14,7 @@ from service.log.log import LogError
 from service.metrics import Metrics
 
 log = logging.getLogger("bbqrec")
+_GATHER = 0.1  # seconds in which answers gather, to be written and read together
 _WAITING = 10_000  # answers that wait to be written: beyond so many they are not
 
 
@@ -110,6 +111,7 @@ class Events:
 
     async def _write(self) -> None:
         while self._shown:
+            await asyncio.sleep(_GATHER)
             shown, self._shown = self._shown, []
             try:
                 await self.appender.append(shown)
