@@ -24,12 +24,14 @@ class Recalled(NamedTuple):
     rows_J: NDArray[np.int64]
     scores_J: FloatArray
 
-
-def together(first: Recalled, second: Recalled) -> Recalled:
-    """The sum of both."""
-    rows_J, place = np.unique(np.concatenate([first.rows_J, second.rows_J]), return_inverse=True)
-    scores = np.concatenate([first.scores_J, second.scores_J])
-    return Recalled(rows_J, np.bincount(place, scores, len(rows_J)).astype(np.float32))
+    @classmethod
+    def summed(cls, rows: Sequence[NDArray[Any]], scores: Sequence[FloatArray]) -> Self:
+        """Of several lists, the sum of what each tells of a row."""
+        if not rows:
+            return cls(np.zeros(0, np.int64), np.zeros(0, np.float32))
+        rows_J, place = np.unique(np.concatenate(rows), return_inverse=True)
+        scores_J = np.bincount(place, np.concatenate(scores), len(rows_J))
+        return cls(rows_J.astype(np.int64), scores_J.astype(np.float32))
 
 
 class Reason(NamedTuple):
@@ -83,13 +85,8 @@ class Memory:
     def recall(self, history: Sequence[int]) -> Recalled:
         """After a history of rows, oldest first. Rows beyond the memory's have no lists."""
         lists = list(self._lists(history))
-        if not lists:
-            return Recalled(np.zeros(0, np.int64), np.zeros(0, np.float32))
-        listed = np.concatenate([self.items_J[each.part] for each in lists])
-        rows_J, place = np.unique(listed, return_inverse=True)
-        scores = np.concatenate([each.scores_J for each in lists])
-        scores_J = np.bincount(place, scores, len(rows_J))
-        return Recalled(rows_J.astype(np.int64), scores_J.astype(np.float32))
+        listed = [self.items_J[each.part] for each in lists]
+        return Recalled.summed(listed, [each.scores_J for each in lists])
 
     def reasons(self, history: Sequence[int], rows: Sequence[int]) -> list[Reason | None]:
         """Why each row comes to mind; None where it does not."""

@@ -114,6 +114,13 @@ class BundleStore:
         to_disk(self.root)
 
 
+def put_in_place(partial: Path, path: Path) -> None:
+    """A file that is written, over what is there or not: whole at any moment, and on disk."""
+    to_disk(partial)
+    partial.replace(path)
+    to_disk(path.parent)
+
+
 def to_disk(path: Path) -> None:
     """What is in a file, or the names that are in a folder: a power cut must not leave a link to
     files that are not there.

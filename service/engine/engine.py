@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from models.contract.memory import Memory, together
+from models.contract.memory import Memory, Recalled
 from service.engine.feeds import History
 from service.engine.scorer import Scorer
 from service.metrics import Metrics
@@ -71,6 +71,7 @@ def recall(
     for history, selection in zip(histories, selections, strict=True):
         known = memory.recall([item.item_index for item in history])
         if selection.recalled is not None:  # of late
-            known = together(known, selection.recalled)
+            both = known, selection.recalled
+            known = Recalled.summed([r.rows_J for r in both], [r.scores_J for r in both])
         recalled.append(selection._replace(recalled=known))
     return recalled

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from models.contract.store import to_disk
+from models.contract.store import put_in_place
 from service.events import table
 from service.events.event_log import EVENT_LOG
 from service.events.record import Erased, Event, Merged, Record, Shown
@@ -43,8 +43,8 @@ class Store:
         self.events = events
         self.done = Table(storing.folder / DONE, ["source", "id"])
         self.shown = Table(storing.folder / SHOWN, ["recommendation_id", "position"])
-        self.progress = self._read()
         self._file = storing.folder / ".stored.json"
+        self.progress = self._read()
         self._reader = events.reader()
         self._trimmed = 0
 
@@ -92,7 +92,7 @@ class Store:
 
     def _read(self) -> Progress:
         try:
-            return Progress.model_validate_json((self.storing.folder / ".stored.json").read_bytes())
+            return Progress.model_validate_json(self._file.read_bytes())
         except FileNotFoundError:
             return Progress()
 
@@ -100,9 +100,7 @@ class Store:
         self.progress = Progress(position=position)
         partial = self._file.with_suffix(".partial")
         partial.write_text(self.progress.model_dump_json(), encoding="utf-8")
-        to_disk(partial)
-        partial.replace(self._file)
-        to_disk(self.storing.folder)
+        put_in_place(partial, self._file)
 
     def _trim(self) -> None:
         """Twice as many as are to stay have come: forget what is beyond."""

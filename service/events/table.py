@@ -14,7 +14,7 @@ from uuid import uuid4
 import polars as pl
 from pydantic_core import to_json
 
-from models.contract.store import to_disk
+from models.contract.store import put_in_place
 from service.events.record import Event, Shown
 
 Change = Callable[[pl.DataFrame], pl.DataFrame]
@@ -119,6 +119,4 @@ def _write(rows: pl.DataFrame, folder: Path, name: str = "") -> None:
     name = name or f"{uuid4().hex}.parquet"
     partial = folder / f".{name}"
     rows.write_parquet(partial)
-    to_disk(partial)
-    partial.replace(folder / name)
-    to_disk(folder)
+    put_in_place(partial, folder / name)

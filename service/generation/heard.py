@@ -37,11 +37,8 @@ class Heard:
         found = list(self._placed_of(transitions, history))
         if not found:
             return None
-        rows = np.concatenate([placed.rows_J for _, _, placed in found])
-        scores = np.concatenate([weight * placed.shares_J for weight, _, placed in found])
-        rows_J, place = np.unique(rows, return_inverse=True)
-        scores_J = self.weight * np.bincount(place, scores, len(rows_J))
-        return Recalled(rows_J, scores_J.astype(np.float32))
+        scores = [self.weight * weight * placed.shares_J for weight, _, placed in found]
+        return Recalled.summed([placed.rows_J for _, _, placed in found], scores)
 
     def explain(
         self, transitions: LiveTransitions, history: Sequence[str], items: list[Recommended]

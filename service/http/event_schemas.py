@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from service.events.record import Event
+from service.http.item_schemas import Number
 from service.http.schemas import Body, Id, ItemId, UserId, WholeNumber
 from service.settings import Settings
 
@@ -39,7 +40,6 @@ def _not_ahead(seconds: float) -> float:
     return seconds
 
 
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Time = Annotated[
     Number,
     Field(ge=0),

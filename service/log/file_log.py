@@ -6,14 +6,13 @@ renames it over: who has the old one open reads it to its end, and goes on in th
 """
 
 import logging
-import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Generic
 
-from models.contract.store import to_disk
+from models.contract.store import put_in_place
 from service.log.disk import held, said, state
 from service.log.file_reader import FileReader
 from service.log.file_tail import Tail
@@ -98,9 +97,7 @@ class FileLog(Generic[T]):
             with self._locked():
                 self._copy(reader, file)  # what came meanwhile
                 file.flush()
-                os.fsync(file.fileno())
-                partial.replace(self.path)
-                to_disk(self.folder)
+                put_in_place(partial, self.path)
         reader.close()
 
     def _copy(self, reader: FileReader[T], file: BinaryIO) -> None:

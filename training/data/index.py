@@ -56,7 +56,7 @@ def encode(frame: pl.LazyFrame, shuffle_ties: int | None) -> Indexed:
         ids.to_series().sort() for ids in pl.collect_all(unique, engine="streaming")
     )
     codes = [_codes("user", user_ids), _codes("item", item_ids)]
-    more = [name for name in ("weight",) if name in frame.collect_schema()]
+    more = ["weight"] if "weight" in frame.collect_schema() else []
     rows = frame.select(*codes, pl.col("time").fill_null(0), *more).collect(engine="streaming")
     keys = ["user", "time"]
     if shuffle_ties is not None:

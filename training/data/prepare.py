@@ -97,20 +97,17 @@ def _source(path: Path, read: Log | Catalogue, rejects: SourceRejects) -> Source
 
 def _filtered(config: RunConfig, log: Log) -> tuple[Indexed, RemovedCard]:
     """Indexed interactions, less those that the configuration leaves out."""
-    frame, lowest, rated = log.frame, config.interactions.min_rating, log.good
+    rated, lowest = log.frame, config.interactions.min_rating
     if lowest is not None:
-        frame = frame.filter(pl.col("rating") >= lowest)
-    if config.events:
-        rated = frame.select(pl.len()).collect(engine="streaming").item()
-        frame = weighted(frame, config.events)
+        rated = rated.filter(pl.col("rating") >= lowest)
+    frame = weighted(rated, config.events) if config.events else rated
     shuffled = config.split.ties == "shuffle" and log.timed
     indexed = encode(frame, config.seed if shuffled else None)
-    if not config.events:
-        rated = len(indexed.log)
+    found = left = len(indexed.log)
+    if config.events:
+        found = rated.select(pl.len()).collect(engine="streaming").item()
     kept, removed = _filter(indexed.log.weighed(), config.filter)
-    removed = removed.model_copy(
-        update={"min_rating": log.good - rated, "events": rated - len(indexed.log)}
-    )
+    removed = removed.model_copy(update={"min_rating": log.good - found, "events": found - left})
     if not len(kept):
         raise UserError(
             f"no interaction of {config.interactions.path} is left: of {log.good:,}, min_rating "
