@@ -99,6 +99,9 @@ class Metrics:
         self.events_lag = self._gauge(
             "events_lag_seconds", "How far the slowest worker is behind the log of events."
         )
+        self.scenarios_refused = self._gauge(
+            "scenarios_refused", "1: the file of scenarios, as it is now, is not used."
+        )
         self._provider = self._info("provider", "What computes user vectors.", "provider")
         self._retriever = self._info("retriever", "How items are searched.", "retriever")
         self._model = self._info("model", "Bundles in service.", "digest", "name", "role")

@@ -61,6 +61,10 @@ class Settings(BaseSettings):
     max_history: int = Field(10_000, ge=1, description="ids accepted; the model sees the latest")
     max_exclude: int = Field(10_000, ge=0, description="ids accepted in `exclude`")
     max_allow: int = Field(10_000, ge=0, description="ids accepted in `allow`")
+    max_requests: int = Field(100, ge=1, description="requests that one batch may have")
+    scenarios: Path | None = Field(
+        None, description="TOML file of named settings of recommendations; followed as it changes"
+    )
     max_body_bytes: int = Field(2**20, ge=1024, description="larger bodies are refused with 413")
     max_head_bytes: int = Field(
         2**15, ge=1024, description="a longer request line and headers are refused with 431"

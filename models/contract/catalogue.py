@@ -24,6 +24,7 @@ class CatalogueItem(NamedTuple):
     popularity: int = 0  # interactions in the training data
     attributes: str | None = None  # as given, a JSON object
     picture: str | None = None  # where it lies, as given
+    first_used: int = 0  # when it was first interacted with, seconds since 1970; 0: not known
 
 
 class IdMap:
@@ -60,6 +61,7 @@ class Catalogue(Sequence[CatalogueItem]):
     pictures: TextColumn
     popularity_N: NDArray[np.int64]
     by_popularity_N: NDArray[np.int32]
+    first_used_N: NDArray[np.int64]
     rows: IdMap
 
     def __len__(self) -> int:
@@ -74,7 +76,7 @@ class Catalogue(Sequence[CatalogueItem]):
             return [self[n] for n in range(*row.indices(len(self)))]
         return CatalogueItem(
             self.id_of(row), self.titles[row], int(self.popularity_N[row]),
-            self.attributes[row], self.pictures[row],
+            self.attributes[row], self.pictures[row], int(self.first_used_N[row]),
         )  # fmt: skip
 
     def __iter__(self) -> Iterator[CatalogueItem]:
@@ -95,6 +97,7 @@ class Catalogue(Sequence[CatalogueItem]):
             item_ids, titles, attributes, pictures,
             popularity_N=arrays["popularity"],
             by_popularity_N=arrays["by_popularity"],
+            first_used_N=arrays.get("first_used", np.zeros_like(arrays["popularity"])),
             rows=IdMap(trie, arrays["row_of_key"]),
         )  # fmt: skip
 
@@ -112,6 +115,7 @@ def write_catalogue(columns: Path, ids: Path, items: Sequence[CatalogueItem]) ->
         "row_of_key": row_of_key,
         "popularity": popularity,
         "by_popularity": np.argsort(-popularity, kind="stable").astype(np.int32),
+        "first_used": np.array([item.first_used for item in items], np.int64),
     }
     fields = zip(*((i.item_id, i.title, i.attributes, i.picture) for i in items), strict=True)
     for name, texts in zip(_TEXTS, fields, strict=True):

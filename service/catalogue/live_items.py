@@ -24,9 +24,11 @@ from service.catalogue.change import Change
 from service.catalogue.fold import Mark, patched
 from service.catalogue.growing import Growing
 from service.catalogue.matching import Matching
+from service.catalogue.newcomers import Newcomers
 from service.catalogue.unique_codes import UniqueCodes
 from service.log.log import Entry
 from service.retrieval.live import Live
+from service.retrieval.rows import Rows
 
 Applied = Literal["applied", "stale", "deleted", "refused"]
 Attributes = Mapping[str, AttributeValue]
@@ -63,6 +65,7 @@ class LiveItems:
         nothing_MD = np.empty((0, vectors.scored_ND.shape[1]), np.float32)
         self.live = Live(nothing_MD, np.zeros(0, np.bool_), np.zeros(self.size, np.bool_))
         self.matching = Matching(bundle.attributes, self.size)
+        self.newcomers = Newcomers(bundle.catalogue)
         self.refused: dict[str, str] = {}  # ids to why their content could not be taken in
         written = bundle.manifest.items_as_of or bundle.manifest.created_at
         self._written = datetime.fromisoformat(written).timestamp()
@@ -154,6 +157,11 @@ class LiveItems:
         vectors = [table_ND[r] if r < self.size else live_MD[r - self.size] for r in rows]
         return np.stack(vectors)
 
+    def uses(self, rows: Sequence[int]) -> Rows:
+        """(J,): how often each was used in what the bundle learned from; a live one never."""
+        used_N = self.bundle.catalogue.popularity_N
+        return np.array([used_N[row] if row < self.size else 0 for row in rows], np.int64)
+
     def attributes(self, row: int) -> dict[str, Any]:
         """Of a row, as they are now."""
         if row >= self.size:
@@ -215,6 +223,7 @@ class LiveItems:
             if number is None or not self._is(number, taken):
                 extra = self._unique.extra(taken.codes_S)
                 self._set_gone(item_id, gone=True)
+                self.newcomers.add(item_id, change.time, before=number)
                 number = self._add(_Row(item_id, None, extra), taken)
         except IntakeError as error:
             self.refused[item_id] = str(error)

@@ -20,6 +20,7 @@ from service.generation.generation import Generation
 from service.generation.heard import Heard
 from service.generation.live_follower import LiveFollower
 from service.generation.recommender import Recommender
+from service.generation.ruled import Ruled
 from service.metrics import Metrics
 from service.retrieval.choose import make_retriever
 from service.retrieval.live import CurrentLive, nothing_lives
@@ -53,9 +54,10 @@ def new_generation(
     shared = SharedCodes(items.bundle, settings, metrics) if settings.redis_url else None
     codes = Codes(items.bundle, items, metrics)
     follower = LiveFollower(items, Taking(intake, shared), metrics)
-    return Generation(
-        Recommender(items.bundle, codes, items, batcher, metrics, Heard(items)), follower
+    recommender = Recommender(
+        items.bundle, codes, items, batcher, metrics, Heard(items), Ruled(items)
     )
+    return Generation(recommender, follower)
 
 
 def verify_mapped(bundle: Bundle) -> None:

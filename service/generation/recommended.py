@@ -7,9 +7,16 @@ Why = Literal["after", "alike", "history"]
 
 
 class Recommended(NamedTuple):
-    """One answer: which item, how good, and which of the history's items speaks for it, and how."""
+    """One answer: which item, how good, and which of the history's items speaks for it, and how.
+
+    rules: those that touched it. explored: whether it was drawn; None: nothing is explored. odds:
+    that it is in its place, where that is known.
+    """
 
     item_index: int
     score: float
     because: str | None = None
     reason: Why | None = None
+    rules: tuple[str, ...] = ()
+    explored: bool | None = None
+    odds: float | None = None

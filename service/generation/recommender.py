@@ -14,14 +14,15 @@ from models.contract.types import FloatArray, ItemCodes
 from service.catalogue.codes import Codes
 from service.catalogue.filters import Filter
 from service.catalogue.live_items import LiveItems
-from service.engine.batcher import Batcher
+from service.engine.batcher import Batcher, Candidates
 from service.events.transitions import LiveTransitions
 from service.generation.heard import Heard
 from service.generation.popular import most_used
 from service.generation.recommended import Recommended, Why
+from service.generation.ruled import Ruled, Ruling, Search
 from service.metrics import Metrics
-from service.retrieval.rows import RowSet
 from service.retrieval.selection import Allowed, Selection
+from service.rules.rules import Rules
 
 _IDS_AT_ONCE = 500  # a look-up takes up to half a microsecond
 
@@ -30,6 +31,7 @@ class Query(NamedTuple):
     """What is asked for. Ids are external; the history is oldest first.
 
     allow: ids that alone may be returned; None: any may. transitions: what follows what of late.
+    rules: of the shop, None where it has none.
     """
 
     history: Sequence[str]
@@ -40,6 +42,7 @@ class Query(NamedTuple):
     allow: Sequence[str] | None = None
     filter: Filter | None = None
     transitions: LiveTransitions | None = None
+    rules: Rules | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Recommendation:
     items: list[Recommended]
     unknown_items: list[str]
     popular: bool  # nothing in the history was known: these are merely popular
+    skipped: list[str]  # that rules ask for, and that must not be returned
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class Recommender:
     batcher: Batcher
     metrics: Metrics
     heard: Heard
+    ruled: Ruled
 
     async def recommend(
         self,
@@ -82,18 +87,28 @@ class Recommender:
         ids = [i for i, codes in zip(query.history, found, strict=True) if codes is not None]
         if query.transitions is not None:
             selection = selection._replace(recalled=self.heard.recall(query.transitions, ids))
-        if latest:
-            best = await self.batcher.candidates(latest, query.k, selection, gone, deadline)
-        else:
-            best = most_used(self.bundle.catalogue, query.k, selection, self.live.live)
-        pairs = zip(best.items_K.tolist(), best.scores_K.tolist(), strict=True)
-        items = [Recommended(item, score) for item, score in pairs]
+
+        async def search(k: int, among: Selection) -> Candidates:
+            if latest:
+                return await self.batcher.candidates(latest, k, among, gone, deadline)
+            return most_used(self.bundle.catalogue, k, among, self.live.live)
+
+        items, skipped = await self._best(query, selection, search, popular=not latest)
         if query.explain and latest:
             items = self._explain(items, latest)
             if query.transitions is not None:
                 items = self.heard.explain(query.transitions, ids, items)
         self._count(len(unknown), popular=not latest)
-        return Recommendation(items, list(dict.fromkeys(unknown)), popular=not latest)
+        return Recommendation(items, list(dict.fromkeys(unknown)), not latest, skipped)
+
+    async def _best(
+        self, query: Query, selection: Selection, search: Search, *, popular: bool
+    ) -> Ruling:
+        if query.rules is not None:
+            return await self.ruled.answer(query.rules, query.k, selection, search, popular=popular)
+        best = await search(query.k, selection)
+        pairs = zip(best.items_K.tolist(), best.scores_K.tolist(), strict=True)
+        return Ruling([Recommended(item, score) for item, score in pairs], [])
 
     def _with_history(self, query: Query) -> bool:
         asked = query.include_history
@@ -105,16 +120,9 @@ class Recommender:
         hidden = np.array([*excluded], np.int64)
         allowed = None if query.filter is None else await self.live.matching.allowed(query.filter)
         if query.allow is not None:
-            allowed = self._among(allowed, await self._rows(query.allow))
+            named = Allowed.of(await self._rows(query.allow), len(self.bundle.catalogue))
+            allowed = named if allowed is None else named.both(allowed)
         return Selection(hidden, allowed)
-
-    def _among(self, allowed: Allowed | None, rows: set[int]) -> Allowed:
-        """Those of these rows that are allowed."""
-        items, each = len(self.bundle.catalogue), np.array(sorted(rows), np.int64)
-        base, live = each[each < items], each[each >= items]
-        if allowed is not None:
-            base, live = base[allowed.base.holds(base)], live[np.isin(live, allowed.live)]
-        return Allowed(RowSet(items, rows=base), live)
 
     async def _rows(self, ids: Sequence[str]) -> set[int]:
         """Rows of the catalogue that these items have; ids that nobody knows have none.

@@ -30,7 +30,9 @@ from service.http.item_lines import add_lines
 from service.http.items import items, most_bytes
 from service.http.pages import add_pages
 from service.http.problems import EVERYWHERE, add_handlers, describe_problems
+from service.http.recommend_schemas import within_limits
 from service.http.routes import add_routes
+from service.http.scenarios import Scenarios
 from service.http.state import State
 from service.http.straight import Straight
 from service.log.appender import Appender
@@ -78,8 +80,11 @@ def create_app(
     follower = Follower(registry, settings, metrics, load, board, changes)
     writer = Writer(appender, registry, settings.deadline)
     events = make_events(settings, metrics)
+    limits = within_limits(settings)
+    scenarios = Scenarios(settings.scenarios, limits, metrics)
+    shadow = Shadow(metrics)
     state = State(
-        settings, metrics, registry, follower, Shadow(metrics), writer, events, tell_others
+        settings, metrics, registry, follower, shadow, writer, events, scenarios, tell_others
     )
 
     async def begin() -> None:
@@ -93,7 +98,9 @@ def create_app(
             beginning.add_done_callback(state.note_fault)
         else:
             await beginning
+        following = asyncio.create_task(scenarios.follow())
         yield
+        following.cancel()
         beginning.cancel()
         state.draining = True
         await state.shadow.settle()
@@ -111,7 +118,7 @@ def create_app(
         telemetry={"tracing": False, "metrics": False, "logs": False},  # 10 µs to find it is off
     )
     app.state.service = state
-    add_routes(app, settings)
+    add_routes(app, settings, limits)
     add_lines(app)
     app.include_router(items)
     if settings.admin_key is not None:

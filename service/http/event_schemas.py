@@ -16,8 +16,8 @@ from pydantic import (
 )
 
 from service.events.record import Event
+from service.http.body import Body, Id, ItemId, UserId, WholeNumber
 from service.http.item_schemas import Number
-from service.http.schemas import Body, Id, ItemId, UserId, WholeNumber
 from service.settings import Settings
 
 _AHEAD = 300.0  # seconds: clocks differ

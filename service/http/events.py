@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path, Request
 
 from service.events.record import Erased, Event, Merged
 from service.events.users import DISLIKE
+from service.http.body import UserId
 from service.http.event_schemas import (
     EventsRequest,
     EventsTaken,
@@ -20,7 +21,6 @@ from service.http.json_route import check_json, read_body
 from service.http.keys import check_write
 from service.http.problems import documented
 from service.http.routes import CurrentState
-from service.http.schemas import UserId
 from service.http.state import State
 from service.log.log import LogError
 from service.settings import Settings

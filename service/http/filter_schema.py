@@ -99,9 +99,14 @@ def _few(given: Any) -> Any:
     return given
 
 
-def _few_values(given: dict[str, Condition]) -> dict[str, Condition]:
+def values_in(given: dict[str, Condition]) -> int:
+    """How many values its lists have."""
     lists = (values for each in given.values() for values in (each.any_of, each.none_of))
-    if sum(len(values or ()) for values in lists) > MOST_VALUES:
+    return sum(len(values or ()) for values in lists)
+
+
+def _few_values(given: dict[str, Condition]) -> dict[str, Condition]:
+    if values_in(given) > MOST_VALUES:
         raise ValueError(f"should have at most {MOST_VALUES} values in all")
     return given
 

@@ -15,7 +15,7 @@ from pydantic import (
 
 from models.contract.intake import Content
 from models.contract.types import Modality
-from service.http.schemas import Body, ItemId, WholeNumber
+from service.http.body import Body, ItemId, WholeNumber
 
 
 def _decoded(value: Any) -> Any:

@@ -21,6 +21,7 @@ from service.generation.writer import (
     Written,
 )
 from service.http.after import wait_for
+from service.http.body import ItemId
 from service.http.item_schemas import (
     ItemState,
     ItemWritten,
@@ -33,7 +34,6 @@ from service.http.json_route import check_json, fault, read_body
 from service.http.keys import check_write
 from service.http.problems import documented
 from service.http.routes import CurrentCaller, CurrentState
-from service.http.schemas import ItemId
 from service.http.state import State
 from service.log.log import LogError
 from service.settings import Settings

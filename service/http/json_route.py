@@ -17,8 +17,8 @@ from pydantic_core import from_json, to_json
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
+from service.http.body import Body
 from service.http.caller import Caller
-from service.http.schemas import Body
 
 B = TypeVar("B", bound=Body)
 _JSON = (b"content-type", b"application/json")
@@ -112,6 +112,6 @@ def _is_json(scope: Scope) -> bool:
     return given == _JSON[1] or bool(_LIKE_JSON.fullmatch(given))
 
 
-def fault(message: str, *place: str) -> RequestValidationError:
+def fault(message: str, *place: str | int) -> RequestValidationError:
     """One fault, of the body as a whole or of a field of it."""
     return RequestValidationError([{"loc": ("body", *place), "msg": message}])

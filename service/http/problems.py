@@ -11,7 +11,8 @@ from starlette.exceptions import HTTPException
 
 from service.engine.batcher import GoneError
 from service.generation.registry import NotReadyError
-from service.http.schemas import MOST_FAULTS, FieldError, Problem
+from service.http.body import MOST_FAULTS
+from service.http.schemas import FieldError, Problem
 
 MEDIA_TYPE = "application/problem+json"
 GONE = 499  # as proxies count it: the client left before the answer
@@ -44,9 +45,14 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """A problem+json response."""
-    title = HTTPStatus(status).phrase
-    body = Problem(title=title, status=status, detail=detail, errors=list(errors))
-    return JSONResponse(body.model_dump(), status, headers, MEDIA_TYPE)
+    return JSONResponse(_problem(status, detail, errors).model_dump(), status, headers, MEDIA_TYPE)
+
+
+def as_problem(error: HTTPException | RequestValidationError) -> Problem:
+    """What one error is answered with."""
+    if isinstance(error, HTTPException):
+        return _problem(error.status_code, str(error.detail))
+    return _unprocessable([_fault(fault) for fault in error.errors()[:MOST_FAULTS]])
 
 
 def add_handlers(app: FastAPI) -> None:
@@ -85,7 +91,16 @@ def describe_problems(document: dict[str, Any]) -> None:
 
 def unprocessable(faults: Sequence[FieldError]) -> JSONResponse:
     """422, each fault with its field."""
-    return problem(422, "; ".join(f"{f.field}: {f.message}" for f in faults), faults)
+    return JSONResponse(_unprocessable(faults).model_dump(), 422, media_type=MEDIA_TYPE)
+
+
+def _unprocessable(faults: Sequence[FieldError]) -> Problem:
+    return _problem(422, "; ".join(f"{f.field}: {f.message}" for f in faults), faults)
+
+
+def _problem(status: int, detail: str, errors: Sequence[FieldError] = ()) -> Problem:
+    title = HTTPStatus(status).phrase
+    return Problem(title=title, status=status, detail=detail, errors=list(errors))
 
 
 def _fault(error: Mapping[str, Any]) -> FieldError:

@@ -1,35 +1,31 @@
 """Thin handlers: translate HTTP to the use case and back."""
 
-import asyncio
-import time
-from collections.abc import Callable, Sequence
-from secrets import token_hex
+from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from pydantic import BaseModel
 
-from service.catalogue.live_items import LiveItems
-from service.catalogue.matching import UnknownAttributeError
-from service.events.asking import UnknownAnswerError, joined, seen_lately, shown_before
-from service.events.record import Shown
 from service.generation.generation import Generation
-from service.generation.recommended import Recommended
-from service.generation.recommender import Query
 from service.generation.registry import NotReadyError
-from service.http.after import wait_for
 from service.http.caller import Caller, caller_of
-from service.http.filter_schema import filter_of
-from service.http.json_route import JsonRoute, fault
+from service.http.json_route import JsonRoute
 from service.http.problems import documented
+from service.http.recommend import answer, answer_each
+from service.http.recommend_schemas import (
+    BatchResponse,
+    RecommendBatch,
+    RecommendRequest,
+    RecommendResponse,
+    batch_within,
+)
 from service.http.schemas import (
     CodeCacheState,
     EventsState,
     Health,
     LiveState,
     ModelResponse,
-    RecommendRequest,
-    RecommendResponse,
-    within_limits,
+    ScenariosState,
 )
 from service.http.state import State
 from service.settings import Settings
@@ -50,25 +46,29 @@ async def state_of(request: Request) -> State:
     return state
 
 
-_OTHERS = 0.5  # seconds until what another process has shown is known here
-
 CurrentState = Annotated[State, Depends(state_of)]
 CurrentCaller = Annotated[Caller, Depends(caller_of)]
 
 
-def add_routes(app: FastAPI, settings: Settings) -> None:
+def add_routes(app: FastAPI, settings: Settings, limits: type[RecommendRequest]) -> None:
     """Every endpoint. Those that take a body stand in front, and straight in the application:
     a router that is included costs a request a third as much again.
     """
+    batch = batch_within(limits, settings)
+    _add(app, "/recommend", recommend_within(limits), RecommendResponse)
+    _add(app, "/recommend/batch", recommend_each_within(batch), BatchResponse)
+    app.include_router(router)
+
+
+def _add(app: FastAPI, path: str, endpoint: Callable[..., Any], answer: type[BaseModel]) -> None:
     app.router.add_api_route(
-        "/recommend",
-        recommend_within(within_limits(settings)),
+        path,
+        endpoint,
         methods=["POST"],
         route_class_override=JsonRoute,
-        response_model=RecommendResponse,
+        response_model=answer,
         responses=_BODY,
     )
-    app.include_router(router)
 
 
 def recommend_within(limits: type[RecommendRequest]) -> Callable[..., Any]:
@@ -93,93 +93,22 @@ def recommend_within(limits: type[RecommendRequest]) -> Callable[..., Any]:
     return recommend
 
 
-async def answer(body: RecommendRequest, state: State, caller: Caller) -> dict[str, Any]:
-    """Ask the model in service, within the deadline: a RecommendResponse, as plain data.
+def recommend_each_within(limits: type[RecommendBatch]) -> Callable[..., Any]:
+    """The endpoint of POST /recommend/batch."""
 
-    Plain, for to build a model of our own data takes longer than to write its JSON. Raises
-    HTTPException 504 past the deadline, RequestValidationError for a filter on what no item has.
-    """
-    query = await _query(body, state)
-    async with state.registry.lease(caller.key or body.user_id) as generation:
-        await wait_for(caller.after, generation, state)
-        deadline = asyncio.get_running_loop().time() + state.settings.deadline
-        try:
-            async with asyncio.timeout_at(deadline):
-                found = await generation.recommender.recommend(query, caller.gone, deadline)
-        except UnknownAttributeError as error:
-            raise fault(str(error), "filter", error.name) from None
-        except TimeoutError:
-            detail = f"no answer within {state.settings.deadline:g} seconds"
-            raise HTTPException(504, detail, {"retry-after": "1"}) from None
-        if (shadow := state.registry.get("shadow")) is not None:
-            state.shadow.compare(shadow, query, found, generation)
-        items = as_items(generation.live.items, found.items, explain=body.explain)
-        return {
-            "items": items,
-            "recommendation_id": _show(items, body, generation, state),
-            "model_version": generation.bundle.digest,
-            "unknown_items": _sent(found.unknown_items, body),
-            "fallback": "popular" if found.popular else None,
-        }
+    async def recommend_each(
+        body: limits,  # type: ignore[valid-type]
+        state: CurrentState,
+        caller: CurrentCaller,
+    ) -> dict[str, Any]:
+        """Several requests, each answered as POST /recommend would, in their order.
 
+        Where one cannot be answered, a problem is in its place. A body that is malformed anywhere
+        is refused as a whole.
+        """
+        return await answer_each(body, state, caller)
 
-def _sent(unknown: list[str], body: RecommendRequest) -> list[str]:
-    """Those of what was sent: of what a user did there is nothing to mend."""
-    return unknown if body.user_id is None else [i for i in unknown if i in {*body.history}]
-
-
-async def _query(body: RecommendRequest, state: State) -> Query:
-    """With what is known of the user. Raises RequestValidationError for an answer unknown."""
-    query = Query(
-        history=body.history,
-        k=body.k,
-        exclude=body.exclude,
-        include_history=body.include_history,
-        explain=body.explain,
-        allow=body.allow,
-        filter=filter_of(body.filter),
-        transitions=state.events.feed.transitions,
-    )
-    if body.user_id is None and body.after is None:
-        return query
-    user = state.events.feed.users.get(body.user_id) if body.user_id is not None else None
-    hidden = [*body.exclude, *(user.disliked if user else ())]
-    if body.exclude_seen:
-        hidden += seen_lately(user, state.settings.seen_hours)
-    if body.after is not None:
-        try:
-            hidden += await shown_before(state.events.feed, body.after, _OTHERS)
-        except UnknownAnswerError as error:
-            raise fault(str(error), "after") from None
-    return query._replace(history=joined(user, query.history), exclude=hidden)
-
-
-def _show(
-    items: Sequence[dict[str, Any]], body: RecommendRequest, generation: Generation, state: State
-) -> str:
-    """Note what is about to be answered; its recommendation_id."""
-    shown = Shown(
-        recommendation_id=token_hex(12),
-        user_id=body.user_id,
-        item_ids=[item["item_id"] for item in items],
-        time=time.time(),
-        after=body.after,
-        model=generation.bundle.digest,
-    )
-    state.events.show(shown)
-    return shown.recommendation_id
-
-
-def as_items(
-    live: LiveItems, found: Sequence[Recommended], *, explain: bool
-) -> list[dict[str, Any]]:
-    """RecommendedItems; ``because`` and ``reason`` are there, be they null, where asked for."""
-    named = zip(live.names([item.item_index for item in found]), found, strict=True)
-    items = [{"item_id": id_, "score": item.score, "title": title} for (id_, title), item in named]
-    if explain:
-        told = ({"because": item.because, "reason": item.reason} for item in found)
-        items = [{**item, **reason} for item, reason in zip(items, told, strict=True)]
-    return items
+    return recommend_each
 
 
 @router.get("/livez")
@@ -226,6 +155,9 @@ def describe(generation: Generation, state: State) -> ModelResponse:
         catalogue_size=len(generation.bundle.catalogue),
         live=_live(generation),
         events=_events(state),
+        scenarios=ScenariosState(
+            names=sorted(state.scenarios.by_name), fault=state.scenarios.fault
+        ),
         architecture=manifest.architecture.model_dump(mode="json"),
         split=manifest.split,
         recommend=manifest.recommend,
@@ -246,6 +178,10 @@ def _events(state: State) -> EventsState:
     feed = state.events.feed
     counted = 0 if feed.transitions is None else len(feed.transitions)
     return EventsState(users=len(feed.users), position=feed.position, counted=counted)
+
+
+def _scenarios(state: State) -> ScenariosState:
+    return ScenariosState(names=sorted(state.scenarios.by_name), fault=state.scenarios.fault)
 
 
 def _live(generation: Generation) -> LiveState:

@@ -10,6 +10,7 @@ from service.generation.follower import Follower
 from service.generation.registry import Registry
 from service.generation.shadow import Shadow
 from service.generation.writer import Writer
+from service.http.scenarios import Scenarios
 from service.http.schemas import WorkerState
 from service.metrics import Metrics
 from service.settings import Settings
@@ -26,6 +27,7 @@ class State:
     shadow: Shadow
     writer: Writer
     events: Events
+    scenarios: Scenarios
     tell_others: Callable[[], object]  # workers, that they look at the folder, too
     draining: bool = False
     fault: Exception | None = None  # why no model could be loaded: the process ends with it

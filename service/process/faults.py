@@ -8,8 +8,10 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from models.contract.bundle import BundleError
+from service.http.scenarios import ScenarioError
 from service.runtime import ProviderError
 
+FAULTS = BundleError, ProviderError, ScenarioError, OSError  # of set-up, beside the settings' own
 _console = Console(stderr=True)
 
 
@@ -23,7 +25,7 @@ def exit_clearly() -> Iterator[None]:
             f"BBQREC_{'.'.join(map(str, f['loc'])).upper()}: {f['msg']}" for f in error.errors()
         )
         _fail("settings: " + "; ".join(faults))
-    except (BundleError, ProviderError, OSError) as error:
+    except FAULTS as error:
         _fail(str(error))
 
 

@@ -27,12 +27,11 @@ import time
 import uvicorn
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
-from models.contract.bundle import BundleError
 from service.metrics import SHARED, forget_worker
 from service.process.accept import refuse_new
+from service.process.faults import FAULTS
 from service.process.server import serve, start_logging, where
 from service.process.slots import Slot, slots
-from service.runtime import ProviderError
 from service.settings import Settings
 
 log = logging.getLogger("bbqrec")
@@ -60,7 +59,7 @@ class Worker(Process):
         assert sockets
         try:
             serve(self.settings, sockets[0], lambda: None, self.slot)
-        except (BundleError, ProviderError, OSError) as error:
+        except FAULTS as error:
             self.child_conn.send(error)
             raise SystemExit(1) from None
 
@@ -99,7 +98,7 @@ class Workers(Multiprocess):
     def run(self) -> None:
         """Serve until a signal.
 
-        Raises BundleError, ProviderError or OSError where nothing can be served.
+        Raises one of FAULTS where nothing can be served.
         """
         with tempfile.TemporaryDirectory(prefix="bbqrec-metrics-") as directory:
             os.environ[SHARED] = directory  # read by prometheus_client when a worker imports it

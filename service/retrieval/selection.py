@@ -1,6 +1,7 @@
 """What one query may find, and what it has brought to mind."""
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -15,6 +16,26 @@ class Allowed(NamedTuple):
 
     base: RowSet
     live: Rows = NO_ROWS
+
+    @classmethod
+    def of(cls, rows: Iterable[int], items: int) -> Self:
+        """These, where so many are the bundle's."""
+        each = np.array(sorted(rows), np.int64)
+        return cls(RowSet(items, rows=each[each < items]), each[each >= items])
+
+    def any(self) -> bool:
+        """Whether there are any rows."""
+        return bool(self.base.count or len(self.live))
+
+    def both(self, other: "Allowed") -> "Allowed":
+        """Those that are in the other, too."""
+        live = self.live[np.isin(self.live, other.live, assume_unique=True)]
+        return Allowed(self.base.both(other.base), live)
+
+    def without(self, other: "Allowed") -> "Allowed":
+        """Those that are not in the other."""
+        live = self.live[~np.isin(self.live, other.live, assume_unique=True)]
+        return Allowed(self.base.without(other.base), live)
 
 
 class Selection(NamedTuple):

@@ -113,6 +113,14 @@ class PreparedDataset:
         """
         return pl.read_parquet(self.directory / ITEMS)
 
+    def first_used(self) -> list[int]:
+        """Of each item the time of its first interaction, unix s; 0 where it is not known."""
+        log = pl.scan_parquet(self.directory / INTERACTIONS)
+        found = log.group_by("item_index").agg(pl.col("timestamp").min()).collect()
+        first_N = np.zeros(self.card.items, np.int64)
+        first_N[found["item_index"].to_numpy()] = found["timestamp"].fill_null(0).to_numpy()
+        return first_N.tolist()
+
 
 def histories_of(log: pl.DataFrame, users: int) -> Histories:
     """Histories of a log that is sorted by user_index, then order."""

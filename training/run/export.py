@@ -117,9 +117,9 @@ def _words(config: SequenceConfig, fit: Path) -> dict[str, FloatArray]:
 
 def catalogue(data: PreparedDataset) -> tuple[CatalogueItem, ...]:
     """Items as the bundle lists them; popularity counts every interaction."""
-    popularity = np.bincount(data.histories.items, minlength=data.card.items)
+    popularity = np.bincount(data.histories.items, minlength=data.card.items).tolist()
     rows = data.items.select("item_id", "title", "attributes", "picture").iter_rows(named=True)
     return tuple(
-        CatalogueItem(**row, popularity=int(count))
-        for row, count in zip(rows, popularity, strict=True)
+        CatalogueItem(**row, popularity=count, first_used=first)
+        for row, count, first in zip(rows, popularity, data.first_used(), strict=True)
     )

@@ -18,6 +18,7 @@ items = st.builds(
     popularity=st.integers(0, 2**40),
     attributes=st.none() | texts,
     picture=st.none() | texts,
+    first_used=st.integers(0, 2**40),
 )
 
 

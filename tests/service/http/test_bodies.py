@@ -15,8 +15,9 @@ from benchmarks.reliability.bodies import KNOWN, SIZE, Shape, shapes
 from models.contract.bundle import Bundle
 from service.http import json_route
 from service.http.app import create_app
+from service.http.body import MOST_FAULTS, Body
 from service.http.json_route import is_bloated, read_body
-from service.http.schemas import MOST_FAULTS, Body, within_limits
+from service.http.recommend_schemas import within_limits
 from service.settings import Settings
 from tests.service.fakes import FakeScorer, loader
 

@@ -12,10 +12,11 @@ from starlette.types import Message
 
 from models.contract.bundle import Bundle
 from service.http.app import create_app
+from service.http.body import Body
 from service.http.json_route import JsonRoute
 from service.http.problems import add_handlers
+from service.http.recommend_schemas import RecommendResponse
 from service.http.routes import CurrentCaller, CurrentState
-from service.http.schemas import Body, RecommendResponse
 from service.settings import Settings
 from tests.service.fakes import FakeScorer, loader
 

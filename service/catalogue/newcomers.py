@@ -1,0 +1,43 @@
+"""Which items are new."""
+
+import numpy as np
+
+from models.contract.catalogue import Catalogue
+from service.retrieval.rows import Rows, RowSet
+from service.retrieval.selection import Allowed
+
+NOT_NEW = -np.inf
+_TOLD = (
+    60.0  # seconds: of the bundle ages are told no finer, so that they are not compared each time
+)
+
+
+class Newcomers:
+    """Items of the bundle that nobody has used, or not before a time; live ones put since then.
+
+    What is used, and then put anew, is not new. For one event loop.
+    """
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+        self._since: list[float] = []  # of live rows: when the item was put first
+        self._kept: tuple[float, RowSet] | None = None
+
+    def add(self, item_id: str, put: float, before: int | None) -> None:
+        """The next live row. before: an earlier one of that item."""
+        row = self.catalogue.rows.get(item_id)
+        if row is not None and self.catalogue.popularity_N[row]:
+            put = NOT_NEW
+        self._since.append(put if before is None else self._since[before])
+
+    def since(self, time: float) -> Allowed:
+        """Rows that are no older, deleted ones too."""
+        live: Rows = np.flatnonzero(np.array(self._since) >= time)
+        return Allowed(self._of_bundle(time), len(self.catalogue) + live)
+
+    def _of_bundle(self, time: float) -> RowSet:
+        told = max(time, 0.0) // _TOLD * _TOLD
+        if self._kept is None or self._kept[0] != told:
+            used = self.catalogue
+            self._kept = told, RowSet.of((used.first_used_N >= told) | (used.popularity_N == 0))
+        return self._kept[1]

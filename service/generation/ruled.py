@@ -1,0 +1,141 @@
+"""An answer by a shop's rules: what may be found is searched in parts, then slots are filled."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from models.contract.types import FloatArray
+from service.catalogue.live_items import LiveItems
+from service.engine.batcher import Candidates
+from service.generation.recommended import Recommended
+from service.retrieval.rows import Rows, RowSet
+from service.retrieval.selection import Allowed, Selection
+from service.rules.explorer import MOST
+from service.rules.parts import Part, Pool, ordered, parted, pooled
+from service.rules.rules import Boost, Rank, Rules
+from service.rules.slots import Slot, Slots
+
+DEEPEST = 2_000  # of each part, where limits pass over many
+_SOME = 100
+_FUSED = 60  # the constant of reciprocal rank fusion, as in the paper
+_INLINE = 1_000  # candidates that slots are filled from in the event loop itself
+
+Search = Callable[[int, Selection], Awaitable[Candidates]]  # the best k of a selection
+
+
+class Ruling(NamedTuple):
+    """An answer, best first, and ids of pins and of ``rank`` that must not be in it."""
+
+    items: list[Recommended]
+    skipped: list[str]
+
+
+class Ruled:
+    """Of one generation. ``dice`` decides what is explored."""
+
+    def __init__(self, items: LiveItems, dice: random.Random | None = None) -> None:
+        self.items = items
+        self.dice = dice or random.Random()
+
+    async def answer(
+        self, rules: Rules, k: int, selection: Selection, search: Search, *, popular: bool
+    ) -> Ruling:
+        """The ``k`` items. popular: scores count uses, so that a factor multiplies them; else they
+        are log-odds, and its logarithm is added. Raises UnknownAttributeError.
+        """
+        marked = await self._marked(rules)
+        rows = {n: self.items.row(item_id) for n, item_id in rules.pins.items() if n <= k}
+        pins = {n: row for n, row in rows.items() if row is not None}
+        parts = self._parts(selection, marked, [*pins.values()])
+        depth = _depth(rules, k)
+        while True:
+            found = await asyncio.gather(*(search(depth, part.selection) for part in parts))
+            pool = self._scored(pooled(parts, found, len(marked)), rules, popular=popular)
+            slots = await self._fill(k, pool, pins, rules)
+            whole = all(len(best.items_K) < depth for best in found)
+            if len(slots) == k or whole or depth >= DEEPEST:
+                break
+            depth = max(DEEPEST, k)
+        items = [self._item(pool, slot, rules) for slot in slots]
+        return Ruling(items, self._skipped(rules, k, items))
+
+    async def _marked(self, rules: Rules) -> list[Allowed]:
+        """The rows of each boost, then those that are new if some are to be explored."""
+        marked = [await self._boosted(boost) for boost in rules.boosts]
+        if rules.explore is not None:
+            marked.append(self.items.newcomers.since(time.time() - rules.explore.max_age))
+        return marked
+
+    async def _boosted(self, boost: Boost) -> Allowed:
+        named = None if boost.item_ids is None else self._named(boost.item_ids)
+        if boost.filter is None:
+            return named or Allowed.of((), self.items.size)
+        allowed = await self.items.matching.allowed(boost.filter)
+        return allowed if named is None else named.both(allowed)
+
+    def _named(self, item_ids: Iterable[str]) -> Allowed:
+        rows = {row for row in map(self.items.row, item_ids) if row is not None}
+        return Allowed.of(rows, self.items.size)
+
+    def _parts(
+        self, selection: Selection, marked: Sequence[Allowed], pinned: Sequence[int]
+    ) -> list[Part]:
+        """Pinned rows are parts of their own, so that they are found if they may be."""
+        size, live = self.items.size, len(self.items.live.gone_M)
+        everything = Allowed(RowSet.of(np.ones(size, np.bool_)), size + np.arange(live))
+        if not pinned:
+            return parted(selection, marked, everything)
+        hidden: Rows = np.union1d(selection.hidden, np.array(pinned, np.int64))
+        pins = Allowed.of({*pinned}, size).both(selection.allowed or everything)
+        those = selection._replace(allowed=pins)
+        return [
+            *parted(selection._replace(hidden=hidden), marked, everything),
+            *parted(those, marked, everything),
+        ]
+
+    def _scored(self, pool: Pool, rules: Rules, *, popular: bool) -> Pool:
+        """As boosts and the order of ``rank`` have it, best first."""
+        scores_J = pool.scores_J
+        for boost, bears_J in zip(rules.boosts, pool.marks_JM.T, strict=False):
+            if popular:
+                scores_J = scores_J * np.where(bears_J, np.float32(boost.factor), np.float32(1))
+            else:
+                scores_J = scores_J + bears_J * np.float32(np.log(boost.factor))
+        pool = ordered(pool._replace(scores_J=scores_J))
+        if rules.rank is None or not rules.rank.in_order:
+            return pool
+        return ordered(pool._replace(scores_J=self._fused(pool.rows_J, rules.rank)))
+
+    def _fused(self, rows_J: Rows, rank: Rank) -> FloatArray:
+        places = {self.items.row(item_id): n for n, item_id in enumerate(rank.item_ids, 1)}
+        sent_J = np.array([places[row] for row in rows_J.tolist()], np.float32)
+        model_J = np.arange(1, len(rows_J) + 1, dtype=np.float32)
+        return (1 / (_FUSED + sent_J) + 1 / (_FUSED + model_J)).astype(np.float32)
+
+    async def _fill(self, k: int, pool: Pool, pins: dict[int, int], rules: Rules) -> list[Slot]:
+        where = {row: candidate for candidate, row in enumerate(pool.rows_J.tolist())}
+        found = {n - 1: where[row] for n, row in pins.items() if row in where}
+        slots = Slots(k, pool, found, rules, self.items, self.dice)
+        return slots.fill() if len(pool.rows_J) <= _INLINE else await asyncio.to_thread(slots.fill)
+
+    def _item(self, pool: Pool, slot: Slot, rules: Rules) -> Recommended:
+        row, score = int(pool.rows_J[slot.candidate]), float(pool.scores_J[slot.candidate])
+        explored = slot.explored if rules.explore else None
+        return Recommended(row, score, rules=slot.rules, explored=explored, odds=slot.odds)
+
+    def _skipped(self, rules: Rules, k: int, items: Sequence[Recommended]) -> list[str]:
+        wanted = [id_ for position, id_ in sorted(rules.pins.items()) if position <= k]
+        if rules.rank is not None and len(items) < k:
+            wanted += rules.rank.item_ids
+        there = {item.item_index for item in items}
+        return [id_ for id_ in dict.fromkeys(wanted) if self.items.row(id_) not in there]
+
+
+def _depth(rules: Rules, k: int) -> int:
+    """Of each part: ``k`` are enough, but for what is passed over, and to draw from."""
+    depth = k if rules.diversify is None else 4 * k + _SOME
+    return depth if rules.explore is None else max(depth, k + MOST)

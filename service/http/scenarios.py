@@ -1,0 +1,105 @@
+"""Scenarios: named settings of recommendations, in a TOML file that may change while it serves.
+
+    [cart]
+    k = 4
+    exclude_seen = true
+    diversify = { by = "category", at_most = 1 }
+    boost = [{ filter = { margin = "high" }, factor = 1.5 }]
+
+Each table is a request, without whom it is for.
+"""
+
+import asyncio
+import logging
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from service.http.json_route import fault
+from service.http.recommend_schemas import RecommendRequest
+from service.metrics import Metrics
+
+log = logging.getLogger("bbqrec")
+_LOOK = 0.5  # seconds
+_NOT_SET = ("history", "user_id", "after", "scenario", "rank")
+_MOST_BYTES = 2**20
+
+
+class ScenarioError(Exception):
+    """The file cannot be used: which table and field, and why."""
+
+
+class Scenarios:
+    """As the file last was in order. Without a file there are none."""
+
+    def __init__(self, path: Path | None, limits: type[RecommendRequest], metrics: Metrics) -> None:
+        self.path, self.limits, self.metrics = path, limits, metrics
+        self.fault: str | None = None
+        self._stamp = self._look()
+        self.by_name = self._read()
+
+    def applied(self, request: RecommendRequest) -> RecommendRequest:
+        """The request in its scenario. Raises RequestValidationError where there is none."""
+        if request.scenario is None:
+            return request
+        found = self.by_name.get(request.scenario)
+        if found is None:
+            known = ", ".join(sorted(self.by_name)) or "none"
+            raise fault(f"there is no such scenario; known: {known}", "scenario")
+        return request.within(found)
+
+    async def follow(self) -> None:
+        """Read the file anew whenever it changes; what is at fault changes nothing."""
+        while self.path is not None:
+            await asyncio.sleep(_LOOK)
+            stamp = self._look()
+            if stamp != self._stamp:
+                self._stamp = stamp
+                self._reload()
+
+    def _reload(self) -> None:
+        try:
+            self.by_name, self.fault = self._read(), None
+            log.info("scenarios: %s", ", ".join(sorted(self.by_name)) or "none")
+        except ScenarioError as error:
+            self.fault = str(error)
+            log.error("scenarios stay as they were: %s", error)
+        self.metrics.scenarios_refused.set(self.fault is not None)
+
+    def _look(self) -> tuple[int, int, int] | None:
+        try:
+            found = self.path.stat() if self.path is not None else None
+        except OSError:
+            return None
+        return found and (found.st_ino, found.st_size, found.st_mtime_ns)
+
+    def _read(self) -> Mapping[str, RecommendRequest]:
+        """Raises ScenarioError."""
+        if self.path is None:
+            return {}
+        try:
+            with self.path.open("rb") as file:
+                text = file.read(_MOST_BYTES + 1)
+            if len(text) > _MOST_BYTES:
+                raise ScenarioError(f"{self.path} is larger than {_MOST_BYTES} bytes")
+            tables = tomllib.loads(text.decode("utf-8"))
+        except (OSError, ValueError) as error:
+            raise ScenarioError(f"{self.path}: {error}") from error
+        return {name: self._scenario(name, table) for name, table in tables.items()}
+
+    def _scenario(self, name: str, table: Any) -> RecommendRequest:
+        place = f"{self.path}: [{name}]"
+        if not isinstance(table, dict):
+            raise ScenarioError(f"{place} should be a table")
+        if of_request := [field for field in _NOT_SET if field in table]:
+            raise ScenarioError(f"{place} {of_request[0]}: is for a request to say")
+        try:
+            # ``history`` counts as set by the request, which goes first
+            return self.limits.model_validate({"history": [], "scenario": name, **table})
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            field = ".".join(map(str, first["loc"])) or name
+            raise ScenarioError(f"{place} {field}: {first['msg']}") from error
