@@ -37,7 +37,14 @@ def main(
     catalogue = catalogue_of(bundle)
     with (
         tempfile.TemporaryDirectory() as scratch,
-        running(bundle, max_k=str(len(catalogue)), live=scratch, events=scratch) as program,
+        running(
+            bundle,
+            max_k=str(len(catalogue)),
+            live=scratch,
+            events=scratch,
+            impressions="0",
+            store_every="0",
+        ) as program,
     ):
         client = Client(program.port)
 

@@ -144,7 +144,7 @@ class Settings(BaseSettings):
         description="events that stay in the log once they are stored: what a start knows users by",
     )
     live_memory: bool = Field(
-        True, description="what follows what is counted from events, too, as they come"
+        True, description="what follows what, and what is popular, is counted from events, too"
     )
     live_half_life: float = Field(14 * 86_400, gt=0, description="in which such a count halves")
     impressions: float = Field(

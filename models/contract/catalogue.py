@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 
 from models.contract.mapped import load_mapped
 from models.contract.text_column import TextColumn, text_arrays
+from models.contract.types import FloatArray
 
 _TEXTS = ("item_id", "title", "attributes", "picture")
 
@@ -24,6 +25,7 @@ class CatalogueItem(NamedTuple):
     popularity: int = 0  # interactions in the training data
     attributes: str | None = None  # as given, a JSON object
     picture: str | None = None  # where it lies, as given
+    recent: float | None = None  # the same, what is longer ago counting less; None: all alike
     first_used: int = 0  # when it was first interacted with, seconds since 1970; 0: not known
 
 
@@ -52,7 +54,7 @@ class IdMap:
 class Catalogue(Sequence[CatalogueItem]):
     """Columns of the catalogue, one value an item.
 
-    by_popularity_N: rows, most used first.
+    by_popularity_N: rows, most used first, of late. recent_N: by that; first_used_N: unix seconds.
     """
 
     item_ids: TextColumn
@@ -60,6 +62,7 @@ class Catalogue(Sequence[CatalogueItem]):
     attributes: TextColumn
     pictures: TextColumn
     popularity_N: NDArray[np.int64]
+    recent_N: FloatArray
     by_popularity_N: NDArray[np.int32]
     first_used_N: NDArray[np.int64]
     rows: IdMap
@@ -76,7 +79,8 @@ class Catalogue(Sequence[CatalogueItem]):
             return [self[n] for n in range(*row.indices(len(self)))]
         return CatalogueItem(
             self.id_of(row), self.titles[row], int(self.popularity_N[row]),
-            self.attributes[row], self.pictures[row], int(self.first_used_N[row]),
+            self.attributes[row], self.pictures[row],
+            float(self.recent_N[row]), int(self.first_used_N[row]),
         )  # fmt: skip
 
     def __iter__(self) -> Iterator[CatalogueItem]:
@@ -96,6 +100,7 @@ class Catalogue(Sequence[CatalogueItem]):
         return cls(
             item_ids, titles, attributes, pictures,
             popularity_N=arrays["popularity"],
+            recent_N=arrays.get("recent", arrays["popularity"].astype(np.float32)),
             by_popularity_N=arrays["by_popularity"],
             first_used_N=arrays.get("first_used", np.zeros_like(arrays["popularity"])),
             rows=IdMap(trie, arrays["row_of_key"]),
@@ -111,10 +116,12 @@ def write_catalogue(columns: Path, ids: Path, items: Sequence[CatalogueItem]) ->
     row_of_key = np.empty(len(item_ids), np.int32)
     row_of_key[[trie[item_id] for item_id in item_ids]] = np.arange(len(item_ids))
     popularity = np.array([item.popularity for item in items], np.int64)
+    recent = [i.popularity if i.recent is None else i.recent for i in items]
     arrays: dict[str, NDArray[Any]] = {
         "row_of_key": row_of_key,
         "popularity": popularity,
-        "by_popularity": np.argsort(-popularity, kind="stable").astype(np.int32),
+        "recent": np.array(recent, np.float32),
+        "by_popularity": np.argsort(-np.array(recent), kind="stable").astype(np.int32),
         "first_used": np.array([item.first_used for item in items], np.int64),
     }
     fields = zip(*((i.item_id, i.title, i.attributes, i.picture) for i in items), strict=True)

@@ -89,6 +89,13 @@ class FileEntry(Frozen):
     bytes: int
 
 
+class Recency(Frozen):
+    """How popularity fades."""
+
+    half_life: float = Field(gt=0, description="seconds in which a use counts half")
+    as_of: float = Field(description="of the last use, seconds since 1970")
+
+
 class Manifest(Frozen):
     """What ``manifest.json`` holds."""
 
@@ -98,6 +105,7 @@ class Manifest(Frozen):
     items_as_of: str | None = Field(
         None, description="when the item file was written: what is put later is newer than it"
     )
+    recency: Recency | None = Field(None, description="None: uses count alike, however long ago")
     recommend: Recommend = Field("new", description="new: nothing of the history; all: that too")
     architecture: SequenceConfig
     onnx_inputs: tuple[TensorSpec, ...]

@@ -28,7 +28,7 @@ from service.catalogue.newcomers import Newcomers
 from service.catalogue.unique_codes import UniqueCodes
 from service.log.log import Entry
 from service.retrieval.live import Live
-from service.retrieval.rows import Rows
+from service.retrieval.rows import Mask, Rows
 
 Applied = Literal["applied", "stale", "deleted", "refused"]
 Attributes = Mapping[str, AttributeValue]
@@ -140,6 +140,12 @@ class LiveItems:
         """Where an item is now, be it deleted."""
         number = self._row_of.get(item_id)
         return self.bundle.catalogue.rows.get(item_id) if number is None else self.size + number
+
+    def known(self, item_ids: Sequence[str]) -> tuple[Rows, Mask]:
+        """Rows of those that are known, and which these are."""
+        rows = [self.row(item_id) for item_id in item_ids]
+        known_J = np.array([row is not None for row in rows], np.bool_)
+        return np.array([row for row in rows if row is not None], np.int64), known_J
 
     def names(self, rows: Sequence[int]) -> list[tuple[str, str | None]]:
         """id and title of each row, gone or not; the bundle's alone are looked up at once."""

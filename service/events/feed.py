@@ -14,6 +14,7 @@ from sys import intern
 from service.events.latest import Latest
 from service.events.record import Erased, Event, Merged, Record, Shown
 from service.events.transitions import LiveTransitions
+from service.events.trend import Trend
 from service.events.users import Users
 from service.log.log import Entry, Log, LogError, Reader
 from service.log.reached import Reached
@@ -29,15 +30,21 @@ _ANSWERS = 2**16  # of which the next page may be asked for
 
 
 class Feed:
-    """``users``, ``answers`` and ``transitions``, as the log says; None: those are not counted."""
+    """``users`` and ``answers`` as the log says, ``transitions`` and ``trend``; None: neither is
+    counted.
+    """
 
     def __init__(
-        self, users: Users, metrics: Metrics, transitions: LiveTransitions | None = None
+        self,
+        users: Users,
+        metrics: Metrics,
+        transitions: LiveTransitions | None = None,
+        trend: Trend | None = None,
     ) -> None:
         self.users = users
         self.metrics = metrics
         self.answers: Latest[Shown] = Latest(_ANSWERS)
-        self.transitions = transitions
+        self.transitions, self.trend = transitions, trend
         self._seen: Latest[None] = Latest(_IDS)
         self._repeated: Latest[None] = Latest(_IDS)
         self._reached = Reached()
@@ -126,9 +133,13 @@ class Feed:
 
     def _note(self, event: Event) -> None:
         stepped = self.users.note(event)
-        if stepped is not None and self.transitions is not None:
-            user, at = stepped
+        if stepped is None:
+            return
+        user, at = stepped
+        if self.transitions is not None:
             self.transitions.step(user.items, at, event.time)
+        if self.trend is not None:
+            self.trend.use(event.item_id, event.time)
 
     def _well(self, entries: Sequence[Entry[Record]]) -> None:
         if self._failing:

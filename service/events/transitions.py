@@ -12,11 +12,11 @@ import numpy as np
 
 from models.contract.memory import FALL, REACH
 from models.contract.types import FloatArray
+from service.events.fading import Fading
 
 PAIRS = 500_000  # that are counted, some 100 bytes each
 _MOST = 50  # followers of an item that are told
 _KEPT = 4 * _MOST  # that are counted: the rarest of more are forgotten
-_LATEST = 1000.0  # half-lives: floating point ends soon after
 _FEW = 10.0  # times: what follows less often than that is not worth a whole
 
 
@@ -37,13 +37,11 @@ class LiveTransitions:
     """
 
     def __init__(self, most_pairs: int, half_life: float) -> None:
-        self.half_life = half_life
         self.most_pairs = most_pairs
+        self._fading = Fading(half_life)
         self._pairs = 0
         self._counts: OrderedDict[str, dict[str, float]] = OrderedDict()
         self._told: dict[str, Followers] = {}
-        self._began: float | None = None
-        self._now = 0.0  # of the latest event
 
     def __len__(self) -> int:
         return len(self._counts)
@@ -53,8 +51,7 @@ class LiveTransitions:
 
         Each step of distance counts less; what came after it in time is not told anew.
         """
-        item_id, weight = history[at], self._weight(time)
-        self._now = max(self._now, time)
+        item_id, weight = history[at], self._fading.weight(time)
         for back, earlier in enumerate(reversed(history[max(at - REACH, 0) : at])):
             if earlier != item_id:
                 self._count(earlier, item_id, weight * FALL**back)
@@ -81,14 +78,8 @@ class LiveTransitions:
             self._pairs -= len(gone)
             self._told.pop(forgotten, None)
 
-    def _weight(self, time: float) -> float:
-        """Of an event: growing with time, so that nothing that was counted need be touched."""
-        if self._began is None:
-            self._began = time
-        return float(2.0 ** min((time - self._began) / self.half_life, _LATEST))
-
     def _tell(self, counts: dict[str, float]) -> Followers:
         best = nlargest(_MOST, counts.items(), key=lambda pair: pair[1])
-        now_J = np.array([count for _, count in best]) / self._weight(self._now)
+        now_J = np.array([count for _, count in best]) / self._fading.whole
         shares_J = np.log1p(now_J) / np.log1p(max(now_J[0], _FEW))
         return Followers([item_id for item_id, _ in best], shares_J.astype(np.float32))

@@ -3,15 +3,13 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from models.contract.memory import STEPS, Recalled
 from models.contract.types import FloatArray
 from service.catalogue.live_items import LiveItems
 from service.events.transitions import Followers, LiveTransitions
 from service.generation.recommended import Recommended
 from service.retrieval.live import Live
+from service.retrieval.rows import Rows
 
 
 class _Placed(NamedTuple):
@@ -19,7 +17,7 @@ class _Placed(NamedTuple):
 
     followers: Followers
     live: Live
-    rows_J: NDArray[np.int64]
+    rows_J: Rows
     shares_J: FloatArray
 
 
@@ -69,9 +67,7 @@ class Heard:
         """Looked up once for as long as neither they nor the catalogue change."""
         placed, live = self._placed.get(item_id), self.items.live
         if placed is None or placed.followers is not followers or placed.live is not live:
-            found = [self.items.row(each) for each in followers.item_ids]
-            known = np.array([row is not None for row in found], np.bool_)
-            rows_J = np.array([row for row in found if row is not None], np.int64)
-            placed = _Placed(followers, live, rows_J, followers.shares_J[known])
+            rows_J, known_J = self.items.known(followers.item_ids)
+            placed = _Placed(followers, live, rows_J, followers.shares_J[known_J])
             self._placed[item_id] = placed
         return placed

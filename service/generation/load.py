@@ -19,6 +19,7 @@ from service.engine.scorer import OnnxScorer, make_scorer
 from service.generation.generation import Generation
 from service.generation.heard import Heard
 from service.generation.live_follower import LiveFollower
+from service.generation.popular import Popular
 from service.generation.recommender import Recommender
 from service.generation.ruled import Ruled
 from service.metrics import Metrics
@@ -55,7 +56,7 @@ def new_generation(
     codes = Codes(items.bundle, items, metrics)
     follower = LiveFollower(items, Taking(intake, shared), metrics)
     recommender = Recommender(
-        items.bundle, codes, items, batcher, metrics, Heard(items), Ruled(items)
+        items.bundle, codes, items, batcher, metrics, Heard(items), Popular(items), Ruled(items)
     )
     return Generation(recommender, follower)
 

@@ -16,8 +16,9 @@ from service.catalogue.filters import Filter
 from service.catalogue.live_items import LiveItems
 from service.engine.batcher import Batcher, Candidates
 from service.events.transitions import LiveTransitions
+from service.events.trend import NOTHING, Trend
 from service.generation.heard import Heard
-from service.generation.popular import most_used
+from service.generation.popular import Popular
 from service.generation.recommended import Recommended, Why
 from service.generation.ruled import Ruled, Ruling, Search
 from service.metrics import Metrics
@@ -42,6 +43,7 @@ class Query(NamedTuple):
     allow: Sequence[str] | None = None
     filter: Filter | None = None
     transitions: LiveTransitions | None = None
+    trend: Trend | None = None
     rules: Rules | None = None
 
 
@@ -65,6 +67,7 @@ class Recommender:
     batcher: Batcher
     metrics: Metrics
     heard: Heard
+    popular: Popular
     ruled: Ruled
 
     async def recommend(
@@ -91,7 +94,7 @@ class Recommender:
         async def search(k: int, among: Selection) -> Candidates:
             if latest:
                 return await self.batcher.candidates(latest, k, among, gone, deadline)
-            return most_used(self.bundle.catalogue, k, among, self.live.live)
+            return self.popular.best(k, among, query.trend.top() if query.trend else NOTHING)
 
         items, skipped = await self._best(query, selection, search, popular=not latest)
         if query.explain and latest:

@@ -16,6 +16,7 @@ from service.events.storekeeper import Storekeeper
 from service.events.storing import Storing
 from service.events.taking import Events
 from service.events.transitions import PAIRS, LiveTransitions
+from service.events.trend import MOST, Trend
 from service.events.users import Users
 from service.generation.board import Board
 from service.generation.follower import Follower, Load
@@ -132,7 +133,10 @@ def create_app(
 def make_events(settings: Settings, metrics: Metrics) -> Events:
     """What takes in what users do, and knows it."""
     users = Users(settings.history_types, STEPS, settings.max_users)
-    transitions = LiveTransitions(PAIRS, settings.live_half_life)
+    counted = (
+        LiveTransitions(PAIRS, settings.live_half_life),
+        Trend(MOST, settings.live_half_life),
+    )
     folder = events_folder(settings)
     storing = Storing(
         folder=folder,
@@ -143,7 +147,7 @@ def make_events(settings: Settings, metrics: Metrics) -> Events:
     )
     return Events(
         Appender(open_log(settings, EVENT_LOG, folder)),
-        Feed(users, metrics, transitions if settings.live_memory else None),
+        Feed(users, metrics, *(counted if settings.live_memory else ())),
         Storekeeper(storing) if settings.store_every else None,
         metrics,
         settings.impressions,

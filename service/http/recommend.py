@@ -100,6 +100,7 @@ async def _query(body: RecommendRequest, state: State) -> Query:
         allow=body.allow,
         filter=filter_of(body.filter),
         transitions=state.events.feed.transitions,
+        trend=state.events.feed.trend,
         rules=body.rules(),
     )
     if body.rank is not None:

@@ -7,6 +7,7 @@ from typing import Literal, Self
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from pydantic import Field
 
 from models.contract.config import Frozen
@@ -113,13 +114,10 @@ class PreparedDataset:
         """
         return pl.read_parquet(self.directory / ITEMS)
 
-    def first_used(self) -> list[int]:
-        """Of each item the time of its first interaction, unix s; 0 where it is not known."""
-        log = pl.scan_parquet(self.directory / INTERACTIONS)
-        found = log.group_by("item_index").agg(pl.col("timestamp").min()).collect()
-        first_N = np.zeros(self.card.items, np.int64)
-        first_N[found["item_index"].to_numpy()] = found["timestamp"].fill_null(0).to_numpy()
-        return first_N.tolist()
+    def times(self) -> NDArray[np.int64]:
+        """(interactions,): when each of ``histories`` was, unix s; 0 where there is no time."""
+        column = pl.read_parquet(self.directory / INTERACTIONS, columns=["timestamp"])
+        return column["timestamp"].fill_null(0).to_numpy()
 
 
 def histories_of(log: pl.DataFrame, users: int) -> Histories:

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from models.contract.bundle import CatalogueItem
 from models.contract.config import SequenceConfig
 from models.contract.item_vectors import read_columns
-from models.contract.manifest import read_manifest
+from models.contract.manifest import Recency, read_manifest
 from models.contract.store import BundleStore
 from models.contract.types import FloatArray
 from models.nets.quantizer import Quantizer
@@ -29,6 +30,7 @@ from training.encoders.encode import (
 )
 from training.export.export import export_bundle
 from training.export.intake import IntakeParts, write_intake
+from training.export.popularity import Uses, recency, recent
 from training.fit.learn import load_model
 
 
@@ -39,10 +41,12 @@ def run(config: RunConfig, directory: Path) -> str:
     table, _ = stage_files.semantic_ids(config.output / codes)
     model = load_model(config, config.output / source / stage_files.WEIGHTS, table)
     evaluation = stage_files.read_json(config.output / "evaluate" / stage_files.EVALUATION)
+    fading = recency(_uses(data), data.card.items)
     fields = {
         "name": config.name,
         "recommend": config.recommend,
         "items_as_of": _items_as_of(config),
+        "recency": fading,
         "split": {**data.card.split.model_dump(mode="json"), "refit": config.fit.refit},
         "metrics": _metrics(evaluation),
         "health": stage_files.read_json(config.output / codes / stage_files.HEALTH),
@@ -54,7 +58,7 @@ def run(config: RunConfig, directory: Path) -> str:
         write_intake(partial, intake)
         indexed = config.export.index_from
         parity = export_bundle(
-            partial, model, table, catalogue(data), held_out, fields, indexed, memory
+            partial, model, table, catalogue(data, fading), held_out, fields, indexed, memory
         )
         digest = read_manifest(partial)[1]
     store.activate(digest)
@@ -115,11 +119,26 @@ def _words(config: SequenceConfig, fit: Path) -> dict[str, FloatArray]:
     return {"scored": found["scored_VD"], "read": np.concatenate(read, axis=1)}
 
 
-def catalogue(data: PreparedDataset) -> tuple[CatalogueItem, ...]:
+def catalogue(data: PreparedDataset, fading: Recency | None) -> tuple[CatalogueItem, ...]:
     """Items as the bundle lists them; popularity counts every interaction."""
-    popularity = np.bincount(data.histories.items, minlength=data.card.items).tolist()
+    size, uses = data.card.items, _uses(data)
+    popularity_N = np.bincount(uses.items_J, minlength=size)
+    recent_N = popularity_N if fading is None else recent(uses, size, fading)
+    counts = (column.tolist() for column in (popularity_N, recent_N, _first_used(uses, size)))
     rows = data.items.select("item_id", "title", "attributes", "picture").iter_rows(named=True)
     return tuple(
-        CatalogueItem(**row, popularity=count, first_used=first)
-        for row, count, first in zip(rows, popularity, data.first_used(), strict=True)
+        CatalogueItem(**row, popularity=count, recent=of_late, first_used=first)
+        for row, count, of_late, first in zip(rows, *counts, strict=True)
     )
+
+
+def _uses(data: PreparedDataset) -> Uses:
+    return Uses(data.histories.items, data.times())
+
+
+def _first_used(uses: Uses, size: int) -> NDArray[np.int64]:
+    """0 where it never was."""
+    never = np.iinfo(np.int64).max
+    first_N = np.full(size, never)
+    np.minimum.at(first_N, uses.items_J, uses.times_J)
+    return np.where(first_N == never, 0, first_N)

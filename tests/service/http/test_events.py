@@ -227,6 +227,16 @@ def test_what_others_do_is_in_answers_to_all(remembering: Path) -> None:
         assert ids(recommend(client, history=["item-3"], k=50)) == ids(before)
 
 
+def test_what_is_popular_of_late_is_what_new_users_get(live: TestClient) -> None:
+    assert ids(recommend(live, history=[], k=2)) == ["item-59", "item-58"]
+    post(live, *(an_event(2, user=f"u{n}") for n in range(70)))
+    popular = recommend(live, history=[], k=3)
+    assert (ids(popular), popular["fallback"]) == (["item-2", "item-59", "item-58"], "popular")
+    assert [item["score"] for item in popular["items"]] == pytest.approx([72, 59, 58], abs=0.01)
+    assert ids(recommend(live, history=[], k=2, exclude=["item-2"])) == ["item-59", "item-58"]
+    assert ids(recommend(live, history=[], k=1, filter={"kind": "shoe"})) == ["item-59"]
+
+
 def test_without_a_memory_in_the_bundle_nothing_is_counted_beside_it(live: TestClient) -> None:
     before = recommend(live, history=["item-3"], k=50)
     post(live, *clicks(3, 4, users=20))

@@ -1,0 +1,58 @@
+"""Trend: what is used most of late, counted from events as they come."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from heapq import nlargest
+from typing import NamedTuple
+
+import numpy as np
+
+from models.contract.types import FloatArray
+from service.events.fading import Fading
+
+MOST = 100_000  # items that are counted
+_TOLD = 1_000
+_EVERY = 1.0  # seconds between looks at what is on top
+
+
+class Trending(NamedTuple):
+    """Ids, and how often each was used, what is longer ago counting less; as of a time (unix s)."""
+
+    item_ids: list[str]
+    uses_J: FloatArray
+    now: float
+
+
+NOTHING = Trending([], np.empty(0, np.float32), 0.0)
+
+
+class Trend:
+    """Of so many items: those used longest ago are forgotten. half_life: seconds."""
+
+    def __init__(
+        self, most: int, half_life: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.most = most
+        self._fading = Fading(half_life)
+        self._clock = clock
+        self._uses: OrderedDict[str, float] = OrderedDict()
+        self._told, self._told_at, self._new = NOTHING, -np.inf, False
+
+    def use(self, item_id: str, at: float) -> None:
+        """Somebody took it."""
+        self._uses[item_id] = self._uses.get(item_id, 0.0) + self._fading.weight(at)
+        self._uses.move_to_end(item_id)
+        self._new = True
+        if len(self._uses) > self.most:
+            self._uses.popitem(last=False)
+
+    def top(self) -> Trending:
+        """The most used; the same object for as long as it is not looked at anew."""
+        if self._new and self._clock() - self._told_at >= _EVERY:
+            best = nlargest(_TOLD, self._uses.items(), key=lambda pair: pair[1])
+            uses_J = np.array([uses for _, uses in best]) / self._fading.whole
+            ids = [item_id for item_id, _ in best]
+            self._told = Trending(ids, uses_J.astype(np.float32), self._fading.now)
+            self._told_at, self._new = self._clock(), False
+        return self._told

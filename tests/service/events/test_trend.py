@@ -1,0 +1,42 @@
+"""What is used most of late: bounded, fading, looked at no more than once a second."""
+
+import pytest
+
+from service.events.trend import Trend
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_uses_fade_and_the_most_used_come_first() -> None:
+    trend = Trend(9, half_life=10.0, clock=Clock())
+    for item, at in ("old", 0.0), ("old", 0.0), ("old", 0.0), ("new", 20.0):
+        trend.use(item, at)
+    ids, uses_J, now = trend.top()
+    assert (ids, now) == (["new", "old"], 20.0)
+    assert uses_J.tolist() == pytest.approx([1.0, 0.75])
+
+
+def test_it_is_told_anew_once_a_second_and_only_where_something_is() -> None:
+    clock = Clock()
+    trend = Trend(9, half_life=10.0, clock=clock)
+    trend.use("a", 0.0)
+    first = trend.top()
+    trend.use("b", 0.0)
+    assert trend.top() is first
+    clock.now = 1.0
+    second = trend.top()
+    assert second.item_ids == ["a", "b"]
+    clock.now = 9.0
+    assert trend.top() is second
+
+
+def test_of_many_items_those_used_longest_ago_are_forgotten() -> None:
+    trend = Trend(2, half_life=10.0, clock=Clock())
+    for item in "abac":
+        trend.use(item, 0.0)
+    assert trend.top().item_ids == ["a", "c"]
