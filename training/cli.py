@@ -27,6 +27,7 @@ def run(config: Config, force: Force = False) -> None:
 
     for stage in STAGES:
         _run_stage(config, stage.name, force)
+    _name_report(config)
 
 
 @app.command()
@@ -75,6 +76,15 @@ def refit(config: Config, force: Force = False) -> None:
 def export(config: Config, force: Force = False) -> None:
     """Write the bundle: ONNX, torch weights, semantic IDs, item vectors, model card."""
     _run_stage(config, "export", force)
+
+
+@app.command()
+def report(config: Config) -> None:
+    """Make the report anew, from what lies in the output folder: nothing is trained."""
+    from training.config import load
+    from training.run.report import anew
+
+    console.print(str(anew(load(config))), markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -229,6 +239,18 @@ def _run_stage(path: Path, name: str, force: bool) -> None:
     console.print(f"[bold]{name:10}[/] {stage.title} ...")
     summary = pipeline.run(name)
     console.print(f"[bold]{name:10}[/] [green]done[/]: {summary}")
+
+
+def _name_report(path: Path) -> None:
+    """Where the bundle that is current tells of itself."""
+    from models.contract.manifest import FILES
+    from training.config import load
+    from training.processes import this_process
+
+    page = load(path).output / "current" / FILES.REPORT
+    if page.exists() and this_process().rank == 0:
+        console.print(f"[bold]{'report':10}[/]", end=" ")
+        console.print(str(page), markup=False, highlight=False, soft_wrap=True)
 
 
 def main() -> None:

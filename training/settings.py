@@ -1,7 +1,8 @@
 """Every setting with type, default and meaning, from the models that judge a file themselves."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from training.config import RunConfig
@@ -36,9 +37,29 @@ def settings() -> list[Setting]:
     return sorted(found, key=lambda setting: setting.for_research)
 
 
+def values(config: RunConfig) -> dict[str, object]:
+    """What a run's settings are, by dotted name; of paths the last name alone."""
+    return dict(_flat(config.model_dump(), ""))
+
+
 def toml(value: object) -> str:
     """A value as TOML has it. JSON's strings, numbers and lists are TOML's too."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _flat(section: Mapping[str, object], prefix: str) -> Iterator[tuple[str, object]]:
+    for name, value in section.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", _portable(value)
+
+
+def _portable(value: object) -> object:
+    """Paths count by name (and by their files' content), not by where a checkout happens to lie."""
+    if isinstance(value, tuple):
+        return [_portable(inner) for inner in value]
+    return value.name if isinstance(value, Path) else value
 
 
 def _walk(model: dict[str, Any], named: dict[str, Any], prefix: str) -> Iterator[Setting]:

@@ -2,9 +2,9 @@
 
 Files (``FILES`` in manifest.py): the ONNX graph, perhaps its INT8 variant, the same weights for the
 torch fallback, the semantic ID table, the item vectors, the catalogue and its id map, the columns
-of its attributes, the index of a large catalogue, the model card, and ``manifest.json``, which
-names the schema version, the architecture, the ONNX tensors, the metrics and the SHA-256 of every
-other file.
+of its attributes, the index of a large catalogue, the model card, the report of the run, and
+``manifest.json``, which names the schema version, the architecture, the ONNX tensors, the metrics
+and the SHA-256 of every other file.
 
 Training writes the manifest last, so a half-written bundle is never read. The service reads it
 first, and refuses another schema or a file whose hash differs. The manifest's own SHA-256 is the

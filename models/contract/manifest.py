@@ -37,11 +37,12 @@ class FILES:
     INTAKE_PICTURES = "intake_pictures.onnx"
     ATTRIBUTES = "attributes.safetensors"
     MEMORY = "memory.safetensors"
+    REPORT = "report.html"
     # INT8 only where it costs next to no accuracy, an index only where a catalogue is large,
     # attributes only where an item has one, a memory only where it is worth something beside the
-    # model, of the intake whatever the content has.
+    # model, a report of what a run made, of the intake whatever the content has.
     OPTIONAL = (
-        *(ONNX_INT8, INDEX, ROTATION, ATTRIBUTES, MEMORY),
+        *(ONNX_INT8, INDEX, ROTATION, ATTRIBUTES, MEMORY, REPORT),
         *(INTAKE, INTAKE_CODES, INTAKE_ARRAYS, INTAKE_WORDS, INTAKE_TOKENIZER, INTAKE_LENDERS),
         INTAKE_PICTURES,
     )

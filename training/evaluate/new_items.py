@@ -1,6 +1,6 @@
 """How new items fare: found among all items, and shown as often as users take them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
@@ -8,6 +8,8 @@ from rich.table import Table
 
 from training.data.histories import Part
 from training.data.new_items import Mixed, NewItems
+from training.evaluate import intervals
+from training.evaluate.intervals import Interval
 from training.evaluate.ranking import Ranker, Ranking, metrics, rank
 
 CUTOFFS = (10, 20, 50)
@@ -33,22 +35,26 @@ class NewItemsTable:
     cold: int  # events with a new item
     mixed: int  # all events
     taken: float  # share of new items among these
+    intervals: dict[str, dict[str, Interval]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, rankers: dict[str, Ranker], new: NewItems, filter_seen: bool) -> "NewItemsTable":
         """Evaluate all of them on the test part."""
         cold, mixed = new.cold(Part.TEST), new.mixed(Part.TEST, repeats=not filter_seen)
-        models = {}
+        models, edges = {}, {}
         for name, ranker in rankers.items():
-            found = metrics(ranked(ranker, cold, filter_seen), len(cold.new_N), CUTOFFS)
+            of_new = ranked(ranker, cold, filter_seen)
+            found = metrics(of_new, len(cold.new_N), CUTOFFS)
+            sure = intervals.of_ranking(of_new, CUTOFFS)
             every = ranked(ranker, mixed, filter_seen, _LIST)
             models[name] = {
                 **{f"new recall@{k}": found[f"recall@{k}"] for k in CUTOFFS},
                 "mixed ndcg@10": metrics(every, len(mixed.new_N), (_LIST,))["ndcg@10"],
                 "new shown": shown(every, mixed),
             }
+            edges[name] = {f"new recall@{k}": sure[f"recall@{k}"] for k in CUTOFFS}
         taken = mixed.taken()
-        return cls(models, len(cold.held_out.target), len(taken), float(taken.mean()))
+        return cls(models, len(cold.held_out.target), len(taken), float(taken.mean()), edges)
 
     def as_json(self) -> dict[str, Any]:
         """What ``evaluation.json`` holds of it."""
@@ -57,6 +63,7 @@ class NewItemsTable:
             "events": self.mixed,
             "taken": self.taken,
             "models": self.models,
+            "intervals": self.intervals,
         }
 
     def print(self, console: Console | None = None) -> None:

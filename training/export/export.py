@@ -4,7 +4,7 @@ The manifest is written last, and only after ONNX Runtime and torch agreed on re
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +40,12 @@ def export_bundle(
     fields: Mapping[str, Any],
     index_from: int,
     memory: Memory | None = None,
+    more: Callable[[str], None] = lambda created_at: None,
 ) -> Parity:
     """Write a whole bundle. ``fields``: name, split, metrics and health of the manifest.
 
-    index_from: a catalogue of more items gets an index to be searched by.
+    index_from: a catalogue of more items gets an index to be searched by. more: writes what else
+    goes into the bundle, last but for the manifest, and is told when the bundle is made.
 
     Raises UserError, leaving no manifest, where the runtimes disagree.
     """
@@ -65,11 +67,13 @@ def export_bundle(
     int8 = _offer_int8(directory, model, table, vectors, held_out)
     card = model_card(fields, parity, int8, len(catalogue))
     (directory / FILES.MODEL_CARD).write_text(card, encoding="utf-8")
+    created_at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    more(created_at)
     bundle.write_manifest(
         directory,
         {
             **fields,
-            "created_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            "created_at": created_at,
             "architecture": model.config,
             "onnx_inputs": onnx_inputs(model.config),
             "onnx_outputs": onnx_outputs(model.config),

@@ -17,6 +17,8 @@ from typing import NamedTuple
 PACKAGES = ("models", "training")
 # What a stage takes from these is values, which its fingerprint holds one by one.
 BY_VALUE = frozenset({"training.config"})
+# What these make is looked at: no other look makes anything stale.
+ASIDE = "training.report"
 # Whoever imports one of these may find any of its modules by name.
 BY_NAME = frozenset({"training.encoders.kinds"})
 
@@ -53,7 +55,7 @@ def read(module: str) -> Module:
         raise FileNotFoundError(f"{module} has no source file, so nobody can tell if it changes")
     tree = ast.parse(file.read_bytes())
     package = module if file.name == "__init__.py" else module.rpartition(".")[0]
-    imports = frozenset(name for name in _named(tree, package) if place(name))
+    imports = frozenset(name for name in _named(tree, package) if place(name) and _counts(name))
     if module in BY_NAME:
         imports |= _modules_of(module)
     return Module(hashlib.sha256(_said(tree).encode()).hexdigest(), imports)
@@ -70,6 +72,10 @@ def place(module: str) -> Traversable | None:
     if inner:
         found.append(folder.joinpath(*inner[:-1], f"{inner[-1]}.py"))
     return next((file for file in found if file.is_file()), None)
+
+
+def _counts(module: str) -> bool:
+    return not f"{module}.".startswith(f"{ASIDE}.")
 
 
 def _modules_of(package: str) -> frozenset[str]:

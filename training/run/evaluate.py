@@ -1,19 +1,25 @@
 """Stage evaluate: the trained model beside baselines, on the test part."""
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from training import stage_files
 from training.config import RunConfig
 from training.data.histories import Histories, Part, targets
-from training.data.new_items import NewItems
+from training.data.new_items import Mixed, NewItems
 from training.encoders.encode import load_content, load_words
-from training.evaluate import baselines
+from training.evaluate import baselines, details, intervals
 from training.evaluate.new_items import NewItemsTable, ranked
-from training.evaluate.ranking import Ranker, SequenceRanker, metrics
-from training.evaluate.report import CUTOFF, EvaluationTable
+from training.evaluate.ranking import Ranker, Ranking, SequenceRanker, metrics
+from training.evaluate.report import CUTOFF, OURS, EvaluationTable
 from training.fit.learn import load_model
 from training.fit.remember import with_memory
 from training.memory.memory import MemoryRanker, Recipe, Sources
+
+_NO_LISTS = np.empty((0, 0), np.int64)  # those of many users take much memory
 
 
 def run(config: RunConfig, directory: Path) -> str:
@@ -22,15 +28,17 @@ def run(config: RunConfig, directory: Path) -> str:
     size, seen = len(new.new_in_N), config.filter_seen
     rankers, decay = _baselines(new.known, size, seen)
     rankers |= _remembered(config, new.known)
-    rankers["bbqrec"] = ours(config)
+    rankers[OURS] = ours(config)
     test = new.warm(Part.TEST, repeats=not seen)
     users = len(test.held_out.target)
     left_out = len(new.warm(Part.TEST, repeats=True).held_out.target) - users
     cutoffs = tuple(sorted({*config.evaluate.cutoffs, CUTOFF}))
-    results = {
-        name: metrics(ranked(ranker, test, seen, max(cutoffs)), size, cutoffs)
-        for name, ranker in rankers.items()
-    }
+    results, sure, rankings = {}, {}, {}
+    for name, ranker in rankers.items():
+        ranking = ranked(ranker, test, seen, max(cutoffs))
+        results[name] = metrics(ranking, size, cutoffs)
+        sure[name] = intervals.of_ranking(ranking, cutoffs)
+        rankings[name] = ranking if name == OURS else Ranking(ranking.rank_E, _NO_LISTS)
     report = EvaluationTable(
         results, users=users, left_out=left_out, protocol="strict", knn_decay=decay
     )
@@ -38,9 +46,35 @@ def run(config: RunConfig, directory: Path) -> str:
     report.print()
     if found:
         found.print()
-    content = report.as_json() | {"new_items": found.as_json() if found else None}
+    content = report.as_json() | {
+        "new_items": found.as_json() if found else None,
+        "intervals": sure,
+        **_details(config, rankings, report.best_baseline(), new.known, test),
+    }
     stage_files.write_json(directory / stage_files.EVALUATION, content)
     return report.verdict()
+
+
+def _details(
+    config: RunConfig, rankings: dict[str, Ranking], best: str, known: Histories, test: Mixed
+) -> dict[str, Any]:
+    """What the report tells of ours and of the best baseline."""
+    both = {name: rankings[name] for name in (OURS, best)}
+    gain = intervals.gain(both[OURS].rank_E, both[best].rank_E)
+    popularity_N = np.bincount(known.up_to(Part.TRAIN).items, minlength=len(test.new_N))
+    learned, counted = _learned(config), stage_files.memory(config.output / "fit")
+    memory = None
+    if counted is not None:
+        both_say = with_memory(learned, counted)
+        memory = details.memory(learned, both_say, test, config.filter_seen, config.seed)
+    return {
+        "gain": asdict(gain) if gain else None,
+        "slices": [asdict(s) for s in details.slices(both, test.held_out, popularity_N)],
+        "memory": asdict(memory) if memory else None,
+        "examples": [
+            asdict(e) for e in details.examples(rankings[OURS], test.held_out, config.seed)
+        ],
+    }
 
 
 def _of_new_items(
@@ -89,8 +123,12 @@ def _remembered(config: RunConfig, histories: Histories) -> dict[str, Ranker]:
 
 
 def ours(config: RunConfig) -> Ranker:
-    """What stage fit has trained."""
+    """What stage fit has trained, and counted."""
+    return with_memory(_learned(config), stage_files.memory(config.output / "fit"))
+
+
+def _learned(config: RunConfig) -> Ranker:
+    """What is served but for the memory."""
     table, _ = stage_files.semantic_ids(config.output / "quantize")
-    fitted = config.output / "fit"
-    model = load_model(config, fitted / stage_files.WEIGHTS, table)
-    return with_memory(SequenceRanker(model, table.codes_NS), stage_files.memory(fitted))
+    model = load_model(config, config.output / "fit" / stage_files.WEIGHTS, table)
+    return SequenceRanker(model, table.codes_NS)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from models.contract.bundle import CatalogueItem
+from models.contract.bundle import FILES, CatalogueItem
 from models.contract.config import SequenceConfig
 from models.contract.item_vectors import read_columns
 from models.contract.manifest import Recency, read_manifest
@@ -32,6 +32,8 @@ from training.export.export import export_bundle
 from training.export.intake import IntakeParts, write_intake
 from training.export.popularity import Uses, recency, recent
 from training.fit.learn import load_model
+from training.progress import console
+from training.report import render
 
 
 def run(config: RunConfig, directory: Path) -> str:
@@ -58,7 +60,8 @@ def run(config: RunConfig, directory: Path) -> str:
         write_intake(partial, intake)
         indexed = config.export.index_from
         parity = export_bundle(
-            partial, model, table, catalogue(data, fading), held_out, fields, indexed, memory
+            *(partial, model, table, catalogue(data, fading), held_out, fields, indexed, memory),
+            more=lambda created_at: write_report(config, partial, created_at),
         )
         digest = read_manifest(partial)[1]
     store.activate(digest)
@@ -68,6 +71,14 @@ def run(config: RunConfig, directory: Path) -> str:
         f"{digest[:12]} is current in {config.output}: ONNX and torch agree within "
         f"{parity.worst_score:.1e}, same top-10 on {parity.same_top} of {parity.histories}"
     )
+
+
+def write_report(config: RunConfig, partial: Path, created_at: str) -> None:
+    """The report of the run into its bundle, which goes live without one, too, and says why."""
+    try:
+        render.write(config, partial, created_at, partial / FILES.REPORT)
+    except Exception as error:  # whatever it is, it must not cost what was trained
+        console.print(f"no report: {error!r}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _items_as_of(config: RunConfig) -> str | None:

@@ -10,14 +10,16 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from models.contract.manifest import sha256
 from training.config import RunConfig
 from training.errors import UserError
+from training.run import costs
 from training.run.code import code_hash
+from training.settings import values
 
 DONE, BEGUN = "stage.json", "begun"
 _POLL = 0.2  # seconds between looks at what the first process has done
@@ -91,12 +93,17 @@ class Pipeline:
         directory = self.directory(name)
         directory.mkdir(parents=True, exist_ok=True)
         self._forget_other_inputs(name)
+        costs.forget_peak()
         started = time.monotonic()
         summary = stage.run(self.config, directory)
         record = {
             "fingerprint": self.fingerprint(name),
             "summary": summary,
             "seconds": round(time.monotonic() - started, 1),
+            "peak_bytes": costs.peak(),
+            "cpus": costs.cpus(),
+            "settings": stage_settings(self.config, stage),
+            "versions": costs.versions(),
         }
         (directory / DONE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         return summary
@@ -130,28 +137,13 @@ class Pipeline:
 
 def stage_settings(config: RunConfig, stage: Stage) -> dict[str, object]:
     """The settings that a stage depends on, by dotted name."""
-    flat = dict(_flat(config.model_dump()))
+    flat = values(config)
     asked = (name for name in flat if _is_under(name, stage.settings))
     return {name: flat[name] for name in asked if not _is_under(name, stage.but)}
 
 
-def _flat(section: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    for name, value in section.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", _portable(value)
-
-
 def _is_under(name: str, sections: Iterable[str]) -> bool:
     return any(f"{name}.".startswith(f"{section}.") for section in sections)
-
-
-def _portable(value: object) -> object:
-    """Paths count by name (and by their files' content), not by where a checkout happens to lie."""
-    if isinstance(value, tuple):
-        return [_portable(inner) for inner in value]
-    return value.name if isinstance(value, Path) else value
 
 
 def _file_hash(path: Path) -> str:

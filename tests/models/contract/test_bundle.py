@@ -40,6 +40,19 @@ def test_one_that_has_no_columns_of_attributes_is_read_too(directory: Path) -> N
     assert found.attributes == {}
 
 
+def test_a_report_is_part_of_its_bundle(directory: Path) -> None:
+    """Those made before there were reports have none, as in every other test here."""
+    page = directory / FILES.REPORT
+    page.write_text("<!doctype html>")
+    files = json.loads((directory / bundle.MANIFEST).read_text())["files"]
+    entry = {"sha256": sha256(page), "bytes": page.stat().st_size}
+    edit_manifest(directory, files=files | {FILES.REPORT: entry})
+    assert bundle.read(directory).manifest.has(FILES.REPORT)
+    page.write_text("<!doctype HTML>")
+    with pytest.raises(BundleError, match=rf"{FILES.REPORT}.*SHA-256"):
+        bundle.read(directory)
+
+
 @pytest.mark.parametrize("name", [*FILES.ALL, FILES.ATTRIBUTES])
 def test_a_tampered_file_is_refused_by_name(directory: Path, name: str) -> None:
     content = bytearray((directory / name).read_bytes())

@@ -24,7 +24,11 @@ from tests.training.shop_run import train, write_config
 from training import stage_files
 from training.config import load
 from training.encoders.encode import load_embeddings, load_words
+from training.errors import UserError
 from training.memory.memory import Recipe, Sources
+from training.report.collect import collect
+from training.run.export import write_report
+from training.run.report import anew
 
 
 def picture_of(shop: Shop, item_id: str) -> bytes | None:
@@ -260,6 +264,75 @@ def test_what_goes_live_borrows_the_share_that_validation_chose(config: Path, ma
     assert live["epochs"] == chosen["epochs"]
 
 
+def test_a_bundle_has_a_report_of_its_run_and_the_terminal_names_it(
+    trained: subprocess.CompletedProcess[str], made: Bundle, config: Path
+) -> None:
+    page = made.directory / bundle.FILES.REPORT
+    assert made.manifest.has(bundle.FILES.REPORT)
+    assert page.stat().st_size < 1_000_000
+    assert str(config.parent / "out/current/report.html") in trained.stderr
+
+
+def test_a_report_made_anew_is_the_same_to_the_byte(made: Bundle, config: Path) -> None:
+    done = train("report", config)
+    assert done.returncode == 0, done.stderr
+    anew = config.parent / "out/report.html"
+    assert str(anew) in done.stderr
+    assert anew.read_bytes() == (made.directory / bundle.FILES.REPORT).read_bytes()
+
+
+def test_the_report_tells_what_the_stages_left(made: Bundle, config: Path) -> None:
+    out, read = config.parent / "out", load(config)
+    facts = collect(read, made.directory, made.manifest.created_at)
+    left = evaluation(config)
+    assert facts.evaluation.models == left["models"]
+    assert facts.evaluation.new_items is not None
+    assert facts.evaluation.new_items.models == left["new_items"]["models"]
+    assert facts.card == stage_files.data(read).card
+    assert facts.health == made.manifest.health
+    chosen = json.loads((out / "fit/fitted.json").read_text())
+    assert facts.fitted.epochs == chosen["epochs"]
+    assert facts.fitted.memory._asdict() == chosen["memory"]
+    loss, validated = facts.curves["fit"]
+    assert max(score for _, score in validated.points) == pytest.approx(
+        dict(validated.points)[chosen["epochs"]]
+    )
+    assert len(loss.points) == len(validated.points)
+    took = json.loads((out / "refit/stage.json").read_text())
+    assert facts.costs["refit"].seconds == took["seconds"]
+    assert facts.costs["refit"].peak_bytes == took["peak_bytes"]
+    assert next(s.value for s in facts.settings if s.name == "quantize.epochs") == "20"
+
+
+def test_the_report_shows_items_as_the_bundle_has_them(made: Bundle, config: Path) -> None:
+    facts = collect(load(config), made.directory, made.manifest.created_at)
+    titles = [item.title or item.item_id for item in made.catalogue]
+    drawn = sum(len(group.points) for group in facts.map.groups) + len(facts.map.others)
+    assert drawn == len(titles)
+    first_N = made.semantic_ids.codes_NS[:, 0]
+    for group in facts.map.groups:
+        assert group.items == (first_N == group.code).sum()
+        assert all(first_N[titles.index(title)] == group.code for title in group.titles)
+    for story, example in zip(facts.stories, facts.evaluation.examples, strict=True):
+        assert story.came == titles[example.target]
+        assert [item.title for item in story.best] == [titles[row] for row in example.best]
+        assert any(item.hit for item in story.best) == (example.rank <= 10)
+    for pair in facts.pairs:
+        assert list(pair.cosines) == sorted(pair.cosines)
+        assert np.log(pair.factors).mean() == pytest.approx(0, abs=1e-6)
+
+
+def test_a_run_whose_report_cannot_be_made_goes_live_without_one(
+    config: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "other.toml"
+    path.write_text(config.read_text().replace(str(config.parent / "out"), str(tmp_path / "out")))
+    write_report(load(path), tmp_path, "2026-01-01T00:00:00+00:00")
+    assert not (tmp_path / bundle.FILES.REPORT).exists()
+    with pytest.raises(UserError, match="`bbqrec-train run` makes one"):
+        anew(load(path))
+
+
 def test_a_second_run_skips_everything(config: Path, made: Bundle) -> None:
     done = train("run", config)
     assert done.stderr.count("unchanged, skipped") == 8
@@ -288,5 +361,5 @@ def test_a_wrong_column_is_one_clear_message(config: Path, tmp_path: Path) -> No
 
 def test_help_names_every_verb() -> None:
     text = train("--help").stdout
-    for verb in ("prepare", "encode", "quantize", "fit", "evaluate", "refit", "export", "run"):
+    for verb in ("prepare", "encode", "quantize", "fit", "evaluate", "refit", "export", "report"):
         assert f" {verb} " in text

@@ -1,10 +1,15 @@
+import json
+import platform
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from training.config import RunConfig, load
 from training.errors import UserError
+from training.run import costs
 from training.run.pipeline import Pipeline, Stage
 
 TOML = """
@@ -68,6 +73,33 @@ def test_a_changed_setting_reruns_its_stage_and_those_after_it(journal: Journal)
     journal.run()
     assert journal.run(epochs=6) == ["fit"]
     assert journal.run(epochs=6, seed=2) == ["prepare", "fit"]
+
+
+def test_a_stage_notes_what_it_took_and_what_it_ran_with(journal: Journal) -> None:
+    journal.run(epochs=7)
+    noted = json.loads((journal.directory / "out/fit/stage.json").read_text())
+    assert noted["settings"]["fit.epochs"] == 7
+    assert "seed" not in noted["settings"]
+    assert noted["versions"]["python"] == platform.python_version()
+    assert noted["versions"]["torch"] == version("torch")
+    assert noted["cpus"] >= 1
+    assert noted["seconds"] >= 0
+
+
+def test_the_peak_of_a_stage_is_its_own() -> None:
+    before = costs.peak()
+    if before is None:
+        pytest.skip("this system does not tell a peak")
+    large = np.ones(16_000_000)
+    most = costs.peak()
+    assert most is not None
+    del large
+    costs.forget_peak()
+    after = costs.peak()
+    assert after is not None
+    if after == most:
+        pytest.skip("this system does not forget a peak")
+    assert most - after > 100_000_000
 
 
 def test_changed_code_reruns(journal: Journal) -> None:

@@ -1,0 +1,50 @@
+import time
+
+import numpy as np
+import pytest
+
+from training.evaluate import intervals
+from training.evaluate.ranking import Ranking, metrics
+
+
+def ranks(users: int, seed: int = 0, catalogue: int = 40) -> np.ndarray:
+    return np.random.default_rng(seed).integers(1, catalogue + 1, users)
+
+
+def test_an_interval_holds_the_truth_about_95_times_in_100() -> None:
+    truth = float((1 / np.log2(np.arange(1, 11) + 1)).sum() / 40)
+    found = [intervals.ndcg(ranks(300, seed)) for seed in range(200)]
+    held = np.mean([estimate.low <= truth <= estimate.high for estimate in found])
+    assert 0.9 < held < 0.99
+
+
+def test_means_are_those_of_the_table_and_lie_within() -> None:
+    ranking = Ranking(ranks(500), np.zeros((500, 0), np.int64))
+    found = intervals.of_ranking(ranking, (5, 10))
+    for name, value in metrics(ranking, 40, (5, 10)).items():
+        assert found[name].low < value < found[name].high
+    estimate = intervals.ndcg(ranking.rank_E)
+    assert estimate.value == pytest.approx(metrics(ranking, 40, (10,))["ndcg@10"])
+    assert (estimate.low, estimate.high) == found["ndcg@10"]
+
+
+def test_a_gain_is_paired_by_user() -> None:
+    """One place better for everybody is sure, where each model by itself is not."""
+    theirs = ranks(400) + 1
+    gain = intervals.gain(theirs - 1, theirs)
+    assert gain is not None
+    assert 0 < gain.low < gain.value < gain.high
+    assert gain.high - gain.low < 0.4
+    same = intervals.gain(theirs, theirs)
+    assert same is not None
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+
+
+def test_there_is_no_gain_over_nothing() -> None:
+    assert intervals.gain(ranks(50), np.full(50, 99)) is None
+
+
+def test_a_million_users_cost_no_resampling_of_each() -> None:
+    started = time.process_time()
+    intervals.ndcg(ranks(1_000_000))
+    assert time.process_time() - started < 5  # 1,000 draws of each would take a minute

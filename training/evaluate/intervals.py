@@ -1,0 +1,86 @@
+"""95% intervals by a bootstrap over users, as cheap for a million of them as for a thousand.
+
+What a user adds to a mean is one of few values: of NDCG@10 there are eleven. To draw users anew is
+to draw how many of them have each.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.evaluate.ranking import Ranking
+
+RESAMPLES = 1000
+LEVEL = 0.95
+
+
+class Interval(NamedTuple):
+    """Where the figure of other users like these would lie."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure and its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def of_ranking(ranking: Ranking, cutoffs: tuple[int, ...]) -> dict[str, Interval]:
+    """Of recall@k and ndcg@k."""
+    found = {}
+    for k in cutoffs:
+        hit_E, gain_E = hits(ranking.rank_E, k)
+        found[f"recall@{k}"], found[f"ndcg@{k}"] = interval(hit_E), interval(gain_E)
+    return found
+
+
+def hits(
+    rank_E: NDArray[np.int64], cutoff: int = 10
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Whether the held-out item is in the list, and its gain: means are recall and NDCG."""
+    hit_E = (rank_E <= cutoff).astype(np.float64)
+    return hit_E, hit_E / np.log2(rank_E + 1)
+
+
+def ndcg(rank_E: NDArray[np.int64]) -> Estimate:
+    """NDCG@10 of these users."""
+    gain_E = hits(rank_E)[1]
+    return Estimate(float(gain_E.mean()), *interval(gain_E))
+
+
+def interval(values_E: NDArray[np.float64]) -> Interval:
+    """Of the mean."""
+    return Interval(*_edges(_means(values_E[:, None])[:, 0]))
+
+
+def gain(our_rank_E: NDArray[np.int64], their_rank_E: NDArray[np.int64]) -> Estimate | None:
+    """How much better the NDCG@10 of our ranks is than of theirs, of the same users: 0.1 is 10%.
+
+    None where some draw finds nothing of theirs to be relative to.
+    """
+    ours_E, theirs_E = hits(our_rank_E)[1], hits(their_rank_E)[1]
+    ours_R, theirs_R = _means(np.stack([ours_E, theirs_E], axis=1)).T
+    if not theirs_R.all():
+        return None
+    return Estimate(float(ours_E.mean() / theirs_E.mean() - 1), *_edges(ours_R / theirs_R - 1))
+
+
+def _means(values_EC: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(R, C): of users drawn anew, always the same for the same values."""
+    users = len(values_EC)
+    kinds_VC, count_V = np.unique(values_EC, axis=0, return_counts=True)
+    drawn_RV = np.random.default_rng(0).multinomial(users, count_V / users, RESAMPLES)
+    means_RC: NDArray[np.float64] = drawn_RV @ kinds_VC / users
+    return means_RC
+
+
+def _edges(values_R: NDArray[np.floating[Any]]) -> tuple[float, float]:
+    low, high = np.quantile(values_R, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
