@@ -31,7 +31,11 @@ class Event(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """What one answer recommended, best first. after: the page before it, if there was one."""
+    """What one answer recommended, best first. after: the page before it, if there was one.
+
+    odds: of each item, the probability with which it was put in that slot; 1 where nothing is left
+    to chance, None where nobody knows.
+    """
 
     recommendation_id: str
     item_ids: list[str]
@@ -39,6 +43,7 @@ class Shown(NamedTuple):
     user_id: str | None = None
     after: str | None = None
     model: str | None = None  # the bundle that answered
+    odds: list[float] | None = None
 
 
 class Erased(NamedTuple):
