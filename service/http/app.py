@@ -10,8 +10,11 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from service.catalogue.change_log import CHANGE_LOG
+from service.events import trimmed
 from service.events.event_log import EVENT_LOG
 from service.events.feed import Feed
+from service.events.outcomes import Counting, Outcomes
+from service.events.record import Split
 from service.events.storekeeper import Storekeeper
 from service.events.storing import Storing
 from service.events.taking import Events
@@ -26,6 +29,7 @@ from service.generation.writer import Writer
 from service.http.admin import admin
 from service.http.envelope import Envelope
 from service.http.events import add_events
+from service.http.experiments import experiments
 from service.http.item_lines import add_lines
 from service.http.items import items, most_bytes
 from service.http.pages import add_pages
@@ -77,7 +81,11 @@ def create_app(
     appender = Appender(changes)
     follower = Follower(registry, settings, metrics, load, board, changes)
     writer = Writer(appender, registry, settings.deadline)
-    events = make_events(settings, metrics)
+
+    def split() -> Split | None:
+        return registry.split() if follower.settled() else None
+
+    events = make_events(settings, metrics, split)
     state = State(
         settings, metrics, registry, follower, Shadow(metrics), writer, events, tell_others
     )
@@ -117,13 +125,14 @@ def create_app(
     if settings.admin_key is not None:
         app.include_router(admin)
     add_events(app, settings)
+    app.include_router(experiments)
     add_pages(app)
     add_handlers(app)
     return app
 
 
-def make_events(settings: Settings, metrics: Metrics) -> Events:
-    """What takes in what users do, and knows it."""
+def make_events(settings: Settings, metrics: Metrics, split: Callable[[], Split | None]) -> Events:
+    """What takes in what users do, and knows it. split: who answers now."""
     users = Users(settings.history_types, STEPS, settings.max_users)
     transitions = LiveTransitions(PAIRS, settings.live_half_life)
     folder = events_folder(settings)
@@ -133,11 +142,24 @@ def make_events(settings: Settings, metrics: Metrics) -> Events:
         every=settings.store_every,
         keep=settings.live_events,
         days=settings.store_days,
+        counting=counting(settings),
     )
+    outcomes = None if storing.counting is None else Outcomes(storing.counting)
+    counted = transitions if settings.live_memory else None
     return Events(
         Appender(open_log(settings, EVENT_LOG, folder)),
-        Feed(users, metrics, transitions if settings.live_memory else None),
+        Feed(users, metrics, counted, outcomes, partial(trimmed.read, folder)),
         Storekeeper(storing) if settings.store_every else None,
         metrics,
         settings.impressions,
+        split,
+    )
+
+
+def counting(settings: Settings) -> Counting | None:
+    """How what came of what was shown is counted; None: it is not."""
+    if not settings.outcome_hours:
+        return None
+    return Counting(
+        settings.click_types, settings.conversion_types, settings.outcome_hours, settings.max_users
     )

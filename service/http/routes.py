@@ -100,7 +100,7 @@ async def answer(body: RecommendRequest, state: State, caller: Caller) -> dict[s
     HTTPException 504 past the deadline, RequestValidationError for a filter on what no item has.
     """
     query = await _query(body, state)
-    async with state.registry.lease(caller.key or body.user_id) as generation:
+    async with state.registry.lease(body.user_id or caller.key) as generation:
         await wait_for(caller.after, generation, state)
         deadline = asyncio.get_running_loop().time() + state.settings.deadline
         try:
@@ -116,7 +116,7 @@ async def answer(body: RecommendRequest, state: State, caller: Caller) -> dict[s
         items = as_items(generation.live.items, found.items, explain=body.explain)
         return {
             "items": items,
-            "recommendation_id": _show(items, body, generation, state),
+            "recommendation_id": _show(items, body, caller, generation, state),
             "model_version": generation.bundle.digest,
             "unknown_items": _sent(found.unknown_items, body),
             "fallback": "popular" if found.popular else None,
@@ -155,7 +155,11 @@ async def _query(body: RecommendRequest, state: State) -> Query:
 
 
 def _show(
-    items: Sequence[dict[str, Any]], body: RecommendRequest, generation: Generation, state: State
+    items: Sequence[dict[str, Any]],
+    body: RecommendRequest,
+    caller: Caller,
+    generation: Generation,
+    state: State,
 ) -> str:
     """Note what is about to be answered; its recommendation_id."""
     shown = Shown(
@@ -165,6 +169,7 @@ def _show(
         time=time.time(),
         after=body.after,
         model=generation.bundle.digest,
+        caller=caller.name if body.user_id is None else None,
     )
     state.events.show(shown)
     return shown.recommendation_id
