@@ -14,7 +14,7 @@ from models.contract.store import put_in_place
 from service.events.feed import IDS
 from service.events.latest import Latest
 from service.events.outcomes import Counting, Outcomes, State
-from service.events.record import Event, Record
+from service.events.record import Erased, Event, Merged, Record
 from service.log.log import Log
 
 log = logging.getLogger("bbqrec")
@@ -41,15 +41,16 @@ def count(folder: Path, counting: Counting, events: Log[Record], position: int) 
     reader = events.reader()
     while entries := reader.read(_AT_ONCE):
         for at, record in entries:
-            if at > position:
-                break
-            new = not isinstance(record, Event) or seen.put(record.key(), None)
-            if new and at > before.position:
+            # Who is forgotten later on is forgotten here, too: no name stays behind.
+            named = isinstance(record, Erased | Merged)
+            if (_new(record, seen) and before.position < at <= position) or named:
                 outcomes.hear(record)
-        if entries[-1].position >= position:
-            break
     reader.close()
     _write(folder, outcomes.state(position))
+
+
+def _new(record: Record, seen: Latest[None]) -> bool:
+    return not isinstance(record, Event) or seen.put(record.key(), None)
 
 
 def change(folder: Path, counting: Counting, records: Sequence[Record]) -> None:
