@@ -190,7 +190,7 @@ def between(hits: int, of: int) -> tuple[float, float]:
 
 def main(
     trials: Annotated[int, typer.Option(help="A/A.")] = 1000,
-    callers: Annotated[int, typer.Option(help="Of each A/A.")] = 10_000,
+    callers: Annotated[int, typer.Option(help="Of each A/A.")] = 60_000,
     repeats: Annotated[int, typer.Option(help="Of each canary that is better.")] = 20,
 ) -> None:
     """Print and write all of it."""

@@ -20,7 +20,7 @@ _ALPHA = (1 - LEVEL) / len(METRICS)
 _TIGHTEST = 10_000  # callers
 # Of each variant of whom a metric is not 0: with fewer there is no normal approximation, and what
 # is rare or skewed gives false alarms (python -m benchmarks.experiments).
-FEWEST = 50
+FEWEST = 200
 _R_SQUARED = (-2 * log(_ALPHA) + log(-2 * log(_ALPHA)) + 1) / _TIGHTEST
 
 

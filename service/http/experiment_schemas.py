@@ -16,7 +16,7 @@ class Between(BaseModel):
 
 
 class Metrics(BaseModel):
-    """Of callers observed to the end; null where fewer than 50 of them tell.
+    """Of callers observed to the end; null where of fewer than 200 it is not 0.
 
     All intervals of a trial together hold with 95%, at every look.
     """

@@ -14,16 +14,16 @@ def trial(current: int = 0, canary: int = 0, share: float = 0.1) -> tuple[Trial,
 
 def test_it_is_decided_once_and_says_since_when() -> None:
     found, canary = trial()
-    for n in range(2000):
+    for n in range(8000):
         found.observe(found.current, Observed(1, n % 10 == 0, False, 0.0), float(n))
         found.observe(canary, Observed(1, n % 2 == 0, False, 0.0), float(n))
     told = verdict.of_metric(found, canary, "click_through")
     assert told.decided
     at = found.decided["click_through"]
-    assert 0 < at.callers < 4000
+    assert 0 < at.callers < 16_000
     for word in ("better", "1970-01-01T", f"{at.callers:,} callers"):
         assert word in told.says
-    for n in range(20_000):  # now it is worse
+    for n in range(80_000):  # now it is worse
         found.observe(canary, Observed(1, 0, False, 0.0), 1e6 + n)
     assert "better" in verdict.of_metric(found, canary, "click_through").says
     assert found.decided["click_through"] == at
@@ -32,7 +32,7 @@ def test_it_is_decided_once_and_says_since_when() -> None:
 def test_what_is_not_decided_says_why() -> None:
     found, canary = trial()
     assert "0 of the canary's" in verdict.of_metric(found, canary, "value").says
-    for n in range(2000):
+    for n in range(8000):
         for variant in (found.current, canary):
             found.observe(variant, Observed(1, 0, n % 5 == 0, 0.0), 0.0)
     told = verdict.of_metric(found, canary, "conversion")
