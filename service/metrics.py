@@ -43,6 +43,7 @@ REFUSALS = ("overload", "connections", "head", "slow", "malformed")
 CHANGES = ("put", "patch", "delete")
 OUTCOMES = ("applied", "stale", "deleted", "refused")
 EVENTS = ("kept", "shown", "repeated", "lost")
+ROLES = ("current", "canary")
 STATUSES = ("200", "413", "422", "500", "503", "504")
 
 
@@ -53,6 +54,20 @@ class Serving(NamedTuple):
     name: str
     provider: str
     retriever: str
+
+
+class Counts(NamedTuple):
+    """What one variant of a trial showed, and what came of it."""
+
+    answers: float
+    items: float
+    clicks: float
+    conversions: float
+    value: float
+    callers: float
+
+
+NO_COUNTS = Counts(0, 0, 0, 0, 0, 0)
 
 
 class Metrics:
@@ -102,6 +117,13 @@ class Metrics:
         self.scenarios_refused = self._gauge(
             "scenarios_refused", "1: the file of scenarios, as it is now, is not used."
         )
+        # Every process counts all of the log: of several that say the same, the furthest is told.
+        self._outcomes = self._gauge(
+            "outcomes",
+            "What was shown and what came of it, since who answers changed last.",
+            "role",
+            "outcome",
+        )
         self._provider = self._info("provider", "What computes user vectors.", "provider")
         self._retriever = self._info("retriever", "How items are searched.", "retriever")
         self._model = self._info("model", "Bundles in service.", "digest", "name", "role")
@@ -129,6 +151,10 @@ class Metrics:
         self._of_lookup = {
             backend: [self.cache_lookups.labels(backend, result) for result in ("hit", "miss")]
             for backend in BACKENDS
+        }
+        self._of_outcome = {
+            role: [self._outcomes.labels(role, outcome) for outcome in Counts._fields]
+            for role in ROLES
         }
         self._start_at_zero()
 
@@ -189,6 +215,13 @@ class Metrics:
         hit, miss = self._of_lookup[backend]
         hit.inc(len(found) - misses)
         miss.inc(misses)
+
+    def tell_outcomes(self, by_role: Mapping[str, Counts]) -> None:
+        """What the log has come to; a role that nobody has counts nothing."""
+        for role in ROLES:
+            counts = by_role.get(role, NO_COUNTS)
+            for gauge, count in zip(self._of_outcome[role], counts, strict=True):
+                gauge.set(count)
 
     def exposition(self) -> bytes:
         """What ``/metrics`` answers."""

@@ -150,6 +150,20 @@ class Settings(BaseSettings):
     impressions: float = Field(
         1.0, ge=0, le=1, description="share of answers that are kept as events, as what was shown"
     )
+    outcome_hours: float = Field(
+        24.0,
+        ge=0,
+        description="that a click or a purchase may come after what was shown, and that callers of "
+        "an experiment are observed for; 0: outcomes are not counted",
+    )
+    click_types: frozenset[str] = Field(
+        frozenset({"click", "view"}),
+        description="types of events that are clicks on what was shown, as a JSON list",
+    )
+    conversion_types: frozenset[str] = Field(
+        frozenset({"purchase"}),
+        description="types that are conversions, whose `value` is added up, as a JSON list",
+    )
     seen_hours: float = Field(
         24.0,
         gt=0,

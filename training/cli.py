@@ -116,6 +116,34 @@ def follow(
 
 
 @app.command()
+def replay(
+    config: Config,
+    shown: Annotated[Path, typer.Option(help="What the service has stored as shown: a folder.")],
+    done: Annotated[
+        Path | None, typer.Option(help="And what users did; unless told, `done` beside it.")
+    ] = None,
+    role: Annotated[
+        Literal["current", "canary", "shadow"], typer.Option("--as", help="The bundle to ask.")
+    ] = "current",
+    click: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TYPE", help="Events that are clicks: click and view unless told."),
+    ] = None,
+    clip: Annotated[float, typer.Option(min=1, help="The most that a weight may be.")] = 100.0,
+) -> None:
+    """What a bundle would have got in slots that chance filled: an estimate without serving it."""
+    from rich.console import Console
+
+    from training.config import load
+    from training.replay.replay import replay as replayed
+    from training.replay.replay import table
+
+    types = click or ["click", "view"]
+    found = replayed(load(config), shown, done or shown.parent / "done", role, types, clip)
+    Console().print(table(found, role))
+
+
+@app.command()
 def bundles(config: Config) -> None:
     """List the run's bundles, newest first, and which of them serve."""
     from models.contract.store import BundleStore

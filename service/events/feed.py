@@ -7,11 +7,12 @@ whichever process gives it.
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from sys import intern
 
 from service.events.latest import Latest
+from service.events.outcomes import Outcomes, State
 from service.events.record import Erased, Event, Merged, Record, Shown
 from service.events.transitions import LiveTransitions
 from service.events.trend import Trend
@@ -25,13 +26,14 @@ _AT_ONCE = 1000  # records read together
 _A_TURN = 100  # applied in one turn of the event loop
 _PATIENCE = 0.25  # seconds that one look at the log may last
 _PAUSE = 0.5  # seconds until a log that failed is looked at again
-_IDS = 2**17  # of events, that are known when they are sent again
+IDS = 2**17  # of events, that are known when they are sent again
 _ANSWERS = 2**16  # of which the next page may be asked for
 
 
 class Feed:
-    """``users`` and ``answers`` as the log says, ``transitions`` and ``trend``; None: neither is
-    counted.
+    """``users``, ``answers``, ``transitions``, ``trend`` and ``outcomes``, as the log says.
+
+    None: those are not counted. trimmed: what outcomes came to in the part that the log lacks.
     """
 
     def __init__(
@@ -40,13 +42,18 @@ class Feed:
         metrics: Metrics,
         transitions: LiveTransitions | None = None,
         trend: Trend | None = None,
+        outcomes: Outcomes | None = None,
+        trimmed: Callable[[], State | None] = lambda: None,
     ) -> None:
         self.users = users
         self.metrics = metrics
         self.answers: Latest[Shown] = Latest(_ANSWERS)
         self.transitions, self.trend = transitions, trend
-        self._seen: Latest[None] = Latest(_IDS)
-        self._repeated: Latest[None] = Latest(_IDS)
+        self.outcomes = outcomes
+        self.trimmed = trimmed
+        self._counted = 0  # position: what is before it is in the outcomes already
+        self._seen: Latest[None] = Latest(IDS)
+        self._repeated: Latest[None] = Latest(IDS)
         self._reached = Reached()
         self._reader: Reader[Record] | None = None
         self._pool = ThreadPoolExecutor(1, "bbqrec-events")
@@ -62,9 +69,13 @@ class Feed:
     def replay(self, events: Log[Record]) -> None:
         """Apply all that is in the log; in a thread, while nobody asks for it. Raises LogError."""
         self._reader = events.reader()
-        while entries := self._reader.read(_AT_ONCE):
+        entries = self._reader.read(_AT_ONCE)
+        self._resume()  # after the first read: it may be trimmed meanwhile
+        while entries:
             self._apply(entries)
+            entries = self._reader.read(_AT_ONCE)
         self._reached.position = self._reader.position
+        self._tell()
 
     def start(self) -> None:
         """Follow."""
@@ -85,7 +96,7 @@ class Feed:
 
     def knows(self, event: Event) -> bool:
         """Whether it is applied already."""
-        return _key(event) in self._seen
+        return event.key() in self._seen
 
     def repeated(self, position: int) -> bool:
         """Whether the event there was one that had been applied before."""
@@ -120,16 +131,18 @@ class Feed:
         for position, record in entries:
             match record:
                 case Event():
-                    if self._seen.put(_key(record), None):
-                        self._note(record)
-                    else:
+                    if not self._seen.put(record.key(), None):
                         self._repeated.put(str(position), None)
+                        continue
+                    self._note(record)
                 case Shown():
                     self.show(record)
                 case Erased():
                     self.users.erase(record.user_id)
                 case Merged():
                     self.users.merge(record.guest_id, record.user_id)
+            if self.outcomes is not None and position > self._counted:
+                self.outcomes.hear(record)
 
     def _note(self, event: Event) -> None:
         stepped = self.users.note(event)
@@ -146,13 +159,20 @@ class Feed:
             log.info("the log of events answers again")
         self._failing, self._caught_up = False, time.time()
         self.metrics.events_lag.set(0)
+        if entries:
+            self._tell()
+
+    def _resume(self) -> None:
+        if self.outcomes is not None and (state := self.trimmed()) is not None:
+            self.outcomes.resume(state)
+            self._counted = state.position
+
+    def _tell(self) -> None:
+        if self.outcomes is not None:
+            self.metrics.tell_outcomes(self.outcomes.counts())
 
     def _failed(self, error: LogError) -> None:
         if not self._failing:
             log.error("what users do is not heard for now: %s", error)
         self._failing = True
         self.metrics.events_lag.set(time.time() - self._caught_up)
-
-
-def _key(event: Event) -> str:
-    return f"{event.source}\x00{event.id}"

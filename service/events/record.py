@@ -29,9 +29,17 @@ class Event(NamedTuple):
     position: int | None = None
     context: Mapping[str, Any] | None = None
 
+    def key(self) -> str:
+        """Of no other event."""
+        return f"{self.source}\x00{self.id}"
+
 
 class Shown(NamedTuple):
-    """What one answer recommended, best first. after: the page before it, if there was one."""
+    """What one answer recommended, best first. after: the page before it, if there was one.
+
+    odds: of each item, the probability with which it was put in that slot; 1 where nothing is left
+    to chance, None where nobody knows. caller: who it was, where no user was named.
+    """
 
     recommendation_id: str
     item_ids: list[str]
@@ -39,6 +47,8 @@ class Shown(NamedTuple):
     user_id: str | None = None
     after: str | None = None
     model: str | None = None  # the bundle that answered
+    odds: list[float] | None = None
+    caller: str | None = None  # a hash of X-Sticky-Key
 
 
 class Erased(NamedTuple):
@@ -56,9 +66,22 @@ class Merged(NamedTuple):
     time: float
 
 
-Record = Event | Shown | Erased | Merged
+class Split(NamedTuple):
+    """From here on ``current`` answers, and ``canary`` a share of callers: digests of bundles."""
+
+    time: float
+    current: str
+    canary: str | None = None
+    share: float = 0.0
+
+    def alike(self, other: "Split | None") -> bool:
+        """Whether the other says the same, be it of another time."""
+        return other is not None and self[1:] == other[1:]
+
+
+Record = Event | Shown | Erased | Merged | Split
 _KINDS: Mapping[str, Callable[..., Record]] = {
-    "event": Event, "shown": Shown, "erased": Erased, "merged": Merged
+    "event": Event, "shown": Shown, "erased": Erased, "merged": Merged, "split": Split
 }  # fmt: skip
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from models.contract.store import put_in_place
-from service.events import table
+from service.events import table, trimmed
 from service.events.event_log import EVENT_LOG
 from service.events.record import Erased, Event, Merged, Record, Shown
 from service.events.storing import Storing
@@ -83,6 +83,8 @@ class Store:
             self.shown.add(table.shown(answers))
 
     def _change(self, records: Sequence[Record]) -> None:
+        if self.storing.counting is not None:
+            trimmed.change(self.storing.folder, self.storing.counting, records)
         for each in (self.done, self.shown):
             for record in records:
                 if isinstance(record, Erased):
@@ -106,6 +108,8 @@ class Store:
         """Twice as many as are to stay have come: forget what is beyond."""
         beyond = self.progress.position - self.storing.keep
         if beyond - self._trimmed >= self.storing.keep:
+            if self.storing.counting is not None:
+                trimmed.count(self.storing.folder, self.storing.counting, self.events, beyond)
             self.events.trim(beyond)
             self._trimmed = beyond
 

@@ -27,7 +27,7 @@ _DONE: dict[str, Any] = {
 }  # fmt: skip
 _SHOWN: dict[str, Any] = {
     "recommendation_id": pl.String, "item_ids": pl.List(pl.String), "time": pl.Float64,
-    "user_id": pl.String, "after": pl.String, "model": pl.String,
+    "user_id": pl.String, "after": pl.String, "model": pl.String, "odds": pl.List(pl.Float64),
 }  # fmt: skip
 
 
@@ -63,15 +63,15 @@ class Table:
         rows = rows.unique(self.key, keep="first", maintain_order=True)
         there = _files([folder])
         if there:
-            known = pl.scan_parquet(there, hive_partitioning=False).select(self.key).collect()
+            known = _read(there, self.key)
             rows = rows.join(known, on=self.key, how="anti", maintain_order="left")
         if rows.is_empty():
             return
         if len(there) < _MANY:
             _write(rows, folder)
             return
-        old = pl.scan_parquet(there, hive_partitioning=False).collect()
-        both = pl.concat([old, rows]).unique(self.key, keep="first", maintain_order=True)
+        both = pl.concat([_read(there), rows], how="diagonal")
+        both = both.unique(self.key, keep="first", maintain_order=True)
         _write(both.sort("time", maintain_order=True), folder)
         for file in there:  # a reader that comes here first finds rows twice, and none is missing
             file.unlink()
@@ -95,11 +95,18 @@ def done(events: Iterable[Event]) -> pl.DataFrame:
 
 
 def shown(answers: Iterable[Shown]) -> pl.DataFrame:
-    """A row an item that was recommended, with its position there."""
-    rows = [answer._asdict() for answer in answers if answer.item_ids]
+    """A row an item that was recommended, with its position and odds there."""
+    rows = [answer._asdict() | {"odds": _odds(answer)} for answer in answers if answer.item_ids]
     frame = pl.DataFrame(rows, schema=_SHOWN).rename({"item_ids": "item_id"})
     frame = frame.with_columns(position=pl.int_ranges(1, pl.col("item_id").list.len() + 1))
-    return _timed(frame.explode("item_id", "position"))
+    return _timed(frame.explode("item_id", "odds", "position"))
+
+
+def _odds(answer: Shown) -> Sequence[float | None]:
+    """One an item: those that are told of other items than these are of no use."""
+    unknown = [None] * len(answer.item_ids)
+    odds = answer.odds or unknown
+    return odds if len(odds) == len(unknown) else unknown
 
 
 def _text(context: Mapping[str, Any] | None) -> str | None:
@@ -112,6 +119,13 @@ def _timed(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _files(folders: Iterable[Path]) -> list[Path]:
     return sorted(file for folder in folders for file in folder.glob("[!.]*.parquet"))
+
+
+def _read(files: Iterable[Path], columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """Of several releases: a column that one does not have yet is null there."""
+    wanted = None if columns is None else [*columns]
+    found = [pl.read_parquet(file, columns=wanted, hive_partitioning=False) for file in files]
+    return pl.concat(found, how="diagonal")
 
 
 def _write(rows: pl.DataFrame, folder: Path, name: str = "") -> None:

@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from service.events.feed import Feed
-from service.events.record import Erased, Event, Merged, Record, Shown
+from service.events.record import Erased, Event, Merged, Record, Shown, Split
 from service.events.storekeeper import Storekeeper
 from service.log.appender import Appender
 from service.log.log import LogError
@@ -26,7 +26,11 @@ class Kept(NamedTuple):
 
 
 class Events:
-    """Of one process: whatever it is told goes to the log first, then to its feed."""
+    """Of one process: whatever it is told goes to the log first, then to its feed.
+
+    split: who answers now, None where that is not settled. A process writes it, before what was
+    shown, when it has changed here and the log does not say so yet: one that is late says nothing.
+    """
 
     def __init__(
         self,
@@ -35,12 +39,15 @@ class Events:
         storekeeper: Storekeeper | None,
         metrics: Metrics,
         impressions: float,
+        split: Callable[[], Split | None] = lambda: None,
     ) -> None:
         self.appender = appender
         self.feed = feed
         self.storekeeper = storekeeper
         self.metrics = metrics
         self.impressions = impressions
+        self.split = split
+        self._split: Split | None = None
         self._shown: list[Record] = []
         self._writing: asyncio.Task[None] | None = None
         self._failing = False
@@ -113,8 +120,9 @@ class Events:
         while self._shown:
             await asyncio.sleep(_GATHER)
             shown, self._shown = self._shown, []
+            split = self.split()
             try:
-                await self.appender.append(shown)
+                await self.appender.append([*self._changed(split), *shown])
             except LogError as error:
                 self.metrics.events.labels("lost").inc(len(shown))
                 if not self._failing:
@@ -122,5 +130,11 @@ class Events:
                 self._failing = True
             else:
                 self.metrics.events.labels("shown").inc(len(shown))
-                self._failing = False
+                self._failing, self._split = False, split
         self._writing = None
+
+    def _changed(self, split: Split | None) -> Sequence[Split]:
+        outcomes = self.feed.outcomes
+        if split is None or outcomes is None or split.alike(self._split):
+            return []
+        return [] if split.alike(outcomes.split) else [split]

@@ -92,6 +92,15 @@ class Follower:
                 await self._see_to(role, self.source.find(role))
             self._notice_changes()
 
+    def settled(self) -> bool:
+        """Whether what the source names answers here, and nothing else does."""
+        serving = {role: found.bundle.directory for role, found in self.registry.roles().items()}
+        answering: tuple[Role, ...] = "current", "canary"
+        try:
+            return all(serving.get(role) == self.source.find(role) for role in answering)
+        except OSError:  # a folder that cannot be read just now
+            return False
+
     async def _begin(self, wanted: Path) -> None:
         """Serve what should be served; where it fails, what other workers still serve."""
         try:

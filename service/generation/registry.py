@@ -9,9 +9,11 @@ import asyncio
 import ctypes
 import gc
 import random
-import zlib
+import time
+from hashlib import blake2b
 
 from models.contract.store import Role
+from service.events.record import Split
 from service.generation.generation import Generation, Lease
 from service.metrics import Metrics, Serving
 
@@ -40,12 +42,23 @@ class Registry:
     def lease(self, key: str | None = None) -> Lease:
         """One generation, to the end of the ``async with``. Raises NotReadyError where none is.
 
-        The same ``key`` gets the same one for as long as roles and shares stay.
+        The same ``key`` gets the same one for as long as roles and shares stay. When the share of a
+        canary changes, only so many move as it grows or shrinks by; another canary has others.
         """
         canary = self._by_role.get("canary")
-        if canary is not None and _place(key) < self.canary_share:
+        if canary is not None and place(key, canary.bundle.digest) < self.canary_share:
             return Lease(canary)
         return Lease(self._current())
+
+    def split(self) -> Split | None:
+        """Who answers now; None where nobody does. A canary that is the same bundle is none."""
+        current, canary = self._by_role.get("current"), self._by_role.get("canary")
+        if current is None:
+            return None
+        digest = current.bundle.digest
+        if canary is None or canary.bundle.digest == digest:
+            return Split(time.time(), digest)
+        return Split(time.time(), digest, canary.bundle.digest, self.canary_share)
 
     def lease_current(self) -> Lease:
         """What answers most. Raises NotReadyError."""
@@ -98,6 +111,11 @@ def _named(generation: Generation) -> Serving:
     return Serving(bundle.digest, bundle.manifest.name, engine.provider, engine.retriever)
 
 
-def _place(key: str | None) -> float:
-    """In [0, 1), the same for the same key."""
-    return random.random() if key is None else zlib.crc32(key.encode("utf-8", "replace")) / 2**32
+def place(key: str | None, salt: str) -> float:
+    """In [0, 1), the same for the same key: another with another salt, or the same few would have
+    every canary.
+    """
+    if key is None:
+        return random.random()
+    hashed = blake2b(key.encode("utf-8", "replace"), digest_size=8, person=salt.encode()[:16])
+    return int.from_bytes(hashed.digest()) / 2**64

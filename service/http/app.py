@@ -1,4 +1,4 @@
-"""The composition root: everything is wired here and nowhere else."""
+"""The composition root: everything is wired here, but for what is in ``hearing.py``."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -10,14 +10,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from service.catalogue.change_log import CHANGE_LOG
-from service.events.event_log import EVENT_LOG
-from service.events.feed import Feed
-from service.events.storekeeper import Storekeeper
-from service.events.storing import Storing
-from service.events.taking import Events
-from service.events.transitions import PAIRS, LiveTransitions
-from service.events.trend import MOST, Trend
-from service.events.users import Users
+from service.events.record import Split
 from service.generation.board import Board
 from service.generation.follower import Follower, Load
 from service.generation.load import load_generation
@@ -27,6 +20,8 @@ from service.generation.writer import Writer
 from service.http.admin import admin
 from service.http.envelope import Envelope
 from service.http.events import add_events
+from service.http.experiments import experiments
+from service.http.hearing import make_events
 from service.http.item_lines import add_lines
 from service.http.items import items, most_bytes
 from service.http.pages import add_pages
@@ -37,11 +32,9 @@ from service.http.scenarios import Scenarios
 from service.http.state import State
 from service.http.straight import Straight
 from service.log.appender import Appender
-from service.log.open_log import events_folder, live_folder, open_log
+from service.log.open_log import live_folder, open_log
 from service.metrics import Metrics
 from service.settings import Settings
-
-STEPS = 200  # of a history, kept of each user: models look at fewer
 
 
 class Service(FastAPI):
@@ -80,10 +73,14 @@ def create_app(
     appender = Appender(changes)
     follower = Follower(registry, settings, metrics, load, board, changes)
     writer = Writer(appender, registry, settings.deadline)
-    events = make_events(settings, metrics)
     limits = within_limits(settings)
     scenarios = Scenarios(settings.scenarios, limits, metrics)
     shadow = Shadow(metrics)
+
+    def split() -> Split | None:
+        return registry.split() if follower.settled() else None
+
+    events = make_events(settings, metrics, split)
     state = State(
         settings, metrics, registry, follower, shadow, writer, events, scenarios, tell_others
     )
@@ -125,30 +122,7 @@ def create_app(
     if settings.admin_key is not None:
         app.include_router(admin)
     add_events(app, settings)
+    app.include_router(experiments)
     add_pages(app)
     add_handlers(app)
     return app
-
-
-def make_events(settings: Settings, metrics: Metrics) -> Events:
-    """What takes in what users do, and knows it."""
-    users = Users(settings.history_types, STEPS, settings.max_users)
-    counted = (
-        LiveTransitions(PAIRS, settings.live_half_life),
-        Trend(MOST, settings.live_half_life),
-    )
-    folder = events_folder(settings)
-    storing = Storing(
-        folder=folder,
-        log_url=settings.log_url and str(settings.log_url),
-        every=settings.store_every,
-        keep=settings.live_events,
-        days=settings.store_days,
-    )
-    return Events(
-        Appender(open_log(settings, EVENT_LOG, folder)),
-        Feed(users, metrics, *(counted if settings.live_memory else ())),
-        Storekeeper(storing) if settings.store_every else None,
-        metrics,
-        settings.impressions,
-    )

@@ -1,5 +1,6 @@
 """Who asks: what of a request is not in its body."""
 
+from hashlib import blake2b
 from typing import Annotated
 
 from fastapi import Header, Request
@@ -19,11 +20,17 @@ class Caller:
 
     @property
     def key(self) -> str | None:
-        """What keeps a caller with one generation."""
+        """What keeps a caller with one generation, where no user is named."""
         for name, value in self._scope["headers"]:
             if name == STICKY:
                 return bytes(value).decode("latin-1")
         return None
+
+    @property
+    def name(self) -> str | None:
+        """A hash of the key, to tell one caller from others: it may be anything about a person."""
+        key = self.key
+        return None if key is None else blake2b(key.encode(), digest_size=12).hexdigest()
 
     @property
     def after(self) -> str | None:
@@ -43,7 +50,10 @@ async def caller_of(
     request: Request,
     x_sticky_key: Annotated[
         str | None,
-        Header(description="the same key, such as a user's id, gets answers of the same model"),
+        Header(
+            description="the same key, such as a session's id, gets answers of the same model, as "
+            "the same `user_id` does, which goes before it"
+        ),
     ] = None,
     x_after: Annotated[
         str | None,

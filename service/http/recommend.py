@@ -15,7 +15,7 @@ from service.events.asking import UnknownAnswerError, joined, seen_lately, shown
 from service.events.record import Shown
 from service.generation.generation import Generation
 from service.generation.recommended import Recommended
-from service.generation.recommender import Query
+from service.generation.recommender import Query, Recommendation
 from service.http.after import wait_for
 from service.http.caller import Caller
 from service.http.filter_schema import filter_of
@@ -35,7 +35,7 @@ async def answer(body: RecommendRequest, state: State, caller: Caller) -> dict[s
     """
     body = state.scenarios.applied(body)
     query = await _query(body, state)
-    async with state.registry.lease(caller.key or body.user_id) as generation:
+    async with state.registry.lease(body.user_id or caller.key) as generation:
         await wait_for(caller.after, generation, state)
         deadline = asyncio.get_running_loop().time() + state.settings.deadline
         try:
@@ -51,7 +51,7 @@ async def answer(body: RecommendRequest, state: State, caller: Caller) -> dict[s
         items = as_items(generation.live.items, found.items, explain=body.explain)
         return {
             "items": items,
-            "recommendation_id": _show(items, body, generation, state),
+            "recommendation_id": _show(items, _odds(found), body, caller, generation, state),
             "model_version": generation.bundle.digest,
             "unknown_items": _sent(found.unknown_items, body),
             "fallback": "popular" if found.popular else None,
@@ -129,7 +129,12 @@ def _ranking(query: Query, body: RecommendRequest) -> Query:
 
 
 def _show(
-    items: Sequence[dict[str, Any]], body: RecommendRequest, generation: Generation, state: State
+    items: Sequence[dict[str, Any]],
+    odds: list[float] | None,
+    body: RecommendRequest,
+    caller: Caller,
+    generation: Generation,
+    state: State,
 ) -> str:
     """Note what is about to be answered; its recommendation_id."""
     shown = Shown(
@@ -139,9 +144,17 @@ def _show(
         time=time.time(),
         after=body.after,
         model=generation.bundle.digest,
+        caller=caller.name if body.user_id is None else None,
+        odds=odds,
     )
     state.events.show(shown)
     return shown.recommendation_id
+
+
+def _odds(found: Recommendation) -> list[float] | None:
+    """Of each item to be where it is; None where they are not known of all."""
+    odds = [item.odds for item in found.items if item.odds]
+    return odds if odds and len(odds) == len(found.items) else None
 
 
 def as_items(

@@ -34,7 +34,7 @@ def store_of(folder: Path, **settings: int) -> Store:
 @pytest.mark.parametrize(
     "record",
     [event("1", value=2.5, position=3, context={"page": "home"}), answer("r", None, "a", "b"),
-     Erased("ada", 1.0), Merged("guest", "ada", 2.0)],
+     answer("r", None, "a", odds=[0.5]), Erased("ada", 1.0), Merged("guest", "ada", 2.0)],
 )  # fmt: skip
 def test_what_is_kept_comes_back(record: object) -> None:
     assert decode(encode(Entry(7, record))) == Entry(7, record)  # type: ignore[arg-type]
@@ -65,6 +65,32 @@ def test_what_was_recommended_is_a_row_an_item(tmp_path: Path) -> None:
     store.run()
     rows = stored(store, "shown").sort("position")
     assert rows.select("item_id", "position").rows() == [("a", 1), ("b", 2)]
+
+
+def test_what_was_recommended_has_the_odds_that_are_known(tmp_path: Path) -> None:
+    log = FileLog(tmp_path, EVENT_LOG)
+    log.append([answer("drawn", "ada", "a", "b", odds=[1.0, 0.25]), answer("plain", "ada", "a")])
+    log.append([answer("torn", "ada", "a", "b", odds=[0.5])])
+    store = store_of(tmp_path)
+    store.run()
+    rows = stored(store, "shown").sort("recommendation_id", "position")
+    assert rows["odds"].to_list() == [1.0, 0.25, None, None, None]
+
+
+def test_files_of_before_there_were_odds_are_added_to(tmp_path: Path) -> None:
+    """Over many files of one hour, which become one."""
+    log, store = FileLog(tmp_path, EVENT_LOG), store_of(tmp_path)
+    log.append([answer("old", "ada", "a")])
+    store.run()
+    (file,) = store.shown.files()
+    pl.read_parquet(file).drop("odds").write_parquet(file)
+    for n in range(10):
+        log.append([answer("old", "ada", "a"), answer(f"new-{n}", "ada", "a", odds=[0.5])])
+        store.run()
+    assert len(store.shown.files()) < 5
+    files = [pl.read_parquet(file) for file in store.shown.files()]
+    found = dict(pl.concat(files, how="diagonal").select("recommendation_id", "odds").rows())
+    assert found == {"old": None} | {f"new-{n}": 0.5 for n in range(10)}
 
 
 def test_each_event_is_stored_once(tmp_path: Path) -> None:

@@ -3,11 +3,12 @@
 import asyncio
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from models.contract.bundle import Bundle
 from service.generation.generation import Generation
-from service.generation.registry import NotReadyError, Registry
+from service.generation.registry import NotReadyError, Registry, place
 from service.metrics import Metrics
 from service.retrieval.selection import ANYTHING
 from service.settings import Settings
@@ -81,6 +82,18 @@ def test_a_canary_takes_its_share_and_keeps_its_callers(tiny: Bundle) -> None:
         assert {registry.lease(key).generation for key in keys} == {current}
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("pattern", ["{}", "user-{:08}", "{}@example.org"])
+def test_callers_are_split_as_told_and_few_move_when_the_share_does(pattern: str) -> None:
+    """Within half a percent of 100,000, whatever the names; another canary has other callers."""
+    at = np.array([place(pattern.format(n), "9f1c") for n in range(100_000)])
+    for share in (0.01, 0.1, 0.5):
+        assert abs((at < share).mean() - share) < 0.005
+    moved = (at < 0.1) != (at < 0.15)
+    assert abs(moved.mean() - 0.05) < 0.005
+    other = np.array([place(pattern.format(n), "03ab") for n in range(100_000)])
+    assert abs(((at < 0.1) & (other < 0.1)).mean() - 0.01) < 0.002
 
 
 def test_a_canary_that_becomes_current_is_not_closed(tiny: Bundle) -> None:
