@@ -35,6 +35,10 @@ class Admission:
         """One more would wait too long."""
         return self.in_flight >= self.most
 
+    def used(self) -> float:
+        """What is in flight, as a share of what may be."""
+        return self.in_flight / self.most
+
     def begin(self) -> None:
         """A request was let in."""
         if not self.in_flight:

@@ -48,7 +48,9 @@ class Service(FastAPI):
         """What every request meets: the envelope, then its route, or all of the framework."""
         state: State = self.state.service
         straight = Straight(self, super().build_middleware_stack())
-        return Envelope(straight, state.metrics, partial(most_bytes, settings=state.settings))
+        settings = state.settings
+        most = partial(most_bytes, settings=settings)
+        return Envelope(straight, state.metrics, most, settings.slow)
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document."""
@@ -72,6 +74,7 @@ def create_app(
     says why that could not be. Else start-up waits for it, and raises.
     """
     metrics = metrics or Metrics()
+    metrics.ask_for(settings.provider)
     registry = Registry(metrics, settings.canary_share)
     changes = open_log(settings, CHANGE_LOG, live_folder(settings))
     appender = Appender(changes)
@@ -134,10 +137,11 @@ def make_events(settings: Settings, metrics: Metrics) -> Events:
         keep=settings.live_events,
         days=settings.store_days,
     )
+    feed = Feed(users, metrics, transitions if settings.live_memory else None)
     return Events(
         Appender(open_log(settings, EVENT_LOG, folder)),
-        Feed(users, metrics, transitions if settings.live_memory else None),
-        Storekeeper(storing) if settings.store_every else None,
+        feed,
+        Storekeeper(storing, feed, metrics) if settings.store_every else None,
         metrics,
         settings.impressions,
     )

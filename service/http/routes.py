@@ -102,7 +102,8 @@ async def answer(body: RecommendRequest, state: State, caller: Caller) -> dict[s
     query = await _query(body, state)
     async with state.registry.lease(caller.key or body.user_id) as generation:
         await wait_for(caller.after, generation, state)
-        deadline = asyncio.get_running_loop().time() + state.settings.deadline
+        started = asyncio.get_running_loop().time()
+        deadline = started + state.settings.deadline
         try:
             async with asyncio.timeout_at(deadline):
                 found = await generation.recommender.recommend(query, caller.gone, deadline)
@@ -114,6 +115,8 @@ async def answer(body: RecommendRequest, state: State, caller: Caller) -> dict[s
         if (shadow := state.registry.get("shadow")) is not None:
             state.shadow.compare(shadow, query, found, generation)
         items = as_items(generation.live.items, found.items, explain=body.explain)
+        took = asyncio.get_running_loop().time() - started
+        state.note(generation, found, took, plain=query.filter is None and query.allow is None)
         return {
             "items": items,
             "recommendation_id": _show(items, body, generation, state),
