@@ -246,7 +246,7 @@ class Metrics:
         self.queue_depth = self._sum("queue_depth", "Histories that wait for a batch.")
         self.admission_used = self._gauge(
             "admission_used",
-            "Requests in flight, as a share of those that are let in, of the fullest worker.",
+            "Most requests in flight, as a share of those that are let in, of the fullest worker.",
         )
         self.loop_lag = self._seconds("loop_lag", "How late the event loop does what is due.")
 

@@ -88,5 +88,6 @@ class Storekeeper:
                     await process.wait()
             if process.returncode is None:
                 process.kill()  # it may be, at any moment
+                await process.wait()
             raise
         return status == NOT_INSTALLED

@@ -92,7 +92,7 @@ DASHBOARD = Dashboard(
                 ),
                 lines(
                     "Of what is let in",
-                    "Requests in flight as a share of the bound that BBQREC_MAX_WAIT sets: at 100%"
+                    "Most in flight at once, as a share of the bound by BBQREC_MAX_WAIT: at 100%"
                     " the next is refused. BbqrecQueueFull fires at 80%.",
                     "percentunit",
                     (highest("bbqrec_admission_used"), "{{instance}}"),
