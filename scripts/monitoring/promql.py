@@ -1,6 +1,5 @@
 """PromQL that dashboards and rules are put together from. Metrics are named whole, to be found."""
 
-STEPS = ("request", "queue", "encode", "search", "cache")
 RECOMMEND = 'route="/recommend"'
 FAILED = 'status=~"5.."'
 GOOD = 'status="200"'
