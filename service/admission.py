@@ -27,6 +27,7 @@ class Admission:
         self.in_flight = 0
         self.most = always
         self.each: float | None = None  # busy seconds a request; None: not measured yet
+        self._peak = 0  # in flight, since `used` was asked
         self._done = 0
         self._busy_since = 0.0
         self._carried = 0.0  # busy seconds of a measurement that an idle moment interrupted
@@ -35,11 +36,17 @@ class Admission:
         """One more would wait too long."""
         return self.in_flight >= self.most
 
+    def used(self) -> float:
+        """The most that was in flight since this was asked last, as a share of what may be."""
+        peak, self._peak = self._peak, self.in_flight
+        return min(1.0, peak / self.most)
+
     def begin(self) -> None:
         """A request was let in."""
         if not self.in_flight:
             self._busy_since = self.clock() - self._carried
         self.in_flight += 1
+        self._peak = max(self._peak, self.in_flight)
 
     def end(self) -> None:
         """It was answered, or its client left."""

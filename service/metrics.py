@@ -45,6 +45,9 @@ OUTCOMES = ("applied", "stale", "deleted", "refused")
 EVENTS = ("kept", "shown", "repeated", "lost")
 ROLES = ("current", "canary")
 STATUSES = ("200", "413", "422", "500", "503", "504")
+ANSWERING = ("current", "canary")
+PARTS = ("head", "tail", "new")
+DECILES = 10
 
 
 class Serving(NamedTuple):
@@ -54,6 +57,7 @@ class Serving(NamedTuple):
     name: str
     provider: str
     retriever: str
+    items: int = 0  # rows of its catalogue
 
 
 class Counts(NamedTuple):
@@ -85,6 +89,7 @@ class Metrics:
         else:
             ProcessCollector(registry=self.registry)
         self.request = self._seconds("request", "Whole requests.", "route", "status")
+        self.answer = self._seconds("answer", "What one generation takes to answer.", "role")
         self.queue = self._seconds("queue", "From submission to the start of its batch.")
         self.encode = self._seconds("encode", "Histories to user vectors, a batch.")
         self.search = self._seconds("search", "User vectors to the best items, a batch.")
@@ -97,6 +102,9 @@ class Metrics:
         self.fallbacks = self._counter("fallbacks", "Answers that are not personal.", "reason")
         self.unknown_items = self._counter("unknown_items", "Ids that nothing is known of.")
         self.cache_errors = self._counter("cache_errors", "Calls to Redis given up.")
+        self.cache_away = self._gauge(
+            "cache_away", "1: Redis failed when it was asked last, and is left alone."
+        )
         self.cache_lookups = self._counter(
             "cache_lookups", "Ids looked up for their codes.", "backend", "result"
         )
@@ -105,14 +113,12 @@ class Metrics:
         )
         self.live_rows = self._gauge("live_rows", "Live items that may be found.")
         self.gone_rows = self._gauge("gone_rows", "Items of the bundle deleted or replaced.")
+        self.bundle_rows = self._gauge("bundle_rows", "Items of the bundle in service.")
         self.log_lag = self._gauge(
             "log_lag_seconds", "How far the slowest worker is behind the log of changes."
         )
-        self.events = self._counter(
-            "events", "What users did or were shown: kept, sent again, or lost.", "result"
-        )
-        self.events_lag = self._gauge(
-            "events_lag_seconds", "How far the slowest worker is behind the log of events."
+        self.log_position = self._least(
+            "log_position", "Up to where every worker has applied the log of changes."
         )
         self.scenarios_refused = self._gauge(
             "scenarios_refused", "1: the file of scenarios, as it is now, is not used."
@@ -125,6 +131,7 @@ class Metrics:
             "outcome",
         )
         self._provider = self._info("provider", "What computes user vectors.", "provider")
+        self._asked = self._info("provider_asked", "What was asked to compute them.", "provider")
         self._retriever = self._info("retriever", "How items are searched.", "retriever")
         self._model = self._info("model", "Bundles in service.", "digest", "name", "role")
         self.load_seconds = self._histogram(
@@ -142,12 +149,13 @@ class Metrics:
         )
         self.shadow_skipped = self._counter("shadow_skipped", "Requests a shadow was not asked.")
         self._serving: set[Gauge] = set()
-        self.workers = self._sum("workers", "Processes that serve.")
-        self.in_flight = self._sum("requests_in_flight", "Requests being answered, a scrape too.")
-        self.queue_depth = self._sum("queue_depth", "Histories that wait for a batch.")
+        self._of_events()
+        self._of_what_is_shown()
+        self._of_the_process()
         # Label values resolved once: prometheus_client takes some 5 µs to find them anew.
         self._of_request: dict[tuple[str, int], tuple[Histogram, Counter]] = {}
         self._of_refusal: dict[tuple[str, str], tuple[Counter, Counter]] = {}
+        self._of_role = {role: self.answer.labels(role) for role in ANSWERING}
         self._of_lookup = {
             backend: [self.cache_lookups.labels(backend, result) for result in ("hit", "miss")]
             for backend in BACKENDS
@@ -175,6 +183,11 @@ class Metrics:
             gauge.set(1)
         self._serving = named
         self.workers.set("current" in serving)
+        self.bundle_rows.set(serving["current"].items if "current" in serving else 0)
+
+    def ask_for(self, provider: str) -> None:
+        """Name what is to compute user vectors; ``serve`` names what does."""
+        self._asked.labels(provider).set(1)
 
     def loaded(self, seconds: float) -> None:
         """A generation came into service."""
@@ -199,6 +212,10 @@ class Metrics:
             self._of_request[route, status] = of_request
         of_request[0].observe(seconds)
         of_request[1].inc()
+
+    def time_answer(self, role: str, seconds: float) -> None:
+        """Of the generation in this role."""
+        self._of_role[role].observe(seconds)
 
     def count_refusal(self, reason: str, route: str, status: int) -> None:
         """Count a request that never reached the application; it took no time worth a bucket."""
@@ -227,6 +244,48 @@ class Metrics:
         """What ``/metrics`` answers."""
         return generate_latest(self._exposed)
 
+    def _of_events(self) -> None:
+        self.events = self._counter(
+            "events", "What users did or were shown: kept, sent again, or lost.", "result"
+        )
+        self.events_lag = self._gauge(
+            "events_lag_seconds", "How far the slowest worker is behind the log of events."
+        )
+        self.events_position = self._least(
+            "events_position", "Up to where every worker knows the log of events."
+        )
+        self.events_unstored = self._gauge(
+            "events_unstored_seconds", "How long events have waited to be in files."
+        )
+
+    def _of_what_is_shown(self) -> None:
+        self.shown = self._counter(
+            "shown",
+            "Items shown: of the most used that have half of all uses, others, new.",
+            "part",
+        )
+        self.coverage = self._gauge(
+            "shown_coverage",
+            "Share of a bundle's items that the worker which showed most has shown this hour or "
+            "the one before.",
+            "digest",
+        )
+        self.score_decile = self._counter(
+            "score_decile",
+            "Answers by where their best score is among the deciles of the bundle's own.",
+            "decile",
+        )
+
+    def _of_the_process(self) -> None:
+        self.workers = self._sum("workers", "Processes that serve.")
+        self.in_flight = self._sum("requests_in_flight", "Requests being answered, a scrape too.")
+        self.queue_depth = self._sum("queue_depth", "Histories that wait for a batch.")
+        self.admission_used = self._gauge(
+            "admission_used",
+            "Most requests in flight, as a share of those that are let in, of the fullest worker.",
+        )
+        self.loop_lag = self._seconds("loop_lag", "How late the event loop does what is due.")
+
     def _start_at_zero(self) -> None:
         for status in STATUSES:
             self.request.labels("/recommend", status)
@@ -234,6 +293,10 @@ class Metrics:
         self.fallbacks.labels("popular")
         for backend in BACKENDS:
             self.cache.labels(backend)
+        for part in PARTS:
+            self.shown.labels(part)
+        for decile in range(DECILES):
+            self.score_decile.labels(str(decile))
         for result in ("ok", "failed"):
             self._loads.labels(result)
         self._load_failing.labels("current")
@@ -257,6 +320,10 @@ class Metrics:
     def _sum(self, name: str, what: str) -> Gauge:
         """Of all processes that live."""
         return Gauge(f"bbqrec_{name}", what, registry=self.registry, multiprocess_mode="livesum")
+
+    def _least(self, name: str, what: str) -> Gauge:
+        """Of the live process that has least."""
+        return Gauge(f"bbqrec_{name}", what, registry=self.registry, multiprocess_mode="livemin")
 
     def _info(self, name: str, what: str, *labels: str) -> Gauge:
         return self._gauge(f"{name}_info", what, *labels)

@@ -91,6 +91,11 @@ class Settings(BaseSettings):
         10.0, gt=0, description="of several workers, one that stands still this long is replaced"
     )
     deadline: float = Field(5.0, gt=0, description="a slower answer is given up with 504")
+    slow: float = Field(
+        1.0,
+        gt=0,
+        description="a request that took longer is logged, with its id and the trace it is part of",
+    )
     drain: float = Field(
         0.5, ge=0, description="on shutdown /readyz is 503 this long before connections close"
     )

@@ -63,7 +63,10 @@ def write(
         model.seen[:items] = 1
         for tower in model.each():
             tower.fold_words()
-        catalogue = tuple(CatalogueItem(item_id=f"item-{n}", title=None) for n in range(items))
+        uses = np.bincount(log.items, minlength=items).tolist()
+        catalogue = tuple(
+            CatalogueItem(f"item-{n}", popularity=count) for n, count in enumerate(uses)
+        )
         fields = {"name": "drawn", "split": {}, "metrics": {}, "health": {}}
         held_out, index_from = targets(log, Part.TEST), ExportConfig().index_from
         export_bundle(directory, model, table, catalogue, held_out, fields, index_from, memory)

@@ -114,6 +114,9 @@ class Manifest(Frozen):
     split: dict[str, Any] = Field(description="how interactions were split, as `prepare` wrote it")
     metrics: dict[str, float] = Field(description="test metrics of the strict model, `ndcg@10`...")
     health: dict[str, float] = Field(description="health of the codes: use, collisions, perplexity")
+    score_deciles: tuple[float, ...] = Field(
+        (), description="the nine deciles of the best item's score, over real histories"
+    )
     files: dict[str, FileEntry]
 
     def has(self, name: str) -> bool:

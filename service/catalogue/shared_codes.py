@@ -107,11 +107,13 @@ class SharedCodes:
         if self._warned:
             log.info("Redis answers again")
         self._again, self._warned = 0.0, False
+        self.metrics.cache_away.set(0)
         return answers
 
     def _failed(self, error: Exception) -> None:
         self._again = time.monotonic() + self.settings.redis_pause
         self.metrics.cache_errors.inc()
+        self.metrics.cache_away.set(1)
         if not self._warned:
             log.warning("going on without Redis: %s: %s", type(error).__name__, error)
         self._warned = True

@@ -159,6 +159,7 @@ class Feed:
             log.info("the log of events answers again")
         self._failing, self._caught_up = False, time.time()
         self.metrics.events_lag.set(0)
+        self.metrics.events_position.set(self.position)
         if entries:
             self._tell()
 

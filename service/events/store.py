@@ -12,13 +12,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 
-from pydantic import BaseModel
-
 from models.contract.store import put_in_place
 from service.events import table, trimmed
 from service.events.event_log import EVENT_LOG
 from service.events.record import Erased, Event, Merged, Record, Shown
-from service.events.storing import Storing
+from service.events.storing import Progress, Storing
 from service.events.table import Table
 from service.log.file_log import FileLog
 from service.log.log import Entry, Log
@@ -29,12 +27,6 @@ DONE, SHOWN = "done", "shown"
 _AT_ONCE = 50_000  # records of a file
 
 
-class Progress(BaseModel):
-    """``.stored.json``: up to which position of the log all is in files."""
-
-    position: int = 0
-
-
 class Store:
     """Reads the log from where the last one ended."""
 
@@ -43,8 +35,8 @@ class Store:
         self.events = events
         self.done = Table(storing.folder / DONE, ["source", "id"])
         self.shown = Table(storing.folder / SHOWN, ["recommendation_id", "position"])
-        self._file = storing.folder / ".stored.json"
-        self.progress = self._read()
+        self._file = Progress.file(storing.folder)
+        self.progress = Progress.read(storing.folder)
         self._reader = events.reader()
         self._trimmed = 0
 
@@ -91,12 +83,6 @@ class Store:
                     each.forget([record.user_id])
                 elif isinstance(record, Merged):
                     each.rename(record.guest_id, record.user_id)
-
-    def _read(self) -> Progress:
-        try:
-            return Progress.model_validate_json(self._file.read_bytes())
-        except FileNotFoundError:
-            return Progress()
 
     def _write(self, position: int) -> None:
         self.progress = Progress(position=position)

@@ -4,33 +4,56 @@ import asyncio
 import contextlib
 import logging
 import sys
+import time
 
-from service.events.storing import NOT_INSTALLED, Storing
+from service.events.feed import Feed
+from service.events.storing import NOT_INSTALLED, Progress, Storing
 from service.log.disk import held
 from service.log.log import LogError
+from service.metrics import Metrics
 
 log = logging.getLogger("bbqrec")
 _GRACE = 3.0  # seconds that it may take to end
 _LOOK = 5.0  # seconds between looks at whether any process stores
+_MEASURE = 2.0  # seconds between looks at what is stored
 
 
 class Storekeeper:
-    """Of several processes that serve one folder, one has it run; when that ends, another does."""
+    """Of several processes that serve one folder, one has it run; when that ends, another does.
 
-    def __init__(self, storing: Storing) -> None:
+    All of them measure how long events wait to be stored.
+    """
+
+    def __init__(self, storing: Storing, feed: Feed, metrics: Metrics) -> None:
         self.storing = storing
-        self._task: asyncio.Task[None] | None = None
+        self.feed = feed
+        self.metrics = metrics
+        self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin to look after it."""
-        self._task = asyncio.create_task(self._keep())
+        self._tasks = [asyncio.create_task(self._keep()), asyncio.create_task(self._measure())]
 
     async def close(self) -> None:
         """Have it store what there is, and end."""
-        if self._task is not None:
-            self._task.cancel()
+        for task in self._tasks:
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+                await task
+
+    async def _measure(self) -> None:
+        """Since when has the log held what is in no file?"""
+        mark, since = self.feed.position, time.monotonic()
+        while True:
+            await asyncio.sleep(_MEASURE)
+            try:
+                stored = await asyncio.to_thread(Progress.read, self.storing.folder)
+            except (OSError, ValueError):  # whoever stores says why in its log
+                stored = Progress()
+            if stored.position >= mark:
+                mark, since = self.feed.position, time.monotonic()
+            waits = stored.position < mark
+            self.metrics.events_unstored.set(time.monotonic() - since if waits else 0)
 
     async def _keep(self) -> None:
         while True:
@@ -65,5 +88,6 @@ class Storekeeper:
                     await process.wait()
             if process.returncode is None:
                 process.kill()  # it may be, at any moment
+                await process.wait()
             raise
         return status == NOT_INSTALLED

@@ -22,3 +22,22 @@ class Storing(BaseModel):
     keep: int = 200_000
     days: int = 0
     counting: Counting | None = None
+
+
+class Progress(BaseModel):
+    """``.stored.json``: up to which position of the log all is in files."""
+
+    position: int = 0
+
+    @staticmethod
+    def file(folder: Path) -> Path:
+        """Where it lies."""
+        return folder / ".stored.json"
+
+    @classmethod
+    def read(cls, folder: Path) -> "Progress":
+        """What was written last; nothing is stored where there is no such file."""
+        try:
+            return cls.model_validate_json(cls.file(folder).read_bytes())
+        except FileNotFoundError:
+            return cls()

@@ -13,6 +13,7 @@ from models.contract.manifest import MANIFEST
 from service.engine.batcher import Batcher
 from service.generation.live_follower import LiveFollower
 from service.generation.recommender import Recommender
+from service.generation.showing import Showing
 from service.generation.similar import Similar
 
 
@@ -33,6 +34,7 @@ class Generation:
         self.similar = Similar(live.items)
         self.bundle: Bundle = recommender.bundle
         self.batcher: Batcher = recommender.batcher
+        self.showing = Showing(self.bundle, recommender.metrics)
         self.leases = 0
         self._unused = asyncio.Event()
         self._unused.set()
@@ -46,6 +48,7 @@ class Generation:
     async def close(self) -> None:
         """Wait for the last lease, then end background work."""
         await self._unused.wait()
+        self.showing.close()
         await self.batcher.close()
         await self.live.close()
 

@@ -144,6 +144,7 @@ class LiveFollower:
         if self._failing:
             log.info("the log of changes answers again")
         self._failing, now = False, time.time()
+        self.metrics.log_position.set(self.position)
         if entries:
             self.metrics.log_lag.set(max(0.0, now - entries[-1].value.time))
             return

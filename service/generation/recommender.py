@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -54,7 +54,7 @@ class Recommendation:
     items: list[Recommended]
     unknown_items: list[str]
     popular: bool  # nothing in the history was known: these are merely popular
-    skipped: list[str]  # that rules ask for, and that must not be returned
+    skipped: list[str] = field(default_factory=list)  # rules ask for them, and they must not be
 
 
 @dataclass(frozen=True)

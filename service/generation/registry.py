@@ -11,6 +11,7 @@ import gc
 import random
 import time
 from hashlib import blake2b
+from typing import Literal
 
 from models.contract.store import Role
 from service.events.record import Split
@@ -38,6 +39,10 @@ class Registry:
     def roles(self) -> dict[Role, Generation]:
         """Whatever is in service."""
         return dict(self._by_role)
+
+    def role_of(self, generation: Generation) -> Literal["current", "canary"]:
+        """In which role one that was leased answers."""
+        return "canary" if generation is self._by_role.get("canary") else "current"
 
     def lease(self, key: str | None = None) -> Lease:
         """One generation, to the end of the ``async with``. Raises NotReadyError where none is.
@@ -108,7 +113,10 @@ async def _end(generation: Generation) -> None:
 
 def _named(generation: Generation) -> Serving:
     engine, bundle = generation.batcher.engine, generation.bundle
-    return Serving(bundle.digest, bundle.manifest.name, engine.provider, engine.retriever)
+    return Serving(
+        bundle.digest, bundle.manifest.name, engine.provider, engine.retriever,
+        len(bundle.catalogue),
+    )  # fmt: skip
 
 
 def place(key: str | None, salt: str) -> float:

@@ -44,7 +44,9 @@ class Service(FastAPI):
         """What every request meets: the envelope, then its route, or all of the framework."""
         state: State = self.state.service
         straight = Straight(self, super().build_middleware_stack())
-        return Envelope(straight, state.metrics, partial(most_bytes, settings=state.settings))
+        settings = state.settings
+        most = partial(most_bytes, settings=settings)
+        return Envelope(straight, state.metrics, most, settings.slow)
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document."""
@@ -68,6 +70,7 @@ def create_app(
     says why that could not be. Else start-up waits for it, and raises.
     """
     metrics = metrics or Metrics()
+    metrics.ask_for(settings.provider)
     registry = Registry(metrics, settings.canary_share)
     changes = open_log(settings, CHANGE_LOG, live_folder(settings))
     appender = Appender(changes)

@@ -23,6 +23,7 @@ from service.metrics import Metrics
 log = logging.getLogger("bbqrec")
 _REQUEST_ID = b"x-request-id"
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
+_TRACE = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")  # traceparent
 _SAFE_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _DISCARDED_BYTES, _DISCARDED_SECONDS = 2**24, 2.0
 # A request's own id: one of this process, drawn once, and a number; a draw each would cost 5 µs.
@@ -31,14 +32,22 @@ _Headers = Mapping[bytes, bytes]
 
 
 class Envelope:
-    """Echoes X-Request-ID, refuses bodies over the limit, measures, and answers what was raised."""
+    """Echoes X-Request-ID, refuses bodies over the limit, measures, and answers what was raised.
+
+    A request that takes longer than ``slow`` seconds is logged.
+    """
 
     def __init__(
-        self, app: ASGIApp, metrics: Metrics, most_bytes: Callable[[Scope], int | None]
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        most_bytes: Callable[[Scope], int | None],
+        slow: float,
     ) -> None:
         self.app = app
         self.metrics = metrics
         self.most_bytes = most_bytes
+        self.slow = slow
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection; only HTTP is touched."""
@@ -70,7 +79,10 @@ class Envelope:
                 await failure()(scope, receive, tagged)
         finally:
             self.metrics.in_flight.dec()
-            self._measure(scope, status, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            self._measure(scope, status, seconds)
+            if seconds > self.slow:
+                _tell(scope, status, seconds, request_id, headers)
 
     def _limited(self, scope: Scope, receive: Receive, declared: int) -> Receive:
         """Refuse by what is declared, and count what comes: a caller may declare nothing, or lie.
@@ -97,6 +109,16 @@ class Envelope:
         # The route's pattern, never the path: a path is the caller's to choose.
         route = getattr(scope.get("route"), "path", "other")
         self.metrics.count_request(str(route), status or 500, seconds)
+
+
+def _tell(scope: Scope, status: int, seconds: float, request_id: bytes, headers: _Headers) -> None:
+    """Which request was slow: exemplars, by which one would find it, need a single process."""
+    trace = _TRACE.fullmatch(headers.get(b"traceparent", b""))
+    log.warning(
+        "slow: %s %r took %.2fs, status %d, request %s, trace %s",
+        *(scope["method"], scope["path"], seconds, status, request_id.decode()),
+        trace[1].decode() if trace else "none",
+    )
 
 
 async def _read_on(receive: Receive, message: Message) -> None:

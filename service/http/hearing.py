@@ -42,7 +42,7 @@ def make_events(settings: Settings, metrics: Metrics, split: Callable[[], Split 
     return Events(
         Appender(open_log(settings, EVENT_LOG, folder)),
         feed,
-        Storekeeper(storing) if settings.store_every else None,
+        Storekeeper(storing, feed, metrics) if settings.store_every else None,
         metrics,
         settings.impressions,
         split,

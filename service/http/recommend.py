@@ -37,7 +37,8 @@ async def answer(body: RecommendRequest, state: State, caller: Caller) -> dict[s
     query = await _query(body, state)
     async with state.registry.lease(body.user_id or caller.key) as generation:
         await wait_for(caller.after, generation, state)
-        deadline = asyncio.get_running_loop().time() + state.settings.deadline
+        started = asyncio.get_running_loop().time()
+        deadline = started + state.settings.deadline
         try:
             async with asyncio.timeout_at(deadline):
                 found = await generation.recommender.recommend(query, caller.gone, deadline)
@@ -49,6 +50,8 @@ async def answer(body: RecommendRequest, state: State, caller: Caller) -> dict[s
         if (shadow := state.registry.get("shadow")) is not None:
             state.shadow.compare(shadow, query, found, generation)
         items = as_items(generation.live.items, found.items, explain=body.explain)
+        took = asyncio.get_running_loop().time() - started
+        state.note(generation, found, took, plain=_plain(query))
         return {
             "items": items,
             "recommendation_id": _show(items, _odds(found), body, caller, generation, state),
@@ -117,6 +120,11 @@ async def _query(body: RecommendRequest, state: State) -> Query:
         except UnknownAnswerError as error:
             raise fault(str(error), "after") from None
     return query._replace(history=joined(user, query.history), exclude=hidden)
+
+
+def _plain(query: Query) -> bool:
+    """Nothing keeps the best away, or moves its score."""
+    return query.filter is None and query.allow is None and query.rules is None
 
 
 def _ranking(query: Query, body: RecommendRequest) -> Query:

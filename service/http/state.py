@@ -7,6 +7,8 @@ from typing import Literal
 
 from service.events.taking import Events
 from service.generation.follower import Follower
+from service.generation.generation import Generation
+from service.generation.recommender import Recommendation
 from service.generation.registry import Registry
 from service.generation.shadow import Shadow
 from service.generation.writer import Writer
@@ -36,6 +38,13 @@ class State:
         """What a start that nobody waits for has come to."""
         if not beginning.cancelled() and isinstance(fault := beginning.exception(), Exception):
             self.fault = fault
+
+    def note(
+        self, generation: Generation, found: Recommendation, seconds: float, *, plain: bool
+    ) -> None:
+        """Count what was answered. ``plain``: nothing that was asked for kept the best away."""
+        self.metrics.time_answer(self.registry.role_of(generation), seconds)
+        generation.showing.note(found, plain=plain)
 
     def workers(self) -> list[WorkerState]:
         """What every process serves."""

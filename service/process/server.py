@@ -106,10 +106,13 @@ class DrainingServer(uvicorn.Server):
 
     async def _beat(self) -> None:
         """Show that the event loop turns, and end connections that have taken too long."""
-        beats = 0
+        beats, metrics, clock = 0, self.gate.metrics, asyncio.get_running_loop().time
         while True:
+            due = clock() + _BEAT
             await asyncio.sleep(_BEAT)
             self.gate.slot.beat()
+            metrics.loop_lag.observe(max(0.0, clock() - due))
+            metrics.admission_used.set(self.gate.admission.used())
             beats += 1
             if beats % _BEATS_A_SWEEP == 0:
                 self.gate.now += 1

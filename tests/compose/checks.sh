@@ -54,7 +54,7 @@ $C restart log service >/dev/null 2>&1
 for _ in $(seq 60); do curl -fsS "$url/readyz" >/dev/null 2>&1 && break; sleep 1; done
 curl -fsS "$url/items/check-1" >/dev/null
 
-say "traffic, then every expression of the dashboard"
+say "traffic, then what every panel of the dashboards asks"
 for n in $(seq 1 300); do post "{\"history\": [\"$((n % 90 + 1))\", \"x$n\"]}" >/dev/null; sleep 0.05; done
 python3 tests/compose/ask_prometheus.py http://127.0.0.1:9090
 

@@ -1,47 +1,36 @@
 """What can be known of the compose files without a Docker engine."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from service.metrics import Metrics, Serving
-from tests.compose.dashboard import DASHBOARD, ROOT, expressions
+from scripts.monitoring.files import ALERTS, ROOT, RULES
+from scripts.monitoring.objectives import DAY, PERIOD
 
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 LONG_RUNNING = sorted(set(SERVICES) - {"train"})
 
 
-def metric_names() -> set[str]:
-    """Names of all series that the service exposes."""
-    metrics = Metrics()
-    metrics.serve({"current": Serving("0" * 64, "name", "onnx-cpu", "exact")})
-    text = metrics.exposition().decode()
-    families = re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)
-    return set(families) | set(re.findall(r"^(bbqrec_\w+)", text, re.MULTILINE))
+def test_grafana_and_prometheus_are_given_all_that_is_generated() -> None:
+    grafana, prometheus = SERVICES["grafana"], SERVICES["prometheus"]
+    folder = grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"].rsplit("/", 1)[0]
+    assert f"./docker/grafana/dashboards:{folder}:ro" in grafana["volumes"]
+    provider = yaml.safe_load(
+        (ROOT / "docker/grafana/provisioning/dashboards/bbqrec.yml").read_text("utf-8")
+    )
+    assert [each["options"]["path"] for each in provider["providers"]] == [folder]
+    assert "./docker/prometheus:/etc/prometheus:ro" in prometheus["volumes"]
+    settings = yaml.safe_load((ROOT / "docker/prometheus/prometheus.yml").read_text("utf-8"))
+    assert settings["rule_files"] == [RULES, ALERTS]
 
 
-@pytest.mark.parametrize(
-    "path", [DASHBOARD, ROOT / "docker/prometheus/alerts.yml"], ids=["dashboard", "alerts"]
-)
-def test_only_metrics_that_exist_are_asked_for(path: Path) -> None:
-    asked = set(re.findall(r"\bbbqrec_\w+", path.read_text(encoding="utf-8")))
-    asked = {name for name in asked if name != "bbqrec_latency"}
-    assert len(asked) > 3
-    histograms = {name.removesuffix("_bucket") for name in asked}
-    known = metric_names() | {name + "_bucket" for name in metric_names()}
-    assert {name for name in asked | histograms if name not in known} == set()
-
-
-def test_the_dashboard_shows_every_step_at_three_quantiles() -> None:
-    asked = " ".join(expression for _, expression in expressions())
-    for step in ("request", "queue", "encode", "search", "cache"):
-        for quantile in ("0.5", "0.9", "0.99"):
-            pattern = rf"histogram_quantile\({quantile}, .{{0,60}}bbqrec_{step}_seconds_bucket"
-            assert re.search(pattern, asked), (step, quantile)
+def test_prometheus_keeps_as_long_as_objectives_look_back() -> None:
+    kept = re.search(r"retention\.time=(\d+)d", " ".join(SERVICES["prometheus"]["command"]))
+    assert kept
+    assert int(kept[1]) * DAY > PERIOD
 
 
 @pytest.mark.parametrize("name", LONG_RUNNING)

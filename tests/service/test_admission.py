@@ -66,3 +66,14 @@ def test_however_slow_it_is_some_are_let_in_so_that_it_can_get_faster() -> None:
     admission = Admission(max_wait=0.1, always=4, clock=clock)
     answer(admission, clock, 10, 60.0)
     assert admission.most == 4
+
+
+def test_how_full_it_was_since_it_was_last_asked_is_told_as_a_share() -> None:
+    admission = Admission(max_wait=0.1, always=4, clock=Clock())
+    for _ in range(4):
+        admission.begin()
+    assert admission.full()
+    for _ in range(3):
+        admission.end()
+    assert admission.used() == 1
+    assert admission.used() == 0.25  # what is left of it

@@ -26,6 +26,8 @@ from training.export.index import write_index
 from training.export.int8 import Int8, compare, write_int8
 from training.export.model_card import Parity, model_card
 from training.export.onnx_ranker import TOP, OnnxRanker, batches, same_top
+from training.export.score_deciles import score_deciles
+from training.fit.remember import with_memory
 
 SCORE_TOLERANCE = 1e-4
 PARITY_HISTORIES = 500
@@ -65,6 +67,8 @@ def export_bundle(
             f"{parity.same_top} of {parity.histories} histories"
         )
     int8 = _offer_int8(directory, model, table, vectors, held_out)
+    served = OnnxRanker(directory / FILES.ONNX, model.config, table.codes_NS, vectors)
+    only_new = fields.get("recommend", "new") == "new"
     card = model_card(fields, parity, int8, len(catalogue))
     (directory / FILES.MODEL_CARD).write_text(card, encoding="utf-8")
     created_at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
@@ -74,6 +78,9 @@ def export_bundle(
         {
             **fields,
             "created_at": created_at,
+            "score_deciles": score_deciles(
+                with_memory(served, memory), held_out, len(catalogue), filter_seen=only_new
+            ),
             "architecture": model.config,
             "onnx_inputs": onnx_inputs(model.config),
             "onnx_outputs": onnx_outputs(model.config),

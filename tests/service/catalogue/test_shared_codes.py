@@ -34,6 +34,9 @@ class Replica:
     def errors(self) -> float:
         return self.metrics.registry.get_sample_value("bbqrec_cache_errors_total") or 0.0
 
+    def away(self) -> bool:
+        return self.metrics.registry.get_sample_value("bbqrec_cache_away") == 1
+
 
 @pytest.fixture
 def replicas(tiny: Bundle, redis_server: RedisServer) -> Iterator[list[Replica]]:
@@ -123,3 +126,4 @@ def test_whatever_redis_does_items_are_taken_in(
     assert replica.errors() >= 1
     assert how == "of another type" or not replica.shared.available
     assert how == "of another type" or replica.errors() == 1
+    assert how == "of another type" or replica.away()

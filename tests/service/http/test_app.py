@@ -174,6 +174,32 @@ def test_the_latency_histogram_reaches_beyond_the_deadline() -> None:
     assert Settings.model_fields["deadline"].default in SECONDS
 
 
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+@pytest.mark.parametrize("parent", [f"00-{TRACE}-00f067aa0ba902b7-01", "nonsense", None])
+def test_a_slow_request_is_logged_with_its_id_and_its_trace(
+    tiny: Bundle, caplog: pytest.LogCaptureFixture, parent: str | None
+) -> None:
+    """Exemplars, by which one would find it, need a single process."""
+    headers = {"x-request-id": "slow-1"} | ({"traceparent": parent} if parent else {})
+    app = create_app(Settings(bundle=tiny.directory, slow=1e-9), loader(tiny, FakeScorer()))
+    with TestClient(app) as client:
+        client.get("/livez", headers=headers)
+    (line,) = [line for line in caplog.messages if line.startswith("slow:")]
+    trace = TRACE if parent and TRACE in parent else "none"
+    assert line.endswith(f"request slow-1, trace {trace}")
+    assert "GET '/livez'" in line
+
+
+def test_a_request_that_is_not_slow_is_not_logged(
+    tiny: Bundle, caplog: pytest.LogCaptureFixture
+) -> None:
+    with TestClient(create_app(Settings(bundle=tiny.directory), loader(tiny, FakeScorer()))) as c:
+        c.get("/livez")
+    assert "slow:" not in caplog.text
+
+
 def test_metrics_start_at_zero(tiny: Bundle) -> None:
     app = create_app(Settings(bundle=tiny.directory), loader(tiny, FakeScorer()))
     with TestClient(app) as client:

@@ -3,17 +3,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from onnxruntime.quantization import quantize_dynamic
 from safetensors.numpy import load_file, save_file
 
 from models.contract import bundle
 from models.contract.semantic_id import SemanticIdTable
+from models.contract.types import FloatArray
 from models.nets.sequence import HistoryEncoder
 from tests.tiny_bundle import ITEMS, _held_out, write_tiny_bundle
+from training.data.histories import Histories, Part, Windows, targets
 from training.errors import UserError
 from training.export import export
 from training.export.int8 import Int8, differing
 from training.export.onnx_ranker import OnnxRanker, same_top
+from training.export.score_deciles import score_deciles
 
 
 def test_onnx_and_torch_agree_on_every_history(tmp_path: Path) -> None:
@@ -124,3 +128,22 @@ def test_a_table_of_another_catalogue_is_refused(tmp_path: Path) -> None:
     bundle.write_manifest(tmp_path, fields)
     with pytest.raises(bundle.BundleError, match="59 rows"):
         bundle.read(tmp_path)
+
+
+class Known:
+    """Scores item n with n."""
+
+    def score(self, items: NDArray[np.int32], windows: Windows) -> FloatArray:
+        return np.tile(np.arange(ITEMS, dtype=np.float32), (len(windows.start), 1))
+
+
+def test_deciles_are_of_the_best_scores_of_what_may_be_recommended() -> None:
+    """Here of two histories: the best item was seen in one, and is the best in the other."""
+    items = np.array([ITEMS - 1, 1, 2, 0, 1, 2], np.int32)
+    held_out = targets(
+        Histories(np.array([0, 3, 6]), items, np.array([0, 0, 2, 0, 0, 2], np.uint8)), Part.TEST
+    )
+    found = score_deciles(Known(), held_out, ITEMS, filter_seen=True)
+    np.testing.assert_allclose(found, np.quantile([ITEMS - 2, ITEMS - 1], np.arange(1, 10) / 10))
+    assert score_deciles(Known(), held_out, ITEMS, filter_seen=False) == [ITEMS - 1] * 9
+    assert score_deciles(Known(), held_out.take(np.array([], int)), ITEMS, filter_seen=True) == []

@@ -1,0 +1,1 @@
+"""Dashboards, recording rules and alerts, from one place: ``python -m scripts.monitoring``."""
