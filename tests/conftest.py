@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
+from hypothesis import HealthCheck, settings
 
 from models.contract.bundle import FILES
 from models.contract.store import BundleStore
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 # Tensors of tests are tiny: two threads an operation, in each of two processes, only get in each
 # other's way. Set before torch is imported, and for the programs that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# How fast a machine with other work is says nothing about what is tested.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 
 class Once:
