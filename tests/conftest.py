@@ -29,6 +29,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
 
+# Begun first, so that no process is left with one of them at the end.
+LONGEST = ("test_survival.py", "test_follow.py", "test_stale.py", "test_replicas.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
 
 class Once:
     """Folders that all processes of a run of the tests share."""
