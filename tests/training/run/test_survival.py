@@ -23,17 +23,20 @@ def whole(trained: Run) -> Path:
     return trained.config.parent / "out"
 
 
-def kill_once_there_is(checkpoint: Path, config: Path, patience: float = 120) -> None:
+def kill_once_there_is(checkpoint: Path, config: Path, patience: float = 600) -> None:
     """Start a run and kill it (-9) soon after it has written this checkpoint."""
     run = subprocess.Popen([PROGRAM, "run", config], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + patience
-    while not checkpoint.exists():
-        assert run.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    time.sleep(0.05)  # into the next epoch
-    run.kill()
-    assert run.wait() == -9
+    try:
+        while not checkpoint.exists():
+            assert run.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(0.05)  # into the next epoch
+    finally:
+        run.kill()
+        run.wait()
+    assert run.returncode == -9
 
 
 def test_a_run_killed_twice_ends_with_the_same_weights(
