@@ -62,9 +62,11 @@ def _command(pid: int) -> str:
 @contextlib.contextmanager
 def started(bundle: Path, log: Path) -> Iterator[Served]:
     made = Served(bundle, log)
-    yield made
-    made.process.kill()
-    made.process.wait()
+    try:
+        yield made
+    finally:
+        made.process.kill()
+        made.process.wait()
 
 
 @pytest.fixture
