@@ -4,6 +4,7 @@ export OMP_WAIT_POLICY ?= passive
 
 PYTHON ?= python3
 VENV ?= .venv
+WORKERS ?= 2
 BIN := $(VENV)/bin
 DATA := artifacts/ml-100k
 OUTPUT := artifacts/demo
@@ -25,8 +26,9 @@ demo: $(VENV)/installed $(DATA)
 serve: $(VENV)/installed
 	$(BIN)/bbqrec-serve $(OUTPUT)
 
+# A file of tests is run by one process.
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 chaos: $(VENV)/installed
 	$(BIN)/python -m benchmarks.reliability

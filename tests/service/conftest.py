@@ -16,14 +16,12 @@ from models.contract.bundle import Bundle
 from models.contract.store import BundleStore
 from service.http.app import create_app
 from service.settings import Settings
-from tests.tiny_bundle import write_tiny_bundle
+from tests.conftest import TinyBundles
 
 
 @pytest.fixture(scope="session")
-def bundle_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("bundle")
-    write_tiny_bundle(directory)
-    return directory
+def bundle_directory(tiny_bundles: TinyBundles) -> Path:
+    return tiny_bundles.copy()
 
 
 @pytest.fixture(scope="session")
@@ -32,11 +30,9 @@ def tiny(bundle_directory: Path) -> Bundle:
 
 
 @pytest.fixture(scope="session")
-def indexed(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def indexed(tiny_bundles: TinyBundles) -> Bundle:
     """The same, with the index of a large catalogue."""
-    directory = tmp_path_factory.mktemp("indexed")
-    write_tiny_bundle(directory, indexed=True)
-    return bundle.read(directory)
+    return bundle.read(tiny_bundles.copy(indexed=True))
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ cold_share = 0.2  # the shop is small
 
 def train(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [PROGRAM, *arguments], capture_output=True, text=True, timeout=300, check=False
+        [PROGRAM, *arguments], capture_output=True, text=True, timeout=600, check=False
     )
 
 

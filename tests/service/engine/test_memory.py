@@ -1,7 +1,5 @@
 """Engines over a bundle that remembers: exactly the sum of what is learned and what was counted."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -17,14 +15,13 @@ from service.metrics import Metrics
 from service.retrieval.live import nothing_lives
 from service.retrieval.selection import Selection
 from service.settings import Settings
-from tests.tiny_bundle import ITEMS, write_tiny_bundle
+from tests.conftest import TinyBundles
+from tests.tiny_bundle import ITEMS
 
 
 @pytest.fixture(scope="module", params=["exact", "compressed"])
-def remembering(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    directory: Path = tmp_path_factory.mktemp("remembering")
-    write_tiny_bundle(directory, indexed=request.param == "compressed", remembers=True)
-    return bundles.read(directory)
+def remembering(request: pytest.FixtureRequest, tiny_bundles: TinyBundles) -> Bundle:
+    return bundles.read(tiny_bundles.copy(indexed=request.param == "compressed", remembers=True))
 
 
 def engine_of(bundle: Bundle, kind: str) -> Engine:

@@ -12,8 +12,8 @@ from models.contract.bundle import Bundle
 from models.contract.store import BundleStore
 from service.http.app import create_app
 from service.settings import Settings
+from tests.conftest import TinyBundles
 from tests.service.http.test_items import assert_problem
-from tests.tiny_bundle import write_tiny_bundle
 
 
 def an_event(item: int, user: str = "ada", **more: Any) -> dict[str, Any]:
@@ -197,10 +197,8 @@ def test_a_log_that_cannot_be_written_is_said_and_recommending_goes_on(tiny: Bun
 
 
 @pytest.fixture
-def remembering(tmp_path: Path) -> Path:
-    (tmp_path / "bundle").mkdir()
-    write_tiny_bundle(tmp_path / "bundle", remembers=True)
-    return tmp_path / "bundle"
+def remembering(tiny_bundles: TinyBundles) -> Path:
+    return tiny_bundles.copy(remembers=True)
 
 
 def clicks(first: int, then: int, users: int) -> list[dict[str, Any]]:

@@ -22,7 +22,8 @@ from service.http.app import create_app
 from service.http.recommend_schemas import RecommendResponse
 from service.metrics import Metrics
 from service.settings import Settings
-from tests.tiny_bundle import ITEMS, write_tiny_bundle
+from tests.conftest import TinyBundles
+from tests.tiny_bundle import ITEMS
 
 AS_JSON = {"content-type": "application/json"}
 
@@ -309,12 +310,12 @@ def test_the_examples_of_the_document_are_accepted(client: TestClient) -> None:
         ask(client, **shown)
 
 
-def test_explain_says_what_an_item_of_the_history_brings_to_mind(tmp_path: Path) -> None:
-    write_tiny_bundle(tmp_path, remembers=True)
-    memory = bundles.read(tmp_path).memory
+def test_explain_says_what_an_item_of_the_history_brings_to_mind(tiny_bundles: TinyBundles) -> None:
+    directory = tiny_bundles.copy(remembers=True)
+    memory = bundles.read(directory).memory
     assert memory is not None
     history = [3, 8, 2]
-    with TestClient(create_app(Settings(bundle=tmp_path))) as client:
+    with TestClient(create_app(Settings(bundle=directory))) as client:
         answer = ask(client, history=[f"item-{n}" for n in history], k=30, explain=True)
     told = {item["item_id"]: (item["because"], item["reason"]) for item in answer["items"]}
     rows = [int(item_id.removeprefix("item-")) for item_id in told]

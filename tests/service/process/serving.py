@@ -86,8 +86,11 @@ class Served:
 async def serving(
     tiny: Bundle, scorer: FakeScorer | None = None, load: Load | None = None, **given: Any
 ) -> AsyncIterator[Served]:
-    """Start it; it is ready, unless ``load`` takes its time."""
-    settings = Settings(**{"bundle": tiny.directory, "drain": 0.0, **given})
+    """Start it; it is ready, unless ``load`` takes its time.
+
+    Nothing stores its events: the process that does would take longer to start than a test runs.
+    """
+    settings = Settings(**{"bundle": tiny.directory, "drain": 0.0, "store_every": 0.0, **given})
     service = create_app(
         settings, load or loader(tiny, scorer or FakeScorer()), Metrics(), beside=True
     )

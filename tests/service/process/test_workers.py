@@ -1,5 +1,6 @@
 """`bbqrec-serve --workers 2` as a person runs it."""
 
+import contextlib
 import http.client
 import os
 import re
@@ -58,12 +59,28 @@ def _command(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_text()
 
 
+@contextlib.contextmanager
+def started(bundle: Path, log: Path) -> Iterator[Served]:
+    made = Served(bundle, log)
+    try:
+        yield made
+    finally:
+        made.process.kill()
+        made.process.wait()
+
+
 @pytest.fixture
 def served(bundle_directory: Path, tmp_path: Path) -> Iterator[Served]:
-    made = Served(bundle_directory, tmp_path / "log")
-    yield made
-    made.process.kill()
-    made.process.wait()
+    """Of a test's own, which may end them."""
+    with started(bundle_directory, tmp_path / "log") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def lasting(bundle_directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """For tests that leave them as they were."""
+    with started(bundle_directory, tmp_path_factory.mktemp("lasting") / "log") as made:
+        yield made
 
 
 def test_any_worker_tells_of_all_and_one_that_dies_is_replaced(served: Served) -> None:
@@ -117,18 +134,18 @@ def test_a_bundle_that_cannot_be_served_is_said_once(
     assert done.stderr.count("error:") == 1
 
 
-def test_readiness_is_any_workers(served: Served) -> None:
-    assert all(status_of(f"{served.url}/readyz") == 200 for _ in range(10))
+def test_readiness_is_any_workers(lasting: Served) -> None:
+    assert all(status_of(f"{lasting.url}/readyz") == 200 for _ in range(10))
 
 
-def test_connections_that_stay_are_spread_over_the_workers(served: Served) -> None:
+def test_connections_that_stay_are_spread_over_the_workers(lasting: Served) -> None:
     """Whichever woke up first took all that waited: in 3 of 9 runs one worker had every one."""
-    before = [_sockets(pid) for pid in served.workers()]
-    clients = [http.client.HTTPConnection(served.url.removeprefix("http://")) for _ in range(16)]
+    before = [_sockets(pid) for pid in lasting.workers()]
+    clients = [http.client.HTTPConnection(lasting.url.removeprefix("http://")) for _ in range(16)]
     for client in clients:
         client.request("GET", "/livez")
         assert client.getresponse().read()
-    taken = [_sockets(pid) - n for pid, n in zip(served.workers(), before, strict=True)]
+    taken = [_sockets(pid) - n for pid, n in zip(lasting.workers(), before, strict=True)]
     for client in clients:
         client.close()
     assert sum(taken) == 16
@@ -140,12 +157,12 @@ def _sockets(pid: int) -> int:
     return sum("socket:" in str(link) for link in links)
 
 
-def test_a_hangup_is_for_all_workers_and_ends_none(served: Served) -> None:
-    workers = served.workers()
-    served.process.send_signal(signal.SIGHUP)
-    assert eventually(lambda: served.log.read_text().count("reload") == 2)
-    assert served.workers() == workers
-    assert recommend(served.url)["items"]
+def test_a_hangup_is_for_all_workers_and_ends_none(lasting: Served) -> None:
+    workers = lasting.workers()
+    lasting.process.send_signal(signal.SIGHUP)
+    assert eventually(lambda: lasting.log.read_text().count("reload") == 2)
+    assert lasting.workers() == workers
+    assert recommend(lasting.url)["items"]
 
 
 HANGS = """

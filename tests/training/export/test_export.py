@@ -1,8 +1,8 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
-import torch
 from numpy.typing import NDArray
 from onnxruntime.quantization import quantize_dynamic
 from safetensors.numpy import load_file, save_file
@@ -11,7 +11,8 @@ from models.contract import bundle
 from models.contract.semantic_id import SemanticIdTable
 from models.contract.types import FloatArray
 from models.nets.sequence import HistoryEncoder
-from tests.tiny_bundle import ITEMS, _held_out, write_tiny_bundle
+from tests.conftest import TinyBundles
+from tests.tiny_bundle import ITEMS, _held_out, export_no_graph, write_tiny_bundle
 from training.data.histories import Histories, Part, Windows, targets
 from training.errors import UserError
 from training.export import export
@@ -20,6 +21,15 @@ from training.export.onnx_ranker import OnnxRanker, same_top
 from training.export.score_deciles import score_deciles
 
 
+@pytest.fixture
+def exported(tiny_bundles: TinyBundles, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A bundle, whose graph the exports of a test take over."""
+    directory = tiny_bundles.copy()
+    export_no_graph(monkeypatch, directory / bundle.FILES.ONNX)
+    return directory
+
+
+@pytest.mark.usefixtures("exported")
 def test_onnx_and_torch_agree_on_every_history(tmp_path: Path) -> None:
     parity = write_tiny_bundle(tmp_path)
     assert parity.histories == 40
@@ -27,27 +37,21 @@ def test_onnx_and_torch_agree_on_every_history(tmp_path: Path) -> None:
     assert parity.worst_score < export.SCORE_TOLERANCE
 
 
-def test_no_manifest_is_written_where_the_runtimes_disagree(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    honest = export.write_onnx
-
-    def altered(encoder: HistoryEncoder, path: Path) -> None:
-        weight = encoder.get_parameter("model.towers.0.blocks.0.feed_out.weight")
-        with torch.no_grad():
-            weight.add_(0.01)
-            honest(encoder, path)
-            weight.sub_(0.01)
-
-    monkeypatch.setattr(export, "write_onnx", altered)
+def test_no_manifest_is_written_where_the_runtimes_disagree(exported: Path, tmp_path: Path) -> None:
+    graph = onnx.load(exported / bundle.FILES.ONNX)
+    name = "model.towers.0.blocks.0.feed_out.bias"
+    (bias,) = (tensor for tensor in graph.graph.initializer if tensor.name == name)
+    bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + 0.01, name))
+    onnx.save(graph, exported / bundle.FILES.ONNX)
     with pytest.raises(UserError, match="disagree"):
         write_tiny_bundle(tmp_path)
     assert not (tmp_path / bundle.MANIFEST).exists()
 
 
-def test_the_exported_weights_hold_no_table_of_items(tmp_path: Path) -> None:
-    write_tiny_bundle(tmp_path)
-    found = bundle.read(tmp_path)
+def test_the_exported_weights_hold_no_table_of_items(
+    tiny_bundles: TinyBundles, tmp_path: Path
+) -> None:
+    found = bundle.read(tiny_bundles.copy())
     weights = load_file(found.weights_path)
     assert all(ITEMS + 1 not in weight.shape for weight in weights.values())
     encoder = HistoryEncoder.load(found.weights_path, found.manifest.architecture)
@@ -65,26 +69,22 @@ def test_swapped_ties_count_as_the_same_top_but_wrong_items_do_not() -> None:
     assert same_top(scores_BN, wrong_BN) == 0
 
 
-def test_a_bundle_holds_exactly_its_files(tmp_path: Path) -> None:
-    write_tiny_bundle(tmp_path)
+def test_a_bundle_holds_exactly_its_files(tiny_bundles: TinyBundles) -> None:
     optional = bundle.FILES.ONNX_INT8, bundle.FILES.ATTRIBUTES
     files = {*bundle.FILES.ALL, *optional, bundle.MANIFEST}
-    assert {path.name for path in tmp_path.iterdir()} == files
-    large = tmp_path / "large"
-    large.mkdir()
-    write_tiny_bundle(large, indexed=True)
-    indexed = files | {bundle.FILES.INDEX, bundle.FILES.ROTATION}
-    assert {path.name for path in large.iterdir()} == indexed
+    assert {path.name for path in tiny_bundles.copy().iterdir()} == files
+    large = files | {bundle.FILES.INDEX, bundle.FILES.ROTATION}
+    assert {path.name for path in tiny_bundles.copy(indexed=True).iterdir()} == large
 
 
 def test_int8_is_in_the_bundle_only_where_it_costs_next_to_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_tiny_bundle(tmp_path)
-    card = tmp_path / bundle.FILES.MODEL_CARD
+    card = exported / bundle.FILES.MODEL_CARD
     assert "BBQREC_PROVIDER=cpu-int8" in card.read_text()
-    assert bundle.read(tmp_path).int8_path == tmp_path / bundle.FILES.ONNX_INT8
+    assert bundle.read(exported).int8_path == exported / bundle.FILES.ONNX_INT8
     assert "0 of 40 histories get another top-10" in card.read_text()
+    card = tmp_path / bundle.FILES.MODEL_CARD
     monkeypatch.setattr(export, "compare", lambda *_: Int8(0.2, 0.19, histories=40, differing=0))
     write_tiny_bundle(tmp_path)
     assert "0.2000, with weights in INT8 0.1900 (-5.00%)" in card.read_text()
@@ -94,10 +94,11 @@ def test_int8_is_in_the_bundle_only_where_it_costs_next_to_nothing(
     assert not Int8(0.2, 0.2, histories=40, differing=1).kept
 
 
-def test_the_int8_check_sees_answers_that_depend_on_neighbours(tmp_path: Path) -> None:
+def test_the_int8_check_sees_answers_that_depend_on_neighbours(
+    tiny_bundles: TinyBundles, tmp_path: Path
+) -> None:
     """By scales taken from the batch, 60 of 1,012 did; by fixed ones none does."""
-    write_tiny_bundle(tmp_path)
-    found = bundle.read(tmp_path)
+    found = bundle.read(tiny_bundles.copy())
     assert found.int8_path is not None
     dynamic = tmp_path / "dynamic.onnx"
     quantize_dynamic(found.onnx_path, dynamic, op_types_to_quantize=["MatMul"], per_channel=True)
@@ -118,16 +119,16 @@ def test_the_int8_check_sees_answers_that_depend_on_neighbours(tmp_path: Path) -
     assert count[found.int8_path] == 0
 
 
-def test_a_table_of_another_catalogue_is_refused(tmp_path: Path) -> None:
-    write_tiny_bundle(tmp_path)
-    found = bundle.read(tmp_path)
+def test_a_table_of_another_catalogue_is_refused(tiny_bundles: TinyBundles) -> None:
+    directory = tiny_bundles.copy()
+    found = bundle.read(directory)
     table = found.semantic_ids
     shorter = SemanticIdTable(table.space, table.codes_NS[:-1], table.extra_N[:-1])
-    bundle.write_tables(tmp_path, found.catalogue, shorter, found.vectors)
+    bundle.write_tables(directory, found.catalogue, shorter, found.vectors)
     fields = found.manifest.model_dump(exclude={"schema_version", "files"})
-    bundle.write_manifest(tmp_path, fields)
+    bundle.write_manifest(directory, fields)
     with pytest.raises(bundle.BundleError, match="59 rows"):
-        bundle.read(tmp_path)
+        bundle.read(directory)
 
 
 class Known:

@@ -20,7 +20,8 @@ from service.catalogue.bundle_intake import BundleIntake
 from service.http.app import create_app
 from service.settings import Settings
 from tests.simulated_shop import Shop, draw_picture
-from tests.training.shop_run import train, write_config
+from tests.training.run.conftest import Run
+from tests.training.shop_run import train
 from training import stage_files
 from training.config import load
 from training.encoders.encode import load_embeddings, load_words
@@ -46,19 +47,12 @@ def draw(kind: str) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def config(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_config(shop, tmp_path_factory.mktemp("run"))
+def config(trained: Run) -> Path:
+    return trained.config
 
 
 @pytest.fixture(scope="module")
-def trained(config: Path) -> subprocess.CompletedProcess[str]:
-    done = train("run", config)
-    assert done.returncode == 0, done.stderr
-    return done
-
-
-@pytest.fixture(scope="module")
-def made(trained: subprocess.CompletedProcess[str], config: Path) -> Bundle:
+def made(config: Path) -> Bundle:
     return bundle.read(config.parent / "out/current")
 
 
@@ -67,7 +61,7 @@ def evaluation(config: Path) -> dict[str, Any]:
     return found
 
 
-def test_a_run_prints_its_stages_and_the_table(trained: subprocess.CompletedProcess[str]) -> None:
+def test_a_run_prints_its_stages_and_the_table(trained: Run) -> None:
     for stage in ("prepare", "encode", "quantize", "fit", "evaluate", "refit", "export"):
         assert f"{stage} " in trained.stderr
     for row in ("popularity", "item-knn-decayed", "memory", "bbqrec"):
@@ -77,7 +71,7 @@ def test_a_run_prints_its_stages_and_the_table(trained: subprocess.CompletedProc
 
 
 def test_learning_beats_the_baselines_where_there_is_something_to_learn(
-    trained: subprocess.CompletedProcess[str], config: Path
+    config: Path,
 ) -> None:
     models = evaluation(config)["models"]
     assert models["bbqrec"]["ndcg@10"] > 1.1 * models["popularity"]["ndcg@10"]

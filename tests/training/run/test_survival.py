@@ -11,31 +11,32 @@ import pytest
 
 from models.contract.manifest import sha256
 from tests.simulated_shop import Shop
+from tests.training.run.conftest import Run
 from tests.training.shop_run import PROGRAM, train, write_config
 
 LEARNED = ("quantize/semantic_ids", "fit/weights", "requantize/semantic_ids", "refit/weights")
 
 
-@pytest.fixture(scope="module")
-def whole(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def whole(trained: Run) -> Path:
     """The outputs of a run that nothing disturbed."""
-    config = write_config(shop, tmp_path_factory.mktemp("whole"))
-    done = train("run", config)
-    assert done.returncode == 0, done.stderr
-    return config.parent / "out"
+    return trained.config.parent / "out"
 
 
-def kill_once_there_is(checkpoint: Path, config: Path, patience: float = 120) -> None:
+def kill_once_there_is(checkpoint: Path, config: Path, patience: float = 600) -> None:
     """Start a run and kill it (-9) soon after it has written this checkpoint."""
     run = subprocess.Popen([PROGRAM, "run", config], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + patience
-    while not checkpoint.exists():
-        assert run.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    time.sleep(0.05)  # into the next epoch
-    run.kill()
-    assert run.wait() == -9
+    try:
+        while not checkpoint.exists():
+            assert run.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(0.05)  # into the next epoch
+    finally:
+        run.kill()
+        run.wait()
+    assert run.returncode == -9
 
 
 def test_a_run_killed_twice_ends_with_the_same_weights(
@@ -61,7 +62,7 @@ def test_two_processes_agree_with_one(whole: Path, shop: Shop, tmp_path: Path) -
         [torchrun, *options, PROGRAM, "run", config],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr
