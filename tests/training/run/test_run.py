@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import subprocess
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -259,7 +258,7 @@ def test_what_goes_live_borrows_the_share_that_validation_chose(config: Path, ma
 
 
 def test_a_bundle_has_a_report_of_its_run_and_the_terminal_names_it(
-    trained: subprocess.CompletedProcess[str], made: Bundle, config: Path
+    trained: Run, made: Bundle, config: Path
 ) -> None:
     page = made.directory / bundle.FILES.REPORT
     assert made.manifest.has(bundle.FILES.REPORT)
