@@ -37,11 +37,13 @@ class FILES:
     INTAKE_PICTURES = "intake_pictures.onnx"
     ATTRIBUTES = "attributes.safetensors"
     MEMORY = "memory.safetensors"
+    MAP = "map.safetensors"
+    SAMPLES = "samples.json"
     # INT8 only where it costs next to no accuracy, an index only where a catalogue is large,
     # attributes only where an item has one, a memory only where it is worth something beside the
-    # model, of the intake whatever the content has.
+    # model, of the intake whatever the content has, samples only where they were asked for.
     OPTIONAL = (
-        *(ONNX_INT8, INDEX, ROTATION, ATTRIBUTES, MEMORY),
+        *(ONNX_INT8, INDEX, ROTATION, ATTRIBUTES, MEMORY, MAP, SAMPLES),
         *(INTAKE, INTAKE_CODES, INTAKE_ARRAYS, INTAKE_WORDS, INTAKE_TOKENIZER, INTAKE_LENDERS),
         INTAKE_PICTURES,
     )

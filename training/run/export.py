@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from models.contract.bundle import CatalogueItem
 from models.contract.config import SequenceConfig
 from models.contract.item_vectors import read_columns
-from models.contract.manifest import read_manifest
+from models.contract.manifest import FILES, read_manifest
 from models.contract.store import BundleStore
 from models.contract.types import FloatArray
 from models.nets.quantizer import Quantizer
@@ -29,6 +29,7 @@ from training.encoders.encode import (
 )
 from training.export.export import export_bundle
 from training.export.intake import IntakeParts, write_intake
+from training.export.samples import draw_samples
 from training.fit.learn import load_model
 
 
@@ -50,12 +51,15 @@ def run(config: RunConfig, directory: Path) -> str:
     store, held_out = BundleStore(config.output), targets(data.histories, Part.TEST)
     memory = stage_files.memory(config.output / source)
     intake = _intake(config, data, model, config.output / codes, config.output / source)
+    items, samples = catalogue(data), config.export.samples
     with store.new() as partial:
         write_intake(partial, intake)
+        if samples:
+            ids = [item.item_id for item in items]
+            drawn = draw_samples(held_out, ids, samples, data.card.split.seed)
+            (partial / FILES.SAMPLES).write_text(drawn.model_dump_json(), encoding="utf-8")
         indexed = config.export.index_from
-        parity = export_bundle(
-            partial, model, table, catalogue(data), held_out, fields, indexed, memory
-        )
+        parity = export_bundle(partial, model, table, items, held_out, fields, indexed, memory)
         digest = read_manifest(partial)[1]
     store.activate(digest)
     store.prune(config.export.keep)
