@@ -4,15 +4,18 @@ import asyncio
 from typing import Any
 
 from fastapi import FastAPI, HTTPException
+from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from models.contract.bundle import Bundle
+from models.contract.catalogue_map import CatalogueMap
 from models.contract.intake import IntakeCard
 from service.catalogue.overview import describe_attributes
 from service.generation.generation import Generation
 from service.http.find import MOST_IDS
 from service.http.state import State
-from service.page.files import File, PageFiles
+from service.page.files import File, PageFiles, packed
 
 # The browser holds the page to it: titles are whatever a shop wrote.
 _POLICY = (
@@ -38,7 +41,21 @@ def add_page(app: FastAPI) -> None:
             raise HTTPException(404, "the page has no such file")
         return answer(request, found, {"cache-control": _FOR_EVER})
 
+    maps: dict[str, File] = {}  # of the bundle in service alone
+
+    async def catalogue_map(request: Request) -> Response:
+        state: State = request.app.state.service
+        async with state.registry.lease_current() as generation:
+            bundle = generation.bundle
+            if bundle.digest not in maps:
+                drawn = await asyncio.to_thread(_map, bundle)
+                maps.clear()
+                maps[bundle.digest] = drawn
+            return answer(request, maps[bundle.digest], {"cache-control": "no-cache"})
+
     app.add_route("/", shell, include_in_schema=False)
+    app.add_route("/page/map", catalogue_map, include_in_schema=False)
+    app.add_route("/page/samples", samples, include_in_schema=False)
     app.add_route("/page/catalogue", catalogue, include_in_schema=False)
     app.add_route("/page/{version}/{name}", file, include_in_schema=False)
 
@@ -54,11 +71,38 @@ def answer(request: Request, file: File, headers: dict[str, str]) -> Response:
     return Response(content, headers=headers, media_type=file.type)
 
 
+async def samples(request: Request) -> Response:
+    """Some users of the test part. Raises HTTPException 404 where the bundle has none."""
+    state: State = request.app.state.service
+    async with state.registry.lease_current() as generation:
+        path = generation.bundle.samples_path
+        if path is None:
+            raise HTTPException(404, "the bundle holds no samples of users")
+        return Response(await asyncio.to_thread(path.read_bytes), media_type="application/json")
+
+
 async def catalogue(request: Request) -> JSONResponse:
     """What the page has to know before it can ask: what there is to filter by, and to put."""
     state: State = request.app.state.service
     async with state.registry.lease_current() as generation:
         return JSONResponse(await asyncio.to_thread(_catalogue, generation, state))
+
+
+def _map(bundle: Bundle) -> File:
+    """Ids, places and first codes side by side. Raises HTTPException 404 where there is none."""
+    if bundle.map_path is None:
+        raise HTTPException(404, "the bundle holds no map")
+    rows_J, places_J2 = CatalogueMap.read(bundle.map_path)
+    space, codes_NS = bundle.manifest.architecture.code_space, bundle.semantic_ids.codes_NS
+    told = {
+        "ids": bundle.catalogue.item_ids.of(rows_J.tolist()),
+        "places": places_J2.ravel().tolist(),
+        "codes": {
+            name: codes_NS[rows_J, n * space.levels].tolist()
+            for n, name in enumerate(space.modalities)
+        },
+    }
+    return packed("map.json", to_json(told))
 
 
 def _catalogue(generation: Generation, state: State) -> dict[str, Any]:
@@ -75,6 +119,9 @@ def _catalogue(generation: Generation, state: State) -> dict[str, Any]:
         "intake": None
         if card is None
         else {**card.columns.model_dump(), "pictures": card.pictures},
+        "map": bundle.map_path is not None,
+        "samples": bundle.samples_path is not None,
+        "refit": bool(manifest.split.get("refit")),
         "canary": state.registry.get("canary") is not None,
         "most": {"k": settings.max_k, "history": settings.max_history, "ids": MOST_IDS},
     }

@@ -17,6 +17,7 @@ _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".json": "application/json",
 }
 _PAYS = 0.9  # packed, it is smaller than so much of itself
 

@@ -11,7 +11,7 @@ import { go } from "./state.js";
 const NEAREST = 3, DEEP = 100;
 let picture = null;
 
-export function drawAdd({ intake, attributes, most }) {
+export function drawAdd({ intake, attributes, most, items }) {
   const told = make("p", { role: "status", className: "problem" });
   const result = make("div", { className: "result", tabIndex: -1 });
   const id = field("Id", { value: `new-${Math.random().toString(36).slice(2, 7)}`, required: true, maxLength: 256 });
@@ -32,7 +32,7 @@ export function drawAdd({ intake, attributes, most }) {
       const body = { title: valueOf(title), text, attributes: { ...Object.fromEntries(own), ...given(others) } };
       if (picture) body.picture = picture;
       try {
-        await put(valueOf(id), body, result, most);
+        await put(valueOf(id), body, result, { most, items });
       } catch (error) {
         told.textContent = error.message;
       }
@@ -85,7 +85,7 @@ function pictureField() {
   );
 }
 
-async function put(id, body, result, most) {
+async function put(id, body, result, { most, items }) {
   const { answer, took } = await writing((headers) => call(itemPath(id), { method: "PUT", body, headers }));
   keep({ item_id: id, title: body.title, semantic_id: answer.semantic_id, attributes: body.attributes });
   const history = answer.nearest.slice(0, NEAREST).map((near) => near.item_id);
@@ -103,7 +103,7 @@ async function put(id, body, result, most) {
     make("h3", {}, "Whom it suits"),
     make("p", {}, place < 0
       ? `To somebody who had the first ${history.length} of these it does not come among the best ${asked.k} yet: others have been used, and it has not.`
-      : ["To somebody who had the first ", String(history.length), " of these it comes ", make("b", {}, ordinal(place + 1)), "."]),
+      : ["To somebody who had the first ", String(history.length), " of these it comes ", make("b", {}, ordinal(place + 1)), ` of ${(items + 1).toLocaleString("en")}.`]),
     make("p", { className: "row" },
       button("Show that", () => go({ view: "try", history, k: deepEnough(place, most.k), filter: [], mark: id })),
       button("Look at it", () => go({ item: id }), { className: "plain" })),

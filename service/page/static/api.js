@@ -54,11 +54,12 @@ export const known = (id) => kept.get(id) ?? { item_id: id, title: null, semanti
 export const forget = (id) => kept.delete(id);
 export const nameOf = (item) => item.title || item.item_id;
 
-/** See to it that all that can be known of these is. */
+/** See to it that all that can be known of these is; whether anything was asked for. */
 export async function learn(ids, most = 100) {
   const missing = [...new Set(ids)].filter((id) => !kept.has(id));
   for (let n = 0; n < missing.length; n += most) {
     const asked = missing.slice(n, n + most).map((id) => ["item_id", id]);
     (await get(`items?${new URLSearchParams(asked)}`)).items.forEach(keep);
   }
+  return missing.length > 0;
 }

@@ -41,8 +41,8 @@ function show(item, mapped) {
     make("p", { className: "quiet" }, "A code a level, the coarsest first. Things that share the first ones are of a kind."),
     codeTable(item.semantic_id),
     make("div", { className: "near" },
-      near("Like it, by what they are", "how many codes are the same", item.by_content),
-      near("Like it, by who takes them", "how alike their users' behaviour is", item.by_behaviour)),
+      near("Like it, by what they are", "the share of content codes in common", item.by_content),
+      near("Like it, by who takes them", "how near the model takes them to be", item.by_behaviour)),
   ];
   fill(
     sheet,
@@ -98,5 +98,5 @@ async function remove(item, told) {
     return;
   }
   forget(item.item_id);
-  go({ item: null, mark: null, history: state.history.filter((id) => id !== item.item_id) });
+  go({ item: null, mark: null, turn: state.turn + 1, history: state.history.filter((id) => id !== item.item_id) });
 }

@@ -7,7 +7,9 @@ import { byId, fill, make } from "./dom.js";
 import { drawFilters, setAttributes } from "./filters.js";
 import { add, drawHistory } from "./history.js";
 import { drawItem } from "./item.js";
+import { drawMap } from "./map.js";
 import { beginNext, drawNext, setCanary } from "./next.js";
+import { beginSamples } from "./sample.js";
 import { searchBox } from "./search.js";
 import { begin, follow, go, state } from "./state.js";
 
@@ -54,15 +56,15 @@ const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
 async function changed(now, before, about) {
   show(now.view);
-  if (before.item !== now.item || before.view === null) trying(() => drawItem(false));
+  if (before.item !== now.item || before.view === null) trying(() => drawItem(about.map));
   if (before.view !== null && before.view !== now.view) scrollTo(0, 0);
+  if (now.view === "map") await trying(drawMap);
   if (now.view !== "try") return;
-  const asks = ({ history, k, filter, view }) => ({ history, k, filter, view });
+  const asks = ({ history, k, filter, view, turn }) => ({ history, k, filter, view, turn });
   if (same(asks(now), asks(before))) return;
   await trying(async () => {
     drawHistory();
-    await learn(now.history);
-    drawHistory();
+    if (await learn(now.history)) drawHistory();
     drawFilters();
     drawK(now.k);
     await drawNext();
@@ -97,6 +99,8 @@ beginNext(about.most);
 byId("serving").textContent = `${about.name}, ${about.items.toLocaleString("en")} items`;
 byId("legend").textContent = "The tiles beside each name are its semantic ID, the coarsest code first: "
   + "what shares a colour in the same place shares that code.";
+if (about.map) document.querySelector("nav [data-view=map]").hidden = false;
+if (about.samples) beginSamples(about.refit);
 if (about.intake) {
   document.querySelector("nav [data-view=add]").hidden = false;
   drawAdd(about);

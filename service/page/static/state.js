@@ -1,6 +1,7 @@
 // What the page shows, kept in its address: it can be sent to somebody, and Back goes back.
+// Only ``turn`` is not: it grows where the catalogue has changed, and answers are asked for anew.
 
-const first = () => ({ view: "try", item: null, history: [], k: 10, filter: [], mark: null });
+const first = () => ({ view: "try", item: null, history: [], k: 10, filter: [], mark: null, turn: 0 });
 const listeners = new Set();
 export let state = first();
 
