@@ -8,6 +8,7 @@ searched in a fraction of a millisecond; between two of them the event loop has 
 import asyncio
 import re
 import string
+import threading
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,6 +34,7 @@ class Titles:
     def __init__(self, items: LiveItems) -> None:
         self.items = items
         self._pieces: list[bytes] | None = None
+        self._reading = threading.Lock()
         self._turn = asyncio.Lock()
 
     async def search(self, query: str, limit: int) -> list[int]:
@@ -74,11 +76,12 @@ class Titles:
             yield from self._live(needles)
 
     def _of_bundle(self) -> list[bytes]:
-        if self._pieces is None:
-            rows = self.items.bundle.catalogue.by_popularity_N.tolist()
-            parts = (rows[n : n + _AT_ONCE] for n in range(0, len(rows), _AT_ONCE))
-            self._pieces = [self._piece(self.items.names(part)) for part in parts]
-        return self._pieces
+        with self._reading:  # once, though whoever asked first may have given up
+            if self._pieces is None:
+                rows = self.items.bundle.catalogue.by_popularity_N.tolist()
+                parts = (rows[n : n + _AT_ONCE] for n in range(0, len(rows), _AT_ONCE))
+                self._pieces = [self._piece(self.items.names(part)) for part in parts]
+            return self._pieces
 
     def _live(self, needles: Sequence[bytes]) -> Iterator[int]:
         """Of rows as they are now: their titles change."""

@@ -1,8 +1,9 @@
 """Items by their titles, while somebody types, or by their ids."""
 
+import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, HTTPException, Query
 
 from service.generation.generation import Generation
 from service.http.after import wait_for
@@ -21,6 +22,7 @@ MOST_IDS = 100
         {
             422: "A parameter is out of range",
             503: "The change of X-After is not applied here yet, or no model is loaded",
+            504: "The answer took too long",
         }
     ),
 )
@@ -48,11 +50,21 @@ async def find_items(
         await wait_for(caller.after, generation, state)
         items = generation.live.items
         if item_id is None:
-            rows = await generation.titles.search(query, limit)
+            rows = await _searched(generation, query, limit, state.settings.deadline)
         else:
             known = (items.row(each) for each in item_id)
             rows = [row for row in known if row is not None]
         return FoundItems(items=_told(generation, rows), model_version=generation.bundle.digest)
+
+
+async def _searched(generation: Generation, query: str, limit: int, deadline: float) -> list[int]:
+    """Rows. Raises HTTPException 504 where others' searches, or the first look, take too long."""
+    try:
+        async with asyncio.timeout(deadline):
+            return await generation.titles.search(query, limit)
+    except TimeoutError:
+        detail = f"no answer within {deadline:g} seconds"
+        raise HTTPException(504, detail, {"retry-after": "1"}) from None
 
 
 def _told(generation: Generation, rows: list[int]) -> list[FoundItem]:

@@ -2,6 +2,9 @@
 
 export const ROOT = new URL("../../", import.meta.url);
 
+// Keys that lie at the two ends of what decides who answers (service/generation/registry.py).
+export const CANARY = "page-1072018", CURRENT = "page-2785026";
+
 /** What the service answered in place of what was asked for. */
 export class Refused extends Error {
   constructor(status, problem) {
@@ -13,12 +16,12 @@ export class Refused extends Error {
 const named = ({ field, message }) => `${field.replace(/^(body|query)\.?/, "")} ${message}`.trim();
 
 /** The answer, its headers, and how long it took, in milliseconds. */
-export async function call(path, { method = "GET", body, headers = {}, signal } = {}) {
+export async function call(path, { method = "GET", body, headers = {}, key = CURRENT, signal } = {}) {
   const begun = performance.now();
   const response = await fetch(new URL(path, ROOT), {
     method,
     signal,
-    headers: body === undefined ? headers : { "content-type": "application/json", ...headers },
+    headers: { ...headers, "x-sticky-key": key, ...(body && { "content-type": "application/json" }) },
     body: body === undefined ? undefined : JSON.stringify(body),
   });
   const took = performance.now() - begun;

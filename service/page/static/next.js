@@ -1,14 +1,12 @@
 // What is recommended, why, how fast, and the request to ask it oneself.
 
-import { ROOT, call, known, learn, nameOf } from "./api.js";
+import { CANARY, CURRENT, ROOT, call, known, learn, nameOf } from "./api.js";
 import { filterOf } from "./filters.js";
 import { add, pointAt } from "./history.js";
 import { face, opener } from "./items.js";
 import { byId, button, copy, fill, make } from "./dom.js";
 import { go, state } from "./state.js";
 
-// Keys that lie at the two ends of what decides who is asked (service/generation/registry.py).
-const CANARY = "page-1072018", CURRENT = "page-2785026";
 let asked = null, taken = new Set(), canary = false;
 
 export const setCanary = (is) => (canary = is);
@@ -23,8 +21,7 @@ export function bodyOf({ history, k, filter }) {
   return filter.length ? { ...body, filter: filterOf(filter) } : body;
 }
 
-const ask = (body, key, signal) =>
-  call("recommend", { method: "POST", body, signal, headers: canary ? { "x-sticky-key": key } : {} });
+const ask = (body, key, signal) => call("recommend", { method: "POST", body, key, signal });
 
 /** Ask anew; an answer that nobody waits for any more is dropped. Throws Refused. */
 export async function drawNext() {
@@ -120,9 +117,11 @@ function drawCompare(items, other) {
   });
   const here = new Set(other.items.map((item) => item.item_id));
   const missing = items.filter((item) => !here.has(item.item_id)).map((item) => opener(known(item.item_id)));
+  const same = items.every((item, n) => other.items[n]?.item_id === item.item_id);
   return fill(
     byId("compare"),
     make("h3", {}, "The canary would say"),
+    same ? make("p", { className: "hint" }, "The same, in the same order.") : null,
     make("ol", { className: "list ranked" }, rows),
     missing.length
       ? make("p", { className: "hint" }, "No longer among them: ", missing.flatMap((each, n) => (n ? [", ", each] : [each])))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, Route, expect, sync_playwright
 
 from benchmarks.reliability.like_intake import LikeIntake
 from models.contract import bundle
@@ -31,6 +31,7 @@ from service.settings import Settings
 CHROMIUM = os.environ.get("BBQREC_CHROMIUM") or shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
 PHONE, DESKTOP = (390, 844), (1280, 800)
+CANARY = "page-1072018"  # the page's key of whom the canary answers
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
@@ -208,6 +209,26 @@ def test_what_somebody_really_took_is_marked(tab: Tab) -> None:
     assert tab.names("#history") == ["Title 3", "Title 4"]
     page.get_by_role("button", name="Remove Title 3").click()
     expect(page.locator("#took")).to_be_empty()
+
+
+def test_what_a_canary_would_answer_stands_beside_it_with_what_differs(tab: Tab) -> None:
+    """The page asks each by a key; here the canary is one that says it the other way round."""
+
+    def there_is_one(route: Route) -> None:
+        route.fulfill(json={**route.fetch().json(), "canary": True})
+
+    def turned_round(route: Route) -> None:
+        answer = route.fetch().json()
+        if route.request.headers["x-sticky-key"] == CANARY:
+            answer["items"] = [*answer["items"][:0:-1], {**answer["items"][0], "item_id": "item-0"}]
+        route.fulfill(json=answer)
+
+    tab.page.route("**/page/catalogue", there_is_one)
+    tab.page.route("**/recommend", turned_round)
+    page = tab.open("#view=try&h=item-1&k=5")
+    expect(page.locator("#compare .badge")).to_have_text(["↑ 4", "↑ 2", "↓ 2", "new here"])
+    first = tab.names("#next")[0]
+    expect(page.locator("#compare")).to_contain_text(f"No longer among them: {first}")
 
 
 def test_an_item_is_found_on_the_map_and_opened(tab: Tab) -> None:

@@ -2,13 +2,14 @@
 
 import gzip
 import re
+import zlib
 
 import pytest
 from fastapi.testclient import TestClient
 
 from models.contract.bundle import Bundle
 from service.http.app import create_app
-from service.page.files import PageFiles
+from service.page.files import STATIC, PageFiles
 from service.settings import Settings
 
 MOST_BYTES = 200_000  # of the first view
@@ -94,6 +95,31 @@ def test_it_is_there_before_a_model_is(tiny: Bundle) -> None:
     client = TestClient(create_app(Settings(bundle=tiny.directory)))  # never started
     assert client.get("/").status_code == 200
     assert client.get("/page/catalogue").status_code == 503
+
+
+def test_the_map_is_of_every_item_and_not_sent_twice(client: TestClient) -> None:
+    answer = client.get("/page/map")
+    told = answer.json()
+    assert told["ids"][:2] == ["item-59", "item-58"]
+    assert len(told["places"]) == 2 * len(told["ids"]) == 120
+    codes = [client.get(f"/items/item-{n}").json()["semantic_id"] for n in (59, 58)]
+    assert told["codes"]["text"][:2] == [of[0] for of in codes]
+    assert told["codes"]["behaviour"][:2] == [of[2] for of in codes]
+    known = {"if-none-match": answer.headers["etag"]}
+    assert client.get("/page/map", headers=known).status_code == 304
+
+
+def test_a_bundle_without_samples_shows_nobody(client: TestClient) -> None:
+    assert client.get("/page/samples").status_code == 404
+    assert client.get("/page/catalogue").json()["samples"] is False
+
+
+def test_one_key_of_the_page_is_always_the_canarys_and_one_never() -> None:
+    """Whatever its share may be, but for none and all: the registry places callers by CRC-32."""
+    script = (STATIC / "api.js").read_text()
+    canary, current = re.findall(r'(?:CANARY|CURRENT) = "([^"]+)"', script)
+    assert zlib.crc32(canary.encode()) / 2**32 < 1e-6
+    assert zlib.crc32(current.encode()) / 2**32 > 1 - 1e-6
 
 
 def test_it_knows_what_there_is_to_filter_by(client: TestClient) -> None:
