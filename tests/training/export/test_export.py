@@ -63,7 +63,7 @@ def test_swapped_ties_count_as_the_same_top_but_wrong_items_do_not() -> None:
 
 def test_a_bundle_holds_exactly_its_files(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path)
-    optional = bundle.FILES.ONNX_INT8, bundle.FILES.ATTRIBUTES
+    optional = bundle.FILES.ONNX_INT8, bundle.FILES.ATTRIBUTES, bundle.FILES.MAP
     files = {*bundle.FILES.ALL, *optional, bundle.MANIFEST}
     assert {path.name for path in tmp_path.iterdir()} == files
     large = tmp_path / "large"
