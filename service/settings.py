@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="0: any free one")
+    page: bool = Field(
+        True, description="GET / is a page to try it all in a browser; false: there is none"
+    )
     workers: int = Field(
         1,
         ge=1,

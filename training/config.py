@@ -291,6 +291,13 @@ class ExportConfig(Section):
         ge=0,
         description="items; a larger catalogue gets an index of 24 bytes an item",
     )
+    samples: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="users of the test part whose last ten items, and the next, go into the bundle "
+        "for people to look at, without their ids; whoever reaches the page sees them",
+    )
 
 
 class ResearchConfig(Section, Variants):

@@ -83,6 +83,16 @@ class Bundle:
         return self._optional(FILES.INTAKE)
 
     @property
+    def map_path(self) -> Path | None:
+        """The map of the catalogue, if the bundle has one."""
+        return self._optional(FILES.MAP)
+
+    @property
+    def samples_path(self) -> Path | None:
+        """Some users of the test part, if the bundle has any."""
+        return self._optional(FILES.SAMPLES)
+
+    @property
     def weights_path(self) -> Path:
         """The torch weights of the same graph, for the fallback."""
         return self.directory / FILES.WEIGHTS

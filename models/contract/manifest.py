@@ -38,11 +38,14 @@ class FILES:
     ATTRIBUTES = "attributes.safetensors"
     MEMORY = "memory.safetensors"
     REPORT = "report.html"
+    MAP = "map.safetensors"
+    SAMPLES = "samples.json"
     # INT8 only where it costs next to no accuracy, an index only where a catalogue is large,
     # attributes only where an item has one, a memory only where it is worth something beside the
-    # model, a report of what a run made, of the intake whatever the content has.
+    # model, a report of what a run made, of the intake whatever the content has, samples only where
+    # they were asked for.
     OPTIONAL = (
-        *(ONNX_INT8, INDEX, ROTATION, ATTRIBUTES, MEMORY, REPORT),
+        *(ONNX_INT8, INDEX, ROTATION, ATTRIBUTES, MEMORY, REPORT, MAP, SAMPLES),
         *(INTAKE, INTAKE_CODES, INTAKE_ARRAYS, INTAKE_WORDS, INTAKE_TOKENIZER, INTAKE_LENDERS),
         INTAKE_PICTURES,
     )

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from models.contract.bundle import Bundle
 from models.contract.manifest import MANIFEST
+from service.catalogue.titles import Titles
 from service.engine.batcher import Batcher
 from service.generation.live_follower import LiveFollower
 from service.generation.recommender import Recommender
@@ -32,6 +33,7 @@ class Generation:
         self.recommender = recommender
         self.live = live
         self.similar = Similar(live.items)
+        self.titles = Titles(live.items)
         self.bundle: Bundle = recommender.bundle
         self.batcher: Batcher = recommender.batcher
         self.showing = Showing(self.bundle, recommender.metrics)

@@ -65,6 +65,13 @@ class Registry:
             return Split(time.time(), digest)
         return Split(time.time(), digest, canary.bundle.digest, self.canary_share)
 
+    def lease_role(self, role: str) -> Lease:
+        """Whoever has it. Raises NotReadyError where nobody has."""
+        for name, generation in self._by_role.items():
+            if name == role:
+                return Lease(generation)
+        raise NotReadyError(f"nothing serves as {role[:20]!r}")
+
     def lease_current(self) -> Lease:
         """What answers most. Raises NotReadyError."""
         return Lease(self._current())

@@ -21,9 +21,11 @@ from service.http.admin import admin
 from service.http.envelope import Envelope
 from service.http.events import add_events
 from service.http.experiments import experiments
+from service.http.find import finding
 from service.http.hearing import make_events
 from service.http.item_lines import add_lines
 from service.http.items import items, most_bytes
+from service.http.page import add_page
 from service.http.pages import add_pages
 from service.http.problems import EVERYWHERE, add_handlers, describe_problems
 from service.http.recommend_schemas import within_limits
@@ -121,11 +123,14 @@ def create_app(
     app.state.service = state
     add_routes(app, settings, limits)
     add_lines(app)
+    app.include_router(finding)
     app.include_router(items)
     if settings.admin_key is not None:
         app.include_router(admin)
     add_events(app, settings)
     app.include_router(experiments)
     add_pages(app)
+    if settings.page:
+        add_page(app)
     add_handlers(app)
     return app

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Header, Request
 from starlette.types import Scope
 
-STICKY, AFTER = b"x-sticky-key", b"x-after"
+STICKY, AFTER, ROLE = b"x-sticky-key", b"x-after", b"x-generation"
 GONE = "bbqrec.gone"  # where the server's protocol leaves a function that tells
 
 
@@ -21,10 +21,12 @@ class Caller:
     @property
     def key(self) -> str | None:
         """What keeps a caller with one generation, where no user is named."""
-        for name, value in self._scope["headers"]:
-            if name == STICKY:
-                return bytes(value).decode("latin-1")
-        return None
+        return self._header(STICKY)
+
+    @property
+    def role(self) -> str | None:
+        """Of the generation that is to answer, whoever it would be else."""
+        return self._header(ROLE)
 
     @property
     def name(self) -> str | None:
@@ -35,8 +37,11 @@ class Caller:
     @property
     def after(self) -> str | None:
         """The change that the answer has to include, as it was given."""
+        return self._header(AFTER)
+
+    def _header(self, wanted: bytes) -> str | None:
         for name, value in self._scope["headers"]:
-            if name == AFTER:
+            if name == wanted:
                 return bytes(value).decode("latin-1")
         return None
 
@@ -58,6 +63,13 @@ async def caller_of(
     x_after: Annotated[
         str | None,
         Header(description="position of a change to items that the answer must include, or 503"),
+    ] = None,
+    x_generation: Annotated[
+        str | None,
+        Header(
+            description="current, canary or shadow: who is to answer, to compare them; what comes "
+            "of such an answer counts in no experiment"
+        ),
     ] = None,
 ) -> Caller:
     """The caller; the parameters are for the OpenAPI document."""

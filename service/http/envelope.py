@@ -65,7 +65,9 @@ class Envelope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message = {**message, "headers": [*message["headers"], *added]}
+                took = b"total;dur=%.2f" % (1000 * (time.perf_counter() - started))
+                timed = (b"server-timing", took)
+                message = {**message, "headers": [*message["headers"], *added, timed]}
             elif bodiless:
                 message = {**message, "body": b""}
             await send(message)

@@ -124,6 +124,22 @@ class ItemState(BaseModel):
     by_content: list[NearItem]
 
 
+class FoundItem(BaseModel):
+    """An item that was looked for."""
+
+    item_id: str
+    title: str | None
+    semantic_id: list[int]
+    attributes: dict[str, Any]
+
+
+class FoundItems(BaseModel):
+    """Items that were looked for."""
+
+    items: list[FoundItem]
+    model_version: str = Field(description="digest of the bundle that answered")
+
+
 class SimilarItems(BaseModel):
     """Items like one, most like it first."""
 

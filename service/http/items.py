@@ -132,7 +132,7 @@ async def delete_item(
 @items.get("/items/{item_id:path}", responses=_READ)
 async def get_item(item_id: Id, state: CurrentState, caller: CurrentCaller) -> ItemState:
     """What is known of it, and what it is like."""
-    async with state.registry.lease(caller.key) as generation:
+    async with state.lease(caller) as generation:
         await wait_for(caller.after, generation, state)
         found = generation.live.items.item(item_id)
         if found is None:
@@ -157,7 +157,7 @@ async def similar(
     item_id: Id, state: CurrentState, caller: CurrentCaller, by: By = "behaviour", k: K = 10
 ) -> SimilarItems:
     """Items like one: by what users do with them, or by what they are."""
-    async with state.registry.lease(caller.key) as generation:
+    async with state.lease(caller) as generation:
         await wait_for(caller.after, generation, state)
         found = generation.live.items.item(item_id)
         if found is None:

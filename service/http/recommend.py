@@ -35,7 +35,7 @@ async def answer(body: RecommendRequest, state: State, caller: Caller) -> dict[s
     """
     body = state.scenarios.applied(body)
     query = await _query(body, state)
-    async with state.registry.lease(body.user_id or caller.key) as generation:
+    async with state.lease(caller, body.user_id) as generation:
         await wait_for(caller.after, generation, state)
         started = asyncio.get_running_loop().time()
         deadline = started + state.settings.deadline
@@ -151,7 +151,7 @@ def _show(
         item_ids=[item["item_id"] for item in items],
         time=time.time(),
         after=body.after,
-        model=generation.bundle.digest,
+        model=None if caller.role else generation.bundle.digest,
         caller=caller.name if body.user_id is None else None,
         odds=odds,
     )

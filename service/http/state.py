@@ -7,11 +7,12 @@ from typing import Literal
 
 from service.events.taking import Events
 from service.generation.follower import Follower
-from service.generation.generation import Generation
+from service.generation.generation import Generation, Lease
 from service.generation.recommender import Recommendation
 from service.generation.registry import Registry
 from service.generation.shadow import Shadow
 from service.generation.writer import Writer
+from service.http.caller import Caller
 from service.http.scenarios import Scenarios
 from service.http.schemas import WorkerState
 from service.metrics import Metrics
@@ -38,6 +39,12 @@ class State:
         """What a start that nobody waits for has come to."""
         if not beginning.cancelled() and isinstance(fault := beginning.exception(), Exception):
             self.fault = fault
+
+    def lease(self, caller: Caller, user_id: str | None = None) -> Lease:
+        """Who answers: the one asked for, else by who asks. Raises NotReadyError."""
+        if caller.role is not None:
+            return self.registry.lease_role(caller.role)
+        return self.registry.lease(user_id or caller.key)
 
     def note(
         self, generation: Generation, found: Recommendation, seconds: float, *, plain: bool

@@ -21,6 +21,7 @@ from models.contract.semantic_id import SemanticIdTable
 from models.nets.sequence import HistoryEncoder, SequenceModel
 from training.data.histories import EvaluationSet
 from training.errors import UserError
+from training.export.catalogue_map import draw_map
 from training.export.graph import BATCH, Border, write_graph
 from training.export.index import write_index
 from training.export.int8 import Int8, compare, write_int8
@@ -57,6 +58,8 @@ def export_bundle(
     save_file(encoder.weights(), directory / FILES.WEIGHTS)
     vectors = item_vectors(model, table)
     bundle.write_tables(directory, catalogue, table, vectors, memory)
+    popularity_N = np.array([item.popularity for item in catalogue], np.int64)
+    draw_map(vectors.scored_ND, popularity_N).write(directory / FILES.MAP)
     if len(catalogue) > index_from:
         write_index(directory, vectors.scored_ND)
     parity = check_parity(directory / FILES.ONNX, model, table, vectors, held_out)

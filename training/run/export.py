@@ -31,6 +31,7 @@ from training.encoders.encode import (
 from training.export.export import export_bundle
 from training.export.intake import IntakeParts, write_intake
 from training.export.popularity import Uses, recency, recent
+from training.export.samples import draw_samples
 from training.fit.learn import load_model
 from training.progress import console
 from training.report import render
@@ -56,11 +57,16 @@ def run(config: RunConfig, directory: Path) -> str:
     store, held_out = BundleStore(config.output), targets(data.histories, Part.TEST)
     memory = stage_files.memory(config.output / source)
     intake = _intake(config, data, model, config.output / codes, config.output / source)
+    items, samples = catalogue(data, fading), config.export.samples
     with store.new() as partial:
         write_intake(partial, intake)
+        if samples:
+            ids = [item.item_id for item in items]
+            drawn = draw_samples(held_out, ids, samples, data.card.split.seed)
+            (partial / FILES.SAMPLES).write_text(drawn.model_dump_json(), encoding="utf-8")
         indexed = config.export.index_from
         parity = export_bundle(
-            *(partial, model, table, catalogue(data, fading), held_out, fields, indexed, memory),
+            *(partial, model, table, items, held_out, fields, indexed, memory),
             more=lambda created_at: write_report(config, partial, created_at),
         )
         digest = read_manifest(partial)[1]

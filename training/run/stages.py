@@ -93,6 +93,6 @@ STAGES = (
         export.run,
         needs=("prepare", "evaluate", "refit"),
         # Not how many are kept: that changes none.
-        settings=("name", "recommend", "export.index_from"),
+        settings=("name", "recommend", "export.index_from", "export.samples"),
     ),
 )

@@ -73,6 +73,23 @@ def test_current_and_canary_side_by_side(store: BundleStore, digests: list[str])
         assert told["passed"]["unknown"] == 1
 
 
+def test_who_asks_for_one_of_them_gets_it_and_is_no_part_of_it(
+    store: BundleStore, digests: list[str]
+) -> None:
+    store.activate(digests[0])
+    store.activate(digests[1], "canary")
+    with serve(store.output, canary_share=0.5) as client:
+
+        def asked(role: str) -> Any:
+            return client.post("/recommend", json={"history": []}, headers={"x-generation": role})
+
+        for role, digest in zip(("current", "canary"), digests, strict=True):
+            assert {asked(role).json()["model_version"] for _ in range(5)} == {digest}
+        assert_problem(asked("shadow"), 503, "nothing serves as 'shadow'")
+        recommend(client, user_id="ada")
+        assert answers(eventually(client, lambda told: answers(told) > 0)) == 1
+
+
 def test_a_click_on_what_the_log_holds_counts(store: BundleStore, digests: list[str]) -> None:
     store.activate(digests[0])
     with serve(store.output) as client:

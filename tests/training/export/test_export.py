@@ -70,7 +70,7 @@ def test_swapped_ties_count_as_the_same_top_but_wrong_items_do_not() -> None:
 
 
 def test_a_bundle_holds_exactly_its_files(tiny_bundles: TinyBundles) -> None:
-    optional = bundle.FILES.ONNX_INT8, bundle.FILES.ATTRIBUTES
+    optional = bundle.FILES.ONNX_INT8, bundle.FILES.ATTRIBUTES, bundle.FILES.MAP
     files = {*bundle.FILES.ALL, *optional, bundle.MANIFEST}
     assert {path.name for path in tiny_bundles.copy().iterdir()} == files
     large = files | {bundle.FILES.INDEX, bundle.FILES.ROTATION}

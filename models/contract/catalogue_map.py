@@ -1,0 +1,33 @@
+"""The catalogue in two dimensions, to be looked at."""
+
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from models.contract.mapped import load_mapped
+from models.contract.types import IndexArray
+
+MOST_POINTS = 50_000
+
+
+class CatalogueMap(NamedTuple):
+    """Some items, the most used first, and where they lie.
+
+    rows_J: of the catalogue. places_J2: in 0 to 65535 each way, since nobody sees more.
+    """
+
+    rows_J: IndexArray
+    places_J2: NDArray[np.uint16]
+
+    def write(self, path: Path) -> None:
+        """As a bundle holds it."""
+        save_file({"rows": self.rows_J, "places": self.places_J2}, path)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Raises KeyError, ValueError, OSError or SafetensorError for another file."""
+        arrays = load_mapped(path)
+        return cls(arrays["rows"], arrays["places"])

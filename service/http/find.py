@@ -1,0 +1,80 @@
+"""Items by their titles, while somebody types, or by their ids."""
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Query
+
+from service.generation.generation import Generation
+from service.http.after import wait_for
+from service.http.body import ItemId
+from service.http.item_schemas import FoundItem, FoundItems
+from service.http.problems import documented
+from service.http.routes import CurrentCaller, CurrentState
+
+finding = APIRouter()
+MOST_IDS = 100
+
+
+@finding.get(
+    "/items",
+    responses=documented(
+        {
+            422: "A parameter is out of range",
+            503: "The change of X-After is not applied here yet, or no model is loaded",
+            504: "The answer took too long",
+        }
+    ),
+)
+async def find_items(
+    state: CurrentState,
+    caller: CurrentCaller,
+    query: Annotated[
+        str,
+        Query(
+            max_length=200,
+            description="an item's id, or words that begin words of its title, in any order; else "
+            "they are parts of it",
+        ),
+    ] = "",
+    item_id: Annotated[
+        list[ItemId] | None,
+        Query(
+            max_length=MOST_IDS, description="these items in place of a search; unknown: left out"
+        ),
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="how many a search finds")] = 20,
+) -> FoundItems:
+    """Items whose title has these words, most used first; without words the most used of all."""
+    async with state.lease(caller) as generation:
+        await wait_for(caller.after, generation, state)
+        items = generation.live.items
+        if item_id is None:
+            rows = await _searched(generation, query, limit, state.settings.deadline)
+        else:
+            known = (items.row(each) for each in item_id)
+            rows = [row for row in known if row is not None]
+        return FoundItems(items=_told(generation, rows), model_version=generation.bundle.digest)
+
+
+async def _searched(generation: Generation, query: str, limit: int, deadline: float) -> list[int]:
+    """Rows. Raises HTTPException 504 where others' searches, or the first look, take too long."""
+    try:
+        async with asyncio.timeout(deadline):
+            return await generation.titles.search(query, limit)
+    except TimeoutError:
+        detail = f"no answer within {deadline:g} seconds"
+        raise HTTPException(504, detail, {"retry-after": "1"}) from None
+
+
+def _told(generation: Generation, rows: list[int]) -> list[FoundItem]:
+    items = generation.live.items
+    return [
+        FoundItem(
+            item_id=item_id,
+            title=title,
+            semantic_id=items.semantic_id(row),
+            attributes=items.attributes(row),
+        )
+        for row, (item_id, title) in zip(rows, items.names(rows), strict=True)
+    ]

@@ -1,0 +1,119 @@
+// The page: what it has to know first, and what to draw when something changes.
+
+import { Refused, get, learn } from "./api.js";
+import { drawAdd } from "./add.js";
+import { setSpace } from "./codes.js";
+import { byId, fill, make } from "./dom.js";
+import { drawFilters, setAttributes } from "./filters.js";
+import { add, drawHistory } from "./history.js";
+import { drawItem } from "./item.js";
+import { drawMap } from "./map.js";
+import { beginNext, drawNext, setCanary } from "./next.js";
+import { beginSamples } from "./sample.js";
+import { searchBox } from "./search.js";
+import { begin, follow, go, state } from "./state.js";
+
+const AGAIN = 2000; // milliseconds between looks while no model is loaded
+
+/** Whatever failed is said, and the page goes on. */
+async function trying(call) {
+  try {
+    await call();
+    say("");
+  } catch (error) {
+    say(error instanceof Refused ? error.message : "The service cannot be reached.");
+    if (!(error instanceof Refused || error instanceof TypeError)) throw error;
+  }
+}
+
+function say(text) {
+  byId("notice").textContent = text;
+  byId("notice").hidden = !text;
+}
+
+async function ready() {
+  for (;;) {
+    try {
+      return await get("page/catalogue");
+    } catch (error) {
+      if (error instanceof Refused && error.status !== 503) throw error;
+      say("The service has no model yet, or is loading one. This page goes on by itself.");
+      await new Promise((resolve) => setTimeout(resolve, AGAIN));
+    }
+  }
+}
+
+function show(view) {
+  for (const name of ["try", "map", "add"]) {
+    byId(name).hidden = name !== view;
+    const link = document.querySelector(`nav [data-view=${name}]`);
+    if (name === view) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+}
+
+const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+
+async function changed(now, before, about) {
+  show(now.view);
+  if (before.item !== now.item || before.view === null) trying(() => drawItem(about.map));
+  if (before.view !== null && before.view !== now.view) scrollTo(0, 0);
+  if (now.view === "map") await trying(drawMap);
+  if (now.view !== "try") return;
+  const asks = ({ history, k, filter, view, turn }) => ({ history, k, filter, view, turn });
+  if (same(asks(now), asks(before))) return;
+  await trying(async () => {
+    drawHistory();
+    if (await learn(now.history)) drawHistory();
+    drawFilters();
+    drawK(now.k);
+    await drawNext();
+  });
+}
+
+function drawK(k) {
+  const select = byId("k");
+  if (![...select.options].some((each) => Number(each.value) === k)) {
+    select.append(make("option", { value: k }, String(k)));
+  }
+  select.value = k;
+}
+
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  byId("main").focus();
+});
+for (const link of document.querySelectorAll("a[data-view], .brand")) {
+  link.addEventListener("click", (event) => {
+    event.preventDefault();
+    go({ view: link.dataset.view ?? "try", item: null });
+  });
+}
+
+const about = await ready();
+say("");
+setSpace(about.code_space);
+setAttributes(about.attributes);
+setCanary(about.canary);
+beginNext(about.most);
+byId("serving").textContent = `${about.name}, ${about.items.toLocaleString("en")} items`;
+byId("legend").textContent = "The tiles beside each name are its semantic ID, the coarsest code first: "
+  + "what shares a colour in the same place shares that code.";
+if (about.map) document.querySelector("nav [data-view=map]").hidden = false;
+if (about.samples) beginSamples(about.refit);
+if (about.intake) {
+  document.querySelector("nav [data-view=add]").hidden = false;
+  drawAdd(about);
+}
+fill(byId("search"), searchBox({
+  label: "Search the catalogue",
+  placeholder: "Search the catalogue",
+  chosen: (item) => add(item.item_id),
+  failed: (error) => trying(() => { throw error; }),
+}));
+byId("clear").addEventListener("click", () => {
+  go({ history: [], mark: null });
+  byId("search").querySelector("input").focus();
+});
+follow((now, before) => changed(now, before, about));
+begin();

@@ -1,0 +1,265 @@
+"""The page in a real browser: what people do with it, by mouse and by keyboard.
+
+Chromium is found on the PATH, or where BBQREC_CHROMIUM says; without it these tests are skipped.
+"""
+
+import os
+import re
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Request, Route, expect, sync_playwright
+
+from benchmarks.reliability.like_intake import LikeIntake
+from models.contract import bundle
+from models.contract.intake import ContentColumns, IntakeCard
+from models.contract.manifest import FILES, read_manifest
+from models.contract.samples import Sample, Samples
+from service.catalogue.live_items import LiveItems
+from service.generation.generation import Generation
+from service.generation.load import make_engine, new_generation
+from service.http.app import create_app
+from service.metrics import Metrics
+from service.settings import Settings
+
+CHROMIUM = os.environ.get("BBQREC_CHROMIUM") or shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
+PHONE, DESKTOP = (390, 844), (1280, 800)
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def bundle_to_try(bundle_directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny one, which says what it takes in, and holds somebody to look at."""
+    directory = Path(shutil.copytree(bundle_directory, tmp_path_factory.mktemp("page") / "bundle"))
+    columns = ContentColumns(title="name", text=("name", "like"), attributes=("kind",))
+    card = IntakeCard(columns=columns, modalities={}, tokens=False)
+    (directory / FILES.INTAKE).write_text(card.model_dump_json())
+    users = (Sample(history=("item-3", "item-4"), took="item-9"),)
+    (directory / FILES.SAMPLES).write_text(Samples(users=users).model_dump_json())
+    told = dict(read_manifest(directory)[0])
+    bundle.write_manifest(
+        directory, {k: v for k, v in told.items() if k not in ("files", "schema_version")}
+    )
+    return directory
+
+
+def load(directory: Path, settings: Settings, metrics: Metrics) -> Generation:
+    """All as it is served, but for who encodes new items."""
+    items = LiveItems(bundle.read(directory))
+    engine = make_engine(items.bundle, settings, metrics, lambda: items.live)
+    return new_generation(items, engine, LikeIntake(items.bundle), settings, metrics)
+
+
+@pytest.fixture(scope="module")
+def url(bundle_to_try: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A service that runs."""
+    kept = tmp_path_factory.mktemp("kept")
+    settings = Settings(
+        bundle=bundle_to_try, live=kept, events=kept / "events", provider="cpu", drain=0
+    )
+    config = uvicorn.Config(create_app(settings, load), port=0, log_level="error")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+class Tab:
+    """A page, and what must not happen on it."""
+
+    def __init__(self, browser: Browser, url: str, size: tuple[int, int] = DESKTOP) -> None:
+        self.url = url
+        self.faults: list[str] = []
+        width, height = size
+        self.page: Page = browser.new_page(
+            viewport={"width": width, "height": height}, reduced_motion="reduce"
+        )
+        self.page.on("console", lambda said: self.faults.append(f"{said.type}: {said.text}"))
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("request", self.heard)
+
+    def heard(self, request: Request) -> None:
+        if not request.url.startswith((self.url, "data:", "blob:")):
+            self.faults.append(f"asked another host: {request.url}")
+
+    def open(self, fragment: str = "") -> Page:
+        self.page.goto(f"{self.url}/{fragment}")
+        return self.page
+
+    def names(self, of: str) -> list[str]:
+        return self.page.locator(f"{of} > li .name").all_text_contents()
+
+
+@pytest.fixture
+def tab(browser: Browser, url: str) -> Iterator[Tab]:
+    tab = Tab(browser, url)
+    yield tab
+    assert tab.faults == []
+    tab.page.close()
+
+
+def search(page: Page, query: str) -> None:
+    box = page.get_by_role("combobox", name="Search the catalogue")
+    box.fill(query)
+    expect(page.locator(".found [role=option]").first).to_contain_text(query, ignore_case=True)
+    box.press("Enter")
+
+
+def test_what_is_chosen_is_answered_at_once_with_its_why(tab: Tab) -> None:
+    page = tab.open()
+    expect(page.locator("#next-title")).to_have_text("What most people had")
+    search(page, "title 41")
+    expect(page.locator("#next-title")).to_have_text("Next for them")
+    expect(page.locator("#next > li")).to_have_count(10)
+    expect(page.locator("#next > li").first).to_contain_text("Title 41")  # speaks for it
+    assert re.search(r"[\d.]+ ms in the service", page.locator("#timing").inner_text())
+    expect(page.locator("#curl")).to_contain_text('"history":["item-41"]')
+    page.locator("#next > li").first.get_by_role("button").click()
+    expect(page.locator("#history > li")).to_have_count(2)
+
+
+def test_a_history_is_put_in_order_and_cleared_by_keyboard_alone(tab: Tab) -> None:
+    page = tab.open("#view=try&h=item-1&h=item-2&h=item-3")
+    expect(page.locator("#history > li")).to_have_count(3)
+    page.get_by_role("button", name="Move Title 3 up").press("Enter")
+    assert tab.names("#history") == ["Title 1", "Title 3", "Title 2"]
+    expect(page.get_by_role("button", name="Move Title 3 up")).to_be_focused()
+    page.keyboard.press("Alt+ArrowUp")
+    assert tab.names("#history") == ["Title 3", "Title 1", "Title 2"]
+    page.get_by_role("button", name="Remove Title 1").press("Enter")
+    assert tab.names("#history") == ["Title 3", "Title 2"]
+    expect(page.get_by_role("button", name="Remove Title 2")).to_be_focused()
+    assert page.url.endswith("#view=try&h=item-3&h=item-2")
+    page.get_by_role("button", name="Start again").press("Enter")
+    expect(page.get_by_role("combobox", name="Search the catalogue")).to_be_focused()
+
+
+def test_filters_and_k_are_at_hand(tab: Tab) -> None:
+    page = tab.open("#view=try&h=item-1")
+    page.locator("#k").select_option("5")
+    expect(page.locator("#next > li")).to_have_count(5)
+    page.locator("#filters summary").click()
+    page.get_by_label("Attribute").select_option("price")
+    page.locator(".filter select").nth(1).select_option("lte")
+    page.get_by_label("Value").fill("3")
+    page.get_by_role("button", name="Apply").click()
+    expect(page.locator("#next > li")).to_have_count(2)  # 2 and 3: 1 is in the history
+    page.get_by_role("button", name="No longer: price at most 3").click()
+    expect(page.locator("#next > li")).to_have_count(5)
+
+
+def test_an_item_opens_and_back_closes_it(tab: Tab) -> None:
+    page = tab.open("#view=try&h=item-8")
+    page.locator("#history .name").click()
+    sheet = page.get_by_role("dialog", name="Title 8")
+    expect(sheet).to_be_visible()
+    expect(sheet.locator(".tuple > span")).to_have_count(4)
+    expect(sheet.locator(".near > section")).to_have_count(2)
+    expect(sheet.locator(".near li")).to_have_count(10)
+    page.go_back()
+    expect(sheet).to_be_hidden()
+    page.locator("#history .name").click()
+    page.keyboard.press("Escape")
+    expect(sheet).to_be_hidden()
+    expect(page.locator("#history .name")).to_be_focused()
+
+
+def test_a_new_item_is_put_and_recommended_and_its_name_is_only_text(tab: Tab) -> None:
+    page = tab.open("#view=add")
+    page.get_by_label("Id").fill("new-1")
+    page.get_by_label("Title").fill(HOSTILE)
+    page.get_by_label("like").fill("item-3")
+    page.get_by_role("button", name="Put it into the catalogue").click()
+    expect(page.locator(".result h2")).to_have_text(f"{HOSTILE} is in the catalogue")
+    expect(page.locator(".result .tuple > span")).to_have_count(4)
+    page.get_by_role("button", name="Show that").click()
+    expect(page.locator("#next .marked")).to_contain_text(HOSTILE)
+    page.locator("#next .marked .name").click()
+    expect(page.get_by_role("dialog", name=HOSTILE)).to_contain_text("while the service ran")
+    page.get_by_role("button", name="Delete it").click()
+    expect(page.locator("#next .marked")).to_have_count(0)
+
+
+def test_what_somebody_really_took_is_marked(tab: Tab) -> None:
+    page = tab.open("#view=try&k=100")
+    page.get_by_role("button", name="Take somebody real").click()
+    expect(page.locator("#took")).to_contain_text("Title 9")
+    expect(page.locator("#next .came")).to_contain_text("Title 9")
+    assert tab.names("#history") == ["Title 3", "Title 4"]
+    page.get_by_role("button", name="Remove Title 3").click()
+    expect(page.locator("#took")).to_be_empty()
+
+
+def test_what_a_canary_would_answer_stands_beside_it_with_what_differs(tab: Tab) -> None:
+    """Here the canary is one that says it the other way round."""
+
+    def there_is_one(route: Route) -> None:
+        route.fulfill(json={**route.fetch().json(), "canary": True})
+
+    def turned_round(route: Route) -> None:
+        as_current = {**route.request.headers, "x-generation": "current"}
+        answer = route.fetch(headers=as_current).json()
+        if route.request.headers["x-generation"] == "canary":
+            answer["items"] = [*answer["items"][:0:-1], {**answer["items"][0], "item_id": "item-0"}]
+        route.fulfill(json=answer)
+
+    tab.page.route("**/page/catalogue", there_is_one)
+    tab.page.route("**/recommend", turned_round)
+    page = tab.open("#view=try&h=item-1&k=5")
+    expect(page.locator("#compare .badge")).to_have_text(["↑ 4", "↑ 2", "↓ 2", "new here"])
+    first = tab.names("#next")[0]
+    expect(page.locator("#compare")).to_contain_text(f"No longer among them: {first}")
+
+
+def test_an_item_is_found_on_the_map_and_opened(tab: Tab) -> None:
+    page = tab.open("#view=map&h=item-1&h=item-2")
+    expect(page.locator("#map [role=status].hint")).to_contain_text("2 of 2 steps")
+    box = page.get_by_role("combobox", name="Find an item on the map")
+    box.fill("title 33")
+    expect(page.locator(".found [role=option]")).to_have_count(1)
+    box.press("Enter")
+    expect(page.locator("#map [role=status].hint")).to_contain_text("Title 33 is in the middle")
+    page.locator("canvas").click()
+    expect(page.get_by_role("dialog", name="Title 33")).to_be_visible()
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_bars_anybody_from_it(
+    browser: Browser, url: str, size: tuple[int, int], scheme: str
+) -> None:
+    """axe finds nothing serious, and nothing is wider than the window."""
+    tab = Tab(browser, url, size)
+    tab.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    history = "h=item-1&h=item-2"
+    for view in f"try&{history}", f"try&{history}&item=item-9", f"map&{history}", "add":
+        tab.page.goto("about:blank")  # or only the fragment would be another
+        page = tab.open(f"#view={view}")
+        page.wait_for_load_state("networkidle")
+        found = Axe().run(page).response["violations"]
+        serious = [each for each in found if each["impact"] in {"serious", "critical"}]
+        assert serious == [], view
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= size[0], view
+    assert tab.faults == []
+    tab.page.close()
