@@ -92,7 +92,7 @@ def _map(bundle: Bundle) -> File:
     """Ids, places and first codes side by side. Raises HTTPException 404 where there is none."""
     if bundle.map_path is None:
         raise HTTPException(404, "the bundle holds no map")
-    rows_J, places_J2 = CatalogueMap.read(bundle.map_path)
+    rows_J, places_J2, _ = CatalogueMap.read(bundle.map_path)
     space, codes_NS = bundle.manifest.architecture.code_space, bundle.semantic_ids.codes_NS
     told = {
         "ids": bundle.catalogue.item_ids.of(rows_J.tolist()),

@@ -1,4 +1,4 @@
-"""The catalogue in two dimensions: principal components of the vectors that are scored."""
+"""The catalogue in two dimensions, as the bundle's map has it, coloured by first codes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from models.contract.bundle import FILES
+from models.contract.catalogue_map import SPAN, CatalogueMap
 from models.contract.config import CodeSpace
-from models.contract.mapped import load_mapped
 from training.report.facts import Group, Map
 
 _DRAWN = 5000  # items at most: the most used half, and as many of the others, drawn by a seed
@@ -20,15 +20,13 @@ _PLACES = 3  # decimals of a place, a tenth of a pixel
 Places = NDArray[np.float64]
 
 
-def catalogue_map(
-    bundle: Path, space: CodeSpace, titles: Sequence[str], popularity_N: NDArray[np.int64]
-) -> Map:
-    """Of a bundle's tables."""
-    by_use_N = np.argsort(-popularity_N, kind="stable")
-    drawn_J = _drawn(by_use_N)
-    vectors_JD = load_mapped(bundle / FILES.ITEM_VECTORS)["scored"][drawn_J].astype(np.float64)
+def catalogue_map(bundle: Path, space: CodeSpace, titles: Sequence[str]) -> Map:
+    """As a bundle has it, thinned out. Raises OSError for a bundle without one."""
+    whole = CatalogueMap.read(bundle / FILES.MAP)
+    chosen = _chosen(len(whole.rows_J))
+    drawn_J = whole.rows_J[chosen].astype(np.int64)
+    place_J2 = whole.places_J2[chosen] / SPAN
     code_J = load_file(bundle / FILES.SEMANTIC_IDS)["codes"][drawn_J, 0]
-    place_J2, variance = _principal(vectors_JD)
     codes, counts = np.unique(code_J[code_J != space.null_code], return_counts=True)
     largest = codes[np.argsort(-counts, kind="stable")][:_GROUPS]
     of_group = np.isin(code_J, largest)
@@ -39,32 +37,19 @@ def catalogue_map(
         others=_points(place_J2[~of_group]),
         labels=tuple((*_points(place_J2[j : j + 1])[0], titles[drawn_J[j]]) for j in named),
         items=len(titles),
-        variance=variance,
+        variance=whole.held,
         explained=_explained(place_J2, code_J),
         chance=(len(codes) - 1) / max(len(code_J) - 1, 1),
     )
 
 
-def _drawn(by_use_N: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Rows, the most used first."""
-    if len(by_use_N) <= _DRAWN:
-        return by_use_N
-    first, rest = by_use_N[: _DRAWN // 2], by_use_N[_DRAWN // 2 :]
-    chosen = np.random.default_rng(0).permutation(len(rest))[: _DRAWN - len(first)]
-    return np.concatenate([first, rest[np.sort(chosen)]])
-
-
-def _principal(vectors_JD: Places) -> tuple[Places, float]:
-    """(J, 2) in [0, 1], and the share of the variance that they hold."""
-    centred_JD = vectors_JD - vectors_JD.mean(axis=0)
-    values_D, axes_DD = np.linalg.eigh(centred_JD.T @ centred_JD)
-    axes_D2 = axes_DD[:, [-1, -2]]
-    # An axis has no sign of its own: its largest part decides, so that the map is always the same.
-    axes_D2 = axes_D2 * np.sign(axes_D2[np.abs(axes_D2).argmax(axis=0), [0, 1]])
-    place_J2 = centred_JD @ axes_D2
-    low_2, high_2 = place_J2.min(axis=0), place_J2.max(axis=0)
-    unit_J2 = (place_J2 - low_2) / np.maximum(high_2 - low_2, 1e-12)
-    return unit_J2, float(values_D[-2:].sum() / max(values_D.sum(), 1e-12))
+def _chosen(points: int) -> NDArray[np.int64]:
+    """Which are drawn: the most used, and as many of the others."""
+    if points <= _DRAWN:
+        return np.arange(points)
+    first, rest = np.arange(_DRAWN // 2), np.arange(_DRAWN // 2, points)
+    some = np.random.default_rng(0).permutation(len(rest))[: _DRAWN - len(first)]
+    return np.concatenate([first, rest[np.sort(some)]])
 
 
 def _group(

@@ -76,9 +76,7 @@ def collect(config: RunConfig, bundle: Path, created_at: str) -> Facts:
         space=space,
         health=read(codes / stage_files.HEALTH, dict[str, float]),
         pairs=pairs(config, space, bundle),
-        map=catalogue_map(
-            bundle, space, titles, np.bincount(data.histories.items, minlength=len(titles))
-        ),
+        map=catalogue_map(bundle, space, titles),
         settings=tuple(_settings(config, costs)),
         costs=costs,
     )

@@ -18,7 +18,8 @@ def test_what_is_alike_lies_together_and_the_most_used_come_first(tmp_path: Path
     centres_2D = 5 * random.normal(size=(2, 8))
     vectors_ND = (centres_2D[groups_N] + random.normal(size=(40, 8))).astype(np.float32)
     draw_map(vectors_ND, np.arange(40)).write(tmp_path / "map")
-    rows_J, places_J2 = CatalogueMap.read(tmp_path / "map")
+    rows_J, places_J2, held = CatalogueMap.read(tmp_path / "map")
+    assert 0.5 < held < 1
     assert rows_J.tolist() == list(range(39, -1, -1))
     across_J, of_J = places_J2[:, 0], groups_N[rows_J]
     assert (places_J2.min(axis=0).tolist(), places_J2.max(axis=0).tolist()) == ([0, 0], [65535] * 2)
@@ -28,13 +29,13 @@ def test_what_is_alike_lies_together_and_the_most_used_come_first(tmp_path: Path
 
 def test_no_more_are_drawn_than_anybody_can_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogue_map, "MOST_POINTS", 4)
-    rows_J, places_J2 = draw_map(np.eye(6, dtype=np.float32), np.array([0, 5, 1, 9, 2, 2]))
+    rows_J, places_J2, _ = draw_map(np.eye(6, dtype=np.float32), np.array([0, 5, 1, 9, 2, 2]))
     assert rows_J.tolist() == [3, 1, 4, 5]
     assert places_J2.shape == (4, 2)
 
 
 def test_items_that_are_all_the_same_lie_on_one_spot() -> None:
-    _, places_J2 = draw_map(np.zeros((3, 4), np.float32), np.zeros(3, np.int64))
+    _, places_J2, _ = draw_map(np.zeros((3, 4), np.float32), np.zeros(3, np.int64))
     assert np.unique(places_J2, axis=0).shape == (1, 2)
 
 
