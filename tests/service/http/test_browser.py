@@ -31,6 +31,7 @@ from service.settings import Settings
 CHROMIUM = os.environ.get("BBQREC_CHROMIUM") or shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
 PHONE, DESKTOP = (390, 844), (1280, 800)
+expect.set_options(timeout=30_000)  # a machine with other work is slow
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
