@@ -19,7 +19,7 @@ from rich.table import Table
 from benchmarks.monitoring import plots
 from benchmarks.monitoring.prometheus import Prometheus, scraping
 from benchmarks.monitoring.redis import Redis
-from benchmarks.monitoring.story import Shop, Told, prepare
+from benchmarks.monitoring.story import SCENARIOS_FILE, Shop, Told, prepare
 from benchmarks.monitoring.traffic import Traffic
 from benchmarks.reliability.live_shop import shop
 from scripts.monitoring.alerts import alerts
@@ -41,8 +41,12 @@ def main(
         stack.callback(cache.stop)
         stack.callback(log.stop)
         output = folder / "output"
-        urls = {"redis_url": cache.url, "log_url": log.url}
-        program = stack.enter_context(shop(output, store_every="1", **urls))
+        given = {
+            "redis_url": cache.url,
+            "log_url": log.url,
+            "scenarios": f"{folder / SCENARIOS_FILE}",
+        }
+        program = stack.enter_context(shop(output, store_every="1", **given))
         prometheus = stack.enter_context(scraping(program.port, PACE, folder))
         traffic = stack.enter_context(Traffic(program.port, bodies))
         told = Shop(folder, program, cache, log, traffic).tell(prometheus)

@@ -21,6 +21,7 @@ from models.contract.bundle import FILES, MANIFEST
 from models.contract.store import BundleStore
 
 _ITEMS = 2000
+SCENARIOS_FILE, SCENARIOS = "scenarios.toml", "[home]\nk = 5\n"
 _OTHER = "drawn anew"  # what the second bundle is called
 _PATIENCE = 45.0  # seconds until what an act should set off is taken not to
 _FLOOD = 3  # times saturation
@@ -51,7 +52,7 @@ class Shop:
     def __init__(
         self, folder: Path, program: Program, cache: Redis, log: Redis, traffic: Traffic
     ) -> None:
-        self.folder = folder
+        self.folder, self.scenarios = folder, folder / SCENARIOS_FILE
         self.program = program
         self.cache = cache
         self.log = log
@@ -66,7 +67,12 @@ class Shop:
         return [
             Act("traffic", frozenset(), lambda: None, least=12),
             Act("a swap, a canary and a shadow", frozenset(), self._swap, least=6),
-            Act("a broken bundle", frozenset({"BbqrecLoadFails"}), self._break, self._mend),
+            Act(
+                "a broken bundle, a mistake in the scenarios",
+                frozenset({"BbqrecLoadFails", "BbqrecScenariosRefused"}),
+                self._break,
+                self._mend,
+            ),
             Act(
                 "files in service written over",
                 frozenset({"BbqrecBundleChanged"}),
@@ -130,8 +136,10 @@ class Shop:
         shutil.copytree(self.good, broken)
         flip(FILES.ITEM_VECTORS, broken)
         self.store.point("current", broken)
+        self.scenarios.write_text("[home]\nk = 0\n", encoding="utf-8")
 
     def _mend(self) -> None:
+        self.scenarios.write_text(SCENARIOS, encoding="utf-8")
         self.store.retire("canary")
         self.store.retire("shadow")
         self.store.point("current", self.other)
@@ -181,7 +189,8 @@ class Shop:
 
 
 def prepare(folder: Path) -> Sequence[str]:
-    """Two bundles in an output folder; requests for them."""
+    """Two bundles in an output folder, and scenarios; requests for them."""
+    (folder / SCENARIOS_FILE).write_text(SCENARIOS, encoding="utf-8")
     store = BundleStore(folder / "output")
     with store.new() as partial:
         drawn_bundle.write(partial, drawn_bundle.DEFAULT, _ITEMS)

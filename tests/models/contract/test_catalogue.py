@@ -18,6 +18,7 @@ items = st.builds(
     popularity=st.integers(0, 2**40),
     attributes=st.none() | texts,
     picture=st.none() | texts,
+    recent=st.none() | st.floats(0, 2**100, width=32),
     first_used=st.integers(0, 2**40),
 )
 
@@ -37,12 +38,13 @@ def test_what_is_written_is_read_back(made: list[CatalogueItem]) -> None:
             title=item.title or None,
             attributes=item.attributes or None,
             picture=item.picture or None,
+            recent=float(np.float32(item.popularity if item.recent is None else item.recent)),
         )
         for item in made
     ]
     assert list(found) == none_for_empty
     assert [found.rows.get(item.item_id) for item in made] == list(range(len(made)))
-    used = found.popularity_N[found.by_popularity_N]
+    used = found.recent_N[found.by_popularity_N]
     assert (np.diff(used) <= 0).all()
 
 

@@ -180,6 +180,7 @@ def test_an_item_opens_and_back_closes_it(tab: Tab) -> None:
     page.go_back()
     expect(sheet).to_be_hidden()
     page.locator("#history .name").click()
+    expect(sheet).to_be_visible()
     page.keyboard.press("Escape")
     expect(sheet).to_be_hidden()
     expect(page.locator("#history .name")).to_be_focused()

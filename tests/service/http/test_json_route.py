@@ -131,4 +131,5 @@ def test_the_document_describes_any_route_of_the_kind(other: TestClient) -> None
     answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
     assert (body["$ref"].split("/")[-1], answer["$ref"].split("/")[-1]) == ("Pairs", "Sums")
     assert operation["description"] == "Sums."
-    assert [each["name"] for each in operation["parameters"]] == ["x-sticky-key", "x-after"]
+    headers = ["x-sticky-key", "x-after", "x-generation"]
+    assert [each["name"] for each in operation["parameters"]] == headers
