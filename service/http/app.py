@@ -28,7 +28,7 @@ from service.http.items import items, most_bytes
 from service.http.page import add_page
 from service.http.pages import add_pages
 from service.http.problems import EVERYWHERE, add_handlers, describe_problems
-from service.http.recommend_schemas import within_limits
+from service.http.recommend_schemas import RecommendRequest, within_limits
 from service.http.routes import add_routes
 from service.http.scenarios import Scenarios
 from service.http.state import State
@@ -121,6 +121,12 @@ def create_app(
         telemetry={"tracing": False, "metrics": False, "logs": False},  # 10 µs to find it is off
     )
     app.state.service = state
+    _add_all(app, settings, limits)
+    return app
+
+
+def _add_all(app: FastAPI, settings: Settings, limits: type[RecommendRequest]) -> None:
+    """Every route, and what answers where one fails."""
     add_routes(app, settings, limits)
     add_lines(app)
     app.include_router(finding)
@@ -133,4 +139,3 @@ def create_app(
     if settings.page:
         add_page(app)
     add_handlers(app)
-    return app

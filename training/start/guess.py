@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ _WORDS = {
     "item": ("item", "sku", "product", "article", "asin", "movie", "book", "track", "offer"),
     "time": ("timestamp", "datetime", "time", "date", "at", "ts", "created", "when"),
     "rating": ("rating", "stars", "score"),
+    "type": ("type", "event", "action", "behavior", "behaviour"),
     "title": ("title", "name", "label"),
     "image": ("image", "picture", "photo", "img"),
 }
@@ -27,12 +29,14 @@ _USUAL = {
     "item": usual.ITEM,
     "time": usual.TIME,
     "rating": usual.RATING,
+    "type": usual.TYPE,
     "title": usual.TITLE,
     "image": usual.IMAGE,
 }
 _IDENTIFIES = {"id", "sku", "asin", "code", "number", "no", "key"}
 _PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 _PROSE = 3  # words, from which on a value is text
+_TYPES = 20  # of events, at most
 _SHARED = 0.5  # distinct values to all, up to which they are a kind and not a name
 
 Columns = dict[str, str | list[str]]  # of a role, as the TOML file names them
@@ -62,12 +66,14 @@ def interactions(found: Look, told: Mapping[str, str]) -> Guess:
     """Roles of a log's columns; ``told`` are the user's own. Raises UserError for want of one."""
     if found.format == "sequences":
         return Guess(found, {})
-    columns = _by_role(found, ("user", "item", "time", "rating"), told)
+    columns = _by_role(found, ("user", "item", "time", "rating", "type"), told)
     for role in ("user", "item"):
         if role not in columns:
             raise _missing(role, found, "--column")
     if not _are_numbers(found.columns.get(str(columns.get("rating")), [])):
         columns.pop("rating", None)
+    if not 0 < len(types(found, columns)) <= _TYPES:
+        columns.pop("type", None)
     time = columns.get("time")
     if time is None or time in told.values() or _are_times(found, str(time)):
         return Guess(found, columns)
@@ -75,6 +81,12 @@ def interactions(found: Look, told: Mapping[str, str]) -> Guess:
         del columns["time"]
         return Guess(found, columns)
     return Guess(found, columns, doubt=f"{time!r} is not understood: set time_format")
+
+
+def types(found: Look, columns: Columns) -> list[str]:
+    """Of events, as far as they were seen; most frequent first."""
+    seen = Counter(map(str, found.columns.get(str(columns.get("type")), [])))
+    return [name for name, _ in seen.most_common()]
 
 
 def items(found: Look, told: Mapping[str, str], bought: Iterable[Any]) -> Guess:

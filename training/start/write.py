@@ -6,7 +6,7 @@ from pathlib import Path
 
 from training.errors import UserError
 from training.settings import Setting, settings, toml
-from training.start.guess import Guess
+from training.start.guess import Guess, types
 
 # What users change first; ``bbqrec-train settings`` has the rest.
 _OFTEN = (
@@ -23,13 +23,14 @@ def write(path: Path, log: Guess, catalogue: Guess | None) -> None:
     parts = [
         _head(path.name, name),
         _section("interactions", log, path),
+        _events(types(log.look, log.columns)),
         _section("items", catalogue, path) if catalogue else _NO_ITEMS,
         *_usual(),
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with path.open("x", encoding="utf-8") as file:
-            file.write("\n".join(parts))
+            file.write("\n".join(part for part in parts if part))
     except FileExistsError as error:
         raise UserError(f"{path} exists, and is not overwritten") from error
 
@@ -43,6 +44,31 @@ name = {toml(name)}
 output = {toml(f"artifacts/{name}")}  # what every stage writes, and at last the bundle
 # recommend = "all"  # people buy the same again, and are to be shown it; `prepare` says how many do
 """
+
+
+# What shops mostly choose; of a name the first word that it holds decides.
+_WEIGHTS = {
+    "dislike": -1, "remove": -1, "impression": 0, "purchase": 4, "buy": 4, "order": 4,
+    "transaction": 4, "cart": 2, "basket": 2, "like": 2, "fav": 2,
+}  # fmt: skip
+
+
+def _events(names: list[str]) -> str:
+    """For want of types there is nothing to weigh."""
+    if not names:
+        return ""
+    weights = (f"# {toml(name)} = {_weight(name)}" for name in names)
+    return "\n".join(
+        [
+            "# [events]  # what each type weighs in training; what is not named is left out",
+            *weights,
+            "",
+        ]
+    )
+
+
+def _weight(name: str) -> int:
+    return next((weight for word, weight in _WEIGHTS.items() if word in name.lower()), 1)
 
 
 _NO_ITEMS = """\

@@ -85,6 +85,27 @@ def test_the_file_tells_examples_and_meanings_in_comments(folder: Path) -> None:
     RunConfig.model_validate(tomllib.loads(uncommented))  # a mark taken away leaves a setting
 
 
+def test_types_of_events_are_found_with_what_they_may_weigh(folder: Path) -> None:
+    rows = [("u1", "S1", 3, kind) for kind in ("pageview", "pageview", "addtocart", "dislike")]
+    write_csv(folder / "clicks.csv", [("user", "sku", "time", "action"), *rows])
+    assert made(folder).interactions.columns.type == "action"
+    text = (folder / "shop.toml").read_text()
+    start = text.index("# [events]")
+    assert text[start:].splitlines()[1:4] == [
+        '# "pageview" = 1',
+        '# "addtocart" = 2',
+        '# "dislike" = -1',
+    ]
+    uncommented = "\n".join(line.removeprefix("# ") for line in text[start:].splitlines()[:4])
+    assert tomllib.loads(uncommented)["events"] == {"pageview": 1, "addtocart": 2, "dislike": -1}
+
+
+def test_a_column_of_very_many_values_is_no_type_of_events(folder: Path) -> None:
+    rows = [("u1", f"S{n}", n, f"type {n}") for n in range(50)]
+    write_csv(folder / "clicks.csv", [("user", "sku", "time", "type"), *rows])
+    assert made(folder).interactions.columns.type is None
+
+
 def test_what_was_guessed_is_shown(folder: Path) -> None:
     output = init(folder).output
     assert "interactions.columns.user" in output
