@@ -146,6 +146,9 @@ class Settings(BaseSettings):
         60.0, ge=0, description="between looks at whether events are to be stored; 0: never"
     )
     store_days: int = Field(0, ge=0, description="stored events are kept so many; 0: for ever")
+    store_bytes: int = Field(
+        0, ge=0, description="of stored events; beyond so many the oldest days go; 0: any number"
+    )
     live_events: int = Field(
         200_000,
         ge=1,

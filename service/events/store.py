@@ -7,7 +7,8 @@ that are there already are not written again.
 
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -100,16 +101,35 @@ class Store:
             self._trimmed = beyond
 
     def _expire(self) -> None:
-        if not self.storing.days:
-            return
-        oldest = (datetime.now(UTC) - timedelta(days=self.storing.days)).strftime("%Y-%m-%d")
-        for folder in self._dates():
-            if folder.name < f"date={oldest}":
+        """Whole days go, the oldest first, of what was done and of what was shown alike; of the
+        last one nothing does for its size.
+        """
+        dates = sorted(self._dates().items())
+        for date, folders in dates:
+            large = date != dates[-1][0] and self._are_too_large()
+            if not (large or self._is_old(date)):
+                break
+            for folder in folders:
                 shutil.rmtree(folder)
 
-    def _dates(self) -> Iterator[Path]:
+    def _is_old(self, date: str) -> bool:
+        if not self.storing.days:
+            return False
+        oldest = datetime.now(UTC) - timedelta(days=self.storing.days)
+        return date < f"date={oldest:%Y-%m-%d}"
+
+    def _are_too_large(self) -> bool:
+        if not self.storing.most_bytes:
+            return False
+        files = [*self.done.files(), *self.shown.files()]
+        return sum(file.stat().st_size for file in files) > self.storing.most_bytes
+
+    def _dates(self) -> dict[str, list[Path]]:
+        found = defaultdict(list)
         for name in (DONE, SHOWN):
-            yield from (self.storing.folder / name).glob("date=*")
+            for folder in (self.storing.folder / name).glob("date=*"):
+                found[folder.name].append(folder)
+        return found
 
 
 def open_store(storing: Storing) -> Store:

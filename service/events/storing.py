@@ -13,6 +13,7 @@ class Storing(BaseModel):
     """What to store, and where. log_url: of the Redis that keeps the log; None: it is in folder.
 
     every: seconds. keep: records that stay in the log. days: that files are kept; 0: for ever.
+    most_bytes: of all files, beyond which the oldest days go; 0: any number.
     counting: of outcomes in what leaves the log; None: they are not counted.
     """
 
@@ -21,6 +22,7 @@ class Storing(BaseModel):
     every: float = 60.0
     keep: int = 200_000
     days: int = 0
+    most_bytes: int = 0
     counting: Counting | None = None
 
 

@@ -32,6 +32,7 @@ def make_events(settings: Settings, metrics: Metrics, split: Callable[[], Split 
         every=settings.store_every,
         keep=settings.live_events,
         days=settings.store_days,
+        most_bytes=settings.store_bytes,
         counting=counting(settings),
     )
     outcomes = None if storing.counting is None else Outcomes(storing.counting)

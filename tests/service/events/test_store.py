@@ -148,6 +148,20 @@ def test_old_files_go(tmp_path: Path) -> None:
     assert stored(store)["id"].to_list() == ["new"]
 
 
+def test_of_too_many_bytes_the_oldest_days_go_and_the_last_one_stays(tmp_path: Path) -> None:
+    now = time.time()
+    log = FileLog(tmp_path, EVENT_LOG)
+    log.append([event(f"{days} days ago", time=now - 86_400 * days) for days in range(3)])
+    store_of(tmp_path).run()
+    whole = sum(file.stat().st_size for file in store_of(tmp_path).done.files())
+    store = store_of(tmp_path, most_bytes=whole - 1)
+    store.run()
+    assert sorted(stored(store)["id"]) == ["0 days ago", "1 days ago"]
+    store = store_of(tmp_path, most_bytes=1)
+    store.run()
+    assert stored(store)["id"].to_list() == ["0 days ago"]
+
+
 def test_redis_is_trimmed_once_all_is_in_files(tmp_path: Path, redis_server: RedisServer) -> None:
     log = RedisLog(redis_server.url, EVENT_LOG)
     log.append([event(str(n)) for n in range(50)])
