@@ -40,8 +40,8 @@ def json_lines(rows: list[dict[str, Any]]) -> str:
         ("log.tsv", GOOD_CSV.replace(",", "\t")),
         ("log", GOOD_CSV),
         ("log.data", GOOD_CSV.replace(",", "\t")),
-        ("log.csv.gz", gzip.compress(GOOD_CSV.encode())),
-        ("log.csv", gzip.compress(GOOD_CSV.encode())),
+        ("log.csv.gz", gzip.compress(GOOD_CSV.encode(), mtime=0)),
+        ("log.csv", gzip.compress(GOOD_CSV.encode(), mtime=0)),
         (
             "log.jsonl",
             json_lines([dict(zip(("user", "item", "time"), r, strict=True)) for r in GOOD]),
