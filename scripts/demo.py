@@ -56,7 +56,7 @@ def main(directory: Path) -> None:
         soft_wrap=True,
         highlight=False,
     )
-    console.print("  open http://127.0.0.1:8000/docs")
+    console.print("  open http://127.0.0.1:8000, and artifacts/demo/current/report.html")
 
 
 def free_port() -> int:
