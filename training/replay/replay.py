@@ -31,13 +31,23 @@ def replay(
         raise UserError(f"no bundle of {config.output} is {role}")
     slots, did = shown(folder), read_done(done)
     bundle = bundles.read(directory, FILES.MAPPED)
-    slots = slots.join(did.select("user_id").unique(), on="user_id", how="semi")
+    slots = with_history(slots, did, bundle)
     if slots.is_empty():
-        raise UserError(f"--done: {done} knows none of the users of {folder}")
+        raise UserError(f"--done: {done}: no user of {folder} had done anything before")
     slots = rewarded(slots.sort("recommendation_id", "position"), did, types)
     user_J = slots["user_id"].rank("dense").to_numpy().astype(np.int64) - 1
     odds_J, reward_J = (slots[name].to_numpy().astype(np.float64) for name in ("odds", "reward"))
     return estimate(Slots(user_J, odds_J, reward_J, matched(bundle, slots, did)), clip)
+
+
+def with_history(slots: pl.DataFrame, done: pl.DataFrame, bundle: Bundle) -> pl.DataFrame:
+    """Shown to those of whom something was known by then; whoever came back only because of what
+    was shown must not count for more.
+    """
+    known = pl.Series(item.item_id for item in bundle.catalogue)
+    steps = done.filter(pl.col("type").is_in(STEPS) & pl.col("item_id").is_in(known.implode()))
+    first = steps.group_by("user_id").agg(pl.col("time").min().alias("since"))
+    return slots.join(first, on="user_id").filter(pl.col("since") < pl.col("time")).drop("since")
 
 
 def matched(bundle: Bundle, slots: pl.DataFrame, done: pl.DataFrame) -> NDArray[np.bool_]:

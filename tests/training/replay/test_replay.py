@@ -16,7 +16,7 @@ from tests.service.events.made import NOON, answer, event
 from training.data.histories import Windows
 from training.errors import UserError
 from training.evaluate.served import ServedRanker
-from training.replay.replay import matched
+from training.replay.replay import matched, with_history
 from training.replay.shown import read_done, rewarded, shown
 
 
@@ -116,3 +116,18 @@ def test_the_bundle_is_asked_what_it_shows_after_what_the_user_had_done(
     found = slots.with_columns(same=matched(bundle, slots, read_done(tmp_path / "done")))
     same = dict(found.group_by("recommendation_id").agg(pl.col("same")).rows())
     assert same == {"ada": [True] * 4, "bob": [True] * 4, "swapped": [False] * 4}
+
+
+def test_nobody_counts_for_having_come_back(bundle: Bundle, tmp_path: Path) -> None:
+    """Who did nothing before, or nothing with a known item, is left out, clicked or not."""
+    users = {"before": -1, "after": 1, "unknown": -1}
+    events = [
+        event(user, user, "item-3" if user != "unknown" else "no-such", time=NOON + when)
+        for user, when in users.items()
+    ]
+    answers = [answer(user, user, "item-9", odds=[0.5]) for user in (*users, "never")]
+    answers = [each._replace(time=NOON) for each in answers]
+    Table(tmp_path / "done", ["source", "id"]).add(table.done(events))
+    slots = shown(stored(tmp_path / "shown", *answers))
+    kept = with_history(slots, read_done(tmp_path / "done"), bundle)
+    assert kept["user_id"].to_list() == ["before"]
