@@ -19,6 +19,7 @@ from training.replay.estimate import Estimate, Interval, Slots, estimate
 from training.replay.shown import read_done, rewarded, shown
 
 STEPS = ("view", "click", "cart", "purchase", "like")
+FEWEST = 100  # slots of equal weight
 _AT_ONCE = 3_000_000  # scores
 
 
@@ -96,7 +97,7 @@ def table(found: Estimate, role: Role) -> Table:
         title=f"{found.slots:,} slots that chance filled",
         caption=f"weights of {found.matched:,} slots in which both show the same, worth "
         f"{found.effective:,.0f} of equal weight; {found.clipped:.1%} clipped; neither clipped nor "
-        f"self-normalised {found.ips:.4f}. {_supported(found.support)}",
+        f"self-normalised {found.ips:.4f}. {_enough(found.effective)}{_supported(found.support)}",
     )
     for column in ("", "clicks a slot", "95%"):
         shown.add_column(column, justify="left" if not column else "right")
@@ -108,6 +109,11 @@ def table(found: Estimate, role: Role) -> Table:
 
 def _span(interval: Interval) -> str:
     return f"[{interval.low:.4f}, {interval.high:.4f}]"
+
+
+def _enough(effective: float) -> str:
+    """With so few, the interval itself is not to be relied on: rare, heavy slots are not in it."""
+    return "" if effective >= FEWEST else f"Fewer than {FEWEST}: do not decide by this. "
 
 
 def _supported(support: Interval) -> str:
