@@ -86,7 +86,9 @@ class Scenarios:
             if len(text) > _MOST_BYTES:
                 raise ScenarioError(f"{self.path} is larger than {_MOST_BYTES} bytes")
             tables = tomllib.loads(text.decode("utf-8"))
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise ScenarioError(f"{self.path} cannot be read: {error.strerror}") from error
+        except ValueError as error:
             raise ScenarioError(f"{self.path}: {error}") from error
         return {name: self._scenario(name, table) for name, table in tables.items()}
 
