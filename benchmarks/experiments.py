@@ -8,6 +8,7 @@ canary that is better: how many callers it takes until that is decided. Last the
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from functools import cache
 from math import comb, sqrt
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -77,7 +78,7 @@ def same(random: np.random.Generator, callers: int, share: float) -> Alarms:
     columns_FU = drawn(random, callers).columns()
     to_canary_U = random.random(callers) < share
     arms_AFU = [np.cumsum(columns_FU * mine_U, axis=1) for mine_U in (~to_canary_U, to_canary_U)]
-    bound_U = np.array([margin(t, 1.0) for t in range(1, callers + 1)])
+    bound_U = _bounds(callers)
     total_U = np.arange(1, callers + 1)
     ours = False
     for metric in METRICS:
@@ -88,6 +89,12 @@ def same(random: np.random.Generator, callers: int, share: float) -> Alarms:
         ours = ours or (difference is not None and difference.sign != 0)
     by_callers = bool((_errors_off(arms_AFU, "click_through") > _USUAL).any())
     return Alarms(ours, by_callers, bool((_errors_off_by_answers(arms_AFU) > _USUAL).any()))
+
+
+@cache
+def _bounds(callers: int) -> NDArray[np.float64]:
+    """(U,): the margin after each caller, of a standard deviation of one."""
+    return np.array([margin(t, 1.0) for t in range(1, callers + 1)])
 
 
 def _errors_off(arms_AFU: Sequence[NDArray[np.float64]], metric: Metric) -> NDArray[np.float64]:
