@@ -18,7 +18,7 @@ expect() { # BODY STATUS PYTHON-CONDITION-ON-a
 put_item() { # ITEM_ID: from within the container, for no key is set
     $C exec -T service python - "$1" <<'PYTHON'
 import json, sys, urllib.request as u
-body = json.dumps({"title": "A film", "text": {"title": "A film about space"}}).encode()
+body = json.dumps({"title": "A film", "text": {"movie_title": "A film about space"}}).encode()
 url = f"http://127.0.0.1:8000/items/{sys.argv[1]}"
 u.urlopen(u.Request(url, body, {"content-type": "application/json"}, method="PUT"), timeout=10)
 PYTHON
