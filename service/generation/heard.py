@@ -1,24 +1,12 @@
 """Heard: what events tell a generation's memory, in rows of its catalogue."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from models.contract.memory import STEPS, Recalled
-from models.contract.types import FloatArray
 from service.catalogue.live_items import LiveItems
 from service.events.transitions import Followers, LiveTransitions
+from service.generation.placed import Placed, place
 from service.generation.recommended import Recommended
-from service.retrieval.live import Live
-from service.retrieval.rows import Rows
-
-
-class _Placed(NamedTuple):
-    """Followers, and the rows that they had at a time."""
-
-    followers: Followers
-    live: Live
-    rows_J: Rows
-    shares_J: FloatArray
 
 
 class Heard:
@@ -28,14 +16,14 @@ class Heard:
         self.items = items
         memory = items.bundle.memory
         self.weight, self.decay = (memory.weight, memory.decay) if memory else (0.0, 0.0)
-        self._placed: dict[str, _Placed] = {}
+        self._placed: dict[str, Placed] = {}
 
     def recall(self, transitions: LiveTransitions, history: Sequence[str]) -> Recalled | None:
         """What has followed the latest items of a history, of late; None where nothing has."""
         found = list(self._placed_of(transitions, history))
         if not found:
             return None
-        scores = [self.weight * weight * placed.shares_J for weight, _, placed in found]
+        scores = [self.weight * weight * placed.weights_J for weight, _, placed in found]
         return Recalled.summed([placed.rows_J for _, _, placed in found], scores)
 
     def explain(
@@ -44,7 +32,7 @@ class Heard:
         """Where the bundle has no reason of its own: the item that it followed most, of late."""
         best: dict[int, tuple[float, str]] = {}
         for weight, item_id, placed in self._placed_of(transitions, history):
-            for row, share in zip(placed.rows_J.tolist(), placed.shares_J.tolist(), strict=True):
+            for row, share in zip(placed.rows_J.tolist(), placed.weights_J.tolist(), strict=True):
                 best[row] = max(best.get(row, (0.0, "")), (weight * share, item_id))
         return [
             item._replace(because=best[item.item_index][1], reason="after")
@@ -55,7 +43,7 @@ class Heard:
 
     def _placed_of(
         self, transitions: LiveTransitions, history: Sequence[str]
-    ) -> Iterator[tuple[float, str, _Placed]]:
+    ) -> Iterator[tuple[float, str, Placed]]:
         """Of the latest items of a history that anything has followed: what each weighs by now."""
         if self.weight:
             for back, item_id in enumerate(reversed(history[-STEPS:])):
@@ -63,11 +51,8 @@ class Heard:
                 if followers is not None:
                     yield self.decay**back, item_id, self._place(item_id, followers)
 
-    def _place(self, item_id: str, followers: Followers) -> _Placed:
-        """Looked up once for as long as neither they nor the catalogue change."""
-        placed, live = self._placed.get(item_id), self.items.live
-        if placed is None or placed.followers is not followers or placed.live is not live:
-            rows_J, known_J = self.items.known(followers.item_ids)
-            placed = _Placed(followers, live, rows_J, followers.shares_J[known_J])
-            self._placed[item_id] = placed
+    def _place(self, item_id: str, followers: Followers) -> Placed:
+        before = self._placed.get(item_id)
+        placed = place(before, followers, followers.item_ids, followers.shares_J, self.items)
+        self._placed[item_id] = placed
         return placed

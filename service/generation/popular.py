@@ -1,27 +1,17 @@
 """Popular items: what answers where nothing in a history is known."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 from models.contract.types import FloatArray
 from service.catalogue.live_items import LiveItems
 from service.engine.batcher import Candidates
 from service.events.trend import NOTHING, Trending
+from service.generation.placed import Placed, place
 from service.retrieval.live import Live
 from service.retrieval.rows import Mask, Rows
 from service.retrieval.selection import Selection
 
 _FEW = 20_000  # rows that are put in order for one request
-
-
-class _Placed(NamedTuple):
-    """What is trending, and the rows that it had at a time."""
-
-    trending: Trending
-    live: Live
-    rows_J: Rows
-    uses_J: FloatArray
 
 
 class Popular:
@@ -30,8 +20,7 @@ class Popular:
     def __init__(self, items: LiveItems) -> None:
         self.items = items
         self.catalogue = items.bundle.catalogue
-        nowhere = np.empty(0, np.int64)
-        self._placed = _Placed(NOTHING, items.live, nowhere, NOTHING.uses_J)
+        self._placed: Placed | None = None
 
     def best(self, k: int, selection: Selection, trending: Trending = NOTHING) -> Candidates:
         """The most used ``k`` in ``selection``; where those are too few, live items that nobody
@@ -54,15 +43,17 @@ class Popular:
         self, trending: Trending, rows_K: Rows, selection: Selection
     ) -> tuple[Rows, FloatArray]:
         """Also what is trending: nothing else can be better than the best of the bundle."""
-        placed, size, live = self._place(trending), self.items.size, self.items.live
+        ids, uses_J, now = trending
+        placed = self._placed = place(self._placed, trending, ids, uses_J, self.items)
+        size, live = self.items.size, self.items.live
         of_bundle_J = placed.rows_J < size
         kept_J = np.isin(placed.rows_J, _of_live(selection, live))
         kept_J[of_bundle_J] = _shown(placed.rows_J[of_bundle_J], selection, live)
-        hot_J, uses_J = placed.rows_J[kept_J], placed.uses_J[kept_J]
+        hot_J, uses_J = placed.rows_J[kept_J], placed.weights_J[kept_J]
         both_J = np.concatenate([hot_J, rows_K[~np.isin(rows_K, hot_J)]])
         scores_J = np.zeros(len(both_J), np.float32)
         counted_J = both_J < size
-        scores_J[counted_J] = self._faded(trending.now) * self.catalogue.recent_N[both_J[counted_J]]
+        scores_J[counted_J] = self._faded(now) * self.catalogue.recent_N[both_J[counted_J]]
         scores_J[: len(hot_J)] += uses_J
         order_J = np.argsort(-scores_J, kind="stable")
         return both_J[order_J], scores_J[order_J]
@@ -73,13 +64,6 @@ class Popular:
         if recency is None:
             return np.float32(1)
         return np.float32(2 ** -(max(now - recency.as_of, 0.0) / recency.half_life))
-
-    def _place(self, trending: Trending) -> _Placed:
-        """Looked up once for as long as neither it nor the catalogue changes."""
-        if self._placed.trending is not trending or self._placed.live is not self.items.live:
-            rows_J, known_J = self.items.known(trending.item_ids)
-            self._placed = _Placed(trending, self.items.live, rows_J, trending.uses_J[known_J])
-        return self._placed
 
 
 def _of_bundle(items: LiveItems, k: int, selection: Selection, live: Live) -> Rows:

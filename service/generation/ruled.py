@@ -85,17 +85,22 @@ class Ruled:
         self, selection: Selection, marked: Sequence[Allowed], pinned: Sequence[int]
     ) -> list[Part]:
         """Pinned rows are parts of their own, so that they are found if they may be."""
-        size, live = self.items.size, len(self.items.live.gone_M)
-        everything = Allowed(RowSet.of(np.ones(size, np.bool_)), size + np.arange(live))
+        if not marked and not pinned:
+            return [Part(selection)]
+        allowed = self._everything() if selection.allowed is None else selection.allowed
+        selection = selection._replace(allowed=allowed)
         if not pinned:
-            return parted(selection, marked, everything)
+            return parted(selection, marked)
         hidden: Rows = np.union1d(selection.hidden, np.array(pinned, np.int64))
-        pins = Allowed.of({*pinned}, size).both(selection.allowed or everything)
-        those = selection._replace(allowed=pins)
+        pins = Allowed.of({*pinned}, self.items.size).both(allowed)
         return [
-            *parted(selection._replace(hidden=hidden), marked, everything),
-            *parted(those, marked, everything),
+            *parted(selection._replace(hidden=hidden), marked),
+            *parted(selection._replace(allowed=pins), marked),
         ]
+
+    def _everything(self) -> Allowed:
+        size, live = self.items.size, len(self.items.live.gone_M)
+        return Allowed(RowSet.of(np.ones(size, np.bool_)), size + np.arange(live))
 
     def _scored(self, pool: Pool, rules: Rules, *, popular: bool) -> Pool:
         """As boosts and the order of ``rank`` have it, best first."""

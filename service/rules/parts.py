@@ -28,19 +28,20 @@ class Pool(NamedTuple):
     marks_JM: Mask
 
 
-def parted(selection: Selection, marked: Sequence[Allowed], everything: Allowed) -> list[Part]:
+def parted(selection: Selection, marked: Sequence[Allowed]) -> list[Part]:
     """The selection, by which of the marked sets its rows are in; parts without rows are left out.
 
-    ``everything``: what there is, where the selection allows all of it.
+    It says what is allowed, be it everything.
     """
     found = [Part(selection)]
     for marking in marked:
-        found = [half for part in found for half in _halves(part, marking, everything)]
+        found = [half for part in found for half in _halves(part, marking)]
     return found
 
 
-def _halves(part: Part, marking: Allowed, everything: Allowed) -> Iterator[Part]:
-    allowed = part.selection.allowed or everything
+def _halves(part: Part, marking: Allowed) -> Iterator[Part]:
+    allowed = part.selection.allowed
+    assert allowed is not None
     for inside, half in (True, allowed.both(marking)), (False, allowed.without(marking)):
         if half.any():
             yield Part(part.selection._replace(allowed=half), (*part.marks, inside))
