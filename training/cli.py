@@ -101,7 +101,7 @@ def follow(
         bool, typer.Option("--once", help="Look once: for a timer of your own.")
     ] = False,
 ) -> None:
-    """Train again as events come; what is as good as what serves goes live."""
+    """Train again as events come; what is not shown to be worse than what serves goes live."""
     from training.config import load
     from training.follow.follow import Follower, Following
 

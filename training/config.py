@@ -131,6 +131,9 @@ class SplitConfig(Section):
     )
     validation_share: Share = Field(0.1, description="temporal: share of the time line's rows")
     test_share: Share = Field(0.1, description="temporal: share of the time line's rows")
+    test_from: int | None = Field(
+        None, ge=0, description="temporal: when the test part begins, unix s; for test_share"
+    )
     ties: Literal["file", "shuffle"] = Field(
         "file", description="order of a user's interactions of equal time: as read, or seeded"
     )
@@ -251,6 +254,10 @@ class FitConfig(Section, Architecture):
         "32-true", description="float32, or bfloat16 where that is safe: faster, if the chip can"
     )
     refit: bool = Field(True, description="export a model trained on everything, as one goes live")
+    learn_test: bool = Field(
+        True,
+        description="refit learns the test part, too; false: what goes live can be judged by it",
+    )
 
 
 class EvaluateConfig(Section):
@@ -286,6 +293,7 @@ class ExportConfig(Section):
     keep: int = Field(
         3, ge=1, description="newest bundles that stay, to go back to; those in service stay anyway"
     )
+    activate: bool = Field(True, description="the new one is current; false: activate it yourself")
     index_from: int = Field(
         200_000,  # with fewer, a lone exact query takes less than 10 ms
         ge=0,

@@ -12,6 +12,7 @@ from models.contract.memory import Memory
 from models.contract.semantic_id import SemanticIdTable
 from training.config import RunConfig
 from training.data.dataset import PreparedDataset
+from training.data.histories import Histories, Part
 from training.data.new_items import NewItems
 
 SPACE, QUANTIZER, SEMANTIC_IDS, CODEWORDS = (
@@ -34,6 +35,12 @@ HEALTH, FITTED, WEIGHTS, WORD_VECTORS, MEMORY, EVALUATION, EXPORTED = (
 def data(config: RunConfig) -> PreparedDataset:
     """The prepared data set."""
     return PreparedDataset.load(config.output / "prepare")
+
+
+def learned(config: RunConfig) -> Histories:
+    """What refit learns: everything, or all but the test part."""
+    histories = data(config).histories
+    return histories if config.fit.learn_test else histories.up_to(Part.VALIDATION)
 
 
 def new_items(config: RunConfig) -> NewItems:

@@ -121,15 +121,18 @@ class EvaluationSet(NamedTuple):
         )
 
 
-def targets(histories: Histories, part: Part, *, repeats: bool = True) -> EvaluationSet:
-    """Each user's first interaction of ``part`` is held out; all before it is the history.
+def targets(
+    histories: Histories, part: Part, *, repeats: bool = True, every: bool = False
+) -> EvaluationSet:
+    """Each user's first interaction of ``part`` is held out, or ``every``; all before it is the
+    history.
 
     Users without one, or with nothing before it, are left out; without ``repeats`` also those who
     had it before: what the service never returns is no target.
     """
     user_of = histories.users()
     at = np.flatnonzero(histories.parts == part)
-    first = at[np.unique(user_of[at], return_index=True)[1]]
+    first = at if every else at[np.unique(user_of[at], return_index=True)[1]]
     first = first[first > histories.offsets[user_of[first]]]
     user = user_of[first]
     start = histories.offsets[user]

@@ -74,14 +74,19 @@ def leave_one_out(user: Codes) -> Split:
 
 
 def temporal(seconds: NDArray[np.int64], config: SplitConfig) -> Split:
-    """Two cuts through time, at row quantiles; what falls on a cut belongs to the later part."""
+    """Two cuts through time, at row quantiles, or at the moment that is told for the second; what
+    falls on a cut belongs to the later part.
+    """
     ordered = np.sort(seconds)
-    test_from = _cut(ordered, config.test_share)
-    validation_from = _cut(ordered, config.test_share + config.validation_share)
+    test_share = config.test_share
+    if config.test_from is not None:
+        test_share = float((seconds >= config.test_from).mean())
+    test_from = _cut(ordered, test_share)
+    validation_from = _cut(ordered, test_share + config.validation_share)
     part = np.full(len(seconds), Part.TRAIN, np.uint8)
     if config.validation_share:
         part[seconds >= validation_from] = Part.VALIDATION
-    if config.test_share:
+    if test_share:
         part[seconds >= test_from] = Part.TEST
     if not (part == Part.TRAIN).any():
         raise UserError(
@@ -91,7 +96,7 @@ def temporal(seconds: NDArray[np.int64], config: SplitConfig) -> Split:
     return Split(
         part,
         validation_from if config.validation_share else None,
-        test_from if config.test_share else None,
+        test_from if test_share else None,
     )
 
 

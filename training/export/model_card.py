@@ -40,9 +40,13 @@ def model_card(fields: Mapping[str, Any], parity: Parity, int8: Int8, items: int
 
 
 def _refit(fields: Mapping[str, Any]) -> str:
-    return ", trained again on everything" if fields["split"].get("refit") else ""
+    if not fields["split"].get("refit"):
+        return ""
+    return ", trained again on everything" + (
+        "" if fields["split"].get("learn_test", True) else " but the test part"
+    )
 
 
 def _learned_too(fields: Mapping[str, Any]) -> str:
-    refit = fields["split"].get("refit")
-    return " (which they have learned, so that only the difference counts)" if refit else ""
+    learned = fields["split"].get("refit") and fields["split"].get("learn_test", True)
+    return " (which they have learned, so that only the difference counts)" if learned else ""

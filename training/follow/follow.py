@@ -1,4 +1,4 @@
-"""Follow: events come, a new bundle is trained, and goes live if it is as good as what serves.
+"""Follow: events come, a new bundle is trained, and goes live unless what serves is better.
 
 Stages that are done are not done again, so that it may be killed at any moment, and goes on.
 """
@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from pydantic_core import from_json, to_json
 
+from models.contract.manifest import read_manifest
+from models.contract.store import BundleStore
 from training import stage_files
 from training.config import RunConfig
 from training.errors import UserError
@@ -21,8 +23,7 @@ from training.run.pipeline import Pipeline
 from training.run.stages import STAGES
 
 JOURNAL = "follow.jsonl"
-_TO_JUDGE = ("prepare", "encode", "quantize", "fit", "evaluate")
-Judge = Callable[[RunConfig, float], Verdict]
+Judge = Callable[[RunConfig, Path, Path | None, float], Verdict]
 
 
 class Following(NamedTuple):
@@ -47,6 +48,7 @@ class Follower:
         self.following = following
         self.say = say
         self.judge = judge
+        self.store = BundleStore(config.output)
         self._seen: object = None
 
     def run(self) -> None:
@@ -62,22 +64,31 @@ class Follower:
         """Train, if enough has come; whether a new bundle went live."""
         if (files := self._files()) == self._seen:
             return False
-        pipeline = Pipeline(self.config, STAGES)
-        if not pipeline.is_done("prepare"):
-            self.say(pipeline.run("prepare"))
+        self._do(Pipeline(self.config, STAGES), ("prepare",))
         self._seen = files
-        events = stage_files.data(self.config).card.interactions
-        new = events - self._trained()
-        if pipeline.is_done("export") or new < self.following.events:
+        data = stage_files.data(self.config)
+        events, serving = data.card.interactions, self.store.find("current")
+        split = read_manifest(serving)[0].split if serving else {}
+        new = events - max(self._trained(), sum(split.get("interactions", {}).values()))
+        if new < self.following.events:
             self.say(f"{new:,} new interactions: waiting for {self.following.events:,}")
             return False
-        self._do(pipeline, _TO_JUDGE)
-        verdict = self.judge(self.config, self.following.margin)
+        config = gate.hold_out(self.config, data, split.get("until"))
+        candidate = self._candidate(config)
+        verdict = self.judge(config, candidate, serving, self.following.margin)
         if verdict.passed:
-            self._do(pipeline, tuple(pipeline.stages))
-        self._note(events, verdict)
+            self.store.activate(candidate.name)
+        self._note(events, candidate, verdict)
         self.say(f"{'live' if verdict.passed else 'not activated'}: {verdict.why}")
         return verdict.passed
+
+    def _candidate(self, config: RunConfig) -> Path:
+        """A new bundle, which does not serve."""
+        export = config.export.model_copy(update={"activate": False})
+        config = config.model_copy(update={"export": export})
+        self._do(Pipeline(config, STAGES), tuple(stage.name for stage in STAGES))
+        written = stage_files.read_json(config.output / "export" / stage_files.EXPORTED)
+        return self.store.root / str(written["digest"])
 
     def _do(self, pipeline: Pipeline, stages: tuple[str, ...]) -> None:
         for name in stages:
@@ -99,9 +110,10 @@ class Follower:
                 return int(from_json(line)["interactions"])
         return 0
 
-    def _note(self, events: int, verdict: Verdict) -> None:
+    def _note(self, events: int, candidate: Path, verdict: Verdict) -> None:
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-        line = to_json({"time": now, "interactions": events, **verdict._asdict()})
+        about = {"time": now, "interactions": events, "bundle": candidate.name}
+        line = to_json(about | verdict._asdict())
         with self._journal().open("ab") as file:
             file.write(b"\n" + line)
 

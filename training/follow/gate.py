@@ -1,74 +1,136 @@
-"""The gate: what was just trained goes live only if it is as good as what serves.
+"""The gate: what was just trained goes live only if it is not shown to be worse than what serves.
 
-Both are asked about the newest of the test part: what users did after the last event that the
-bundle in service was made of. Neither has seen it, so it is what the next days would have been.
+Two bundles, the new one as it would serve, are asked about the newest events, which neither has
+learned: what they would have met had they been serving then.
 """
 
+import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import polars as pl
 
 from models.contract import bundle as bundles
-from models.contract.bundle import FILES
-from models.contract.store import BundleStore
+from models.contract.bundle import FILES, Bundle
 from training import stage_files
 from training.config import RunConfig
-from training.data import dataset
-from training.data.histories import Part, targets
-from training.evaluate.ranking import ndcg
+from training.data.dataset import PreparedDataset
+from training.data.histories import EvaluationSet, Part, Windows, targets
+from training.evaluate.intervals import gain
+from training.evaluate.ranking import ndcg_of, rank
 from training.evaluate.report import CUTOFF
 from training.evaluate.served import ServedRanker
-from training.run.evaluate import ours
 
 FEWEST = 100  # events that tell one from the other
+_SHARE = 5  # of what is new, one in so many events is not learned, to judge by
+_SLOWEST = 2.0  # times what serves may a new one take for an answer
+_FEWEST_CODES = 0.5  # of the codes that are in use in what serves, by level
+_HISTORIES, _TIMES = 32, 9  # that are timed together, and how often
 
 
 class Verdict(NamedTuple):
-    """Whether it may go live, why, and the figures, where both could be asked."""
+    """Whether it may go live, why, and the figures, where both could be asked.
+
+    events: that both were asked about. low, high: 95% interval of the change in NDCG@10.
+    """
 
     passed: bool
     why: str
     events: int = 0
     candidate: float | None = None
     served: float | None = None
+    low: float | None = None
+    high: float | None = None
 
 
-def judge(config: RunConfig, margin: float) -> Verdict:
-    """Of the stages up to ``evaluate``, beside the bundle that is current.
+def hold_out(config: RunConfig, data: PreparedDataset, until: int | None) -> RunConfig:
+    """The run whose bundle can be judged: the newest of what came after ``until`` stays unlearned.
 
-    margin: share of NDCG@10 that may be lost.
+    ``until``: the last that what serves has learned, unix s. Where too little came, or there are no
+    times, all is learned: the same run.
     """
-    serving = BundleStore(config.output).find("current")
+    if until is None or not data.card.split.timed:
+        return config
+    times_J = np.sort(data.times())
+    new = int((times_J > until).sum())
+    if new < 2 * FEWEST:
+        return config
+    split = {"kind": "temporal", "test_from": int(times_J[-max(FEWEST, new // _SHARE)])}
+    return config.model_copy(
+        update={
+            "split": config.split.model_copy(update=split),
+            "fit": config.fit.model_copy(update={"learn_test": False}),
+        }
+    )
+
+
+def judge(config: RunConfig, candidate: Path, serving: Path | None, margin: float) -> Verdict:
+    """Of a bundle beside the one that serves, after the whole run of ``config``.
+
+    margin: share of NDCG@10 that it may cost.
+    """
     if serving is None:
         return Verdict(True, "nothing serves yet")
-    bundle = bundles.read(serving, FILES.MAPPED)
-    until = bundle.manifest.split.get("until")
+    new, old = (bundles.read(path, FILES.MAPPED) for path in (candidate, serving))
+    if fault := _unhealthy(new, old):
+        return Verdict(False, fault)
+    if config.fit.learn_test:
+        return _beside_baselines(config, margin)
     data = stage_files.data(config)
-    test = targets(data.histories, Part.TEST, repeats=not config.filter_seen)
-    log = pl.read_parquet(config.output / "prepare" / dataset.INTERACTIONS, columns=["timestamp"])
-    if until is None or not data.card.split.timed:
-        return _beside_baselines(config, margin, "it is not known what is newer than what serves")
-    time = log["timestamp"].to_numpy()[test.start + test.length]
-    newer = test.take(np.flatnonzero(time > until))
-    events = len(newer.target)
-    if events < FEWEST:
-        return _beside_baselines(config, margin, f"only {events} events are newer than what serves")
+    newest = targets(data.histories, Part.TEST, repeats=not config.filter_seen, every=True)
     ids = data.items["item_id"].to_list()
-    candidate, served = (
-        ndcg(ranker, newer, len(ids), config.filter_seen)
-        for ranker in (ours(config), ServedRanker(bundle, ids))
+    ours, theirs = ServedRanker(new, ids), ServedRanker(old, ids)
+    if (times := _slower(ours, theirs, newest)) > _SLOWEST:
+        return Verdict(False, f"an answer takes {times:.1f} times as long as what serves")
+    mine_E, theirs_E = (
+        rank(ranker, newest, len(ids), config.filter_seen, 0).rank_E for ranker in (ours, theirs)
     )
-    passed = candidate >= (1 - margin) * served
-    why = f"NDCG@10 {candidate:.4f}, what serves {served:.4f}, of {events:,} events newer than it"
-    return Verdict(passed, why, events, candidate, served)
+    mine, served, events = ndcg_of(mine_E), ndcg_of(theirs_E), len(mine_E)
+    why = f"NDCG@{CUTOFF} {mine:.4f}, what serves {served:.4f}, of the newest {events:,} events"
+    change = gain(mine_E, theirs_E)
+    if change is None:  # what serves finds next to nothing
+        return Verdict(mine >= served, why, events, mine, served)
+    why += f": {change.value:+.1%} [{change.low:+.1%}, {change.high:+.1%}]"
+    passed = change.high >= -margin
+    return Verdict(passed, why, events, mine, served, change.low, change.high)
 
 
-def _beside_baselines(config: RunConfig, margin: float, because: str) -> Verdict:
+def _unhealthy(new: Bundle, old: Bundle) -> str | None:
+    """What is wrong with its codes, beside those that serve."""
+    mine, theirs = new.manifest.health, old.manifest.health
+    for name, used in theirs.items():
+        if name.startswith("level_") and name.endswith("/used"):
+            found = mine.get(name, used)
+            if found < _FEWEST_CODES * used:
+                return f"{name}: {found:.0%} of the codes, {used:.0%} in what serves"
+    return None
+
+
+def _slower(new: ServedRanker, old: ServedRanker, asked: EvaluationSet) -> float:
+    """How many times as long the new one takes: medians of turns that alternate."""
+    windows = Windows(asked.start[:_HISTORIES], asked.length[:_HISTORIES])
+    seconds: tuple[list[float], list[float]] = [], []
+    for _ in range(_TIMES):
+        for ranker, taken in zip((new, old), seconds, strict=True):
+            began = time.perf_counter()
+            ranker.score(asked.items, windows)
+            taken.append(time.perf_counter() - began)
+    return _median(seconds[0]) / _median(seconds[1])
+
+
+def _median(values: Sequence[float]) -> float:
+    return float(np.median(values))
+
+
+def _beside_baselines(config: RunConfig, margin: float) -> Verdict:
     """Where what serves cannot be asked: no worse than what needs no training."""
     evaluation = stage_files.read_json(config.output / "evaluate" / stage_files.EVALUATION)
     found = {name: row[f"ndcg@{CUTOFF}"] for name, row in evaluation["models"].items()}
     mine = found.pop("bbqrec")
     best = max(found, key=lambda name: found[name])
-    why = f"{because}; NDCG@10 {mine:.4f}, {best} {found[best]:.4f}"
+    why = (
+        f"too few events, or of no known time, are newer than what serves; "
+        f"NDCG@{CUTOFF} {mine:.4f}, {best} {found[best]:.4f}"
+    )
     return Verdict(mine >= (1 - margin) * found[best], why)

@@ -64,6 +64,7 @@ def collect(config: RunConfig, bundle: Path, created_at: str) -> Facts:
         created_at=created_at,
         recommend=config.recommend,
         refit=refit,
+        learn_test=config.fit.learn_test,
         card=data.card,
         over_time=_over_time(data),
         lengths=_lengths(np.diff(data.histories.offsets)),

@@ -173,6 +173,7 @@ class Facts(NamedTuple):
     created_at: str
     recommend: Recommend
     refit: bool
+    learn_test: bool  # by refit
     card: DatasetCard
     over_time: Histogram | None  # interactions, from the first to the last, unix s
     lengths: Lengths

@@ -31,11 +31,10 @@ def verdict(facts: Facts) -> str:
 def live(facts: Facts) -> str:
     """What the bundle is."""
     had = "not had" if facts.recommend == "new" else "had, too"
-    what = (
-        "The same settings, trained again on everything"
-        if facts.refit
-        else "The very model that was tested, which never saw the end of the log"
-    )
+    what = "The very model that was tested, which never saw the end of the log"
+    if facts.refit:
+        rest = "" if facts.learn_test else " but the test part, by which it can be judged"
+        what = f"The same settings, trained again on everything{rest}"
     return f"{what}; it recommends what a user has {had}."
 
 

@@ -38,7 +38,7 @@ from training.report import render
 
 
 def run(config: RunConfig, directory: Path) -> str:
-    """Write it, activate it, and drop those that are too many."""
+    """Write it, activate it unless told not to, and drop those that are too many."""
     data = stage_files.data(config)
     codes, source = ("requantize", "refit") if config.fit.refit else ("quantize", "fit")
     table, _ = stage_files.semantic_ids(config.output / codes)
@@ -50,7 +50,7 @@ def run(config: RunConfig, directory: Path) -> str:
         "recommend": config.recommend,
         "items_as_of": _items_as_of(config),
         "recency": fading,
-        "split": {**data.card.split.model_dump(mode="json"), "refit": config.fit.refit},
+        "split": _split(config, data),
         "metrics": _metrics(evaluation),
         "health": stage_files.read_json(config.output / codes / stage_files.HEALTH),
     }
@@ -70,11 +70,13 @@ def run(config: RunConfig, directory: Path) -> str:
             more=lambda created_at: write_report(config, partial, created_at),
         )
         digest = read_manifest(partial)[1]
-    store.activate(digest)
+    if config.export.activate:
+        store.activate(digest)
     store.prune(config.export.keep)
     stage_files.write_json(directory / stage_files.EXPORTED, {"digest": digest})
+    state = "is current" if config.export.activate else "may be activated"
     return (
-        f"{digest[:12]} is current in {config.output}: ONNX and torch agree within "
+        f"{digest[:12]} {state} in {config.output}: ONNX and torch agree within "
         f"{parity.worst_score:.1e}, same top-10 on {parity.same_top} of {parity.histories}"
     )
 
@@ -85,6 +87,16 @@ def write_report(config: RunConfig, partial: Path, created_at: str) -> None:
         render.write(config, partial, created_at, partial / FILES.REPORT)
     except Exception as error:  # whatever it is, it must not cost what was trained
         console.print(f"no report: {error!r}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _split(config: RunConfig, data: PreparedDataset) -> dict[str, Any]:
+    """How interactions were split, and until when they have been learned."""
+    split, refit = data.card.split, config.fit.refit
+    times_J = data.times()
+    if split.timed and not (refit and config.fit.learn_test):
+        last = Part.VALIDATION if refit else Part.TRAIN
+        split = split.model_copy(update={"until": int(times_J[data.histories.parts <= last].max())})
+    return split.model_dump(mode="json") | {"refit": refit, "learn_test": config.fit.learn_test}
 
 
 def _items_as_of(config: RunConfig) -> str | None:
@@ -109,7 +121,7 @@ def _intake(
 ) -> IntakeParts:
     """What new items are taken in with, as these codes and this model were learned."""
     encoded, fitted = config.output / "encode", stage_files.read_json(fit / stage_files.FITTED)
-    histories = data.histories
+    histories = stage_files.learned(config)
     if not config.fit.refit:
         histories = stage_files.new_items(config).known.up_to(Part.TRAIN)
     space = model.config.code_space

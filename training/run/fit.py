@@ -43,13 +43,15 @@ def _said(fitted: Fitted) -> str:
 
 
 def again(config: RunConfig, directory: Path) -> str:
-    """Learn from everything, with what was chosen, to go live."""
+    """Learn from everything that is to be learned, with what was chosen, to go live."""
     if not config.fit.refit:
         return REFIT_OFF
     chosen = stage_files.read_json(config.output / "fit" / stage_files.FITTED)
     calibration = Calibration(**chosen["calibration"])
     recipe = Recipe(**chosen["memory"])
     choices = Choices(chosen["epochs"], (chosen["borrowing"],), None, None, calibration, recipe)
-    histories, codes = stage_files.data(config).histories, config.output / "requantize"
-    learn_sequence(config, codes, histories, choices, directory)
-    return f"{choices.epochs} epochs on everything"
+    codes = config.output / "requantize"
+    learn_sequence(config, codes, stage_files.learned(config), choices, directory)
+    return f"{choices.epochs} epochs on everything" + (
+        "" if config.fit.learn_test else " but the test part"
+    )

@@ -18,10 +18,10 @@ def run(config: RunConfig, directory: Path) -> str:
 
 
 def again(config: RunConfig, directory: Path) -> str:
-    """Codes from everything, to go live."""
+    """Codes from everything that is to be learned, to go live."""
     if not config.fit.refit:
         return REFIT_OFF
-    return _resolved(learn_codes(config, stage_files.data(config).histories, directory))
+    return _resolved(learn_codes(config, stage_files.learned(config), directory))
 
 
 def _resolved(resolution: Resolution) -> str:

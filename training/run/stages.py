@@ -62,7 +62,7 @@ STAGES = (
             *("fit", "evaluate.validation_users", "evaluate.cold_share", "recommend"),
             *(*_VARIANTS, "seed", "threads"),
         ),
-        but=("fit.refit",),
+        but=("fit.refit", "fit.learn_test"),
         distributed=True,
     ),
     Stage(
@@ -77,14 +77,14 @@ STAGES = (
         "semantic IDs from everything, to go live",
         quantize.again,
         needs=("prepare", "encode"),
-        settings=(*_QUANTIZE, "seed", "threads", "fit.refit"),
+        settings=(*_QUANTIZE, "seed", "threads", "fit.refit", "fit.learn_test"),
     ),
     Stage(
         "refit",
         "train again on everything, to go live",
         fit.again,
         needs=("prepare", "fit", "requantize"),
-        settings=("fit.refit",),
+        settings=("fit.refit", "fit.learn_test"),
         distributed=True,
     ),
     Stage(
@@ -93,6 +93,6 @@ STAGES = (
         export.run,
         needs=("prepare", "evaluate", "refit"),
         # Not how many are kept: that changes none.
-        settings=("name", "recommend", "export.index_from", "export.samples"),
+        settings=("name", "recommend", "export.activate", "export.index_from", "export.samples"),
     ),
 )

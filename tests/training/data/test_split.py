@@ -105,3 +105,11 @@ def test_equal_times_never_straddle_a_cut() -> None:
 def test_a_temporal_split_of_one_moment_is_refused() -> None:
     with pytest.raises(UserError, match="nothing to train on"):
         split.temporal(np.ones(10, np.int64), SplitConfig(kind="temporal"))
+
+
+def test_a_moment_may_be_told_from_which_on_all_is_for_test() -> None:
+    seconds = np.array([5, 1, 2, 3, 4, 6, 7, 8, 9, 10])
+    result = split.temporal(seconds, SplitConfig(kind="temporal", test_from=8))
+    assert seconds[result.part == Part.TEST].tolist() == [8, 9, 10]
+    assert seconds[result.part == Part.VALIDATION].tolist() == [7]
+    assert (result.validation_from, result.test_from) == (7, 8)

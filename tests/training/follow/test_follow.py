@@ -1,5 +1,6 @@
 """Events come, a bundle is trained, and goes live only if it is as good as what serves."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import polars as pl
 import pytest
 
 from models.contract import bundle as bundles
+from models.contract.manifest import read_manifest
 from models.contract.store import BundleStore
 from tests.simulated_shop import Shop
 from tests.training.shop_run import write_config
@@ -29,13 +31,13 @@ QUICK = {"epochs = 20": "epochs = 2", "epochs = 8": "epochs = 3"}
 
 @pytest.fixture(scope="module")
 def config(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
-    """The shop's log up to its last fifth, split in time."""
+    """The shop's log up to its last fifth."""
     folder = tmp_path_factory.mktemp("follow")
     path = write_config(shop, folder / "run")
     text = path.read_text().replace(str(shop.interactions), str(folder / "events"))
     for slow, quick in QUICK.items():
         text = text.replace(slow, quick)
-    path.write_text(f'{text}\n[split]\nkind = "temporal"\n')
+    path.write_text(text)
     (folder / "events").mkdir()
     rest = whole(shop).slice(len(whole(shop)) * 4 // 5)
     whole(shop).head(len(whole(shop)) - len(rest)).write_csv(folder / "events/first.csv")
@@ -104,25 +106,64 @@ def test_items_that_it_does_not_know_score_worst(config: RunConfig, first: Path)
 
 
 def test_what_is_worse_does_not_go_live_and_is_not_tried_again(
-    config: RunConfig, second: Path, monkeypatch: pytest.MonkeyPatch
+    config: RunConfig, second: Path
 ) -> None:
     went, said = follow(config, judge=lambda *_: Verdict(False, "it is worse"))
     assert (went, said[-1]) == (False, "not activated: it is worse")
     assert BundleStore(config.output).find("current") == second
     assert journal(config)[-1]["passed"] is False
+    assert (BundleStore(config.output).root / journal(config)[-1]["bundle"]).is_dir()
     assert follow(config)[0] is False
 
 
-def test_the_gate_asks_both_about_what_is_newer_than_what_serves(
-    config: RunConfig, second: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(gate, "FEWEST", 10)
+def test_the_gate_asks_both_about_what_neither_has_learned(config: RunConfig, second: Path) -> None:
     (config.output / following.JOURNAL).unlink()
     went, said = follow(config)
     verdict = journal(config)[-1]
-    assert verdict["events"] >= 10
+    assert verdict["events"] >= gate.FEWEST
     assert 0 <= verdict["candidate"] <= 1
     assert 0 <= verdict["served"] <= 1
-    assert went is (verdict["candidate"] >= 0.98 * verdict["served"]), said
-    assert (BundleStore(config.output).find("current") != second) is went
-    assert not any(text.startswith(("fit:", "encode:")) for text in said), "done before the gate"
+    assert went is (verdict["high"] >= -0.02), said
+    assert not any(text.startswith(("fit:", "encode:")) for text in said), "done before"
+
+    data = stage_files.data(config)
+    candidate = read_manifest(BundleStore(config.output).root / verdict["bundle"])[0]
+    assert data.card.split.test_from is not None
+    assert read_manifest(second)[0].split["until"] < candidate.split["until"]
+    assert candidate.split["until"] < data.card.split.test_from
+    tested = data.histories.parts == Part.TEST
+    assert (data.times()[tested] > candidate.split["until"]).all()
+    derived = gate.hold_out(config, data, read_manifest(second)[0].split["until"])
+    assert stage_files.learned(derived).parts.max() == Part.VALIDATION
+
+
+def test_a_bundle_whose_codes_have_collapsed_is_refused(
+    config: RunConfig, second: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    healthy, made = bundles.read(second), read_manifest(second)[0]
+    health = made.health | {"level_1/used": 0.4 * made.health["level_1/used"]}
+    collapsed = made.model_copy(update={"health": health})
+    asked = iter([dataclasses.replace(healthy, manifest=collapsed), healthy])
+    monkeypatch.setattr(bundles, "read", lambda *_: next(asked))
+    verdict = gate.judge(config, second, second, 0.02)
+    assert (verdict.passed, verdict.why.partition(":")[0]) == (False, "level_1/used")
+
+
+def test_a_bundle_that_is_slow_is_refused(
+    config: RunConfig, second: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    derived = gate.hold_out(config, stage_files.data(config), 0)
+    asked = iter([1.0, 0.1])  # the medians, of the new one first
+    monkeypatch.setattr(gate, "_median", lambda _: next(asked))
+    verdict = gate.judge(derived, second, second, 0.02)
+    assert (verdict.passed, verdict.why[:27]) == (False, "an answer takes 10.0 times ")
+
+
+def test_without_enough_that_is_newer_all_is_learned(config: RunConfig, first: Path) -> None:
+    data = stage_files.data(config)
+    times = np.sort(data.times())
+    assert gate.hold_out(config, data, None) is config
+    assert gate.hold_out(config, data, int(times[-2 * gate.FEWEST])) is config
+    held_out = gate.hold_out(config, data, int(times[-10 * gate.FEWEST]))
+    assert held_out.split.test_from == times[-((10 * gate.FEWEST - 1) // 5)]
+    assert not held_out.fit.learn_test

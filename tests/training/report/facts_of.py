@@ -91,6 +91,7 @@ def facts(**changes: Any) -> Facts:
         "created_at": "2026-01-02T03:04:05+00:00",
         "recommend": "new",
         "refit": True,
+        "learn_test": True,
         "card": card(),
         "over_time": Histogram((1.6e9, 1.61e9, 1.62e9), (3, 4)),
         "lengths": Lengths(3, 7, 20, 99, Histogram((3.0, 10.0, 50.0), (4000, 1000))),
