@@ -40,6 +40,11 @@ class Settings(BaseSettings):
     page: bool = Field(
         True, description="GET / is a page to try it all in a browser; false: there is none"
     )
+    pictures: Path | None = Field(
+        None,
+        description="folder from which the item file named pictures by their paths: the page shows "
+        "them; unset: it shows none",
+    )
     workers: int = Field(
         1,
         ge=1,

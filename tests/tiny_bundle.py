@@ -22,6 +22,10 @@ from training.export.export import export_bundle
 from training.export.model_card import Parity
 
 ITEMS, MAX_HISTORY = 60, 12
+PICTURES = {
+    9: "pictures/nine.png", 10: "../secret.png", 11: "link.png", 12: "drawing.svg",
+    13: "https://shop.example/13.png", 14: "large.png", 15: "missing.png", 16: ".",
+}  # fmt: skip
 SPACE = CodeSpace(modalities=(TEXT, BEHAVIOUR), levels=2, codebook_size=16, vector_size=8)
 
 
@@ -87,6 +91,7 @@ def write_tiny_bundle(
             title=f"Title {n}" if n else None,
             popularity=n,
             attributes=json.dumps(attributes_of(n)) if n else None,
+            picture=PICTURES.get(n),
         )
         for n in range(ITEMS)
     )

@@ -27,6 +27,7 @@ from service.http.item_lines import add_lines
 from service.http.items import items, most_bytes
 from service.http.page import add_page
 from service.http.pages import add_pages
+from service.http.pictures import add_pictures
 from service.http.problems import EVERYWHERE, add_handlers, describe_problems
 from service.http.recommend_schemas import RecommendRequest, within_limits
 from service.http.routes import add_routes
@@ -138,4 +139,6 @@ def _add_all(app: FastAPI, settings: Settings, limits: type[RecommendRequest]) -
     add_pages(app)
     if settings.page:
         add_page(app)
+        if settings.pictures is not None:
+            add_pictures(app, settings.pictures)
     add_handlers(app)

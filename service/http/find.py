@@ -1,6 +1,7 @@
 """Items by their titles, while somebody types, or by their ids."""
 
 import asyncio
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query
@@ -9,6 +10,7 @@ from service.generation.generation import Generation
 from service.http.after import wait_for
 from service.http.body import ItemId
 from service.http.item_schemas import FoundItem, FoundItems
+from service.http.pictures import place
 from service.http.problems import documented
 from service.http.routes import CurrentCaller, CurrentState
 
@@ -54,7 +56,8 @@ async def find_items(
         else:
             known = (items.row(each) for each in item_id)
             rows = [row for row in known if row is not None]
-        return FoundItems(items=_told(generation, rows), model_version=generation.bundle.digest)
+        told = _told(generation, rows, state.settings.pictures)
+        return FoundItems(items=told, model_version=generation.bundle.digest)
 
 
 async def _searched(generation: Generation, query: str, limit: int, deadline: float) -> list[int]:
@@ -67,7 +70,7 @@ async def _searched(generation: Generation, query: str, limit: int, deadline: fl
         raise HTTPException(504, detail, {"retry-after": "1"}) from None
 
 
-def _told(generation: Generation, rows: list[int]) -> list[FoundItem]:
+def _told(generation: Generation, rows: list[int], pictures: Path | None) -> list[FoundItem]:
     items = generation.live.items
     return [
         FoundItem(
@@ -75,6 +78,7 @@ def _told(generation: Generation, rows: list[int]) -> list[FoundItem]:
             title=title,
             semantic_id=items.semantic_id(row),
             attributes=items.attributes(row),
+            picture=None if pictures is None else place(generation, item_id, pictures),
         )
         for row, (item_id, title) in zip(rows, items.names(rows), strict=True)
     ]

@@ -131,6 +131,7 @@ class FoundItem(BaseModel):
     title: str | None
     semantic_id: list[int]
     attributes: dict[str, Any]
+    picture: str | None = Field(description="where the page finds it; null: it shows none")
 
 
 class FoundItems(BaseModel):

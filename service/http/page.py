@@ -122,6 +122,7 @@ def _catalogue(generation: Generation, state: State) -> dict[str, Any]:
         "map": bundle.map_path is not None,
         "samples": bundle.samples_path is not None,
         "refit": bool(manifest.split.get("refit")),
+        "scenarios": sorted(state.scenarios.by_name),
         "canary": state.registry.get("canary") is not None,
         "most": {"k": settings.max_k, "history": settings.max_history, "ids": MOST_IDS},
     }

@@ -2,7 +2,7 @@
 
 import { Refused, call, forget, get, itemPath, keep, known, learn, nameOf } from "./api.js";
 import { codeTable } from "./codes.js";
-import { face } from "./items.js";
+import { face, pictureOf } from "./items.js";
 import { button, byId, fill, make } from "./dom.js";
 import { writing } from "./keys.js";
 import { go, state } from "./state.js";
@@ -20,7 +20,8 @@ export async function drawItem(mapped) {
   try {
     const item = await get(itemPath(id));
     await learn([...item.by_content, ...item.by_behaviour].map((near) => near.item_id));
-    keep(item);
+    await learn([id]);
+    keep({ ...item, picture: known(id).picture });
     if (state.item === id) show(item, mapped);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
@@ -36,6 +37,7 @@ function close() {
 
 function show(item, mapped) {
   const about = item.gone ? [make("p", {}, item.gone)] : [
+    pictureOf(known(item.item_id)),
     make("dl", { className: "facts" }, facts(item).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])),
     make("h3", {}, "Its semantic ID"),
     make("p", { className: "quiet" }, "A code a level, the coarsest first. Things that share the first ones are of a kind."),

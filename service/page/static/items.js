@@ -1,6 +1,6 @@
 // How an item looks in any list.
 
-import { nameOf } from "./api.js";
+import { ROOT, nameOf } from "./api.js";
 import { mosaic } from "./codes.js";
 import { make } from "./dom.js";
 import { address, go, state } from "./state.js";
@@ -14,9 +14,14 @@ export function aboutOf(item) {
     .join(" · ");
 }
 
-/** Mosaic, name that opens the item, and a line below it. */
+/** What it looks like, where the shop's pictures are at hand. */
+export const pictureOf = (item) =>
+  item.picture ? make("img", { className: "picture", alt: "", loading: "lazy", src: new URL(item.picture, ROOT) }) : null;
+
+/** Picture, mosaic, name that opens the item, and a line below it. */
 export function face(item, below) {
   return [
+    pictureOf(item),
     mosaic(item.semantic_id),
     make(
       "span",

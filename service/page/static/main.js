@@ -60,13 +60,14 @@ async function changed(now, before, about) {
   if (before.view !== null && before.view !== now.view) scrollTo(0, 0);
   if (now.view === "map") await trying(drawMap);
   if (now.view !== "try") return;
-  const asks = ({ history, k, filter, view, turn }) => ({ history, k, filter, view, turn });
+  const asks = ({ history, k, filter, scenario, view, turn }) => ({ history, k, filter, scenario, view, turn });
   if (same(asks(now), asks(before))) return;
   await trying(async () => {
     drawHistory();
     if (await learn(now.history)) drawHistory();
     drawFilters();
     drawK(now.k);
+    byId("scenario").value = now.scenario ?? "";
     await drawNext();
   });
 }
@@ -95,7 +96,7 @@ say("");
 setSpace(about.code_space);
 setAttributes(about.attributes);
 setCanary(about.canary);
-beginNext(about.most);
+beginNext(about);
 byId("serving").textContent = `${about.name}, ${about.items.toLocaleString("en")} items`;
 byId("legend").textContent = "The tiles beside each name are its semantic ID, the coarsest code first: "
   + "what shares a colour in the same place shares that code.";

@@ -16,9 +16,12 @@ export function setTaken(ids) {
   taken = new Set(ids);
 }
 
-export function bodyOf({ history, k, filter }) {
-  const body = { history, k, explain: true };
-  return filter.length ? { ...body, filter: filterOf(filter) } : body;
+export function bodyOf({ history, k, filter, scenario }) {
+  return {
+    history, k, explain: true,
+    ...(filter.length && { filter: filterOf(filter) }),
+    ...(scenario && { scenario }),
+  };
 }
 
 const ask = (body, role, signal) => call("recommend", { method: "POST", body, role, signal });
@@ -81,6 +84,7 @@ function row(item, n, items, fallback) {
     },
     face(of, fallback ? undefined : why(item)),
     came ? make("span", { className: "badge" }, "they took this") : null,
+    (item.rules ?? []).map((rule) => make("span", { className: "badge rule" }, rule)),
     marked ? make("span", { className: "badge" }, "new") : null,
     score(item, items, fallback),
     make("span", { className: "tools" }, button("+", () => add(item.item_id), { "aria-label": `Add ${name} to the history` })),
@@ -136,7 +140,10 @@ function drawCurl(body) {
   byId("copied").textContent = "";
 }
 
-export function beginNext(most) {
+export function beginNext({ most, scenarios }) {
+  byId("scenario").parentElement.hidden = scenarios.length === 0;
+  fill(byId("scenario"), ["", ...scenarios].map((name) => make("option", { value: name }, name || "none")));
+  byId("scenario").addEventListener("change", () => go({ scenario: byId("scenario").value || null }));
   fill(byId("k"), [5, 10, 20, 50, 100].filter((k) => k <= most.k).map((k) => make("option", { value: k }, String(k))));
   byId("k").addEventListener("change", () => go({ k: Number(byId("k").value) }));
   byId("copy").addEventListener("click", async () => {

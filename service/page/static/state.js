@@ -1,7 +1,7 @@
 // What the page shows, kept in its address: it can be sent to somebody, and Back goes back.
 // Only ``turn`` is not: it grows where the catalogue has changed, and answers are asked for anew.
 
-const first = () => ({ view: "try", item: null, history: [], k: 10, filter: [], mark: null, turn: 0 });
+const first = () => ({ view: "try", item: null, history: [], k: 10, filter: [], scenario: null, mark: null, turn: 0 });
 const listeners = new Set();
 export let state = first();
 
@@ -24,6 +24,7 @@ export function address(of = state) {
   for (const id of of.history) told.append("h", id);
   if (of.k !== 10) told.set("k", of.k);
   if (of.filter.length) told.set("filter", JSON.stringify(of.filter));
+  if (of.scenario) told.set("scenario", of.scenario);
   if (of.mark) told.set("mark", of.mark);
   if (of.item) told.set("item", of.item);
   return `#${told}`;
@@ -39,6 +40,7 @@ function read() {
     history: told.getAll("h"),
     k: Math.max(1, Math.trunc(Number(told.get("k") ?? 10)) || 10),
     filter: Array.isArray(filter) ? filter.filter((each) => Array.isArray(each) && each.length === 3) : [],
+    scenario: told.get("scenario"),
     mark: told.get("mark"),
   };
 }

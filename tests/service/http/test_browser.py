@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import Browser, Page, Request, Route, expect, sync_playwright
 
 from benchmarks.reliability.like_intake import LikeIntake
@@ -58,13 +59,22 @@ def load(directory: Path, settings: Settings, metrics: Metrics) -> Generation:
     return new_generation(items, engine, LikeIntake(items.bundle), settings, metrics)
 
 
+def _folder(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
 @pytest.fixture(scope="module")
 def url(bundle_to_try: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A service that runs."""
     kept = tmp_path_factory.mktemp("kept")
+    Image.new("RGB", (30, 40), (200, 60, 40)).save(_folder(kept / "pictures") / "nine.png")
+    scenarios = kept / "scenarios.toml"
+    scenarios.write_text('[cart]\npin = [{ item_id = "item-30", position = 2 }]\n')
     settings = Settings(
-        bundle=bundle_to_try, live=kept, events=kept / "events", provider="cpu", drain=0
-    )
+        bundle=bundle_to_try, live=kept, events=kept / "events", provider="cpu", drain=0,
+        pictures=kept, scenarios=scenarios,
+    )  # fmt: skip
     config = uvicorn.Config(create_app(settings, load), port=0, log_level="error")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -167,6 +177,26 @@ def test_filters_and_k_are_at_hand(tab: Tab) -> None:
     expect(page.locator("#next > li")).to_have_count(2)  # 2 and 3: 1 is in the history
     page.get_by_role("button", name="No longer: price at most 3").click()
     expect(page.locator("#next > li")).to_have_count(5)
+
+
+def test_a_scenario_is_chosen_and_its_rule_said(tab: Tab) -> None:
+    page = tab.open("#view=try&h=item-1")
+    page.get_by_label("Scenario").select_option("cart")
+    second = page.locator("#next > li").nth(1)
+    expect(second.locator(".name")).to_have_text("Title 30")
+    expect(second.locator(".badge")).to_have_text("pin")
+    expect(page.locator("#curl")).to_contain_text('"scenario":"cart"')
+    page.reload()
+    expect(page.get_by_label("Scenario")).to_have_value("cart")
+
+
+def test_an_item_that_has_a_picture_shows_it(tab: Tab) -> None:
+    page = tab.open("#view=try&h=item-9&h=item-8")
+    shown = page.locator("#history img.picture")
+    expect(shown).to_have_count(1)
+    expect(shown).to_have_js_property("naturalHeight", 40)
+    page.get_by_role("link", name="Title 9", exact=True).first.click()
+    expect(page.locator("dialog img.picture").first).to_have_js_property("naturalWidth", 30)
 
 
 def test_an_item_opens_and_back_closes_it(tab: Tab) -> None:
