@@ -228,6 +228,11 @@ class FitConfig(Section, Architecture):
     batch_tokens: int = Field(8192, ge=1, description="real positions a batch, about")
     learning_rate: float = Field(1e-3, gt=0, description="of AdamW")
     weight_decay: float = Field(0.0, ge=0, description="of AdamW")
+    rows_from: int = Field(
+        100_000,
+        ge=0,
+        description="items; of a larger catalogue a step updates the rows alone that it touches",
+    )
     averaging: float = Field(
         0.998, ge=0, lt=1, description="what a step keeps of the moving average of weights; 0 = off"
     )

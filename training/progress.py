@@ -14,6 +14,8 @@ def trainer_options(directory: Path) -> dict[str, Any]:
     """Lightning options that every stage shares: one bar, no chatter, files in our own folder."""
     from lightning.pytorch.callbacks import RichProgressBar
 
+    from training.checkpoints import StreamedCheckpoints
+
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # Going on from a checkpoint folder that is not empty is what resuming means.
@@ -24,6 +26,7 @@ def trainer_options(directory: Path) -> dict[str, Any]:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     return {
         "default_root_dir": directory,
+        "plugins": [StreamedCheckpoints()],
         "enable_model_summary": False,
         "callbacks": [RichProgressBar(leave=False)] if console.is_terminal else [],
         "enable_progress_bar": console.is_terminal,

@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.accuracy import models
 from benchmarks.accuracy.models import Settings
 from benchmarks.accuracy.store import Job
-from training.config import RunConfig
+from training.config import FitConfig, RunConfig
 
 UNASKED = ("output", "interactions", "items", "loggers", "export")  # nothing depends on these
 # Settings that came when there were results: at these values nothing is otherwise than before.
@@ -60,6 +60,11 @@ def laid_out(config: RunConfig) -> dict[str, Any]:
         del fit["memory"], fit["memory_items"]
     if not content["events"]:
         del content["events"]
+    if content["split"]["test_from"] is None:
+        del content["split"]["test_from"]
+    del fit["learn_test"]  # of what goes live alone
+    if fit["rows_from"] == FitConfig.model_fields["rows_from"].default:  # more items than any has
+        del fit["rows_from"]
     return content
 
 

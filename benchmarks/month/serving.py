@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -114,7 +115,7 @@ class Served:
 
     def __init__(self, way: Way, files: Files, port: int) -> None:
         self.way, self.files = way, files
-        self.client = Client(port)
+        self.port, self.client = port, Client(port)
 
     def recommend(self, user: int, history: Sequence[int]) -> list[int]:
         """The best ten after a history, which the shop's page sends along."""
@@ -172,7 +173,11 @@ class Served:
 
     def _ask(self, method: str, path: str, asked: Any) -> Any:
         body = None if asked is None else json.dumps(asked)
-        status, answer = self.client.ask(method, path, body)
+        try:
+            status, answer = self.client.ask(method, path, body)
+        except HTTPException:  # it was closed in a long night; nothing here is done twice
+            self.client = Client(self.port)
+            status, answer = self.client.ask(method, path, body)
         if status >= 300 and (method, status) != ("DELETE", 404):  # nothing was known of it
             raise RuntimeError(f"{method} {path}: {status}: {answer!r}")
         return json.loads(answer) if answer else None

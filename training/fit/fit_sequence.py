@@ -1,6 +1,8 @@
 """Stage fit (and refit): histories -> weights of the reweighted sequence model."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +12,7 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
@@ -33,6 +35,7 @@ from training.data.batches import (
 from training.data.histories import EvaluationSet, Histories, Windows
 from training.evaluate.ranking import SequenceRanker, metrics, rank
 from training.fit.calibrate import Calibration, Exposure
+from training.fit.touched_rows import RowwiseAdamW, TouchedRows, clip, item_tables
 from training.losses import Hits, accidental_hits, past_hits, sampled_softmax, weighted_mean
 from training.memory.memory import Recipe
 from training.processes import ALONE, Process, seed_epoch, this_process
@@ -72,6 +75,9 @@ class SequenceModule(L.LightningModule):
         super().__init__()
         self.model = model
         self.averaged = moving_average(model, config.averaging)
+        if model.config.catalogue_size > config.rows_from:
+            for embedding in item_tables(model):
+                embedding.sparse = True  # its gradients
         self.seed = seed
         self.process = process
         self.config = config
@@ -85,11 +91,34 @@ class SequenceModule(L.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam, with decoupled weight decay where asked for."""
-        return torch.optim.AdamW(
-            self.model.parameters(),
-            self.config.learning_rate,
-            weight_decay=self.config.weight_decay,
-        )
+        weights = self.model.parameters()
+        rate, decay = self.config.learning_rate, self.config.weight_decay
+        tables = [table for table in item_tables(self.model) if table.sparse]
+        if not tables:
+            return torch.optim.AdamW(weights, rate, weight_decay=decay)
+        pairs = zip(tables, item_tables(self.averaged_model()), strict=True)
+        rows = {
+            table.weight: TouchedRows(table.weight, average.weight, self.config.averaging)
+            for table, average in pairs
+        }
+        optimizer = RowwiseAdamW(weights, rows, rate, decay)
+        for table in tables:
+            table.register_forward_pre_hook(partial(_catch_up, optimizer))
+        return optimizer
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Any,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """By the norm of all gradients; Lightning knows no sparse ones."""
+        if isinstance(self.trainer.optimizers[0], RowwiseAdamW):
+            clip(self.model.parameters(), float(gradient_clip_val or math.inf))
+        else:
+            super().configure_gradient_clipping(
+                optimizer, gradient_clip_val, gradient_clip_algorithm
+            )
 
     def on_train_epoch_start(self) -> None:
         """An epoch's dropout and negatives depend on its number and the process alone."""
@@ -155,6 +184,8 @@ class SequenceModule(L.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Full-ranking validation, once an epoch."""
+        if isinstance(optimizer := self.trainer.optimizers[0], RowwiseAdamW):
+            optimizer.catch_up_all()
         if self.validation is None:
             return
         mine = self.validation.share(self.process)
@@ -183,16 +214,24 @@ def moving_average(model: SequenceModel, decay: float) -> AveragedModel:
     """Weights averaged over steps, exponentially; the first steps soon forget where they began.
 
     What is validated and exported. Late steps of sparse data wander around what they look for:
-    their average is better than any of them, and changes smoothly from epoch to epoch.
+    their average is better than any of them, and changes smoothly from epoch to epoch. Tables with
+    sparse gradients have it seen to by who updates them.
     """
 
     @torch.no_grad()
     def follow(averaged: Any, current: Any, count: Tensor | int) -> None:
         steps = int(count)
         share = 1 - min(decay, (1 + steps) / (10 + steps))
-        torch._foreach_lerp_(averaged, current, share)
+        others = {table.weight.data_ptr() for table in item_tables(model) if table.sparse}
+        kept = [n for n, weight in enumerate(current) if weight.data_ptr() not in others]
+        torch._foreach_lerp_([averaged[n] for n in kept], [current[n] for n in kept], share)
 
     return AveragedModel(model, multi_avg_fn=follow).requires_grad_(False)
+
+
+def _catch_up(optimizer: RowwiseAdamW, table: nn.Module, asked: tuple[Tensor, ...]) -> None:
+    assert isinstance(table, nn.Embedding)
+    optimizer.catch_up(table.weight, asked[0])
 
 
 def new_model(

@@ -1,0 +1,176 @@
+"""Tables with a row an item, learned at the cost of the rows that a step touches.
+
+A step of a million items touches some ten thousand. AdamW would still read and write every row, its
+moments and its moving average: a row without a gradient goes on by what its momentum has left, and
+its average follows. Both are made up for here when a row is next needed, in closed form, so that
+what is learned is AdamW's but for rounding, and the average is behind by what momentum and weight
+decay moved meanwhile. Shapes: rows R of a table of N, of width W.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW
+
+from models.nets.sequence import SequenceModel
+
+_FAR = 100  # steps in which momentum is spent: 0.9 to the hundredth is nothing
+_NOTHING = 1e-30
+
+
+def item_tables(model: SequenceModel) -> list[nn.Embedding]:
+    """All with a row an item."""
+    rows = model.config.catalogue_size + 1
+    embeddings = (each for each in model.modules() if isinstance(each, nn.Embedding))
+    return [each for each in embeddings if each.num_embeddings == rows]
+
+
+class TouchedRows:
+    """One table, its moments, its moving average, and until which step each row has come."""
+
+    def __init__(self, weight_NW: Tensor, averaged_NW: Tensor, averaging: float) -> None:
+        self.weight_NW, self.averaged_NW = weight_NW, averaged_NW
+        self.averaging = max(averaging, _NOTHING)
+        self.moment_NW = torch.zeros_like(weight_NW)
+        self.square_NW = torch.zeros_like(weight_NW)
+        self.at_N = torch.zeros(len(weight_NW), dtype=torch.int32, device=weight_NW.device)
+        self.now = 0  # steps that were made
+
+    @torch.no_grad()
+    def catch_up(self, rows: Tensor, group: dict[str, Any]) -> None:
+        """What went on in these rows, in any shape and repeated, since a step touched them."""
+        rows_R: Tensor = torch.unique(rows)
+        rows_R = rows_R[self.at_N[rows_R] < self.now]
+        for part_R in torch.split(rows_R, 100_000):
+            self._catch_up(part_R, group)
+
+    @torch.no_grad()
+    def step(self, rows_R: Tensor, gradient_RW: Tensor, group: dict[str, Any]) -> None:
+        """One step of AdamW (Loshchilov and Hutter 2019, algorithm 2) in rows that differ."""
+        self.catch_up(rows_R, group)
+        self.now += 1
+        (beta1, beta2), rate = group["betas"], group["lr"]
+        moment_RW = self.moment_NW[rows_R].lerp_(gradient_RW, 1 - beta1)
+        square_RW = self.square_NW[rows_R].mul_(beta2)
+        square_RW.addcmul_(gradient_RW, gradient_RW, value=1 - beta2)
+        self.moment_NW[rows_R], self.square_NW[rows_R] = moment_RW, square_RW
+        size_RW = square_RW.sqrt_().div_(math.sqrt(1 - beta2**self.now)).add_(group["eps"])
+        weight_RW = self.weight_NW[rows_R].mul_(1 - rate * group["weight_decay"])
+        weight_RW.addcdiv_(moment_RW, size_RW, value=-rate / (1 - beta1**self.now))
+        self.weight_NW[rows_R] = weight_RW
+        share = (
+            1.0 if self.now == 1 else 1 - math.exp(self._kept(self.now) - self._kept(self.now - 1))
+        )
+        self.averaged_NW[rows_R] = self.averaged_NW[rows_R].lerp_(weight_RW, share)
+        self.at_N[rows_R] = self.now
+
+    def _catch_up(self, rows_R: Tensor, group: dict[str, Any]) -> None:
+        (beta1, beta2), rate = group["betas"], group["lr"]
+        at_R1 = self.at_N[rows_R, None].double()
+        missed_R1 = self.now - at_R1
+        moment_RW, square_RW = self.moment_NW[rows_R], self.square_NW[rows_R]
+        later_F = torch.arange(1, _FAR + 1, device=rows_R.device)
+        step_RF = at_R1 + later_F
+        moved_RF = (beta1 / math.sqrt(beta2)) ** later_F * (later_F <= missed_R1)
+        moved_RF = moved_RF * (1 - beta2**step_RF).sqrt() / (1 - beta1**step_RF)
+        moved_RW = moved_RF.sum(1, keepdim=True).float() * moment_RW
+        weight_RW = self.weight_NW[rows_R].mul_((1 - rate * group["weight_decay"]) ** missed_R1)
+        weight_RW.addcdiv_(moved_RW, square_RW.sqrt().add_(group["eps"]), value=-rate)
+        self.weight_NW[rows_R] = weight_RW
+        self.moment_NW[rows_R] = moment_RW.mul_(beta1**missed_R1)
+        self.square_NW[rows_R] = square_RW.mul_(beta2**missed_R1)
+        kept_R1 = torch.exp(self._kept(self.now) - _kept_of(at_R1, self.averaging)).float()
+        averaged_RW = self.averaged_NW[rows_R]
+        self.averaged_NW[rows_R] = weight_RW + (averaged_RW - weight_RW) * kept_R1
+        self.at_N[rows_R] = self.now
+
+    def _kept(self, step: int) -> float:
+        return float(_kept_of(torch.tensor(float(step), dtype=torch.double), self.averaging))
+
+
+def _kept_of(step: Tensor, averaging: float) -> Tensor:
+    """Logarithm of what a moving average has kept of its beginning after so many steps.
+
+    Step t keeps min(averaging, t / (t + 9)), see ``moving_average``: a product of fractions at
+    first, then a power.
+    """
+    turn = math.floor(9 * averaging / (1 - averaging))
+    first = step.clamp(max=turn)
+    ten = math.lgamma(10)
+    fractions = torch.lgamma(first + 1) + ten - torch.lgamma(first + 10)
+    return fractions + (step - first) * math.log(averaging)
+
+
+class RowwiseAdamW(AdamW):
+    """AdamW, for which these tables' gradients are sparse."""
+
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        tables: dict[Tensor, TouchedRows],
+        learning_rate: float,
+        weight_decay: float,
+    ) -> None:
+        super().__init__(parameters, learning_rate, weight_decay=weight_decay)
+        self.tables = tables
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """One step of all."""
+        loss = None if closure is None else closure()
+        group = self.param_groups[0]
+        for weight, table in self.tables.items():
+            gradient = weight.grad
+            if gradient is None:
+                rows_R = table.at_N.new_zeros(0, dtype=torch.long)
+                table.step(rows_R, weight.new_zeros(0, weight.shape[1]), group)
+            else:
+                gradient = gradient.coalesce()
+                table.step(gradient.indices()[0], gradient.values(), group)
+            weight.grad = None
+        super().step()
+        return loss
+
+    def catch_up(self, weight: Tensor, rows: Tensor) -> None:
+        """Before these rows are read."""
+        self.tables[weight].catch_up(rows, self.param_groups[0])
+
+    def catch_up_all(self) -> None:
+        """Before all are read."""
+        for table in self.tables.values():
+            everything = torch.arange(len(table.at_N), device=table.at_N.device)
+            table.catch_up(everything, self.param_groups[0])
+
+    def state_dict(self) -> dict[str, Any]:
+        """With the tables' moments; all rows must have come to the same step."""
+        found = super().state_dict()
+        found["tables"] = [
+            {"now": t.now, "moment": t.moment_NW, "square": t.square_NW}
+            for t in self.tables.values()
+        ]
+        return found
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """What ``state_dict`` gave."""
+        kept = dict(state_dict)
+        for table, state in zip(self.tables.values(), kept.pop("tables"), strict=True):
+            table.now = state["now"]
+            table.moment_NW.copy_(state["moment"])
+            table.square_NW.copy_(state["square"])
+            table.at_N.fill_(table.now)
+        super().load_state_dict(kept)
+
+
+@torch.no_grad()
+def clip(parameters: Iterable[nn.Parameter], most: float) -> None:
+    """Gradients, sparse ones among them, to a norm of ``most`` together."""
+    values = []
+    for each in parameters:
+        if each.grad is not None:
+            if each.grad.is_sparse:
+                each.grad = each.grad.coalesce()
+            values.append(each.grad.values() if each.grad.is_sparse else each.grad)
+    norm = torch.stack([value.norm() for value in values]).norm()
+    torch._foreach_mul_(values, (most / (norm + 1e-6)).clamp(max=1.0))
