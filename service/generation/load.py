@@ -6,7 +6,7 @@ import numpy as np
 
 from models.contract.bundle import FILES, Bundle, read
 from models.contract.intake import Intake
-from models.contract.types import ItemCodes
+from models.contract.types import FloatArray, ItemCodes
 from service.catalogue.bundle_intake import BundleIntake
 from service.catalogue.codes import Codes
 from service.catalogue.live_items import LiveItems
@@ -27,6 +27,7 @@ from service.retrieval.choose import make_retriever
 from service.retrieval.live import CurrentLive, nothing_lives
 from service.retrieval.matrix import MOST_BYTES
 from service.retrieval.overlay import Overlay
+from service.retrieval.retriever import BaseRetriever
 from service.retrieval.selection import Selection
 from service.settings import Settings
 
@@ -79,9 +80,19 @@ def make_engine(
     fits = vectors_ND.nbytes <= MOST_BYTES and settings.retriever != "compressed"
     if isinstance(scorer, OnnxScorer) and scorer.device == "cuda" and fits:
         return DeviceEngine(scorer, vectors_ND, threads, metrics, live, bundle.memory)
-    gpu = scorer.provider.endswith("cuda")
-    base = make_retriever(bundle, settings.retriever, threads, gpu=gpu)
+    if scorer.provider == "torch-cuda" and settings.retriever != "compressed":
+        base = _on_device(vectors_ND)
+    else:
+        gpu = scorer.provider.endswith("cuda")
+        base = make_retriever(bundle, settings.retriever, threads, gpu=gpu)
     return HostEngine(scorer, Overlay(base, vectors_ND, threads, live), metrics, bundle.memory)
+
+
+def _on_device(item_vectors_ND: FloatArray) -> BaseRetriever:
+    """Where there is torch, for there is a scorer that is made of it."""
+    from service.engine.torch_retriever import TorchRetriever
+
+    return TorchRetriever(item_vectors_ND, "cuda")
 
 
 def _warm(engine: Engine, bundle: Bundle, max_batch: int) -> None:

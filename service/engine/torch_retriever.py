@@ -1,0 +1,109 @@
+"""Exact retrieval in torch, on a GPU: all of the catalogue's vectors lie there."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.contract.types import FloatArray
+from service.engine.staged import BLOCK, Best, Items, best, best_in_full
+from service.retrieval.retriever import Found, nothing_found, tidied
+from service.retrieval.rows import RowSet
+from service.retrieval.selection import Selection
+from service.runtime import Device, ProviderError
+
+_FEW = 50  # a fiftieth of the items: more rows are scored faster with all the others
+_MASKS = 16  # that stay on the device, those used last
+_AT_ONCE = 100_000  # rows that are copied there
+_WORK_BYTES = 2**31  # of scores at a time
+
+
+class TorchRetriever:
+    """A BaseRetriever. On a CPU it does the same, so that it is tested where there is no GPU."""
+
+    kind = "exact"
+
+    def __init__(self, item_vectors_ND: FloatArray, device: Device) -> None:
+        self.size, self.device = len(item_vectors_ND), torch.device(device)
+        self.few = self.size // _FEW
+        needed = bytes_needed(*item_vectors_ND.shape)
+        if device == "cuda" and (free := torch.cuda.mem_get_info()[0]) < needed:
+            raise ProviderError(
+                f"{self.size:,} items need {needed:,} bytes of the GPU's memory, {free:,} are free"
+            )
+        vectors_ND = torch.empty(item_vectors_ND.shape, device=self.device)
+        for first in range(0, self.size, _AT_ONCE):  # the file is mapped: not all is in memory
+            part = slice(first, first + _AT_ONCE)
+            vectors_ND[part] = torch.tensor(item_vectors_ND[part])
+        self.items = Items.of(vectors_ND)
+        self._masks: OrderedDict[int, tuple[RowSet, Tensor]] = OrderedDict()
+        self._plain = self._mask(np.ones(self.size, np.bool_))
+
+    @torch.inference_mode()
+    def search(
+        self,
+        vectors_BD: FloatArray,
+        k: Sequence[int],
+        selections: Sequence[Selection],
+        gone: RowSet | None = None,
+    ) -> Found:
+        """The best ``k[b]`` items of query b in ``selections[b]``, none of ``gone``."""
+        wanted = min(max(k), self.size)
+        found = nothing_found(len(k), wanted)
+        together = max(1, _WORK_BYTES // (2 * len(self.items.scan_ND)))
+        for first in range(0, len(k), together):
+            queries = range(first, min(first + together, len(k)))
+            vectors = torch.from_numpy(vectors_BD[first : first + together]).to(self.device)
+            of = [selections[query] for query in queries]
+            scores_BK, items_BK, _ = self._best(vectors, of, gone, wanted)
+            found.put(queries, Found(scores_BK.cpu().numpy(), items_BK.cpu().numpy()))
+        return tidied(found, k)
+
+    def _best(
+        self, vectors_BD: Tensor, selections: Sequence[Selection], gone: RowSet | None, k: int
+    ) -> Best:
+        added, hidden = self._added(selections, gone), self._hidden(selections)
+        found = best(self.items, vectors_BD, added, hidden, k)
+        unsure = (~found.shown_B).nonzero()[:, 0]
+        if len(unsure):
+            of = unsure.tolist()
+            some = [selections[query] for query in of]
+            rest = self._added(some, gone), self._hidden(some)
+            again = best_in_full(self.items, vectors_BD[unsure], *rest, k)
+            found.scores_BK[unsure], found.items_BK[unsure] = again.scores_BK, again.items_BK
+        return found
+
+    def _hidden(self, selections: Sequence[Selection]) -> Tensor:
+        rows = [selection.hidden for selection in selections]
+        queries = np.repeat(np.arange(len(rows)), [len(each) for each in rows])
+        return torch.from_numpy(np.stack([queries, np.concatenate(rows)], axis=1)).to(self.device)
+
+    def _added(self, selections: Sequence[Selection], gone: RowSet | None) -> Tensor:
+        plain = self._plain if gone is None else self._kept(gone.others)
+        if all(selection.allowed is None for selection in selections):
+            return plain
+        each = (
+            plain if s.allowed is None else plain + self._kept(s.allowed.base) for s in selections
+        )
+        return torch.stack(list(each))
+
+    def _kept(self, rows: RowSet) -> Tensor:
+        """What is added so that these alone are found: on the device for as long as it is used."""
+        kept = self._masks.pop(id(rows), None) or (rows, self._mask(rows.mask_N))
+        self._masks[id(rows)] = kept
+        if len(self._masks) > _MASKS:
+            self._masks.popitem(last=False)
+        return kept[1]
+
+    def _mask(self, shown_N: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Tensor:
+        added_N = torch.full((len(self.items.scan_ND),), -torch.inf, device=self.device)
+        added_N[: self.size][torch.from_numpy(shown_N).to(self.device)] = 0
+        return added_N
+
+
+def bytes_needed(items: int, width: int) -> int:
+    """Of the device's memory: vectors twice, masks, and what a search works in."""
+    filled = items + -items % BLOCK
+    return filled * (6 * width + 4 * _MASKS) + 2 * _WORK_BYTES
