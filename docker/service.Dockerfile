@@ -17,7 +17,8 @@ ENV PATH=/opt/bbqrec/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME
     BBQREC_EVENTS=/events
 USER 10001
 EXPOSE 8000
-# Waits out a slow start; /readyz does not depend on Redis.
+# That it lives: without a bundle yet it does, and says so at /readyz, which is for whoever sends it
+# requests.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/readyz', timeout=2)"]
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/livez', timeout=2)"]
 CMD ["bbqrec-serve"]

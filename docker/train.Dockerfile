@@ -16,6 +16,7 @@ COPY --from=build /opt/bbqrec /opt/bbqrec
 COPY --from=build /data /app/artifacts
 COPY configs configs
 COPY --chmod=755 docker/train.sh train.sh
+COPY docker/load.py load.py
 # A named volume mounted on /app/artifacts starts as a copy of it, owner included.
 RUN useradd --system --uid 10001 --no-create-home bbqrec && chown -R 10001 /app/artifacts
 ENV PATH=/opt/bbqrec/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp

@@ -1,8 +1,8 @@
 #!/bin/sh
-# One shot: make the demo's bundle, unless there is one.
+# One shot: make a first bundle, the demo's unless told otherwise, where there is none.
 set -eu
-if [ -f /app/artifacts/demo/current/manifest.json ]; then
+if [ -f "/app/artifacts/${BBQREC_OUTPUT:-demo}/current/manifest.json" ]; then
     echo "there is a bundle already: nothing to train"
     exit 0
 fi
-exec bbqrec-train run configs/demo.toml
+exec bbqrec-train run "${BBQREC_CONFIG:-configs/demo.toml}"

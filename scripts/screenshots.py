@@ -18,6 +18,7 @@ VIEWS = {
     "item": f"#view=try&{HISTORY}&item=50",
     "map": f"#view=map&{HISTORY}",
     "add": "#view=add",
+    "waiting": "",
 }
 NEW = {  # as in the README
     "Id": "new-1",
@@ -25,6 +26,10 @@ NEW = {  # as in the README
     "release_year": "1998",
     "class": "Action Adventure Sci-Fi",
 }
+STANDING = {  # as a training tells it
+    "stage": "fit", "title": "histories to a sequence model", "number": 4, "of": 8,
+    "state": "running", "share": 0.3, "message": None, "seconds": 41,
+}  # fmt: skip
 SIZES = {"desktop": (1280, 860), "phone": (390, 844)}
 
 
@@ -38,6 +43,9 @@ def take(browser: Browser, url: str, size: str, scheme: str, view: str) -> Image
         reduced_motion="reduce",
     )
     page = context.new_page()
+    if view == "waiting":  # as if there were no model yet
+        page.route("**/page/catalogue", lambda route: route.fulfill(status=503, json={}))
+        page.route("**/page/training", lambda route: route.fulfill(json=STANDING))
     page.goto(f"{url}/{VIEWS[view]}")
     page.wait_for_load_state("networkidle")
     if view == "add":

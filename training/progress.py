@@ -15,6 +15,7 @@ def trainer_options(directory: Path) -> dict[str, Any]:
     from lightning.pytorch.callbacks import RichProgressBar
 
     from training.checkpoints import StreamedCheckpoints
+    from training.epochs_told import EpochsTold
 
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -24,10 +25,11 @@ def trainer_options(directory: Path) -> dict[str, Any]:
     warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
     # A loader of small index batches needs no worker processes, whatever Lightning suggests.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    bar = [RichProgressBar(leave=False)] if console.is_terminal else []
     return {
         "default_root_dir": directory,
         "plugins": [StreamedCheckpoints()],
         "enable_model_summary": False,
-        "callbacks": [RichProgressBar(leave=False)] if console.is_terminal else [],
+        "callbacks": [EpochsTold(directory.parent), *bar],
         "enable_progress_bar": console.is_terminal,
     }

@@ -10,6 +10,7 @@ while.
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,10 +20,12 @@ from redis.retry import Retry
 
 from models.contract.bundle import Bundle
 from models.contract.intake import Taken
+from service.catalogue.soon import Soon
 from service.metrics import Metrics
 from service.settings import Settings
 
 log = logging.getLogger("bbqrec")
+_RESOLVED = 1.0  # seconds: sockets have time-outs of their own, but not the look-up of a name
 _FIELDS = ("content", "codes", "scored", "read")
 
 
@@ -53,6 +56,7 @@ class SharedCodes:
             socket_connect_timeout=settings.redis_timeout, retry=Retry(NoBackoff(), 0),
             health_check_interval=0,
         )  # fmt: skip
+        self._soon = Soon(_RESOLVED)
         self._again = 0.0  # when to ask after a failure, of the monotonic clock
         self._warned = False
 
@@ -97,10 +101,7 @@ class SharedCodes:
         if not calls or time.monotonic() < self._again:
             return []
         try:
-            with self.client.pipeline(transaction=False) as pipeline:
-                for name, item_id, *rest in calls:
-                    getattr(pipeline, name)(f"bbqrec:{self.digest}:codes:{item_id}", *rest)
-                answers: list[Any] = pipeline.execute()
+            answers = self._soon.call(partial(self._execute, calls))
         except (redis.RedisError, OSError) as error:
             self._failed(error)
             return []
@@ -108,6 +109,13 @@ class SharedCodes:
             log.info("Redis answers again")
         self._again, self._warned = 0.0, False
         self.metrics.cache_away.set(0)
+        return answers
+
+    def _execute(self, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+        with self.client.pipeline(transaction=False) as pipeline:
+            for name, item_id, *rest in calls:
+                getattr(pipeline, name)(f"bbqrec:{self.digest}:codes:{item_id}", *rest)
+            answers: list[Any] = pipeline.execute()
         return answers
 
     def _failed(self, error: Exception) -> None:

@@ -30,6 +30,7 @@ from service.runtime import ProviderError
 from service.settings import Settings
 
 log = logging.getLogger("bbqrec")
+_LOOK = 0.5  # seconds between looks for a first bundle
 _CATCH_UP = 10.0  # seconds, after all that was in the log has been read once
 Load = Callable[[Path, Settings, Metrics], Generation]
 
@@ -61,6 +62,8 @@ class Follower:
 
     async def start(self) -> None:
         """Load the first generation, then follow. Raises BundleError or ProviderError."""
+        if self.settings.wait:
+            await self._until_there_is_one()
         async with self._busy:
             await self._begin(self.source.first())
         gc.freeze()  # what lives as long as the service: a full collection walked it all
@@ -100,6 +103,12 @@ class Follower:
             return all(serving.get(role) == self.source.find(role) for role in answering)
         except OSError:  # a folder that cannot be read just now
             return False
+
+    async def _until_there_is_one(self) -> None:
+        if self.source.find("current") is None:
+            log.info("waiting for a first bundle in %s", self.source.path)
+        while self.source.find("current") is None:
+            await asyncio.sleep(_LOOK)
 
     async def _begin(self, wanted: Path) -> None:
         """Serve what should be served; where it fails, what other workers still serve."""

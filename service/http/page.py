@@ -1,6 +1,7 @@
 """GET /: a page to try it all in a browser, and what that page alone asks for."""
 
 import asyncio
+import time
 from typing import Any
 
 from fastapi import FastAPI, HTTPException
@@ -11,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from models.contract.bundle import Bundle
 from models.contract.catalogue_map import CatalogueMap
 from models.contract.intake import IntakeCard
+from models.contract.standing import Standing
 from service.catalogue.overview import describe_attributes
 from service.generation.generation import Generation
 from service.http.find import MOST_IDS
@@ -55,6 +57,7 @@ def add_page(app: FastAPI) -> None:
 
     app.add_route("/", shell, include_in_schema=False)
     app.add_route("/page/map", catalogue_map, include_in_schema=False)
+    app.add_route("/page/training", training, include_in_schema=False)
     app.add_route("/page/samples", samples, include_in_schema=False)
     app.add_route("/page/catalogue", catalogue, include_in_schema=False)
     app.add_route("/page/{version}/{name}", file, include_in_schema=False)
@@ -69,6 +72,16 @@ def answer(request: Request, file: File, headers: dict[str, str]) -> Response:
     if file.packed is not None and "gzip" in request.headers.get("accept-encoding", ""):
         content, headers = file.packed, {**headers, "content-encoding": "gzip"}
     return Response(content, headers=headers, media_type=file.type)
+
+
+async def training(request: Request) -> Response:
+    """Where the training of a bundle stands. Raises HTTPException 404 where none tells."""
+    state: State = request.app.state.service
+    standing = await asyncio.to_thread(Standing.read, state.settings.bundle)
+    if standing is None:
+        raise HTTPException(404, "no training says where it stands")
+    told = {**standing.model_dump(), "seconds": max(0.0, time.time() - standing.began)}
+    return JSONResponse(told, headers={"cache-control": "no-store"})
 
 
 async def samples(request: Request) -> Response:

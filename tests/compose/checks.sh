@@ -24,8 +24,19 @@ u.urlopen(u.Request(url, body, {"content-type": "application/json"}, method="PUT
 PYTHON
 }
 
+ready() { for _ in $(seq "${1:-60}"); do curl -fsS -o /dev/null "$url/readyz" 2>/dev/null && return; sleep 1; done; say "not ready"; exit 1; }
+in_replica() { $C exec -T --index "$1" service python -c "import sys, urllib.request as u; sys.stdout.buffer.write(u.urlopen('http://127.0.0.1:8000/$2', timeout=10).read())"; }
+
+say "all is up at once, and says how far the training is"
+if ! curl -fsS -o /dev/null "$url/readyz" 2>/dev/null; then
+    expect '{"history": ["50"]}' 503 'a["status"] == 503'
+    curl -fsS "$url/" | grep -q 'id="waiting"'
+    for _ in $(seq 120); do curl -fsS "$url/page/training" 2>/dev/null && break; sleep 1; done
+    echo
+fi
+ready 900
+
 say "readiness, model"
-curl -fsS "$url/readyz" >/dev/null
 curl -fsS "$url/model" | python3 -c 'import json, sys; m = json.load(sys.stdin); print("checks: serving", m["name"], "on", m["provider"], "cache", m["code_cache"])'
 
 say "a good request, an unknown item, an empty history, a malformed body"
@@ -51,8 +62,42 @@ put_item check-1
 
 say "the log of changes outlives its Redis and the service"
 $C restart log service >/dev/null 2>&1
-for _ in $(seq 60); do curl -fsS "$url/readyz" >/dev/null 2>&1 && break; sleep 1; done
+ready
 curl -fsS "$url/items/check-1" >/dev/null
+
+say "three replicas: an item that is put on one is known to the others, and the proxy knows all"
+$C up -d --no-build --pull never --no-recreate --scale service=3 >/dev/null 2>&1
+for n in 2 3; do for _ in $(seq 60); do in_replica $n readyz >/dev/null 2>&1 && break; sleep 1; done; done
+put_item check-3
+for n in 2 3; do
+    for _ in $(seq 20); do in_replica $n items/check-3 >/dev/null 2>&1 && break; sleep 0.1; done
+    in_replica $n items/check-3 >/dev/null
+done
+for _ in $(seq 100); do curl -fsS -o /dev/null "$url/model"; done
+
+say "another bundle goes live on all of them, and no request fails meanwhile"
+swapped=$($C run --rm -T --no-deps --entrypoint python train - <<'PYTHON'
+import pathlib, shutil
+from models.contract import bundle
+from models.contract.manifest import MANIFEST, read_manifest
+from models.contract.store import BundleStore
+store = BundleStore(pathlib.Path("/app/artifacts/demo"))
+current = store.find("current")
+told = {name: value for name, value in read_manifest(current)[0] if name not in ("files", "schema_version")}
+with store.new() as partial:
+    for path in current.iterdir():
+        if path.name != MANIFEST:
+            shutil.copy(path, partial)
+    bundle.write_manifest(partial, told | {"name": "swapped"})
+    digest = read_manifest(partial)[1]
+store.activate(digest)
+print(digest)
+PYTHON
+)
+for n in 1 2 3; do
+    for _ in $(seq 100); do in_replica $n model | grep -q "$swapped" && break; expect '{"history": ["50"], "k": 3}' 200 'len(a["items"]) == 3'; done
+    in_replica $n model | grep -q "$swapped"
+done
 
 say "traffic, then what every panel of the dashboards asks"
 for n in $(seq 1 300); do post "{\"history\": [\"$((n % 90 + 1))\", \"x$n\"]}" >/dev/null; sleep 0.05; done
@@ -67,4 +112,11 @@ curl -fsS "$url/metrics" | grep -q '^bbqrec_cache_errors_total [1-9]'
 
 say "Grafana is healthy"
 curl -fsS http://127.0.0.1:3000/api/health >/dev/null
+
+say "images are as small as is said"
+for of in service:500 train:2100 proxy:200; do
+    size=$(($($D image inspect -f '{{.Size}}' "bbqrec-${of%:*}") / 1000000))
+    say "bbqrec-${of%:*}: $size MB"
+    [ "$size" -le "${of#*:}" ] || { say "more than ${of#*:}"; exit 1; }
+done
 say "all passed"

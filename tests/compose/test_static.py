@@ -11,7 +11,7 @@ from scripts.monitoring.objectives import DAY, PERIOD
 
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-LONG_RUNNING = sorted(set(SERVICES) - {"train"})
+ANSWERING = sorted(set(SERVICES) - {"train", "follow", "load"})
 
 
 def test_grafana_and_prometheus_are_given_all_that_is_generated() -> None:
@@ -33,8 +33,8 @@ def test_prometheus_keeps_as_long_as_objectives_look_back() -> None:
     assert int(kept[1]) * DAY > PERIOD
 
 
-@pytest.mark.parametrize("name", LONG_RUNNING)
-def test_every_long_running_service_has_a_health_check(name: str) -> None:
+@pytest.mark.parametrize("name", ANSWERING)
+def test_every_service_that_answers_has_a_health_check(name: str) -> None:
     dockerfile = ROOT / "docker" / f"{name}.Dockerfile"
     in_image = dockerfile.exists() and "HEALTHCHECK" in dockerfile.read_text(encoding="utf-8")
     assert in_image or "healthcheck" in SERVICES[name]
@@ -48,7 +48,7 @@ def test_every_container_is_hardened(name: str) -> None:
     assert "no-new-privileges:true" in service["security_opt"]
 
 
-@pytest.mark.parametrize("name", ["service", "train"])
+@pytest.mark.parametrize("name", ["service", "train", "proxy"])
 def test_our_images_do_not_run_as_root(name: str) -> None:
     final = (
         (ROOT / "docker" / f"{name}.Dockerfile").read_text(encoding="utf-8").split("\nFROM ")[-1]
@@ -75,13 +75,32 @@ def test_containers_outlive_the_drain() -> None:
     assert grace > float(service["environment"]["BBQREC_DRAIN"]) + 5
 
 
-def test_the_service_waits_for_a_bundle_and_not_for_redis_to_be_well() -> None:
-    conditions = {name: d["condition"] for name, d in SERVICES["service"]["depends_on"].items()}
-    assert conditions == {
-        "train": "service_completed_successfully",
-        "redis": "service_started",
-        "log": "service_started",
-    }
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - {"follow"}))
+def test_nothing_waits_for_another_to_be_well(name: str) -> None:
+    """Neither for a training, nor for Redis; but two trainings are never in one folder."""
+    conditions = {d["condition"] for d in SERVICES[name].get("depends_on", {}).values()}
+    assert conditions <= {"service_started"}
+    assert SERVICES["service"]["environment"]["BBQREC_WAIT"] == "true"
+    waits = SERVICES["follow"]["depends_on"]["train"]["condition"]
+    assert waits == "service_completed_successfully"
+
+
+def test_the_service_can_have_replicas() -> None:
+    """No port of the machine, no name: the proxy finds them, and Prometheus asks each."""
+    assert not {"ports", "container_name", "hostname"} & set(SERVICES["service"])
+    proxy = (ROOT / "docker/haproxy.cfg").read_text(encoding="utf-8")
+    assert proxy.count("service:8000") == 2
+    settings = yaml.safe_load((ROOT / "docker/prometheus/prometheus.yml").read_text("utf-8"))
+    (job,) = settings["scrape_configs"]
+    assert job["dns_sd_configs"][0]["names"] == ["service"]
+
+
+def test_every_variable_is_in_the_example_with_its_default() -> None:
+    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    read = set(re.findall(r"\$\{(\w+):-([^}]*)\}", text))
+    assert "$" not in re.sub(r"\$\{\w+:-[^}]*\}", "", text)
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    assert set(re.findall(r"^(\w+)=(.*)$", example, re.MULTILINE)) == read
 
 
 def test_the_log_is_in_a_redis_that_keeps_and_the_cache_in_one_that_does_not() -> None:
@@ -104,7 +123,7 @@ def test_every_container_has_a_memory_limit(name: str) -> None:
 def test_opening_the_service_to_others_opens_nothing_else(name: str) -> None:
     for port in SERVICES[name].get("ports", []):
         opened = not filled(port, BBQREC_BIND="0.0.0.0").startswith("127.0.0.1:")
-        assert opened is (name == "service")
+        assert opened is (name == "proxy")
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))

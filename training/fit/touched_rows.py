@@ -18,6 +18,7 @@ from torch.optim import AdamW
 from models.nets.sequence import SequenceModel
 
 _FAR = 100  # steps in which momentum is spent: 0.9 to the hundredth is nothing
+_PART = 10_000  # rows at a time: each with as many numbers as momentum reaches back
 _NOTHING = 1e-30
 
 
@@ -44,7 +45,7 @@ class TouchedRows:
         """What went on in these rows, in any shape and repeated, since a step touched them."""
         rows_R: Tensor = torch.unique(rows)
         rows_R = rows_R[self.at_N[rows_R] < self.now]
-        for part_R in torch.split(rows_R, 100_000):
+        for part_R in torch.split(rows_R, _PART):
             self._catch_up(part_R, group)
 
     @torch.no_grad()

@@ -10,11 +10,13 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from models.contract.manifest import sha256
+from models.contract.standing import Standing
 from training.config import RunConfig
 from training.errors import UserError
 from training.run import costs
@@ -95,7 +97,8 @@ class Pipeline:
         self._forget_other_inputs(name)
         costs.forget_peak()
         started = time.monotonic()
-        summary = stage.run(self.config, directory)
+        with self._standing(stage):
+            summary = stage.run(self.config, directory)
         record = {
             "fingerprint": self.fingerprint(name),
             "summary": summary,
@@ -107,6 +110,20 @@ class Pipeline:
         }
         (directory / DONE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         return summary
+
+    @contextmanager
+    def _standing(self, stage: Stage) -> Iterator[None]:
+        """Say in the output folder where the run stands."""
+        number, output = [*self.stages].index(stage.name) + 1, self.config.output
+        standing = Standing(stage=stage.name, title=stage.title, number=number, of=len(self.stages))
+        standing.write(output)
+        try:
+            yield
+        except BaseException as error:
+            said = str(error) if isinstance(error, UserError) else None
+            standing.model_copy(update={"state": "failed", "message": said}).write(output)
+            raise
+        standing.model_copy(update={"state": "done"}).write(output)
 
     def assist(self, name: str) -> None:
         """What every process but the first does: take part in a distributed stage, and wait.

@@ -12,6 +12,7 @@ import { beginNext, drawNext, setCanary } from "./next.js";
 import { beginSamples } from "./sample.js";
 import { searchBox } from "./search.js";
 import { begin, follow, go, state } from "./state.js";
+import { drawWaiting, endWaiting } from "./waiting.js";
 
 const AGAIN = 2000; // milliseconds between looks while no model is loaded
 
@@ -37,7 +38,7 @@ async function ready() {
       return await get("page/catalogue");
     } catch (error) {
       if (error instanceof Refused && error.status !== 503) throw error;
-      say("The service has no model yet, or is loading one. This page goes on by itself.");
+      await drawWaiting();
       await new Promise((resolve) => setTimeout(resolve, AGAIN));
     }
   }
@@ -92,7 +93,7 @@ for (const link of document.querySelectorAll("a[data-view], .brand")) {
 }
 
 const about = await ready();
-say("");
+endWaiting();
 setSpace(about.code_space);
 setAttributes(about.attributes);
 setCanary(about.canary);

@@ -1,5 +1,8 @@
 """Codes of live items in a real Redis-protocol server: there, gone, hung, full of rubbish."""
 
+import socket
+import threading
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -127,3 +130,19 @@ def test_whatever_redis_does_items_are_taken_in(
     assert how == "of another type" or not replica.shared.available
     assert how == "of another type" or replica.errors() == 1
     assert how == "of another type" or replica.away()
+
+
+def test_a_name_that_nobody_resolves_holds_up_one_call(
+    tiny: Bundle, replicas: list[Replica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container's network whose Redis has stopped: sockets' time-outs do not hold there."""
+    replica, resolved = replicas[0], threading.Event()
+    replica.shared.client.connection_pool.disconnect()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: resolved.wait(60))
+    replica.shared._soon.seconds = 0.2
+    began = time.monotonic()
+    for _ in range(20):
+        assert_row(tiny, replica.taking.each([NEW])[0], 3)
+    assert time.monotonic() - began < 30
+    assert replica.away()
+    resolved.set()

@@ -190,6 +190,34 @@ def test_a_scenario_is_chosen_and_its_rule_said(tab: Tab) -> None:
     expect(page.get_by_label("Scenario")).to_have_value("cart")
 
 
+def test_before_there_is_a_model_the_page_says_how_far_its_training_is(tab: Tab) -> None:
+    page, waits = tab.page, [True]
+    standing = {"stage": "fit", "title": "histories to a sequence model", "number": 4, "of": 8,
+                "state": "running", "share": 0.5, "message": None, "seconds": 75}  # fmt: skip
+
+    def catalogue(route: Route) -> None:
+        if waits[0]:
+            route.fulfill(status=503, json={"status": 503, "detail": "no model is loaded"})
+        else:
+            route.continue_()
+
+    page.route("**/page/catalogue", catalogue)
+    page.route("**/page/training", lambda route: route.fulfill(json=standing))
+    tab.open("#view=try&h=item-1")
+    expect(page.get_by_role("progressbar", name="Training")).to_have_js_property("value", 3.5)
+    expect(page.locator("#standing")).to_contain_text("Stage 4 of 8, fit")
+    expect(page.locator("#standing")).to_contain_text("1 min 15 s")
+    found = Axe().run(page).response["violations"]
+    assert [each["id"] for each in found if each["impact"] in {"serious", "critical"}] == []
+    standing |= {"state": "failed", "message": "log.csv has no users"}
+    expect(page.locator("#standing")).to_contain_text("failed at stage fit")
+    expect(page.locator("#standing .notice")).to_have_text("log.csv has no users")
+    waits[0] = False
+    expect(page.locator("#next > li")).to_have_count(10)
+    expect(page.locator("#waiting")).to_be_hidden()
+    tab.faults = [fault for fault in tab.faults if "503" not in fault]
+
+
 def test_an_item_that_has_a_picture_shows_it(tab: Tab) -> None:
     page = tab.open("#view=try&h=item-9&h=item-8")
     shown = page.locator("#history img.picture")

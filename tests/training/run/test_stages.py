@@ -3,11 +3,16 @@ import platform
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+import lightning as L
 import numpy as np
 import pytest
 
+from models.contract.standing import Standing
 from training.config import RunConfig, load
+from training.epochs_told import EpochsTold
 from training.errors import UserError
 from training.run import costs
 from training.run.pipeline import Pipeline, Stage
@@ -143,3 +148,42 @@ def test_a_run_moved_to_another_folder_is_still_done(journal: Journal, tmp_path:
     tmp_path.rename(moved)
     journal.directory = moved
     assert journal.run() == []
+
+
+def test_where_a_run_stands_is_told_while_it_runs(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    told: list[Standing | None] = []
+
+    def noting(name: str) -> Callable[[RunConfig, Path], str]:
+        def run(config: RunConfig, directory: Path) -> str:
+            told.append(Standing.read(config.output))
+            if name == "fit":
+                raise UserError("the log has no users")
+            return "fine"
+
+        return run
+
+    journal.noting = noting  # type: ignore[method-assign]
+    with pytest.raises(UserError):
+        journal.run()
+    first, second = told
+    assert first is not None
+    assert second is not None
+    assert (first.stage, first.number, first.of, first.state) == ("prepare", 1, 2, "running")
+    assert (second.stage, second.number) == ("fit", 2)
+    last = Standing.read(tmp_path / "out")
+    assert last is not None
+    assert (last.state, last.message) == ("failed", "the log has no users")
+    assert [path.name for path in (tmp_path / "out").glob(".*")] == []
+
+
+def test_epochs_are_told_only_where_a_run_tells_where_it_stands(tmp_path: Path) -> None:
+    trainer = SimpleNamespace(current_epoch=2, max_epochs=12, is_global_zero=True)
+    told = EpochsTold(tmp_path)
+    told.on_train_epoch_end(cast(L.Trainer, trainer))
+    assert list(tmp_path.iterdir()) == []
+    Standing(stage="fit", title="", number=1, of=2).write(tmp_path)
+    told.on_train_epoch_end(cast(L.Trainer, trainer))
+    standing = Standing.read(tmp_path)
+    assert standing is not None
+    assert standing.share == 0.25
