@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import lightning as L
 import numpy as np
@@ -56,10 +56,16 @@ def log(items: int, users: int) -> Histories:
     return Histories(np.arange(users + 1) * (HISTORY + 1), popular, np.zeros(count, np.uint8))
 
 
-def measure(items: int, rows_from: int, steps: int, threads: int) -> dict[str, float]:
+def measure(
+    items: int,
+    rows_from: int,
+    steps: int,
+    threads: int,
+    accelerator: Literal["cpu", "gpu"] = "cpu",
+) -> dict[str, float]:
     """Median seconds of a step but the first, and peak memory of this process."""
     torch.set_num_threads(threads)
-    config = FitConfig(blocks=1, rows_from=rows_from)
+    config = FitConfig(blocks=1, rows_from=rows_from, accelerator=accelerator)
     histories = log(items, users=config.batch_tokens // HISTORY * (steps + 1))
     table = drawn.semantic_ids(items)
     model, clock = drawn.sequence_model(config, table, histories), Clock()

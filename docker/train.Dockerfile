@@ -7,7 +7,7 @@ COPY scripts/install.sh scripts/
 COPY models models
 COPY training training
 ENV PIP_NO_CACHE_DIR=1
-RUN scripts/install.sh --no-editable /opt/bbqrec train \
+RUN scripts/install.sh --no-editable /opt/bbqrec train,cpu \
     && /opt/bbqrec/bin/bbqrec-train demo-data /data/ml-100k
 
 FROM python:3.11-slim-bookworm

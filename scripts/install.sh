@@ -3,7 +3,7 @@
 # before it where one of them needs torch. The Makefile and the images under docker/ all install
 # through this one script.
 #
-#   scripts/install.sh [--cuda-torch] [--no-editable] TARGET EXTRAS [PIP OPTION...]
+#   scripts/install.sh [--no-editable] TARGET EXTRAS [PIP OPTION...]
 #
 #   TARGET   a virtual environment (made when missing) or a Python executable
 #   EXTRAS   extras of pyproject.toml with commas between, e.g. train,serve,cpu,dev
@@ -11,15 +11,14 @@
 # It prints a line a step. All that pip says is in install.log, in the environment; where a step
 # fails, its end is printed and the file named.
 #
-# Without --cuda-torch no CUDA package is downloaded: on Linux the build "+cpu" of torch is taken,
+# Without the extra "gpu" no CUDA package is downloaded: on Linux the build "+cpu" of torch is taken,
 # from where pip is already told to look (a wheel in a find-links folder will do), else from
 # PyTorch's own CPU index; everything else comes from PyPI. If neither has it the script fails,
 # because what PyPI calls plain torch brings gigabytes of CUDA with it. Elsewhere than on Linux
 # PyPI's torch has no CUDA.
 #
-# On a GPU: to serve, the extras serve,gpu, or --cuda-torch with serve,cpu,torch; to train,
-# --cuda-torch with the extra "train". Never "gpu" beside either in one environment: PyPI's torch
-# links CUDA 13, "gpu" CUDA 12, and "train" brings the CPU builds of the very packages of "gpu".
+# On a GPU: train,serve,gpu, or what of it is needed. "gpu" stands in the place of "cpu": both have
+# the same packages, in two builds.
 #
 # Environment: PYTHON makes a missing environment (python3); TORCH_CPU_INDEX is a mirror of
 # PyTorch's CPU index; pip's own variables work as ever.
@@ -27,15 +26,13 @@ set -eu
 
 say() { printf 'install: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
-usage() { die "usage: scripts/install.sh [--cuda-torch] [--no-editable] TARGET EXTRAS [PIP OPTION...]"; }
+usage() { die "usage: scripts/install.sh [--no-editable] TARGET EXTRAS [PIP OPTION...]"; }
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 pins=$root/constraints.txt
-cuda_torch=no
 editable=-e
 while [ $# -gt 0 ]; do
     case $1 in
-        --cuda-torch) cuda_torch=yes ;;
         --no-editable) editable= ;;
         -*) usage ;;
         *) break ;;
@@ -46,9 +43,7 @@ done
 target=$1 extras=$2
 shift 2 # what is left goes to pip as it is
 
-case $cuda_torch,$extras, in
-    yes,*,gpu,*|yes,gpu,*) die "--cuda-torch and the extra 'gpu' clash (CUDA 13 and 12)" ;;
-esac
+case ,$extras, in *,gpu,*) cuda=yes ;; *) cuda=no ;; esac
 python=$target
 if [ -d "$target" ] || [ ! -e "$target" ]; then
     [ -x "$target/bin/python" ] || {
@@ -69,8 +64,10 @@ with open(sys.argv[1], "rb") as file:
 asked = sys.argv[2].split(",")
 if unknown := [extra for extra in asked if extra not in known]:
     sys.exit(f"install: no extra {', '.join(map(repr, unknown))}; there are {', '.join(known)}")
-if "gpu" in asked and (clash := [extra for extra in asked if extra in ("train", "cpu")]):
-    sys.exit(f"install: 'gpu' clashes with {clash[0]!r}: two builds of one package")
+if {"gpu", "cpu"} <= set(asked):
+    sys.exit("install: 'gpu' clashes with 'cpu': two builds of the same packages")
+if "train" in asked and not {"gpu", "cpu"} & set(asked):
+    sys.exit("install: 'train' wants 'cpu' or 'gpu' beside it")
 needed = any(requirement.startswith("torch>") for extra in asked for requirement in known[extra])
 print("yes" if needed else "no")
 EOF
@@ -91,7 +88,7 @@ pip_install() { "$python" -m pip install "$@" >>"$log" 2>&1; }
 # The last step is held to the very build of torch that this one puts in.
 install_torch() {
     version=$(sed -n 's/^torch==\([^ ;]*\).*/\1/p' "$pins")
-    if [ $cuda_torch = yes ]; then
+    if [ $cuda = yes ]; then
         torch="torch===$version" # three signs: a "+cpu" wheel must not satisfy it
     elif [ "$(uname -s)" = Linux ]; then
         torch="torch==$version+cpu"
@@ -110,8 +107,6 @@ install_torch() {
 
 if [ "$needs_torch" = yes ]; then
     install_torch "$@"
-elif [ $cuda_torch = yes ]; then
-    die "--cuda-torch, and no extra of $extras needs torch"
 fi
 
 say "installing bbqrec[$extras] and what it needs"
@@ -120,8 +115,8 @@ say "installing bbqrec[$extras] and what it needs"
 pip_install -c "$pins" -c "$held" "$@" $editable "$root[$extras]" || failed "installing bbqrec[$extras]"
 
 # Belt and braces: a new dependency that brings CUDA in by itself is noticed here.
-case $cuda_torch,$extras, in
-    no,*,gpu,*|no,gpu,*|yes,*) say "done" ;;
+case $cuda in
+    yes) say "done" ;;
     *)
         "$python" - <<'EOF'
 import sys

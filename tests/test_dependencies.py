@@ -29,9 +29,10 @@ SIDES = {
     "service": (("models/contract", "service"), ("serve", "cpu", "torch", "pictures", "events")),
     "service on a GPU": (
         ("models/contract", "service"),
-        ("serve", "gpu", "torch", "pictures", "events"),
+        ("serve", "gpu", "pictures", "events"),
     ),
-    "training": (("models", "training"), ("train", "encoders")),
+    "training": (("models", "training"), ("train", "cpu", "encoders")),
+    "training on a GPU": (("models", "training"), ("train", "gpu", "encoders")),
 }
 
 
@@ -93,7 +94,7 @@ def test_what_both_sides_share_needs_the_core_alone() -> None:
     assert more == {"PIL": {Path("models/contract/pictures.py")}}
 
 
-@pytest.mark.parametrize("extras", [(), ("serve",), ("cpu",), ("gpu",)])
+@pytest.mark.parametrize("extras", [(), ("serve",), ("cpu",)])
 def test_to_serve_no_torch_is_installed(extras: tuple[str, ...]) -> None:
     assert not named(*extras) & TORCH
 

@@ -35,7 +35,9 @@ it brings to yours.
 
 
 def report(rows: Sequence[dict[str, Any]], results: Path) -> None:
-    """Print and write them."""
+    """Print and write them, of shops that were served in every way."""
+    done = {(row["seed"], row["way"]) for row in rows}
+    rows = [row for row in rows if all((row["seed"], way) in done for way in WAYS)]
     share_WSD = {way: _by_day(rows, way) for way in WAYS}
     heads = ["", *(f"day {a}" if a == b else f"days {a} to {b}" for a, b in _WEEKS), "kept"]
     table = Table(*heads, title="share of the best possible clicks")

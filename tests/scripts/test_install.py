@@ -39,7 +39,9 @@ def install(folder: Path, extras: str, *options: str, fails: str = "") -> Instal
     return Installed(done.returncode, done.stdout + done.stderr, asked, folder / "install.log")
 
 
-@pytest.mark.parametrize("extras", ["train,serve,cpu,dev", "serve,cpu,torch", "encoders"])
+@pytest.mark.parametrize(
+    "extras", ["train,serve,cpu,dev", "serve,cpu,torch", "encoders", "train,serve,gpu"]
+)
 def test_torch_is_installed_first_where_an_extra_needs_it(tmp_path: Path, extras: str) -> None:
     done = install(tmp_path, extras)
     assert done.status == 0
@@ -49,12 +51,19 @@ def test_torch_is_installed_first_where_an_extra_needs_it(tmp_path: Path, extras
     assert second.endswith(f"-e {ROOT}[{extras}]")
 
 
-@pytest.mark.parametrize("extras", ["serve,cpu", "serve,gpu", "serve", "dev"])
+@pytest.mark.parametrize("extras", ["serve,cpu", "serve", "dev"])
 def test_no_torch_is_installed_where_no_extra_needs_it(tmp_path: Path, extras: str) -> None:
     done = install(tmp_path, extras)
     assert done.status == 0
     assert len(done.asked) == 1
     assert "torch" not in done.asked[0].replace(str(ROOT), "")
+
+
+@pytest.mark.parametrize(("extras", "build"), [("serve,gpu", "==="), ("train,cpu", "+cpu")])
+def test_a_gpu_is_given_the_build_of_torch_that_can_use_it(
+    tmp_path: Path, extras: str, build: str
+) -> None:
+    assert build in install(tmp_path, extras).asked[0].split()[-1]
 
 
 def test_a_line_a_step_is_printed_and_pips_pages_are_in_the_log(tmp_path: Path) -> None:
@@ -65,7 +74,7 @@ def test_a_line_a_step_is_printed_and_pips_pages_are_in_the_log(tmp_path: Path) 
     assert done.log.read_text(encoding="utf-8").count("pip says") == 400
 
 
-@pytest.mark.parametrize("extras", ["serve,cpu", "train"])
+@pytest.mark.parametrize("extras", ["serve,cpu", "train,cpu"])
 def test_a_step_that_fails_names_the_log_and_shows_its_end(tmp_path: Path, extras: str) -> None:
     done = install(tmp_path, extras, fails="yes")
     assert done.status == 1
@@ -78,10 +87,9 @@ def test_a_step_that_fails_names_the_log_and_shows_its_end(tmp_path: Path, extra
     ("extras", "options", "said"),
     [
         ("serve,cpus", (), "no extra 'cpus'; there are train, serve, cpu"),
-        ("serve,gpu", ("--cuda-torch",), "clash"),
-        ("train,gpu", (), "'gpu' clashes with 'train'"),
+        ("train,serve", (), "'train' wants 'cpu' or 'gpu'"),
         ("serve,gpu,cpu", (), "'gpu' clashes with 'cpu'"),
-        ("serve,cpu", ("--cuda-torch",), "no extra of serve,cpu needs torch"),
+        ("serve,cpu", ("--cuda-torch",), "usage"),
     ],
 )
 def test_what_cannot_be_is_refused_before_pip_is_asked(

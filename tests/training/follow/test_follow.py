@@ -153,8 +153,8 @@ def test_a_bundle_that_is_slow_is_refused(
     config: RunConfig, second: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     derived = gate.hold_out(config, stage_files.data(config), 0)
-    asked = iter([1.0, 0.1])  # the medians, of the new one first
-    monkeypatch.setattr(gate, "_median", lambda _: next(asked))
+    asked = iter([1.0, 0.1])  # of the new one first
+    monkeypatch.setattr(gate, "_least", lambda _: next(asked))
     verdict = gate.judge(derived, second, second, 0.02)
     assert (verdict.passed, verdict.why[:27]) == (False, "an answer takes 10.0 times ")
 

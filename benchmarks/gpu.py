@@ -1,0 +1,205 @@
+"""What a GPU gives: ``python -m benchmarks.gpu``, on any machine where torch finds one; no network.
+
+Results go to the folder $OUT as they come (docs/benchmarks without it): ``gpu.json``, rows of
+{what, size, value, unit, floor, goal, met, device}, and ``gpu.md``. ``--device cpu --small`` runs
+the same code anywhere, which says nothing of a GPU.
+"""
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+import typer
+from rich.console import Console
+
+from benchmarks.serving import drawn_bundle
+from benchmarks.train_1m import measure
+from models.contract.bundle import Bundle
+from models.contract.types import ItemCodes
+from service.engine.engine import Engine
+from service.engine.staged import Items, best, best_in_full
+from service.generation.load import make_engine
+from service.metrics import Metrics
+from service.retrieval.selection import Selection
+from service.runtime import ProviderError
+from service.settings import Provider, Settings
+
+_OUT = Path(os.environ.get("OUT", Path(__file__).parents[1] / "docs" / "benchmarks"))
+_WIDTH, _K, _TURNS = 192, 100, 20
+_SEARCH_GOALS = {1: 1.6, 32: 2.2, 128: 5.0}  # ms over ten million items
+_ENGINE_GOALS = {1: 0.4, 32: 0.6, 256: 1.5}  # ms over 12,000
+PARTS = "search", "engine", "train"
+
+
+class Row(NamedTuple):
+    """A figure. floor: what the machine needs at least. met: None where there is no goal."""
+
+    what: str
+    size: str
+    value: float
+    unit: str
+    device: str
+    floor: float | None = None
+    goal: float | None = None
+
+    def told(self) -> dict[str, Any]:
+        """As it is written."""
+        met = None if self.goal is None else self.value <= self.goal
+        return self._asdict() | {"met": met}
+
+
+def main(
+    device: Annotated[str, typer.Option(help="cuda or cpu.")] = "cuda",
+    parts: Annotated[str, typer.Option(help="Of search, engine, train.")] = ",".join(PARTS),
+    small: Annotated[bool, typer.Option(help="To see that it runs.")] = False,
+) -> None:
+    """Measure, and write what was measured after each row."""
+    if device == "cuda" and not torch.cuda.is_available():
+        Console().print("torch finds no CUDA device here; --device cpu --small runs the same code")
+        raise typer.Exit(1)
+    name = torch.cuda.get_device_name() if device == "cuda" else "cpu (a stand-in)"
+    rows: list[dict[str, Any]] = []
+    measured: dict[str, Callable[..., Iterator[Row]]] = {
+        "search": search, "engine": engines, "train": train,
+    }  # fmt: skip
+    for part in parts.split(","):
+        for row in measured[part](device, name, small):
+            rows.append(row.told())
+            Console().print(rows[-1])
+            write(rows)
+
+
+def search(device: str, name: str, small: bool) -> Iterator[Row]:
+    """Exact top-100 alone: by stages, by bound, beside reading every vector once."""
+    speed = _copy_speed(device, small)
+    for size in (12_000,) if small else (12_000, 1_000_000, 10_000_000):
+        items = Items.of(torch.randn(size, _WIDTH, device=device))
+        nobody = torch.empty((0, 2), dtype=torch.long, device=device)
+        for masked in 0.0, 0.99:
+            added_N = torch.zeros(len(items.scan_ND), device=device)
+            added_N[torch.rand(len(added_N), device=device) < masked] = -torch.inf
+            added_N[size:] = -torch.inf
+            for batch in (1, 32) if small else _SEARCH_GOALS:
+                asked = items, torch.randn(batch, _WIDTH, device=device), added_N, nobody, _K
+                took = _median(lambda: best(*asked), device)  # noqa: B023
+                told = f"{size:,} items, {batch} queries" + (
+                    f", {masked:.0%} masked" if masked else ""
+                )
+                goal = _SEARCH_GOALS.get(batch) if size == 10_000_000 else None
+                floor = 1000 * 2 * size * _WIDTH / speed
+                yield Row("exact top-100", told, took, "ms", name, floor, goal)
+                found = best(*asked)
+                yield Row("queries scored in full", told, _share(~found.shown_B), "share", name)
+                every = best_in_full(*asked)
+                lost = 1 - _share(torch.isin(found.items_BK, every.items_BK))
+                yield Row("lost of float32's", told, lost, "share", name, goal=0.0)
+
+
+def engines(device: str, name: str, small: bool) -> Iterator[Row]:
+    """From histories to the best 100, and whether all providers answer alike."""
+    here: Sequence[Provider] = ("cpu", "torch")
+    providers: Sequence[Provider] = ("cpu", "torch-cuda", "cuda") if device == "cuda" else here
+    for items in (2_000,) if small else (12_000, 1_000_000):
+        with tempfile.TemporaryDirectory() as scratch:
+            bundle = drawn_bundle.write(Path(scratch) / "bundle", drawn_bundle.WIDE, items)
+            histories = _histories(bundle, 500)
+            answers: dict[Provider, Any] = {}
+            for provider in providers:
+                try:
+                    settings = Settings(bundle=bundle.directory, provider=provider)
+                    engine = make_engine(bundle, settings, Metrics())
+                except ProviderError as error:
+                    Console().print(f"{provider}: {error}", markup=False)
+                    continue
+                answers[provider] = _candidates(engine, histories, 10).items_BK
+                for batch in (1, 32) if small else _ENGINE_GOALS:
+                    some = histories[:batch]
+                    took = _median(lambda: _candidates(engine, some, _K), device)  # noqa: B023
+                    goal = _ENGINE_GOALS[batch] if items == 12_000 and provider != "cpu" else None
+                    size = f"{items:,} items, {batch} histories, {provider}"
+                    yield Row("engine, best 100", size, took, "ms", name, goal=goal)
+                    rate = batch / took * 1000
+                    yield Row("engine", size, rate, "histories a second", name)
+            for provider in [*answers][1:]:
+                other = (answers[provider] != answers["cpu"]).any(axis=1)
+                size = f"{items:,} items, {provider}"
+                yield Row("other top-10 than on the CPU", size, float(other.mean()), "share", name)
+
+
+def train(device: str, name: str, small: bool) -> Iterator[Row]:
+    """A step of 8,192 positions, where there are few items and where there are many."""
+    accelerator: Literal["cpu", "gpu"] = "gpu" if device == "cuda" else "cpu"
+    for items in (2_000,) if small else (12_000, 1_000_000):
+        found = measure(items, 100_000, 3 if small else 20, torch.get_num_threads(), accelerator)
+        size = f"{items:,} items"
+        yield Row("training, 8,192 positions", size, 1000 * found["seconds"], "ms a step", name)
+
+
+def write(rows: Sequence[dict[str, Any]]) -> None:
+    """All so far."""
+    _OUT.mkdir(parents=True, exist_ok=True)
+    (_OUT / "gpu.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    lines = ["| what | size | value | floor | goal | met |", "|---|---|---|---|---|---|"]
+    for row in rows:
+        floor, goal, met = (_cell(row[name]) for name in ("floor", "goal", "met"))
+        value = f"{row['value']:.4g} {row['unit']}"
+        lines.append(f"| {row['what']} | {row['size']} | {value} | {floor} | {goal} | {met} |")
+    text = f"# On {rows[0]['device']}\n\n`python -m benchmarks.gpu`\n\n" + "\n".join(lines) + "\n"
+    (_OUT / "gpu.md").write_text(text, encoding="utf-8")
+
+
+def _cell(value: float | bool | None) -> str:
+    if value is None:
+        return ""
+    return ("yes" if value else "no") if isinstance(value, bool) else f"{value:.3g}"
+
+
+def _median(call: Callable[[], object], device: str) -> float:
+    """Milliseconds, to the end of what the device was asked for."""
+
+    def wait() -> None:
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    for _ in range(4):
+        call()
+    taken = []
+    for _ in range(_TURNS):
+        wait()
+        began = time.perf_counter()
+        call()
+        wait()
+        taken.append(time.perf_counter() - began)
+    return 1000 * float(np.median(taken))
+
+
+def _copy_speed(device: str, small: bool) -> float:
+    """Bytes a second that can be read."""
+    source = torch.empty(2**24 if small else 2**30, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    return 1000 * 2 * len(source) / _median(lambda: target.copy_(source), device)
+
+
+def _share(true_B: torch.Tensor) -> float:
+    return float(true_B.float().mean())
+
+
+def _histories(bundle: Bundle, count: int) -> list[list[ItemCodes]]:
+    random, codes_NS = np.random.default_rng(0), bundle.semantic_ids.codes_NS
+    drawn = (random.integers(0, len(codes_NS), size).tolist() for size in [50] * count)
+    return [[ItemCodes(row, codes_NS[row]) for row in rows] for rows in drawn]
+
+
+def _candidates(engine: Engine, histories: Sequence[list[ItemCodes]], k: int) -> Any:
+    seen = [Selection(np.unique([item.item_index for item in history])) for history in histories]
+    return engine.candidates(histories, [k] * len(histories), seen)
+
+
+if __name__ == "__main__":
+    typer.run(main)
