@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
+from torch.utils.hooks import RemovableHandle
 
 from models.contract.config import SequenceConfig
 from models.contract.memory import Memory
@@ -78,6 +79,7 @@ class SequenceModule(L.LightningModule):
         if model.config.catalogue_size > config.rows_from:
             for embedding in item_tables(model):
                 embedding.sparse = True  # its gradients
+        self.hooks: list[RemovableHandle] = []
         self.seed = seed
         self.process = process
         self.config = config
@@ -102,9 +104,18 @@ class SequenceModule(L.LightningModule):
             for table, average in pairs
         }
         optimizer = RowwiseAdamW(weights, rows, rate, decay)
-        for table in tables:
-            table.register_forward_pre_hook(partial(_catch_up, optimizer))
+        catch_up = partial(_catch_up, optimizer)
+        self.hooks = [table.register_forward_pre_hook(catch_up) for table in tables]
         return optimizer
+
+    def let_go(self) -> None:
+        """After training: what moved the weights makes room, whoever still knows of it."""
+        for hook in self.hooks:
+            hook.remove()
+        for optimizer in self.trainer.optimizers:
+            optimizer.state.clear()
+            if isinstance(optimizer, RowwiseAdamW):
+                optimizer.tables.clear()
 
     def configure_gradient_clipping(
         self,
@@ -304,6 +315,7 @@ def fit_sequence(
     epochs, score = _best(module, keep) if validation else (epochs, None)
     model = module.averaged_model()
     fitted = Fitted(model, epochs, score, model.word_vectors())
+    module.let_go()  # before words become tables of all items
     for tower in fitted.model.each():
         tower.fold_words()
     return fitted
