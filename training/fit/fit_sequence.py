@@ -76,7 +76,8 @@ class SequenceModule(L.LightningModule):
         super().__init__()
         self.model = model
         self.averaged = moving_average(model, config.averaging)
-        if model.config.catalogue_size > config.rows_from:
+        sums_sparse = process.count == 1 or config.accelerator == "cpu"  # NCCL does not
+        if model.config.catalogue_size > config.rows_from and sums_sparse:
             for embedding in item_tables(model):
                 embedding.sparse = True  # its gradients
         self.hooks: list[RemovableHandle] = []
