@@ -33,7 +33,6 @@ REPORT = Path(__file__).parents[1] / "docs" / "benchmarks" / "train_1m.json"
 HISTORY = 20
 GIB = 2**30
 _SMALL = 12_000
-_TURNS = 3
 
 
 class Clock(L.Callback):
@@ -90,6 +89,7 @@ def main(
     items: int = 1_000_000,
     steps: int = 20,
     threads: int = 2,
+    turns: int = 3,
     alone: Annotated[int | None, typer.Option(help="Measure this, with rows from so many.")] = None,
 ) -> None:
     """Train some steps each way and write docs/benchmarks/train_1m.json."""
@@ -98,7 +98,7 @@ def main(
         return
     ways = {"all rows": (items, items), "touched": (items, 0), "small": (_SMALL, _SMALL)}
     taken: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
-    for _ in range(_TURNS):
+    for _ in range(turns):
         for way, (size, rows_from) in ways.items():
             taken[way].append(_alone(size, rows_from, steps, threads))
     best = {way: min(each["seconds"] for each in turns) for way, turns in taken.items()}

@@ -49,14 +49,14 @@ levels = 3
 vector_size = 16
 hidden_size = 32
 batch_size = 60
-epochs = 20
+epochs = 12
 [fit]
 width = 64
 blocks = 1
 heads = 1
 batch_tokens = 2048
 learning_rate = 3e-3
-epochs = 30
+epochs = 12
 patience = 3
 """
 
