@@ -22,6 +22,7 @@ COUNTED_MODELS = (
 )
 REPLAY_START, REPLAY_END = "<!-- replay -->", "<!-- end of replay -->"
 REPLAYED = "online-retail"
+MONTH_START, MONTH_END = "<!-- month -->", "<!-- end of month -->"
 NEW_START, NEW_END = "<!-- new items -->", "<!-- end of new items -->"
 NEW_MODELS = {
     MAIN: "bbqrec",
@@ -52,6 +53,9 @@ def main() -> None:
     text = _between(COUNTED_START, COUNTED_END, counted, text)
     table = (DOCS / f"replay-{REPLAYED}.md").read_text(encoding="utf-8").strip()
     text = _between(REPLAY_START, REPLAY_END, "\n\n".join([REPLAY_START, table, REPLAY_END]), text)
+    month = (DOCS / "month.md").read_text(encoding="utf-8")
+    table = month[month.index("\n|") : month.index("\n\n", month.index("\n|"))].strip()
+    text = _between(MONTH_START, MONTH_END, "\n\n".join([MONTH_START, table, MONTH_END]), text)
     readme.write_text(_between(NEW_START, NEW_END, new, text), encoding="utf-8")
 
 

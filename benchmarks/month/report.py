@@ -19,6 +19,7 @@ _SAID: Mapping[Way, str] = {
     "live": "live: the same, told of items and events",
     "loop": "loop: and trained every night",
 }
+_SHOPS = "Means over {} shops, and the least and the most of one"
 _WHAT = """# A month of a shop that does not stand still
 
 `python -m benchmarks.month`: 400 items, 500 users, some 900 answers a day, all made up, so that
@@ -64,8 +65,9 @@ def _by_day(rows: Sequence[dict[str, Any]], way: Way) -> NDArray[np.float64]:
 
 
 def _of(values_S: NDArray[np.float64]) -> str:
-    """The mean over shops, and the least and the most of one."""
-    return f"{values_S.mean():.0%} ({values_S.min():.0%} to {values_S.max():.0%})"
+    """The mean over shops, and of several the least and the most of one."""
+    mean = f"{values_S.mean():.0%}"
+    return mean if len(values_S) == 1 else f"{mean} ({values_S.min():.0%} to {values_S.max():.0%})"
 
 
 def _notes(rows: Sequence[dict[str, Any]]) -> str:
@@ -76,8 +78,8 @@ def _notes(rows: Sequence[dict[str, Any]]) -> str:
     best = np.mean([row["best_new"] for row in rows if row["way"] == "loop"])
     shops = len({row["seed"] for row in rows})
     return (
-        f"Means over {shops} shops, and the least and the most of one; *kept*: of days 23 to 30 "
-        f"beside day 1. Of {len(nights)} nights the gate let {passed} through. Of what was shown "
+        f"{_SHOPS.format(shops) if shops > 1 else 'One shop'}; *kept*: of days 23 to 30 beside "
+        f"day 1. Of {len(nights)} nights the gate let {passed} through. Of what was shown "
         f"{gone['static']:.0%} (static), {gone['live']:.0%} (live) and {gone['loop']:.0%} (loop) "
         f"were no more to be had; {new['static']:.0%}, {new['live']:.0%} and {new['loop']:.0%} had "
         f"come since the first day, of the best ten {best:.0%}."

@@ -76,7 +76,7 @@ def test_it_says_so_and_how_far_the_training_is_and_then_serves(
     assert 0 <= told["seconds"] < 60
 
     store.activate(digests[0])
-    assert eventually(lambda: status_of(f"{url}/readyz") == 200)
+    assert eventually(lambda: all(status_of(f"{url}/readyz") == 200 for _ in range(20))), "a worker"
     assert recommend(url)["model_version"] == digests[0]
 
 
