@@ -15,7 +15,7 @@ from torch import Tensor
 BLOCK = 1024  # items
 _MORE, _LEAST = 2, 64  # so many times, and so many more, are scored again
 # Half a unit in the last of bfloat16's eight bits, of either factor.
-_ROUNDING = 2.0**-9
+_ROUNDING = 2.0**-8
 # The sum of D roundings that fall either way: further off than so many times the root of their
 # squares' sum is one in 10^13 (Hoeffding 1963, theorem 2).
 _FAR = 8.0

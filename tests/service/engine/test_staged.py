@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.contract.types import FloatArray
+from service.engine import staged
 from service.engine.staged import BLOCK
 from service.engine.torch_retriever import TorchRetriever, bytes_needed
 from service.retrieval.retriever import Found
@@ -114,3 +115,9 @@ def test_a_catalogue_that_does_not_fit_is_refused_with_the_bytes(
     with pytest.raises(ProviderError, match=r"1,000 items need 4,\d{3},\d{3},\d{3} bytes"):
         TorchRetriever(np.zeros((1000, 24), np.float32), "cuda")
     assert bytes_needed(10_000_000, 192) < 17 * 10**9
+
+
+def test_the_bound_is_of_what_bfloat16_rounds_by() -> None:
+    numbers = 1 + torch.arange(2**16) / 2**16
+    off = ((numbers.bfloat16().float() - numbers).abs() / numbers).max()
+    assert 0.9 * staged._ROUNDING < float(off) <= staged._ROUNDING
