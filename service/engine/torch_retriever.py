@@ -5,13 +5,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from models.contract.types import FloatArray
 from service.engine.staged import BLOCK, Best, Items, best, best_in_full
 from service.retrieval.retriever import Found, nothing_found, tidied
 from service.retrieval.rows import RowSet
-from service.retrieval.selection import Selection
+from service.retrieval.selection import Selection, hidden_pairs
 from service.runtime import Device, ProviderError
 
 _FEW = 50  # a fiftieth of the items: more rows are scored faster with all the others
@@ -38,8 +39,8 @@ class TorchRetriever:
             part = slice(first, first + _AT_ONCE)
             vectors_ND[part] = torch.tensor(item_vectors_ND[part])
         self.items = Items.of(vectors_ND)
-        self._masks: OrderedDict[int, tuple[RowSet, Tensor]] = OrderedDict()
-        self._plain = self._mask(np.ones(self.size, np.bool_))
+        self._kept: OrderedDict[int, tuple[RowSet, Tensor]] = OrderedDict()
+        self._plain = self._put(np.zeros(self.size, np.float32))
 
     @torch.inference_mode()
     def search(
@@ -76,31 +77,29 @@ class TorchRetriever:
         return found
 
     def _hidden(self, selections: Sequence[Selection]) -> Tensor:
-        rows = [selection.hidden for selection in selections]
-        queries = np.repeat(np.arange(len(rows)), [len(each) for each in rows])
-        return torch.from_numpy(np.stack([queries, np.concatenate(rows)], axis=1)).to(self.device)
+        return torch.from_numpy(hidden_pairs(selections)).to(self.device)
 
     def _added(self, selections: Sequence[Selection], gone: RowSet | None) -> Tensor:
-        plain = self._plain if gone is None else self._kept(gone.others)
+        plain = self._plain if gone is None else self._without(gone)
         if all(selection.allowed is None for selection in selections):
             return plain
-        each = (
-            plain if s.allowed is None else plain + self._kept(s.allowed.base) for s in selections
-        )
+        allowed = (selection.allowed for selection in selections)
+        each = (plain if a is None else plain + self._without(a.base.others) for a in allowed)
         return torch.stack(list(each))
 
-    def _kept(self, rows: RowSet) -> Tensor:
-        """What is added so that these alone are found: on the device for as long as it is used."""
-        kept = self._masks.pop(id(rows), None) or (rows, self._mask(rows.mask_N))
-        self._masks[id(rows)] = kept
-        if len(self._masks) > _MASKS:
-            self._masks.popitem(last=False)
+    def _without(self, rows: RowSet) -> Tensor:
+        """What is added so that these are not found: on the device for as long as it is used."""
+        kept = self._kept.pop(id(rows), None) or (rows, self._put(rows.nothing_N))
+        self._kept[id(rows)] = kept
+        if len(self._kept) > _MASKS:
+            self._kept.popitem(last=False)
         return kept[1]
 
-    def _mask(self, shown_N: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Tensor:
-        added_N = torch.full((len(self.items.scan_ND),), -torch.inf, device=self.device)
-        added_N[: self.size][torch.from_numpy(shown_N).to(self.device)] = 0
-        return added_N
+    def _put(self, added_N: NDArray[np.float32]) -> Tensor:
+        """On the device; what fills the last block is never found."""
+        filling = len(self.items.scan_ND) - self.size
+        added = torch.from_numpy(added_N).to(self.device)
+        return torch.nn.functional.pad(added, (0, filling), value=-torch.inf)
 
 
 def bytes_needed(items: int, width: int) -> int:

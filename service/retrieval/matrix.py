@@ -18,7 +18,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from models.contract.types import FloatArray
 from service.retrieval.retriever import Found, nothing_found, tidied
 from service.retrieval.rows import RowSet
-from service.retrieval.selection import Selection
+from service.retrieval.selection import Selection, hidden_pairs
 from service.runtime import open_session
 
 MOST_BYTES = 2**30  # of vectors; a graph may hold 2 GiB
@@ -64,13 +64,11 @@ def search_feeds(k: Sequence[int], selections: Sequence[Selection], items: int) 
     wanted_B = np.minimum(np.array(k), items)
     many = np.flatnonzero(wanted_B > _MANY)
     few_k = wanted_B[wanted_B <= _MANY].max(initial=1)
-    hidden = [selection.hidden for selection in selections]
-    queries = np.repeat(np.arange(len(hidden)), [len(rows) for rows in hidden])
     return {
         "k": np.array([few_k]),
         "many": many if len(many) else np.zeros(1, np.int64),
         "many_k": np.array([wanted_B[many].max(initial=1)]),
-        "hidden": np.stack([queries, np.concatenate(hidden)], axis=1),
+        "hidden": hidden_pairs(selections),
     }
 
 

@@ -1,9 +1,10 @@
 """What one query may find, and what it has brought to mind."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.contract.memory import Recalled
 from service.retrieval.rows import Rows, RowSet
@@ -50,3 +51,10 @@ class Selection(NamedTuple):
 
 
 ANYTHING = Selection()
+
+
+def hidden_pairs(selections: Sequence[Selection]) -> NDArray[np.int64]:
+    """(H, 2): a query, and a row that is hidden from it."""
+    hidden = [selection.hidden for selection in selections]
+    queries = np.repeat(np.arange(len(hidden)), [len(rows) for rows in hidden])
+    return np.stack([queries, np.concatenate(hidden)], axis=1)
