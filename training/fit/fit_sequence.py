@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,11 +11,9 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
-from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
-from torch.utils.hooks import RemovableHandle
 
 from models.contract.config import SequenceConfig
 from models.contract.memory import Memory
@@ -36,7 +33,8 @@ from training.data.batches import (
 from training.data.histories import EvaluationSet, Histories, Windows
 from training.evaluate.ranking import SequenceRanker, metrics, rank
 from training.fit.calibrate import Calibration, Exposure
-from training.fit.touched_rows import RowwiseAdamW, TouchedRows, clip, item_tables
+from training.fit.moving_average import moving_average
+from training.fit.touched_rows import RowwiseAdamW, TouchedRows, clip, item_embeddings
 from training.losses import Hits, accidental_hits, past_hits, sampled_softmax, weighted_mean
 from training.memory.memory import Recipe
 from training.processes import ALONE, Process, seed_epoch, this_process
@@ -75,12 +73,12 @@ class SequenceModule(L.LightningModule):
     ) -> None:
         super().__init__()
         self.model = model
-        self.averaged = moving_average(model, config.averaging)
+        self.tables = item_embeddings(model)
+        self.averaged = moving_average(model, config.averaging, self.tables)
         sums_sparse = process.count == 1 or config.accelerator == "cpu"  # NCCL does not
         if model.config.catalogue_size > config.rows_from and sums_sparse:
-            for embedding in item_tables(model):
+            for embedding in self.tables:
                 embedding.sparse = True  # its gradients
-        self.hooks: list[RemovableHandle] = []
         self.seed = seed
         self.process = process
         self.config = config
@@ -96,27 +94,16 @@ class SequenceModule(L.LightningModule):
         """Adam, with decoupled weight decay where asked for."""
         weights = self.model.parameters()
         rate, decay = self.config.learning_rate, self.config.weight_decay
-        tables = [table for table in item_tables(self.model) if table.sparse]
-        if not tables:
+        if not any(table.sparse for table in self.tables):
             return torch.optim.AdamW(weights, rate, weight_decay=decay)
-        pairs = zip(tables, item_tables(self.averaged_model()), strict=True)
+        pairs = zip(self.tables, item_embeddings(self.averaged_model()), strict=True)
         rows = {
             table.weight: TouchedRows(table.weight, average.weight, self.config.averaging)
             for table, average in pairs
         }
         optimizer = RowwiseAdamW(weights, rows, rate, decay)
-        catch_up = partial(_catch_up, optimizer)
-        self.hooks = [table.register_forward_pre_hook(catch_up) for table in tables]
+        optimizer.catch_up_before(self.tables)
         return optimizer
-
-    def let_go(self) -> None:
-        """After training: what moved the weights makes room, whoever still knows of it."""
-        for hook in self.hooks:
-            hook.remove()
-        for optimizer in self.trainer.optimizers:
-            optimizer.state.clear()
-            if isinstance(optimizer, RowwiseAdamW):
-                optimizer.tables.clear()
 
     def configure_gradient_clipping(
         self,
@@ -222,30 +209,6 @@ def _without(past: Past | None, item_C: Tensor, place_J: Tensor, logits_JC: Tens
     return logits_JC.index_put((row_H[other_H], column_H[other_H]), nothing)
 
 
-def moving_average(model: SequenceModel, decay: float) -> AveragedModel:
-    """Weights averaged over steps, exponentially; the first steps soon forget where they began.
-
-    What is validated and exported. Late steps of sparse data wander around what they look for:
-    their average is better than any of them, and changes smoothly from epoch to epoch. Tables with
-    sparse gradients have it seen to by who updates them.
-    """
-
-    @torch.no_grad()
-    def follow(averaged: Any, current: Any, count: Tensor | int) -> None:
-        steps = int(count)
-        share = 1 - min(decay, (1 + steps) / (10 + steps))
-        others = {table.weight.data_ptr() for table in item_tables(model) if table.sparse}
-        kept = [n for n, weight in enumerate(current) if weight.data_ptr() not in others]
-        torch._foreach_lerp_([averaged[n] for n in kept], [current[n] for n in kept], share)
-
-    return AveragedModel(model, multi_avg_fn=follow).requires_grad_(False)
-
-
-def _catch_up(optimizer: RowwiseAdamW, table: nn.Module, asked: tuple[Tensor, ...]) -> None:
-    assert isinstance(table, nn.Embedding)
-    optimizer.catch_up(table.weight, asked[0])
-
-
 def new_model(
     config: SequenceConfig,
     table: SemanticIdTable,
@@ -316,10 +279,17 @@ def fit_sequence(
     epochs, score = _best(module, keep) if validation else (epochs, None)
     model = module.averaged_model()
     fitted = Fitted(model, epochs, score, model.word_vectors())
-    module.let_go()  # before words become tables of all items
+    _let_go(loop.optimizers[0])  # before words become tables of all items
     for tower in fitted.model.each():
         tower.fold_words()
     return fitted
+
+
+def _let_go(optimizer: torch.optim.Optimizer) -> None:
+    """What moved the weights makes room, whoever still knows of it."""
+    optimizer.state.clear()
+    if isinstance(optimizer, RowwiseAdamW):
+        optimizer.let_go()
 
 
 def _best(module: SequenceModule, kept: ModelCheckpoint) -> tuple[int, float]:

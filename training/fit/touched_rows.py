@@ -14,19 +14,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
+from torch.utils.hooks import RemovableHandle
 
-from models.nets.sequence import SequenceModel
+from models.nets.sequence import SequenceModel, item_tables
+from training.fit.moving_average import kept, log_kept
 
 _FAR = 100  # steps in which momentum is spent: 0.9 to the hundredth is nothing
 _PART = 10_000  # rows at a time: each with as many numbers as momentum reaches back
 _NOTHING = 1e-30
 
 
-def item_tables(model: SequenceModel) -> list[nn.Embedding]:
-    """All with a row an item."""
-    rows = model.config.catalogue_size + 1
-    embeddings = (each for each in model.modules() if isinstance(each, nn.Embedding))
-    return [each for each in embeddings if each.num_embeddings == rows]
+def item_embeddings(model: SequenceModel) -> list[nn.Embedding]:
+    """Its tables with a row an item."""
+    names = item_tables(model.config)
+    return [
+        module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Embedding) and f"{name}.weight" in names
+    ]
 
 
 class TouchedRows:
@@ -50,7 +55,10 @@ class TouchedRows:
 
     @torch.no_grad()
     def step(self, rows_R: Tensor, gradient_RW: Tensor, group: dict[str, Any]) -> None:
-        """One step of AdamW (Loshchilov and Hutter 2019, algorithm 2) in rows that differ."""
+        """One step of AdamW (Loshchilov and Hutter 2019, algorithm 2) in rows that differ.
+
+        The first step is the average's beginning, as AveragedModel has it.
+        """
         self.catch_up(rows_R, group)
         self.now += 1
         (beta1, beta2), rate = group["betas"], group["lr"]
@@ -62,9 +70,7 @@ class TouchedRows:
         weight_RW = self.weight_NW[rows_R].mul_(1 - rate * group["weight_decay"])
         weight_RW.addcdiv_(moment_RW, size_RW, value=-rate / (1 - beta1**self.now))
         self.weight_NW[rows_R] = weight_RW
-        share = (
-            1.0 if self.now == 1 else 1 - math.exp(self._kept(self.now) - self._kept(self.now - 1))
-        )
+        share = 1.0 if self.now == 1 else 1 - kept(self.averaging, self.now)
         self.averaged_NW[rows_R] = self.averaged_NW[rows_R].lerp_(weight_RW, share)
         self.at_N[rows_R] = self.now
 
@@ -83,26 +89,12 @@ class TouchedRows:
         self.weight_NW[rows_R] = weight_RW
         self.moment_NW[rows_R] = moment_RW.mul_(beta1**missed_R1)
         self.square_NW[rows_R] = square_RW.mul_(beta2**missed_R1)
-        kept_R1 = torch.exp(self._kept(self.now) - _kept_of(at_R1, self.averaging)).float()
+        now_R1 = torch.full_like(at_R1, self.now)
+        kept_R1 = log_kept(self.averaging, now_R1) - log_kept(self.averaging, at_R1)
+        kept_R1 = kept_R1.exp().float()
         averaged_RW = self.averaged_NW[rows_R]
         self.averaged_NW[rows_R] = weight_RW + (averaged_RW - weight_RW) * kept_R1
         self.at_N[rows_R] = self.now
-
-    def _kept(self, step: int) -> float:
-        return float(_kept_of(torch.tensor(float(step), dtype=torch.double), self.averaging))
-
-
-def _kept_of(step: Tensor, averaging: float) -> Tensor:
-    """Logarithm of what a moving average has kept of its beginning after so many steps.
-
-    Step t keeps min(averaging, t / (t + 9)), see ``moving_average``: a product of fractions at
-    first, then a power.
-    """
-    turn = math.floor(9 * averaging / (1 - averaging))
-    first = step.clamp(max=turn)
-    ten = math.lgamma(10)
-    fractions = torch.lgamma(first + 1) + ten - torch.lgamma(first + 10)
-    return fractions + (step - first) * math.log(averaging)
 
 
 class RowwiseAdamW(AdamW):
@@ -117,6 +109,11 @@ class RowwiseAdamW(AdamW):
     ) -> None:
         super().__init__(parameters, learning_rate, weight_decay=weight_decay)
         self.tables = tables
+        self._hooks: list[RemovableHandle] = []
+
+    def catch_up_before(self, embeddings: Iterable[nn.Embedding]) -> None:
+        """Rows are up to date whenever one of these, whose weights are the tables, is read."""
+        self._hooks += [each.register_forward_pre_hook(self._catch_up) for each in embeddings]
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """One step of all."""
@@ -138,6 +135,16 @@ class RowwiseAdamW(AdamW):
         """Before these rows are read."""
         self.tables[weight].catch_up(rows, self.param_groups[0])
 
+    def let_go(self) -> None:
+        """After training: what moved the weights makes room, whoever still knows of it."""
+        for hook in self._hooks:
+            hook.remove()
+        self.tables.clear()
+
+    def _catch_up(self, embedding: nn.Module, asked: tuple[Tensor, ...]) -> None:
+        assert isinstance(embedding, nn.Embedding)
+        self.catch_up(embedding.weight, asked[0])
+
     def catch_up_all(self) -> None:
         """Before all are read."""
         for table in self.tables.values():
@@ -155,13 +162,13 @@ class RowwiseAdamW(AdamW):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """What ``state_dict`` gave."""
-        kept = dict(state_dict)
-        for table, state in zip(self.tables.values(), kept.pop("tables"), strict=True):
+        own = dict(state_dict)
+        for table, state in zip(self.tables.values(), own.pop("tables"), strict=True):
             table.now = state["now"]
             table.moment_NW.copy_(state["moment"])
             table.square_NW.copy_(state["square"])
             table.at_N.fill_(table.now)
-        super().load_state_dict(kept)
+        super().load_state_dict(own)
 
 
 @torch.no_grad()

@@ -20,9 +20,9 @@ from training.fit.fit_sequence import (
     Fitted,
     SequenceModule,
     fit_sequence,
-    moving_average,
     new_model,
 )
+from training.fit.moving_average import moving_average
 from training.progress import trainer_options
 
 CONFIG = FitConfig(
