@@ -37,10 +37,17 @@ def data(config: RunConfig) -> PreparedDataset:
     return PreparedDataset.load(config.output / "prepare")
 
 
+def last_learned(config: RunConfig) -> Part:
+    """The last part that what goes live has learned."""
+    if not config.fit.refit:
+        return Part.TRAIN
+    return Part.TEST if config.fit.learn_test else Part.VALIDATION
+
+
 def learned(config: RunConfig) -> Histories:
-    """What refit learns: everything, or all but the test part."""
-    histories = data(config).histories
-    return histories if config.fit.learn_test else histories.up_to(Part.VALIDATION)
+    """What goes live has learned; without refit nothing of items that were held out as new."""
+    histories = data(config).histories if config.fit.refit else new_items(config).known
+    return histories.up_to(last_learned(config))
 
 
 def new_items(config: RunConfig) -> NewItems:

@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 
 from benchmarks.month.report import report
-from benchmarks.month.serving import WAYS, Files, Served, Use, Way
+from benchmarks.month.serving import DAY, WAYS, Files, Served, Use, Way
 from benchmarks.month.shop import Drift, Shop
 from benchmarks.reliability.program import running
 
@@ -25,7 +25,6 @@ RESULTS = Path(__file__).parents[2] / "docs" / "benchmarks"
 BEFORE = 20  # days of the shop's life without a service
 _USERS, _ITEMS = 500, 400
 _SESSIONS = 200  # a day, of 3 to 6 steps
-_SECONDS = 86_400
 
 
 def main(
@@ -71,8 +70,7 @@ def month(seed: int, way: Way, days: int) -> list[dict[str, Any]]:
             for day in range(BEFORE, BEFORE + days):
                 served.change(shop, *shop.next_day())
                 judged: list[dict[str, float]] = []
-                for _ in _day(shop, histories, dice, served, day, judged):
-                    pass
+                _day(shop, histories, dice, served, day, judged)
                 began = time.monotonic()
                 row = _row(judged) | {"day": day - BEFORE + 1, "night": served.night(shop)}
                 row["seconds"] = time.monotonic() - began
@@ -91,7 +89,7 @@ def _day(
 ) -> Sequence[Use]:
     """What users do: take the first of the shown that they click on, or look for one themselves."""
     uses = []
-    begins = np.sort(dice.integers(_SECONDS - 600, size=_SESSIONS))
+    begins = np.sort(dice.integers(DAY - 600, size=_SESSIONS))
     for begin in begins.tolist():
         user = int(dice.integers(len(histories)))
         for step in range(int(dice.integers(3, 7))):

@@ -13,6 +13,7 @@ from rich.table import Table
 from benchmarks.month.serving import WAYS, Way
 
 _WEEKS = (1, 1), (2, 8), (9, 15), (16, 22), (23, 30)  # first and last day
+_LATE = 22  # days before those that are set beside the first
 _COLOURS: Mapping[Way, str] = {"static": "#4a5568", "live": "#e07b00", "loop": "#2b6cb0"}
 _SAID: Mapping[Way, str] = {
     "static": "static: the first day's bundle, which hears of nothing",
@@ -45,7 +46,7 @@ def report(rows: Sequence[dict[str, Any]], results: Path) -> None:
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for way, share_SD in share_WSD.items():
         cells = [_of(share_SD[:, a - 1 : b].mean(axis=1)) for a, b in _WEEKS]
-        cells.append(_of(share_SD[:, 22:].mean(axis=1) / share_SD[:, 0]))
+        cells.append(_of(share_SD[:, _LATE:].mean(axis=1) / share_SD[:, 0]))
         table.add_row(way, *cells)
         lines.append(f"| {' | '.join([_SAID[way], *cells])} |")
     Console().print(table)
@@ -57,10 +58,10 @@ def report(rows: Sequence[dict[str, Any]], results: Path) -> None:
 def _by_day(rows: Sequence[dict[str, Any]], way: Way) -> NDArray[np.float64]:
     """(S, D)."""
     of_way = [row for row in rows if row["way"] == way]
-    seeds, days = ({row[name] for row in of_way} for name in ("seed", "day"))
+    seeds, days = (sorted({row[name] for row in of_way}) for name in ("seed", "day"))
     share_SD = np.full((len(seeds), len(days)), np.nan)
     for row in of_way:
-        share_SD[row["seed"], row["day"] - 1] = row["share"]
+        share_SD[seeds.index(row["seed"]), row["day"] - 1] = row["share"]
     return share_SD
 
 
@@ -77,12 +78,15 @@ def _notes(rows: Sequence[dict[str, Any]]) -> str:
     new = {way: np.mean([r["new"] for r in rows if r["way"] == way]) for way in WAYS}
     best = np.mean([row["best_new"] for row in rows if row["way"] == "loop"])
     shops = len({row["seed"] for row in rows})
+    loop_SD = _by_day(rows, "loop")
+    kept = (loop_SD[:, _LATE:].mean(axis=1) / loop_SD[:, 0]).mean()
     return (
         f"{_SHOPS.format(shops) if shops > 1 else 'One shop'}; *kept*: of days 23 to 30 beside "
         f"day 1. Of {len(nights)} nights the gate let {passed} through. Of what was shown "
         f"{gone['static']:.0%} (static), {gone['live']:.0%} (live) and {gone['loop']:.0%} (loop) "
         f"were no more to be had; {new['static']:.0%}, {new['live']:.0%} and {new['loop']:.0%} had "
-        f"come since the first day, of the best ten {best:.0%}."
+        f"come since the first day, of the best ten {best:.0%}. The loop keeps {kept:.1%} of its "
+        f"first day's share."
     )
 
 

@@ -25,7 +25,7 @@ from training.follow.follow import JOURNAL
 Way = Literal["static", "live", "loop"]
 WAYS: tuple[Way, ...] = ("static", "live", "loop")
 K = 10
-_DAY = 86_400
+DAY = 86_400  # seconds
 _TRAIN = Path(sys.executable).with_name("bbqrec-train")
 _TOML = """
 name = "simulated-month"
@@ -77,13 +77,13 @@ class Files:
         self.folder = folder
         self.config = folder / "shop.toml"
         self.config.write_text(_TOML, encoding="utf-8")
-        self.began = time.time() // _DAY * _DAY - days * _DAY
+        self.began = time.time() // DAY * DAY - days * DAY
         self.told = 0
 
     def event(self, use: Use, day: int) -> Event:
         """As the service is told."""
         self.told += 1
-        at = self.began + day * _DAY + use.second
+        at = self.began + day * DAY + use.second
         return Event(f"{self.told}", "click", f"user-{use.user}", name_of(use.item), at)
 
     def write_log(self, uses: Sequence[tuple[int, Use]]) -> None:

@@ -10,7 +10,7 @@ from service.generation.generation import Generation
 from service.http.after import wait_for
 from service.http.body import ItemId
 from service.http.item_schemas import FoundItem, FoundItems
-from service.http.pictures import place
+from service.http.pictures import places
 from service.http.problems import documented
 from service.http.routes import CurrentCaller, CurrentState
 
@@ -56,7 +56,7 @@ async def find_items(
         else:
             known = (items.row(each) for each in item_id)
             rows = [row for row in known if row is not None]
-        told = _told(generation, rows, state.settings.pictures)
+        told = await _told(generation, rows, state.settings.pictures)
         return FoundItems(items=told, model_version=generation.bundle.digest)
 
 
@@ -70,15 +70,17 @@ async def _searched(generation: Generation, query: str, limit: int, deadline: fl
         raise HTTPException(504, detail, {"retry-after": "1"}) from None
 
 
-def _told(generation: Generation, rows: list[int], pictures: Path | None) -> list[FoundItem]:
+async def _told(generation: Generation, rows: list[int], pictures: Path | None) -> list[FoundItem]:
     items = generation.live.items
+    names = items.names(rows)
+    shown = await places(generation, [item_id for item_id, _ in names], pictures)
     return [
         FoundItem(
             item_id=item_id,
             title=title,
             semantic_id=items.semantic_id(row),
             attributes=items.attributes(row),
-            picture=None if pictures is None else place(generation, item_id, pictures),
+            picture=picture,
         )
-        for row, (item_id, title) in zip(rows, items.names(rows), strict=True)
+        for row, (item_id, title), picture in zip(rows, names, shown, strict=True)
     ]

@@ -1,6 +1,7 @@
 """GET /pictures/{item_id}: what an item looks like, from the shop's own folder of pictures."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -39,11 +40,19 @@ def add_pictures(app: FastAPI, folder: Path) -> None:
     app.add_route("/pictures/{item_id:path}", picture, include_in_schema=False)
 
 
-def place(generation: Generation, item_id: str, folder: Path) -> str | None:
-    """Where the page asks for it; None where the folder has no such file."""
-    reference = _reference(generation, item_id)
-    there = reference is not None and _file(folder, reference) is not None
-    return f"pictures/{quote(item_id)}" if there else None
+async def places(
+    generation: Generation, item_ids: Sequence[str], folder: Path | None
+) -> list[str | None]:
+    """Where the page asks for each; None where the folder has no such file, or there is none."""
+    if folder is None:
+        return [None] * len(item_ids)
+    references = [_reference(generation, item_id) for item_id in item_ids]
+
+    def files() -> list[Path | None]:
+        return [None if each is None else _file(folder, each) for each in references]
+
+    found = zip(item_ids, await asyncio.to_thread(files), strict=True)
+    return [f"pictures/{quote(item_id)}" if file else None for item_id, file in found]
 
 
 def read(folder: Path, reference: str) -> tuple[bytes, str] | None:

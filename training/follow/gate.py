@@ -5,7 +5,6 @@ learned: what they would have met had they been serving then.
 """
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -118,11 +117,7 @@ def _slower(new: ServedRanker, old: ServedRanker, asked: EvaluationSet) -> float
             began = time.perf_counter()
             ranker.score(asked.items, windows)
             taken.append(time.perf_counter() - began)
-    return _least(seconds[0]) / _least(seconds[1])
-
-
-def _least(values: Sequence[float]) -> float:
-    return min(values)
+    return min(seconds[0]) / min(seconds[1])
 
 
 def _beside_baselines(config: RunConfig, margin: float) -> Verdict:
@@ -132,7 +127,7 @@ def _beside_baselines(config: RunConfig, margin: float) -> Verdict:
     mine = found.pop("bbqrec")
     best = max(found, key=lambda name: found[name])
     why = (
-        f"too few events, or of no known time, are newer than what serves; "
+        "too few events, or of no known time, are newer than what serves; "
         f"NDCG@{CUTOFF} {mine:.4f}, {best} {found[best]:.4f}"
     )
     return Verdict(mine >= (1 - margin) * found[best], why)

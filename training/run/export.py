@@ -91,12 +91,11 @@ def write_report(config: RunConfig, partial: Path, created_at: str) -> None:
 
 def _split(config: RunConfig, data: PreparedDataset) -> dict[str, Any]:
     """How interactions were split, and until when they have been learned."""
-    split, refit = data.card.split, config.fit.refit
-    times_J = data.times()
-    if split.timed and not (refit and config.fit.learn_test):
-        last = Part.VALIDATION if refit else Part.TRAIN
-        split = split.model_copy(update={"until": int(times_J[data.histories.parts <= last].max())})
-    return split.model_dump(mode="json") | {"refit": refit, "learn_test": config.fit.learn_test}
+    split, fit = data.card.split, config.fit
+    if split.timed:
+        learned_J = data.histories.parts <= stage_files.last_learned(config)
+        split = split.model_copy(update={"until": int(data.times()[learned_J].max())})
+    return split.model_dump(mode="json") | {"refit": fit.refit, "learn_test": fit.learn_test}
 
 
 def _items_as_of(config: RunConfig) -> str | None:
@@ -121,9 +120,6 @@ def _intake(
 ) -> IntakeParts:
     """What new items are taken in with, as these codes and this model were learned."""
     encoded, fitted = config.output / "encode", stage_files.read_json(fit / stage_files.FITTED)
-    histories = stage_files.learned(config)
-    if not config.fit.refit:
-        histories = stage_files.new_items(config).known.up_to(Part.TRAIN)
     space = model.config.code_space
     times_D, plus_D = model.calibration(**fitted["calibration"])
     return IntakeParts(
@@ -134,7 +130,7 @@ def _intake(
         vocabulary=load_vocabulary(encoded),
         words=_words(model.config, fit),
         content_ND=load_content(encoded, data.card.items),
-        histories=histories,
+        histories=stage_files.learned(config),
         borrowing=fitted["borrowing"],
         calibration=(times_D.numpy(), plus_D.numpy()),
     )

@@ -19,8 +19,7 @@ export async function drawItem(mapped) {
   if (!id) return close();
   try {
     const item = await get(itemPath(id));
-    await learn([...item.by_content, ...item.by_behaviour].map((near) => near.item_id));
-    await learn([id]);
+    await learn([id, ...[...item.by_content, ...item.by_behaviour].map((near) => near.item_id)]);
     keep({ ...item, picture: known(id).picture });
     if (state.item === id) show(item, mapped);
   } catch (error) {
