@@ -96,8 +96,10 @@ def _plot(share_WSD: Mapping[Way, NDArray[np.float64]], path: Path) -> None:
         days, colour = np.arange(1, share_SD.shape[1] + 1), _COLOURS[way]
         axis.plot(days, share_SD.mean(axis=0), label=_SAID[way], color=colour)
         axis.fill_between(days, share_SD.min(0), share_SD.max(0), color=colour, alpha=0.15, lw=0)
-    axis.axhline(0.95 * share_WSD["loop"][:, 0].mean(), color="#9aa5b1", lw=0.8, ls="--")
-    axis.text(1, 0.96 * share_WSD["loop"][:, 0].mean(), "95% of its first day", fontsize=7)
+    goal = 0.95 * share_WSD["loop"][:, 0].mean()
+    axis.axhline(goal, color="#9aa5b1", lw=0.8, ls="--")
+    beside = axis.get_yaxis_transform()
+    axis.text(1.01, goal, "95% of the\nloop's first day", transform=beside, fontsize=7, va="center")
     axis.set(xlabel="day", ylabel="share of the best possible clicks", ylim=(0, 1), xlim=(1, None))
     axis.legend(fontsize=8, loc="upper left")
     figure.savefig(path, dpi=120, bbox_inches="tight")
