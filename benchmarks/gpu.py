@@ -25,7 +25,6 @@ from models.contract.types import ItemCodes
 from service.engine.engine import Engine
 from service.engine.staged import Items, best, best_in_full
 from service.generation.load import make_engine
-from service.metrics import Metrics
 from service.retrieval.selection import Selection
 from service.runtime import ProviderError
 from service.settings import Provider, Settings
@@ -113,7 +112,7 @@ def engines(device: str, name: str, small: bool) -> Iterator[Row]:
             for provider in providers:
                 try:
                     settings = Settings(bundle=bundle.directory, provider=provider)
-                    engine = make_engine(bundle, settings, Metrics())
+                    engine = make_engine(bundle, settings)
                 except ProviderError as error:
                     Console().print(f"{provider}: {error}", markup=False)
                     continue
@@ -198,7 +197,7 @@ def _histories(bundle: Bundle, count: int) -> list[list[ItemCodes]]:
 
 def _candidates(engine: Engine, histories: Sequence[list[ItemCodes]], k: int) -> Any:
     seen = [Selection(np.unique([item.item_index for item in history])) for history in histories]
-    return engine.candidates(histories, [k] * len(histories), seen)
+    return engine.candidates(histories, [k] * len(histories), seen).found
 
 
 if __name__ == "__main__":

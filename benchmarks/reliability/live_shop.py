@@ -29,7 +29,7 @@ log = logging.getLogger("bbqrec")
 def load(directory: Path, settings: Settings, metrics: Metrics) -> Generation:
     """A real engine on a real bundle."""
     items = LiveItems(bundles.read(directory))
-    engine = make_engine(items.bundle, settings, metrics, lambda: items.live)
+    engine = make_engine(items.bundle, settings, lambda: items.live)
     return new_generation(items, engine, LikeIntake(items.bundle), settings, metrics)
 
 

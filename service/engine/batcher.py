@@ -27,11 +27,27 @@ _QUICK = 0.002
 _FEW = 4
 
 
+class Spent(NamedTuple):
+    """Where the time of a search went, in seconds: waiting, and in the batch that it was part of.
+
+    queue: until the batch began. encode: histories to user vectors. search: of the catalogue.
+    """
+
+    queue: float = 0.0
+    encode: float = 0.0
+    search: float = 0.0
+
+    def beside(self, other: "Spent") -> "Spent":
+        """Of two searches that went on at once: the longer of each part."""
+        return Spent(*map(max, self, other))
+
+
 class Candidates(NamedTuple):
     """The best items of one history, best first."""
 
     scores_K: FloatArray
     items_K: Rows
+    spent: Spent = Spent()
 
 
 class GoneError(Exception):
@@ -147,7 +163,7 @@ class Batcher:
             self.metrics.queue.observe(started - job.submitted)
         self.metrics.batch_size.observe(len(jobs))
         try:
-            return [*self._compute(jobs)]
+            return [*self._compute(jobs, started)]
         except Exception as error:  # one bad history must not fail its neighbours
             return [error] if len(jobs) == 1 else [self._alone(job) for job in jobs]
         finally:
@@ -155,17 +171,22 @@ class Batcher:
 
     def _alone(self, job: Job) -> Candidates | Exception:
         try:
-            return self._compute([job])[0]
+            return self._compute([job], time.perf_counter())[0]
         except Exception as error:  # handed to whoever asked
             return error
 
-    def _compute(self, jobs: list[Job]) -> list[Candidates]:
+    def _compute(self, jobs: list[Job], started: float) -> list[Candidates]:
         histories, selections = [job.history for job in jobs], [job.selection for job in jobs]
-        found = self.engine.candidates(histories, [job.k for job in jobs], selections)
+        asked = [job.k for job in jobs]
+        found, encode, search = self.engine.candidates(histories, asked, selections)
+        self.metrics.encode.observe(encode)
+        self.metrics.search.observe(search)
         there_B = (found.items_BK >= 0).sum(axis=1)  # the missing ones are last
         return [
-            Candidates(scores_K[:there], items_K[:there])
-            for scores_K, items_K, there in zip(*found, there_B, strict=True)
+            Candidates(
+                scores_K[:there], items_K[:there], Spent(started - job.submitted, encode, search)
+            )
+            for job, scores_K, items_K, there in zip(jobs, *found, there_B, strict=True)
         ]
 
 

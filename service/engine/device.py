@@ -6,6 +6,7 @@ come back. What lives beside the catalogue, what the memory adds, and the few ro
 find, are scored on the host. On a CPU it does the same, so that it is tested where there is no GPU.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,10 +15,9 @@ from numpy.typing import NDArray
 
 from models.contract.memory import Memory
 from models.contract.types import FloatArray
-from service.engine.engine import recall
+from service.engine.engine import Answered, recall
 from service.engine.feeds import History
 from service.engine.scorer import OnnxScorer
-from service.metrics import Metrics
 from service.retrieval.live import CurrentLive
 from service.retrieval.matrix import (
     OUTPUTS,
@@ -48,32 +48,30 @@ class DeviceEngine:
         scorer: OnnxScorer,
         item_vectors_ND: FloatArray,
         threads: int,
-        metrics: Metrics,
         live: CurrentLive,
         memory: Memory | None = None,
     ) -> None:
         self.memory = memory
         self.scorer = scorer
         self.provider = scorer.provider
-        self.metrics = metrics
         self.search = DeviceRetriever(item_vectors_ND, scorer.device, threads)
         self.overlay = Overlay(self.search, item_vectors_ND, threads, live)
 
     def candidates(
         self, histories: Sequence[History], k: Sequence[int], selections: Sequence[Selection]
-    ) -> Found:
+    ) -> Answered:
         """The best ``k[b]`` items of each history, padded to the longest: one batch, one copy."""
-        with self.metrics.encode.time():
-            arrays = self.scorer.feeds(histories)
-            inputs = {name: _put(array, self.scorer.device) for name, array in arrays.items()}
-            outputs = {"user_vector": self.scorer.device}
-            (there,) = _run(self.scorer.session, inputs, outputs)
-            vectors_BD = there.numpy()
+        started = time.perf_counter()
+        arrays = self.scorer.feeds(histories)
+        inputs = {name: _put(array, self.scorer.device) for name, array in arrays.items()}
+        (there,) = _run(self.scorer.session, inputs, {"user_vector": self.scorer.device})
+        vectors_BD = there.numpy()
+        encoded = time.perf_counter()
         if not np.isfinite(vectors_BD).all():
             raise ArithmeticError("the model gave a vector that is not finite")
-        with self.metrics.search.time():
-            self.search.there = vectors_BD, there
-            return self.overlay.search(vectors_BD, k, recall(self.memory, histories, selections))
+        self.search.there = vectors_BD, there
+        found = self.overlay.search(vectors_BD, k, recall(self.memory, histories, selections))
+        return Answered(found, encoded - started, time.perf_counter() - encoded)
 
 
 class DeviceRetriever:

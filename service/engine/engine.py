@@ -3,17 +3,25 @@
 ``device.py`` is the other one: what is between its two graphs never leaves the GPU.
 """
 
+import time
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from models.contract.memory import Memory, Recalled
 from service.engine.feeds import History
 from service.engine.scorer import Scorer
-from service.metrics import Metrics
 from service.retrieval.retriever import Found, Retriever
 from service.retrieval.selection import Selection
+
+
+class Answered(NamedTuple):
+    """What a batch found, and what it took: seconds to encode its histories, and to search."""
+
+    found: Found
+    encode: float
+    search: float
 
 
 class Engine(Protocol):
@@ -24,7 +32,7 @@ class Engine(Protocol):
 
     def candidates(
         self, histories: Sequence[History], k: Sequence[int], selections: Sequence[Selection]
-    ) -> Found:
+    ) -> Answered:
         """The best ``k[b]`` items of history b in ``selections[b]``, as a Retriever does.
 
         Each history has 1 to ``max_history`` items. Raises ArithmeticError for a vector of no
@@ -35,30 +43,24 @@ class Engine(Protocol):
 class HostEngine:
     """A Scorer and a Retriever: user vectors pass between them in memory."""
 
-    def __init__(
-        self,
-        scorer: Scorer,
-        retriever: Retriever,
-        metrics: Metrics,
-        memory: Memory | None = None,
-    ) -> None:
+    def __init__(self, scorer: Scorer, retriever: Retriever, memory: Memory | None = None) -> None:
         self.memory = memory
         self.scorer = scorer
         self.searcher = retriever
-        self.metrics = metrics
         self.provider = scorer.provider
         self.retriever = retriever.kind
 
     def candidates(
         self, histories: Sequence[History], k: Sequence[int], selections: Sequence[Selection]
-    ) -> Found:
+    ) -> Answered:
         """The best ``k[b]`` items of history b in ``selections[b]``."""
-        with self.metrics.encode.time():
-            vectors_BD = self.scorer.encode(histories)
+        started = time.perf_counter()
+        vectors_BD = self.scorer.encode(histories)
+        encoded = time.perf_counter()
         if not np.isfinite(vectors_BD).all():
             raise ArithmeticError("the model gave a vector that is not finite")
-        with self.metrics.search.time():
-            return self.searcher.search(vectors_BD, k, recall(self.memory, histories, selections))
+        found = self.searcher.search(vectors_BD, k, recall(self.memory, histories, selections))
+        return Answered(found, encoded - started, time.perf_counter() - encoded)
 
 
 def recall(

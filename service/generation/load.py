@@ -42,7 +42,7 @@ def load_generation(directory: Path, settings: Settings, metrics: Metrics) -> Ge
     """
     bundle = read(directory, FILES.MAPPED if settings.verify == "background" else ())
     items = LiveItems(bundle)
-    engine = make_engine(bundle, settings, metrics, lambda: items.live)
+    engine = make_engine(bundle, settings, lambda: items.live)
     _warm(engine, bundle, settings.max_batch)
     intake = BundleIntake(bundle) if bundle.intake_path else NoIntake()
     return new_generation(items, engine, intake, settings, metrics)
@@ -67,9 +67,7 @@ def verify_mapped(bundle: Bundle) -> None:
     bundle.verify(FILES.MAPPED)
 
 
-def make_engine(
-    bundle: Bundle, settings: Settings, metrics: Metrics, live: CurrentLive | None = None
-) -> Engine:
+def make_engine(bundle: Bundle, settings: Settings, live: CurrentLive | None = None) -> Engine:
     """What the settings ask for: all on one GPU where ONNX Runtime holds the catalogue there.
 
     live: asked once a batch for what lives beside the bundle's items; None: nothing ever does.
@@ -79,13 +77,13 @@ def make_engine(
     live = live or nothing_lives(*vectors_ND.shape)
     fits = vectors_ND.nbytes <= MOST_BYTES and settings.retriever != "compressed"
     if isinstance(scorer, OnnxScorer) and scorer.device == "cuda" and fits:
-        return DeviceEngine(scorer, vectors_ND, threads, metrics, live, bundle.memory)
+        return DeviceEngine(scorer, vectors_ND, threads, live, bundle.memory)
     if scorer.provider == "torch-cuda" and settings.retriever != "compressed":
         base = _on_device(vectors_ND)
     else:
         gpu = scorer.provider.endswith("cuda")
         base = make_retriever(bundle, settings.retriever, threads, gpu=gpu)
-    return HostEngine(scorer, Overlay(base, vectors_ND, threads, live), metrics, bundle.memory)
+    return HostEngine(scorer, Overlay(base, vectors_ND, threads, live), bundle.memory)
 
 
 def _on_device(item_vectors_ND: FloatArray) -> BaseRetriever:

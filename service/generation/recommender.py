@@ -14,7 +14,7 @@ from models.contract.types import FloatArray, ItemCodes
 from service.catalogue.codes import Codes
 from service.catalogue.filters import Filter
 from service.catalogue.live_items import LiveItems
-from service.engine.batcher import Batcher, Candidates
+from service.engine.batcher import Batcher, Candidates, Spent
 from service.events.transitions import LiveTransitions
 from service.events.trend import NOTHING, Trend
 from service.generation.heard import Heard
@@ -55,6 +55,7 @@ class Recommendation:
     unknown_items: list[str]
     popular: bool  # nothing in the history was known: these are merely popular
     skipped: list[str] = field(default_factory=list)  # rules ask for them, and they must not be
+    spent: Spent = field(default_factory=Spent)
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,14 @@ class Recommender:
         if query.transitions is not None:
             selection = selection._replace(recalled=self.heard.recall(query.transitions, ids))
 
+        spent = Spent()
+
         async def search(k: int, among: Selection) -> Candidates:
+            nonlocal spent
             if latest:
-                return await self.batcher.candidates(latest, k, among, gone, deadline)
+                found = await self.batcher.candidates(latest, k, among, gone, deadline)
+                spent = spent.beside(found.spent)
+                return found
             return self.popular.best(k, among, query.trend.top() if query.trend else NOTHING)
 
         items, skipped = await self._best(query, selection, search, popular=not latest)
@@ -102,7 +108,7 @@ class Recommender:
             if query.transitions is not None:
                 items = self.heard.explain(query.transitions, ids, items)
         self._count(len(unknown), popular=not latest)
-        return Recommendation(items, list(dict.fromkeys(unknown)), not latest, skipped)
+        return Recommendation(items, list(dict.fromkeys(unknown)), not latest, skipped, spent)
 
     async def _best(
         self, query: Query, selection: Selection, search: Search, *, popular: bool

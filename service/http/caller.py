@@ -6,8 +6,11 @@ from typing import Annotated
 from fastapi import Header, Request
 from starlette.types import Scope
 
+from service.engine.batcher import Spent
+
 STICKY, AFTER, ROLE = b"x-sticky-key", b"x-after", b"x-generation"
 GONE = "bbqrec.gone"  # where the server's protocol leaves a function that tells
+SPENT = "bbqrec.spent"  # where an endpoint leaves what a search took, for the envelope to tell
 
 
 class Caller:
@@ -44,6 +47,10 @@ class Caller:
             if name == wanted:
                 return bytes(value).decode("latin-1")
         return None
+
+    def tell(self, spent: Spent) -> None:
+        """What a search for this caller took; of several at once, the longest."""
+        self._scope[SPENT] = spent.beside(self._scope.get(SPENT, Spent()))
 
     def gone(self) -> bool:
         """Whether the client has left, as far as the server can tell."""

@@ -17,6 +17,7 @@ from itertools import count
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.http.caller import SPENT
 from service.http.problems import failure
 from service.metrics import Metrics
 
@@ -65,8 +66,7 @@ class Envelope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                took = b"total;dur=%.2f" % (1000 * (time.perf_counter() - started))
-                timed = (b"server-timing", took)
+                timed = (b"server-timing", _timing(scope, time.perf_counter() - started))
                 message = {**message, "headers": [*message["headers"], *added, timed]}
             elif bodiless:
                 message = {**message, "body": b""}
@@ -111,6 +111,16 @@ class Envelope:
         # The route's pattern, never the path: a path is the caller's to choose.
         route = getattr(scope.get("route"), "path", "other")
         self.metrics.count_request(str(route), status or 500, seconds)
+
+
+def _timing(scope: Scope, total: float) -> bytes:
+    """Server-Timing, in milliseconds: of what was searched for, its parts too."""
+    spent = scope.get(SPENT)
+    parts = () if spent is None else zip(spent._fields, spent, strict=True)
+    return b", ".join(
+        b"%s;dur=%.2f" % (name.encode(), 1000 * seconds)
+        for name, seconds in (("total", total), *parts)
+    )
 
 
 def _tell(scope: Scope, status: int, seconds: float, request_id: bytes, headers: _Headers) -> None:

@@ -49,6 +49,8 @@ async def answer(body: RecommendRequest, state: State, caller: Caller) -> dict[s
             raise HTTPException(504, detail, {"retry-after": "1"}) from None
         if (shadow := state.registry.get("shadow")) is not None:
             state.shadow.compare(shadow, query, found, generation)
+        if not found.popular:
+            caller.tell(found.spent)
         items = as_items(generation.live.items, found.items, explain=body.explain)
         took = asyncio.get_running_loop().time() - started
         state.note(generation, found, took, plain=_plain(query))

@@ -64,7 +64,7 @@ def loader(bundle: Bundle, scorer: Scorer) -> Load:
     """What ``create_app`` takes to serve a bundle with another scorer."""
 
     def load(directory: Path, settings: Settings, metrics: Metrics) -> Generation:
-        engine = HostEngine(scorer, FakeRetriever(), metrics)
+        engine = HostEngine(scorer, FakeRetriever())
         items = LiveItems(bundle)
         return new_generation(items, engine, LikeIntake(bundle), settings, metrics)
 

@@ -48,9 +48,7 @@ export async function drawNext() {
 function draw({ answer, took, within }, other) {
   const { items, fallback, unknown_items: unknown } = answer;
   byId("next-title").textContent = fallback ? "What most people had" : "Next for them";
-  byId("timing").textContent = within === null
-    ? `${took.toFixed(0)} ms`
-    : `${within.toFixed(1)} ms in the service, ${took.toFixed(0)} ms with the way there`;
+  byId("timing").textContent = timing(took, within);
   tellFallback(fallback, unknown);
   fill(byId("next"), items.map((item, n) => row(item, n, items, fallback)));
   byId("told").textContent = items.length
@@ -58,6 +56,14 @@ function draw({ answer, took, within }, other) {
     : "Nothing is left that may be recommended";
   drawCompare(items, other?.answer);
   if (state.mark) byId("next").querySelector(".marked")?.scrollIntoView({ block: "center" });
+}
+
+function timing(took, within) {
+  if (!within.has("total")) return `${took.toFixed(0)} ms`;
+  const parts = [...within].filter(([part]) => part !== "total");
+  const told = parts.map(([part, ms]) => `${part} ${ms.toFixed(1)}`).join(", ");
+  const there = `${within.get("total").toFixed(1)} ms in the service${told && ` (${told})`}`;
+  return `${there}, ${took.toFixed(0)} ms with the way there`;
 }
 
 function tellFallback(fallback, unknown) {

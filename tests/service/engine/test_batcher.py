@@ -26,7 +26,7 @@ def history(index: int) -> list[ItemCodes]:
 
 def fake_batcher(scorer: FakeScorer, max_batch: int) -> Batcher:
     metrics = Metrics()
-    return Batcher(HostEngine(scorer, FakeRetriever(), metrics), metrics, max_batch)
+    return Batcher(HostEngine(scorer, FakeRetriever()), metrics, max_batch)
 
 
 async def busy_batcher(
@@ -266,7 +266,7 @@ def test_a_batch_answers_as_each_request_alone(tiny: Bundle) -> None:
 
     async def scenario() -> tuple[list[Candidates], list[Candidates]]:
         retriever = FlatRetriever(tiny.item_vectors_ND, 1)
-        engine = HostEngine(make_scorer(tiny, "cpu", 1), retriever, Metrics())
+        engine = HostEngine(make_scorer(tiny, "cpu", 1), retriever)
         batcher = Batcher(engine, Metrics(), max_batch=32)
         await batcher.start()
         together = await asyncio.gather(*(batcher.candidates(*asked) for asked in wanted))

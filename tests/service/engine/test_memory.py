@@ -11,7 +11,6 @@ from service.engine.engine import Engine
 from service.engine.feeds import History
 from service.engine.scorer import OnnxScorer
 from service.generation.load import make_engine
-from service.metrics import Metrics
 from service.retrieval.live import nothing_lives
 from service.retrieval.selection import Selection
 from service.settings import Settings
@@ -28,11 +27,11 @@ def engine_of(bundle: Bundle, kind: str) -> Engine:
     if kind == "device":
         live = nothing_lives(*bundle.item_vectors_ND.shape)
         scorer, vectors_ND = OnnxScorer(bundle, "cpu", 1), bundle.item_vectors_ND
-        return DeviceEngine(scorer, vectors_ND, 1, Metrics(), live, bundle.memory)
+        return DeviceEngine(scorer, vectors_ND, 1, live, bundle.memory)
     indexed = bundle.index_path is not None
     retriever = "compressed" if indexed else "exact"
     settings = Settings(bundle=bundle.directory, provider=kind, retriever=retriever)
-    return make_engine(bundle, settings, Metrics())
+    return make_engine(bundle, settings)
 
 
 @pytest.mark.parametrize("kind", ["cpu", "torch", "device"])
@@ -51,7 +50,7 @@ def test_scores_are_the_sum(remembering: Bundle, kind: str) -> None:
     for table_BN in (scores_BN, learned_BN):
         for scores_N, selection in zip(table_BN, hidden, strict=True):
             scores_N[selection.hidden] = -np.inf
-    found = engine_of(remembering, kind).candidates(histories, [10] * 20, hidden)
+    found = engine_of(remembering, kind).candidates(histories, [10] * 20, hidden).found
     best = np.sort(scores_BN, axis=1)[:, ::-1][:, :10]
     np.testing.assert_allclose(found.scores_BK, best, atol=1e-4)
     alone = np.argsort(-learned_BN, axis=1)[:, :10]

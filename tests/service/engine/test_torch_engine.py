@@ -8,7 +8,6 @@ from models.contract.types import ItemCodes
 from service.engine.scorer import TorchScorer
 from service.engine.torch_retriever import TorchRetriever
 from service.generation import load
-from service.metrics import Metrics
 from service.retrieval.overlay import Overlay
 from service.retrieval.selection import Selection
 from service.settings import Settings
@@ -21,9 +20,9 @@ def test_it_answers_as_the_cpu_does(tiny: Bundle, monkeypatch: pytest.MonkeyPatc
     on_cpu = TorchRetriever(tiny.item_vectors_ND, "cpu")
     monkeypatch.setattr(load, "_on_device", lambda vectors_ND: on_cpu)
     settings = Settings(bundle=tiny.directory, provider="cpu")
-    plain = load.make_engine(tiny, settings, Metrics())
+    plain = load.make_engine(tiny, settings)
     monkeypatch.setattr(load, "make_scorer", lambda *_: scorer)
-    engine = load.make_engine(tiny, settings, Metrics())
+    engine = load.make_engine(tiny, settings)
     assert isinstance(engine.searcher, Overlay)  # type: ignore[attr-defined]
     assert engine.searcher.base is on_cpu  # type: ignore[attr-defined]
 
@@ -36,6 +35,6 @@ def test_it_answers_as_the_cpu_does(tiny: Bundle, monkeypatch: pytest.MonkeyPatc
         Selection(np.unique([item.item_index for item in history])) for history in histories
     ]
     asked = histories, [10] * 500, selections
-    found, expected = engine.candidates(*asked), plain.candidates(*asked)
+    found, expected = engine.candidates(*asked).found, plain.candidates(*asked).found
     np.testing.assert_array_equal(found.items_BK, expected.items_BK)
     np.testing.assert_allclose(found.scores_BK, expected.scores_BK, rtol=1e-3, atol=1e-5)

@@ -28,7 +28,7 @@ from tests.service.program import eventually
 
 def load(directory: Path, settings: Settings, metrics: Metrics) -> Generation:
     items = LiveItems(bundle.read(directory))
-    engine = HostEngine(FakeScorer(), FakeRetriever(), metrics)
+    engine = HostEngine(FakeScorer(), FakeRetriever())
     return new_generation(items, engine, LikeIntake(items.bundle), settings, metrics)
 
 

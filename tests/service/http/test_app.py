@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import re
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -32,6 +33,20 @@ def test_every_answer_says_how_long_it_took(client: TestClient) -> None:
         name, _, took = answer.headers["server-timing"].partition(";dur=")
         assert name == "total"
         assert 0 < float(took) < 60_000
+
+
+def test_an_answer_says_where_its_time_went(client: TestClient) -> None:
+    told = client.post("/recommend", json={"history": ["item-1"]}).headers["server-timing"]
+    parts = {name: float(took) for name, took in re.findall(r"(\w+);dur=([\d.]+)", told)}
+    assert [*parts] == ["total", "queue", "encode", "search"]
+    assert min(parts.values()) >= 0
+    assert parts["total"] > parts["queue"] + parts["encode"] + parts["search"] > 0
+
+
+def test_parts_of_a_batch_are_told_as_of_searches_at_once(client: TestClient) -> None:
+    body = {"requests": [{"history": []}, {"history": ["item-1"]}, {"history": ["item-2"]}]}
+    told = client.post("/recommend/batch", json=body).headers["server-timing"]
+    assert re.fullmatch(r"total;dur=\S+, queue;dur=\S+, encode;dur=\S+, search;dur=\S+", told)
 
 
 def test_an_unknown_path_and_method_are_problem_json(client: TestClient) -> None:

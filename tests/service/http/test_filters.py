@@ -66,7 +66,7 @@ def generation(bundle: Bundle, kind: RetrieverKind) -> Generation:
     base = make_retriever(bundle, kind, 1)
     base.few = 20
     overlay = Overlay(base, bundle.item_vectors_ND, 1, lambda: items.live)
-    engine = HostEngine(scorer, overlay, metrics)
+    engine = HostEngine(scorer, overlay)
     for row in (58, *range(ITEMS, ITEMS + LIVE)):
         items.matching.put(row, all_attributes()[row])
     return new_generation(items, engine, NoIntake(), settings, metrics)

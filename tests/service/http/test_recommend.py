@@ -92,7 +92,7 @@ def test_a_model_that_was_made_to_recommend_all_may_return_the_history(tiny: Bun
     bundle = replace(tiny, manifest=tiny.manifest.model_copy(update={"recommend": "all"}))
 
     def load(directory: Path, settings: Settings, metrics: Metrics) -> Generation:
-        items, engine = LiveItems(bundle), make_engine(bundle, settings, metrics)
+        items, engine = LiveItems(bundle), make_engine(bundle, settings)
         return new_generation(items, engine, NoIntake(), settings, metrics)
 
     settings = Settings(bundle=tiny.directory, provider="cpu", drain=0)

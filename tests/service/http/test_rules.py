@@ -38,7 +38,7 @@ def shop(tiny: Bundle, tmp_path: Path) -> Iterator[TestClient]:
 
     def load(directory: Path, given: Settings, metrics: Metrics) -> Generation:
         items = LiveItems(tiny)
-        engine = make_engine(tiny, given, metrics, lambda: items.live)
+        engine = make_engine(tiny, given, lambda: items.live)
         return new_generation(items, engine, LikeIntake(tiny), given, metrics)
 
     with TestClient(create_app(settings(tiny, tmp_path), load), headers=KEY) as client:
