@@ -62,6 +62,14 @@ class InteractionsConfig(Section):
         "auto", description="auto, seconds, milliseconds, iso8601, or a strptime pattern"
     )
     min_rating: float | None = Field(None, description="keep only interactions rated at least this")
+    type: str | None = Field(
+        None, description="of all of the log, such as purchase, where no column tells"
+    )
+    stored: Path | None = Field(
+        None,
+        description="read beside the log: the folder in which the service stores events, such as "
+        "my-shop/events/done; it may not be there yet. Needs [events]",
+    )
 
 
 class ItemColumns(Section):
@@ -372,6 +380,15 @@ class RunConfig(Section):
     def _masked_items_are_filtered(self) -> Self:
         if self.fit.mask_seen and not self.filter_seen:
             raise ValueError("fit.mask_seen needs recommend = 'new': nothing else hides them")
+        return self
+
+    @model_validator(mode="after")
+    def _types_weigh(self) -> Self:
+        if self.interactions.stored is not None and not self.events:
+            raise ValueError("interactions.stored needs [events]: what each type of them weighs")
+        of_all = self.interactions.type
+        if of_all is not None and of_all not in self.events:
+            raise ValueError(f"interactions.type: {of_all!r} is not named in [events]")
         return self
 
     @property

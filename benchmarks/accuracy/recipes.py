@@ -60,6 +60,9 @@ def laid_out(config: RunConfig) -> dict[str, Any]:
         del fit["memory"], fit["memory_items"]
     if not content["events"]:
         del content["events"]
+    for name in ("type", "stored"):
+        if content["interactions"][name] is None:
+            del content["interactions"][name]
     if content["split"]["test_from"] is None:
         del content["split"]["test_from"]
     del fit["learn_test"]  # of what goes live alone

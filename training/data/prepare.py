@@ -20,6 +20,8 @@ from training.data.read import Log, read_interactions
 from training.data.rejects import Rejects, SourceRejects
 from training.errors import UserError
 
+_UNRATED = pl.col("rating").is_null()  # of what is stored: in a log, such a row is rejected
+
 
 def prepare(config: RunConfig, directory: Path) -> DatasetCard:
     """Read, validate, filter, index, split and write; the same input gives the same files.
@@ -99,7 +101,8 @@ def _filtered(config: RunConfig, log: Log) -> tuple[Indexed, RemovedCard]:
     """Indexed interactions, less those that the configuration leaves out."""
     rated, lowest = log.frame, config.interactions.min_rating
     if lowest is not None:
-        rated = rated.filter(pl.col("rating") >= lowest)
+        worth = pl.col("rating") >= lowest
+        rated = rated.filter(worth if config.interactions.stored is None else worth | _UNRATED)
     frame = weighted(rated, config.events) if config.events else rated
     shuffled = config.split.ties == "shuffle" and log.timed
     indexed = encode(frame, config.seed if shuffled else None)

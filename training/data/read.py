@@ -20,6 +20,7 @@ from training.data.records import Row, Table, open_table
 from training.data.rejects import Reason, SourceRejects
 from training.data.rules import JUDGED, Raw, guess_time_format, judged
 from training.data.scan import LogFile, read_delimited, read_parquet
+from training.errors import UserError
 
 CHUNK = 200_000  # records judged at a time
 SAMPLE = 100  # rows looked at to find out how times are written
@@ -39,7 +40,31 @@ class Log(NamedTuple):
 def read_interactions(
     config: InteractionsConfig, rejects: SourceRejects, scratch: Path, *, typed: bool = False
 ) -> Log:
-    """Read, and judge every row. ``scratch`` must outlive the frame. typed: types are needed."""
+    """Read, and judge every row: the log, then what the service has stored beside it.
+
+    ``scratch`` must outlive the frame. typed: types are needed. Raises UserError.
+    """
+    log = _read_log(config, rejects, scratch / "log", typed=typed and config.type is None)
+    if config.type is not None:
+        log = log._replace(frame=log.frame.with_columns(type=pl.lit(config.type)))
+    if config.stored is None or not any(config.stored.rglob("*.parquet")):
+        return log
+    if not log.timed:
+        raise UserError(
+            f"interactions.stored: what is stored has times, and {config.path} has none: "
+            "set interactions.columns.time"
+        )
+    stored = InteractionsConfig(path=config.stored, format="parquet")
+    events = _read_log(stored, rejects, scratch / "stored", typed=typed)
+    frames = [each.frame.select(JUDGED) for each in (log, events)]
+    both = pl.concat(frames, how="vertical_relaxed")
+    return log._replace(frame=both, good=log.good + events.good, rows=log.rows + events.rows)
+
+
+def _read_log(
+    config: InteractionsConfig, rejects: SourceRejects, scratch: Path, *, typed: bool
+) -> Log:
+    before = rejects.counts.total()
     paths = find_files(config.path, config.format, SECTION)
     files = [_open(path, config, rejects, typed) for path in paths]
     check_alike(SECTION, [(file.path, _what_matters(file)) for file in files])
@@ -48,7 +73,8 @@ def read_interactions(
     if not timed:
         frame = frame.with_columns(time=pl.lit(None, pl.Int64))
     good: int = frame.select(pl.len()).collect(engine="streaming").item()
-    return Log(frame, files[0].layout.name, good, good + rejects.counts.total(), timed)
+    rows = good + rejects.counts.total() - before
+    return Log(frame, files[0].layout.name, good, rows, timed)
 
 
 def _open(path: Path, config: InteractionsConfig, rejects: SourceRejects, typed: bool) -> LogFile:

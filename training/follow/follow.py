@@ -20,7 +20,7 @@ from training.errors import UserError
 from training.follow import gate
 from training.follow.gate import Verdict
 from training.run.pipeline import Pipeline
-from training.run.stages import STAGES
+from training.run.stages import STAGES, log_files
 
 JOURNAL = "follow.jsonl"
 Judge = Callable[[RunConfig, Path, Path | None, float], Verdict]
@@ -62,7 +62,7 @@ class Follower:
 
     def look(self) -> bool:
         """Train, if enough has come; whether a new bundle went live."""
-        if (files := self._files()) == self._seen:
+        if (files := self.files()) == self._seen:
             return False
         self._do(Pipeline(self.config, STAGES), ("prepare",))
         self._seen = files
@@ -95,11 +95,10 @@ class Follower:
             if not pipeline.is_done(name):
                 self.say(f"{name}: {pipeline.run(name)}")
 
-    def _files(self) -> object:
+    def files(self) -> object:
         """What changes when somebody writes to what is read: cheaper to look at than hashes."""
-        paths = [self.config.interactions.path]
-        paths += [self.config.items.path] if self.config.items else []
-        every = (file for path in paths for file in (path, *path.rglob("*")))
+        paths = log_files(self.config)
+        every = (file for path in paths for file in (path, *path.rglob("*")) if file.exists())
         return sorted((str(f), s.st_size, s.st_mtime_ns) for f in every if (s := f.stat()))
 
     def _trained(self) -> int:

@@ -8,8 +8,11 @@ from training.run import encode, evaluate, export, fit, prepare, quantize
 from training.run.pipeline import Stage
 
 
-def _log_files(config: RunConfig) -> Iterable[Path]:
-    return [config.interactions.path, *([config.items.path] if config.items else [])]
+def log_files(config: RunConfig) -> list[Path]:
+    """What ``prepare`` reads: files, and folders of files, of which one may be missing."""
+    stored = config.interactions.stored
+    folders = [] if stored is None else [stored]
+    return [config.interactions.path, *folders, *([config.items.path] if config.items else [])]
 
 
 def _content_files(config: RunConfig) -> Iterable[Path]:
@@ -35,7 +38,7 @@ STAGES = (
         "read, clean, index and split",
         prepare.run,
         settings=("interactions", "events", "items", "filter", "split", "seed"),
-        files=_log_files,
+        files=log_files,
     ),
     Stage(
         "encode",

@@ -19,11 +19,10 @@ _OFTEN = (
 
 def write(path: Path, log: Guess, catalogue: Guess | None) -> None:
     """Write the file. Raises UserError where there is one already."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem)[:64] or "my-shop"
     parts = [
-        _head(path.name, name),
+        _head(path.name, _name(path)),
         _section("interactions", log, path),
-        _events(types(log.look, log.columns)),
+        _events(types(log.look, log.columns) or _USUAL_TYPES),
         _section("items", catalogue, path) if catalogue else _NO_ITEMS,
         *_usual(),
     ]
@@ -33,6 +32,10 @@ def write(path: Path, log: Guess, catalogue: Guess | None) -> None:
             file.write("\n".join(part for part in parts if part))
     except FileExistsError as error:
         raise UserError(f"{path} exists, and is not overwritten") from error
+
+
+def _name(path: Path) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem)[:64] or "my-shop"
 
 
 def _head(file: str, name: str) -> str:
@@ -53,10 +56,10 @@ _WEIGHTS = {
 }  # fmt: skip
 
 
+_USUAL_TYPES = ["purchase", "view", "dislike"]  # for want of any: of what the service will hear
+
+
 def _events(names: list[str]) -> str:
-    """For want of types there is nothing to weigh."""
-    if not names:
-        return ""
     weights = (f"# {toml(name)} = {_weight(name)}" for name in names)
     return "\n".join(
         [
@@ -93,9 +96,18 @@ def _section(section: str, guess: Guess, path: Path) -> str:
         lines.append(f'# {guess.doubt}\n# time_format = "%d.%m.%Y %H:%M"')
     if "rating" in guess.columns:
         lines.append("# min_rating = 4  # lower ratings are no interest; unset: all count")
+    if section == "interactions":
+        lines += _stored(path, typed="type" in guess.columns)
     if section == "items":
         lines.append("keep_unseen = true  # recommend, too, what nobody has bought yet")
     return "\n".join([*lines, ""])
+
+
+def _stored(path: Path, *, typed: bool) -> list[str]:
+    """What comes in once it serves, beside the log that there is."""
+    lines = [] if typed else ['# type = "purchase"  # of all of it, for [events]']
+    folder = toml(f"artifacts/{_name(path)}/events/done")
+    return [*lines, f"# stored = {folder}  # what users do once it serves; it wants [events]"]
 
 
 def _usual() -> list[str]:

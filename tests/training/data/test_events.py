@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from service.events.event_log import EVENT_LOG
+from service.events.record import Record
 from service.events.store import open_store
 from service.events.storing import Storing
 from service.log.file_log import FileLog
@@ -65,6 +66,13 @@ def test_a_batch_holds_the_weights_of_what_is_predicted(tmp_path: Path) -> None:
     np.testing.assert_array_equal(weight_J, [1.0, 2.0])
 
 
+def store(folder: Path, *records: Record) -> Path:
+    """As the service does."""
+    FileLog(folder, EVENT_LOG).append([*records])
+    open_store(Storing(folder=folder)).run()
+    return folder / "done"
+
+
 def test_what_the_service_stored_is_read_as_it_is(tmp_path: Path) -> None:
     """Sent twice, in several files, with what was shown beside it."""
     log = FileLog(tmp_path / "events", EVENT_LOG)
@@ -77,3 +85,54 @@ def test_what_the_service_stored_is_read_as_it_is(tmp_path: Path) -> None:
     done = run(tmp_path / "events" / "done", events=WEIGHTS, filter={"deduplicate": "all"})
     assert done.triples == [("ada", f"item-{n}", int(NOON) + 3000 * n) for n in range(3)]
     assert done.log["weight"].to_list() == [1.0, 1.0, 4.0]
+
+
+LOG = "user_id,item_id,timestamp,rating\nada,soap,1,5\nada,comb,2,1\nada,towel,3,4\nada,razor,4,4\n"
+PURCHASES = {"type": "purchase", "min_rating": 3}
+
+
+def test_what_the_service_stored_is_read_beside_the_log_that_there_was(tmp_path: Path) -> None:
+    """One configuration, for the first training and for those after it. Events have no ratings."""
+    log, folder = write(tmp_path / "log.csv", LOG), tmp_path / "events"
+    told = PURCHASES | {"stored": folder / "done"}
+    before = run(log, interactions=told, events=WEIGHTS)
+    assert before.history("ada") == ["soap", "towel", "razor"]
+    store(folder, event("1", item_id="brush", type="view"), event("2", item_id="c", type="noise"))
+    after = run(log, interactions=told, events=WEIGHTS)
+    assert after.history("ada") == ["soap", "towel", "razor", "brush"]
+    assert after.log["weight"].to_list() == [4.0, 4.0, 4.0, 1.0]
+    assert after.card.interactions_source.rows == 6
+    assert (after.card.removed.min_rating, after.card.removed.events) == (1, 1)
+
+
+def test_a_log_with_types_keeps_them_beside_what_is_stored(tmp_path: Path) -> None:
+    """And what is said of an item later decides, wherever it was said."""
+    disliked = event("1", item_id="soap", type="dislike")
+    viewed = event("2", item_id="razor", type="view"), event("3", user_id="bob", type="view")
+    done = store(tmp_path / "events", disliked, *viewed)
+    log = write(tmp_path / "log.csv", SHOP + ",comb,9,view\n")  # read record by record
+    found = run(log, interactions={"stored": done}, events=WEIGHTS)
+    assert found.history("ada") == ["comb", "towel", "razor"]
+    assert found.history("bob") == ["item"]
+    assert found.card.interactions_source.rejected == {"missing_user_id": 1}
+
+
+def test_a_log_without_times_cannot_be_beside_what_is_stored(tmp_path: Path) -> None:
+    done = store(tmp_path / "events", event("1"))
+    log = write(tmp_path / "log.csv", "user_id,item_id\nada,soap\n")
+    with pytest.raises(UserError, match=r"interactions.stored: .* set interactions.columns.time"):
+        run(log, interactions={"type": "view", "stored": done}, events=WEIGHTS)
+
+
+@pytest.mark.parametrize(
+    ("interactions", "events", "said"),
+    [
+        ({"stored": "events/done"}, {}, r"interactions.stored needs \[events\]"),
+        ({"type": "purchase"}, {"view": 1.0}, "'purchase' is not named in"),
+    ],
+)
+def test_types_that_weigh_nothing_are_refused(
+    interactions: dict[str, str], events: dict[str, float], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        config(Path("log.csv"), interactions=interactions, events=events)

@@ -83,6 +83,20 @@ def test_without_enough_that_is_new_nothing_is_trained(config: RunConfig, first:
     assert (went, said) == (False, ["0 new interactions: waiting for 100"])
 
 
+def test_a_folder_of_events_that_is_not_there_yet_is_looked_for(tmp_path: Path) -> None:
+    (log := tmp_path / "log.csv").write_text("user,item,time\n")
+    stored = tmp_path / "events/done"
+    told = {"path": log, "stored": stored, "type": "view"}
+    config = RunConfig.model_validate(
+        {"name": "x", "output": tmp_path, "interactions": told, "events": {"view": 1}}
+    )
+    follower = Follower(config, Following(), print)
+    before = follower.files()
+    stored.mkdir(parents=True)
+    (stored / "hour.parquet").touch()
+    assert follower.files() != before
+
+
 def test_what_serves_is_ranked_as_it_ranks(config: RunConfig, first: Path) -> None:
     """Of the same catalogue, the bundle's graph and memory give what the model behind it gives."""
     data, served = stage_files.data(config), bundles.read(first)

@@ -80,8 +80,8 @@ def test_the_file_tells_examples_and_meanings_in_comments(folder: Path) -> None:
     text = (folder / "shop.toml").read_text()
     assert 'columns.user = "customer"  # such as "c0"' in text
     assert "# k_core = 5  # every user and item has at least this many" in text
-    lines = (line for line in text.splitlines() if " = " in line or line.startswith("["))
-    uncommented = "\n".join(line.removeprefix("# ") for line in lines)
+    lines = (line.removeprefix("# ") for line in text.splitlines())
+    uncommented = "\n".join(line for line in lines if " = " in line or line.startswith("["))
     RunConfig.model_validate(tomllib.loads(uncommented))  # a mark taken away leaves a setting
 
 
