@@ -48,7 +48,7 @@ PARTS = {
     ),
     "events": Part(
         lambda: events.rows(events.Plan()),
-        lambda: events.rows(events.Plan(kills=3, seen=20, seconds=3.0)),
+        lambda: events.rows(events.Plan(events=6000, kills=3, seen=20, seconds=3.0)),
     ),
     "filters": Part(lambda: filters.rows(10_000), lambda: filters.rows(500)),
     "sigterm": Part(lambda: sigterm.rows(20, "--workers", "2"), lambda: sigterm.rows(2)),

@@ -34,6 +34,7 @@ _RATE, _BATCH = 2_000, 50  # events a second, and in a request
 class Plan(NamedTuple):
     """How thorough to be."""
 
+    events: int = 1_000_000  # that are sent while it is killed
     kills: int = 50
     seen: int = 500
     seconds: float = 30.0  # of recommendations, with events and without
@@ -69,7 +70,7 @@ def rows(plan: Plan) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as scratch:
         bundle, folder = Path(scratch) / "bundle", Path(scratch) / "events"
         drawn_bundle.write(bundle, drawn_bundle.DEFAULT, _ITEMS)
-        yield from killed(bundle, Path(scratch) / "killed", plan.kills)
+        yield from killed(bundle, Path(scratch) / "killed", plan)
         settings = {"events": str(folder), "store_every": "5"}
         with running(bundle, **settings) as here, running(bundle, **settings) as there:
             yield _seen_elsewhere(here, there, plan.seen)
@@ -77,16 +78,17 @@ def rows(plan: Plan) -> Iterator[Row]:
             yield from _meanwhile(alone, plan.seconds)
 
 
-def killed(bundle: Path, folder: Path, kills: int) -> Iterator[Row]:
+def killed(bundle: Path, folder: Path, plan: Plan) -> Iterator[Row]:
     """The service, and with it at times what stores; then all that was acknowledged is counted."""
     sender, draw = Sender(), random.Random(0)
     settings = {"events": str(folder), "store_every": "0.5", "live_events": "5000"}
-    for _ in range(kills):
+    longest = 2 * plan.events / _RATE / plan.kills
+    for _ in range(plan.kills):
         with running(bundle, **settings) as program:
             stop = threading.Event()
             sending = threading.Thread(target=sender.run, args=(program.port, stop))
             sending.start()
-            time.sleep(draw.uniform(0.3, 2.0))
+            time.sleep(draw.uniform(0.3, longest - 0.3))
             children = program.workers()
             program.process.send_signal(signal.SIGKILL)
             if draw.random() < 0.5:
@@ -97,14 +99,18 @@ def killed(bundle: Path, folder: Path, kills: int) -> Iterator[Row]:
         stop = threading.Event()
         sending = threading.Thread(target=sender.run, args=(program.port, stop))
         sending.start()
-        time.sleep(1.0)
+        while sender.acknowledged < plan.events and sending.is_alive():
+            time.sleep(0.1)
         stop.set()
         sending.join()
     time.sleep(2.0)  # whatever stores ends with who started it
     store = open_store(Storing(folder=folder))
     store.run()
     ids = pl.read_parquet(store.done.files(), columns=["id"], hive_partitioning=False)["id"]
-    there, fault = ids.n_unique(), f"`kill -9` {kills} times while {_RATE:,} events a second come"
+    there, fault = (
+        ids.n_unique(),
+        f"`kill -9` {plan.kills} times while {_RATE:,} events a second come",
+    )
     text = f"{sender.acknowledged:,} acknowledged, {there:,} in the files that training reads"
     kept = min(there, sender.acknowledged)
     yield Row(fault, sender.acknowledged, "no acknowledged event is lost", kept, text)

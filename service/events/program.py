@@ -1,6 +1,7 @@
 """``python -m service.events.program``: the process that stores events, beside those that serve."""
 
 import logging
+import os
 import sys
 import threading
 
@@ -9,11 +10,13 @@ from service.log.disk import held
 from service.log.log import LogError
 
 log = logging.getLogger("bbqrec")
+_NICE = 10  # whoever waits for an answer goes first
 
 
 def main() -> int:
     """Store until whoever started this ends: its standard input says what, and then stays open."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s:     %(message)s")
+    os.nice(_NICE)
     storing = Storing.model_validate_json(sys.stdin.readline())
     try:
         from service.events.store import open_store

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import sys
 import time
 
@@ -13,6 +14,7 @@ from service.log.log import LogError
 from service.metrics import Metrics
 
 log = logging.getLogger("bbqrec")
+_ONE_THREAD = {"POLARS_MAX_THREADS": "1"}  # the others are for answers
 _GRACE = 3.0  # seconds that it may take to end
 _LOOK = 5.0  # seconds between looks at whether any process stores
 _MEASURE = 2.0  # seconds between looks at what is stored
@@ -64,7 +66,8 @@ class Storekeeper:
 
     def _wanted(self) -> bool:
         """There is a log, and nobody stores it."""
-        if self.storing.log_url is None and not self.storing.folder.exists():
+        elsewhere = self.storing.log_url or self.storing.kafka
+        if not elsewhere and not self.storing.folder.exists():
             return False
         try:
             with held(self.storing.folder / "storing", wait=False) as free:
@@ -75,7 +78,9 @@ class Storekeeper:
     async def _run(self) -> bool:
         """Until it ends; whether it can never run."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "service.events.program", stdin=asyncio.subprocess.PIPE
+            *(sys.executable, "-m", "service.events.program"),
+            stdin=asyncio.subprocess.PIPE,
+            env={**_ONE_THREAD, **os.environ},
         )
         assert process.stdin is not None
         process.stdin.write(self.storing.model_dump_json().encode() + b"\n")
