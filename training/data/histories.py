@@ -128,12 +128,16 @@ def targets(
     history.
 
     Users without one, or with nothing before it, are left out; without ``repeats`` also those who
-    had it before: what the service never returns is no target.
+    had it before: what the service never returns is no target. Where that is everybody, as where
+    users are sessions and none goes on from one part to the next, it is their second of ``part``.
     """
     user_of = histories.users()
     at = np.flatnonzero(histories.parts == part)
-    first = at if every else at[np.unique(user_of[at], return_index=True)[1]]
+    begun = at[at > histories.offsets[user_of[at]]]
+    first = begun if every else at[np.unique(user_of[at], return_index=True)[1]]
     first = first[first > histories.offsets[user_of[first]]]
+    if not len(first):
+        first = begun[np.unique(user_of[begun], return_index=True)[1]]
     user = user_of[first]
     start = histories.offsets[user]
     found = EvaluationSet(histories.items, user, start, first - start, histories.items[first])

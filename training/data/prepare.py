@@ -184,7 +184,7 @@ def _split(
     if not any(held_out.values()):
         raise UserError(
             f"no user has enough interactions to hold one out by split.kind = "
-            f"{config.split.kind!r}: leave_one_out needs 3, temporal one before a cut and one after"
+            f"{config.split.kind!r}: leave_one_out needs 3, temporal 2, of which one after a cut"
         )
     counts = np.bincount(parts.part, minlength=len(Part)).tolist()
     card = SplitCard(

@@ -121,6 +121,17 @@ def test_deduplicate_all_keeps_a_users_first(tmp_path: Path) -> None:
     assert prepared.triples[0] == ("u", "a", 1)
 
 
+def test_where_users_are_sessions_their_second_step_is_held_out(tmp_path: Path) -> None:
+    """None goes on from one part to the next."""
+    rows = [f"s{n // 3},{'abcde'[n % 5]},{n}" for n in range(60)]
+    log = write(tmp_path / "log.csv", "\n".join(["user,item,time", *rows]) + "\n")
+    prepared = run(log, split={"kind": "temporal", "validation_share": 0.1, "test_share": 0.1})
+    test = targets(prepared.data.histories, Part.TEST)
+    assert prepared.card.split.evaluated_users == {"validation": 2, "test": 2}
+    assert test.length.tolist() == [1, 1]
+    assert test.target.tolist() == prepared.data.histories.items[test.start + 1].tolist()
+
+
 def test_a_temporal_split_is_described(tmp_path: Path) -> None:
     rows = "".join(f"u{n % 3},i{n},{1000 + n}\n" for n in range(30))
     log = write(tmp_path / "log.csv", "user,item,time\n" + rows)
