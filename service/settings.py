@@ -1,14 +1,21 @@
 """Settings from the environment, prefix ``BBQREC_``."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AnyUrl, Field, SecretStr, UrlConstraints
+from pydantic import AfterValidator, AnyUrl, Field, SecretStr, UrlConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 RetrieverKind = Literal["auto", "exact", "compressed"]
 Provider = Literal["auto", "cpu", "cpu-int8", "cuda", "torch", "torch-cuda"]
 RedisUrl = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["redis", "rediss", "unix"])]
+
+
+def _can_be_asked(servers: str) -> str:
+    if find_spec("confluent_kafka") is None:
+        raise ValueError("it needs the extra kafka: pip install bbqrec[kafka]")
+    return servers
 
 
 class Settings(BaseSettings):
@@ -121,6 +128,14 @@ class Settings(BaseSettings):
         None,
         description="Redis that keeps that log and the one of events, for several machines: "
         "appendonly yes, noeviction; unset: files in the folders `live` and `events`",
+    )
+    kafka: Annotated[str, AfterValidator(_can_be_asked)] | None = Field(
+        None,
+        description="HOST:PORT,...: what users do is kept in Kafka's topic bbqrec-events in place "
+        "of that; it needs the extra kafka",
+    )
+    kafka_options: dict[str, str] = Field(
+        {}, description='of librdkafka, as a JSON object: {"security.protocol": "SASL_SSL", ...}'
     )
     items_key: SecretStr | None = Field(
         None,

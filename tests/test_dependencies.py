@@ -26,10 +26,13 @@ EITHER = {
 
 TORCH = {"torch", "lightning"}
 SIDES = {
-    "service": (("models/contract", "service"), ("serve", "cpu", "torch", "pictures", "events")),
+    "service": (
+        ("models/contract", "service"),
+        ("serve", "cpu", "torch", "pictures", "events", "kafka"),
+    ),
     "service on a GPU": (
         ("models/contract", "service"),
-        ("serve", "gpu", "pictures", "events"),
+        ("serve", "gpu", "pictures", "events", "kafka"),
     ),
     "training": (("models", "training"), ("train", "cpu", "encoders")),
     "training on a GPU": (("models", "training"), ("train", "gpu", "encoders")),

@@ -15,13 +15,11 @@ from pathlib import Path
 
 from models.contract.store import put_in_place
 from service.events import table, trimmed
-from service.events.event_log import EVENT_LOG
+from service.events.event_log import open_events
 from service.events.record import Erased, Event, Merged, Record, Shown
 from service.events.storing import Progress, Storing
 from service.events.table import Table
-from service.log.file_log import FileLog
 from service.log.log import Entry, Log
-from service.log.redis_log import RedisLog
 
 log = logging.getLogger("bbqrec")
 DONE, SHOWN = "done", "shown"
@@ -134,6 +132,4 @@ class Store:
 
 def open_store(storing: Storing) -> Store:
     """With its log."""
-    if storing.log_url is not None:
-        return Store(storing, RedisLog(storing.log_url, EVENT_LOG))
-    return Store(storing, FileLog(storing.folder, EVENT_LOG))
+    return Store(storing, open_events(storing))

@@ -10,7 +10,7 @@ NOT_INSTALLED = 3  # exit status where polars is missing
 
 
 class Storing(BaseModel):
-    """What to store, and where. log_url: of the Redis that keeps the log; None: it is in folder.
+    """What to store, and where. The log is in Kafka, else in the Redis of log_url, else in folder.
 
     every: seconds. keep: records that stay in the log. days: that files are kept; 0: for ever.
     most_bytes: of all files, beyond which the oldest days go; 0: any number.
@@ -19,6 +19,8 @@ class Storing(BaseModel):
 
     folder: Path
     log_url: str | None = None
+    kafka: str | None = None
+    kafka_options: dict[str, str] = {}
     every: float = 60.0
     keep: int = 200_000
     days: int = 0

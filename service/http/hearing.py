@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from service.events import trimmed
-from service.events.event_log import EVENT_LOG
+from service.events.event_log import open_events
 from service.events.feed import Feed
 from service.events.outcomes import Counting, Outcomes
 from service.events.record import Split
@@ -15,7 +15,7 @@ from service.events.transitions import PAIRS, LiveTransitions
 from service.events.trend import MOST, Trend
 from service.events.users import Users
 from service.log.appender import Appender
-from service.log.open_log import events_folder, open_log
+from service.log.open_log import events_folder
 from service.metrics import Metrics
 from service.settings import Settings
 
@@ -29,6 +29,8 @@ def make_events(settings: Settings, metrics: Metrics, split: Callable[[], Split 
     storing = Storing(
         folder=folder,
         log_url=settings.log_url and str(settings.log_url),
+        kafka=settings.kafka,
+        kafka_options=settings.kafka_options,
         every=settings.store_every,
         keep=settings.live_events,
         days=settings.store_days,
@@ -41,7 +43,7 @@ def make_events(settings: Settings, metrics: Metrics, split: Callable[[], Split 
         feed.transitions = LiveTransitions(PAIRS, settings.live_half_life)
         feed.trend = Trend(MOST, settings.live_half_life)
     return Events(
-        Appender(open_log(settings, EVENT_LOG, folder)),
+        Appender(open_events(storing)),
         feed,
         Storekeeper(storing, feed, metrics) if settings.store_every else None,
         metrics,

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from service.events.event_log import EVENT_LOG
+from service.events.event_log import EVENT_LOG, open_events
 from service.events.record import Erased, Merged, decode, encode
 from service.events.store import Store, open_store
 from service.events.storing import Storing
@@ -18,6 +18,7 @@ from service.log.log import Entry, EntryError
 from service.log.redis_log import RedisLog
 from tests.service.conftest import RedisServer
 from tests.service.events.made import NOON, answer, event
+from tests.service.kafka import kafka_broker
 
 HOUR = 3600.0
 
@@ -171,6 +172,18 @@ def test_redis_is_trimmed_once_all_is_in_files(tmp_path: Path, redis_server: Red
     assert [entry.position for entry in log.reader().read(1000)] == [*range(41, 51)]
     log.append([event("next")])
     assert (open_store(storing).run(), len(stored(store))) == (1, 51)
+
+
+def test_kafka_is_read_on_from_what_is_in_files(tmp_path: Path) -> None:
+    """Its broker keeps all: what was stored is not stored again."""
+    with kafka_broker("bbqrec-events") as address:
+        storing = Storing(folder=tmp_path, kafka=address, keep=10)
+        log = open_events(storing)
+        log.append([event(str(n)) for n in range(50)])
+        store = open_store(storing)
+        assert store.run() == 50
+        log.append([event("next")])
+        assert (open_store(storing).run(), len(stored(store))) == (1, 51)
 
 
 def test_killed_at_any_moment_nothing_is_lost_or_twice(tmp_path: Path) -> None:

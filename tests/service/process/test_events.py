@@ -2,14 +2,16 @@
 
 import json
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from benchmarks.reliability.events import killed
+from benchmarks.reliability.events import Plan, killed
 from models.contract.bundle import Bundle
 from tests.service.conftest import RedisServer
+from tests.service.kafka import kafka_broker
 from tests.service.process.test_replicas import Replica, replicas
 from tests.service.program import eventually
 
@@ -37,13 +39,18 @@ def stored(folder: Path) -> list[str]:
         return stored(folder)
 
 
-@pytest.mark.parametrize("in_redis", [False, True], ids=["file", "redis"])
+@pytest.fixture
+def kafka() -> Iterator[str]:
+    with kafka_broker("bbqrec-events") as address:
+        yield address
+
+
+@pytest.mark.parametrize("kept_in", ["file", "redis", "kafka"])
 def test_what_one_is_told_both_know_keep_and_store(
-    tiny: Bundle, tmp_path: Path, redis_server: RedisServer, in_redis: bool
+    tiny: Bundle, tmp_path: Path, redis_server: RedisServer, kafka: str, kept_in: str
 ) -> None:
     settings = {"events": str(tmp_path), "live": str(tmp_path / "live"), "store_every": "0.1"}
-    if in_redis:
-        settings["log_url"] = redis_server.url
+    settings |= {"redis": {"log_url": redis_server.url}, "kafka": {"kafka": kafka}}.get(kept_in, {})
     with replicas(tiny, 2, **settings) as (one, other):
         tell(one, "ada", 3, 4)
         assert eventually(lambda: history(other, "ada") == ["item-3", "item-4"])
@@ -68,6 +75,6 @@ def test_killed_while_events_come_none_is_lost_and_none_there_twice(
     tiny: Bundle, tmp_path: Path
 ) -> None:
     """The short form of ``benchmarks.reliability.events``."""
-    for row in killed(tiny.directory, tmp_path / "events", kills=2):
+    for row in killed(tiny.directory, tmp_path / "events", Plan(events=4000, kills=2)):
         assert row.tried > 100
         assert row.kept == row.tried, row
