@@ -18,6 +18,7 @@ BACKBONES: dict[str, Settings] = {
     "esasrec": _BACKBONE | {"research.block": "ligr"},
 }
 _BEHAVIOUR = ["behaviour"]
+_TOWERS = [["words", "id"], ["words", "codes", "id"], _BEHAVIOUR]
 WEIGHTS = FitConfig().memory  # that a memory may have beside the model
 # Each part of the method taken away from the whole, or exchanged.
 ABLATIONS: dict[str, Settings] = {
@@ -56,9 +57,12 @@ ABLATIONS: dict[str, Settings] = {
     "bbqrec-with-diversity": {"research.diversity": 0.1},
 }
 # Models whose weights are another's: only what was counted is added.
-MEMORIES = {f"{name}-and-memory": name for name in ("bbqrec-with-words-in-behaviour", *BACKBONES)}
+MEMORIES = {
+    f"{name}-and-memory": name for name in (OURS, "bbqrec-with-words-in-behaviour", *BACKBONES)
+}
 ABLATIONS |= {
-    name: {**{**BACKBONES, **ABLATIONS}[of], "fit.memory": WEIGHTS} for name, of in MEMORIES.items()
+    name: {**{OURS: {}, **BACKBONES, **ABLATIONS}[of], "fit.memory": WEIGHTS}
+    for name, of in MEMORIES.items()
 }
 # What RecTools can be trained to its end with in an hour or two, and our backbones likewise. Both
 # sides are as configured: a check of the code needs equal settings, not the best ones.
@@ -85,12 +89,22 @@ PEERS = {
     "rectools-esasrec": "esasrec" + _AS_RECTOOLS,
 }
 HEADLINE = (OURS, *BACKBONES, *COUNTED)
+# What a run makes by default, as near as it was measured: the first that a table has.
+SHIPPED = (f"{OURS}-with-words-in-behaviour-and-memory", f"{OURS}-and-memory", OURS)
 ALIASES = {
     "ours": (OURS,),
     "ablations": tuple(ABLATIONS),
     "backbones": tuple(BACKBONES),
     "peers": (*PEERS, *CHECKS),
 }
+
+
+def as_measured(config: RunConfig) -> RunConfig:
+    """What ``bbqrec`` and all that differs from it were first measured as, whatever the defaults
+    are since: no memory, and no words in the tower of behaviour where a file names no towers.
+    """
+    towers = {} if "towers" in config.fit.model_fields_set else {"fit.towers": _TOWERS}
+    return configured(config, {"fit.memory": [0.0], **towers})
 
 
 def revision(model: str) -> int:
@@ -106,7 +120,7 @@ def revision(model: str) -> int:
 def tuned_as(model: str) -> str:
     """Whose search a model's settings come from: an ablation takes those of the whole."""
     of = MEMORIES.get(model, model)
-    return OURS if of in ABLATIONS else of
+    return OURS if of in ABLATIONS else of  # which may be ours itself
 
 
 def changes_nothing(model: str, base: RunConfig, settings: Settings) -> bool:

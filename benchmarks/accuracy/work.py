@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.accuracy.jobs import Workshop
-from benchmarks.accuracy.models import configured
+from benchmarks.accuracy.models import as_measured, configured
 from benchmarks.accuracy.store import Store
 from training.config import RunConfig, load
 from training.run.pipeline import Pipeline
@@ -25,9 +25,14 @@ Done = TypeVar("Done")
 console = Console()
 
 
+def read(dataset: str) -> RunConfig:
+    """``configs/<dataset>.toml``, as its tables were first measured."""
+    return as_measured(load(CONFIGS / f"{dataset}.toml"))
+
+
 def configuration(dataset: str, accelerator: str = "cpu") -> RunConfig:
-    """``configs/<dataset>.toml``, read and with its data prepared and encoded."""
-    config = configured(load(CONFIGS / f"{dataset}.toml"), {"fit.accelerator": accelerator})
+    """The same, with its data prepared and encoded."""
+    config = configured(read(dataset), {"fit.accelerator": accelerator})
     pipeline = Pipeline(config, STAGES)
     for stage in ("prepare", "encode"):
         if not pipeline.is_done(stage):

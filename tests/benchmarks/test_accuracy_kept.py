@@ -10,7 +10,6 @@ from benchmarks.accuracy.models import COUNTED, LEARNED, PEERS
 from benchmarks.accuracy.results import PROTOCOLS
 from benchmarks.accuracy.store import Job
 from benchmarks.accuracy.trials import Trials
-from training.config import load
 
 RESULTS, TRIALS = work.WORKSHOP.store, Trials(work.TRIALS)
 DATASETS = [name for name in RESULTS.datasets() if (work.CONFIGS / f"{name}.toml").exists()]
@@ -32,7 +31,7 @@ def test_there_are_results_to_look_at() -> None:
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_a_kept_result_has_the_recipe_of_today(dataset: str) -> None:
     """Settings may move from section to section; hashes of what was trained may not."""
-    config = load(work.CONFIGS / f"{dataset}.toml")
+    config = work.read(dataset)
     for job in kept(dataset):
         done = RESULTS.read(job)
         assert done is not None
@@ -45,7 +44,7 @@ def test_a_kept_result_on_new_items_has_the_recipe_of_today(name: str) -> None:
     """So have those of its weights with a fixed share."""
     share, kept = jobs.STORE.events(name).cold_share or USUAL, jobs.STORE.models(name)
     dataset = name.removesuffix(f"-{share:g}")
-    config = load(work.CONFIGS / f"{dataset}.toml")
+    config = work.read(dataset)
     assert kept
     for model, seeds in kept.items():
         whole = model.partition("-share-")[0]
