@@ -46,6 +46,7 @@ EVENTS = ("kept", "shown", "repeated", "lost")
 ROLES = ("current", "canary")
 STATUSES = ("200", "413", "422", "500", "503", "504")
 ANSWERING = ("current", "canary")
+FALLBACKS = ("popular", "popular_in_context")
 PARTS = ("head", "tail", "new")
 DECILES = 10
 
@@ -290,7 +291,8 @@ class Metrics:
         for status in STATUSES:
             self.request.labels("/recommend", status)
             self.requests.labels("/recommend", status)
-        self.fallbacks.labels("popular")
+        for fallback in FALLBACKS:
+            self.fallbacks.labels(fallback)
         for backend in BACKENDS:
             self.cache.labels(backend)
         for part in PARTS:

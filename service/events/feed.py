@@ -7,15 +7,16 @@ whichever process gives it.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from sys import intern
+from typing import Any
 
 from service.events.latest import Latest
 from service.events.outcomes import Outcomes, State
 from service.events.record import Erased, Event, Merged, Record, Shown
 from service.events.transitions import LiveTransitions
-from service.events.trend import Trend
+from service.events.trend import Groups, Trend, Trending
 from service.events.users import Users
 from service.log.log import Entry, Log, LogError, Reader
 from service.log.reached import Reached
@@ -31,7 +32,8 @@ _ANSWERS = 2**16  # of which the next page may be asked for
 
 
 class Feed:
-    """``users``, ``answers``, ``transitions``, ``trend`` and ``outcomes``, as the log says.
+    """``users``, ``answers``, ``transitions``, ``trend``, ``groups`` and ``outcomes``, as the log
+    says.
 
     None: those are not counted. trimmed: what outcomes came to in the part that the log lacks.
     """
@@ -49,6 +51,7 @@ class Feed:
         self.metrics = metrics
         self.answers: Latest[Shown] = Latest(_ANSWERS)
         self.transitions, self.trend = transitions, trend
+        self.groups: Groups | None = None
         self.outcomes = outcomes
         self.trimmed = trimmed
         self._counted = 0  # position: what is before it is in the outcomes already
@@ -102,6 +105,10 @@ class Feed:
         """Whether the event there was one that had been applied before."""
         return str(position) in self._repeated
 
+    def alike(self, context: Mapping[str, Any] | None) -> list[Trending]:
+        """What is used of late by those who have something of this in common."""
+        return [] if self.groups is None or not context else self.groups.top(context)
+
     def show(self, shown: Shown) -> None:
         """An answer that goes out now; the log tells of it, too, and that changes nothing more."""
         shown = shown._replace(item_ids=[*map(intern, shown.item_ids)])  # many hold the same
@@ -153,6 +160,8 @@ class Feed:
             self.transitions.step(user.items, at, event.time)
         if self.trend is not None:
             self.trend.use(event.item_id, event.time)
+        if self.groups is not None and event.context:
+            self.groups.use(event.item_id, event.time, event.context)
 
     def _well(self, entries: Sequence[Entry[Record]]) -> None:
         if self._failing:

@@ -2,9 +2,9 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from heapq import nlargest
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from service.events.fading import Fading
 
 MOST = 100_000  # items that are counted
 _TOLD = 1_000
+_GROUPS, _OF_GROUP = 500, 1_000  # that are told apart, and items that are counted of each
 _EVERY = 1.0  # seconds between looks at what is on top
 
 
@@ -56,3 +57,36 @@ class Trend:
             self._told = Trending(ids, uses_J.astype(np.float32), self._fading.now)
             self._told_at, self._new = self._clock(), False
         return self._told
+
+
+class Groups:
+    """Trends of those who have something in common: an event's ``context`` says what.
+
+    Of very many groups those that did nothing for longest are forgotten, so that what only one
+    has, such as a session, costs the others nothing.
+    """
+
+    def __init__(self, half_life: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._half_life, self._clock = half_life, clock
+        self._trends: OrderedDict[tuple[str, object], Trend] = OrderedDict()
+
+    def use(self, item_id: str, at: float, context: Mapping[str, Any]) -> None:
+        """Somebody of these groups took it."""
+        for group in _groups(context):
+            trend = self._trends.get(group)
+            if trend is None:
+                trend = self._trends[group] = Trend(_OF_GROUP, self._half_life, self._clock)
+            trend.use(item_id, at)
+            self._trends.move_to_end(group)
+        while len(self._trends) > _GROUPS:
+            self._trends.popitem(last=False)
+
+    def top(self, context: Mapping[str, Any]) -> list[Trending]:
+        """The most used, of each of these groups that is known."""
+        found = (self._trends.get(group) for group in _groups(context))
+        return [trend.top() for trend in found if trend is not None]
+
+
+def _groups(context: Mapping[str, Any]) -> list[tuple[str, object]]:
+    """Numbers with a fraction, and nothing, are no group."""
+    return [pair for pair in context.items() if isinstance(pair[1], str | bool | int)]

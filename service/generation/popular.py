@@ -1,5 +1,7 @@
 """Popular items: what answers where nothing in a history is known."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from models.contract.types import FloatArray
@@ -12,6 +14,7 @@ from service.retrieval.rows import Mask, Rows
 from service.retrieval.selection import Selection
 
 _FEW = 20_000  # rows that are put in order for one request
+_WHOLE = 50.0  # uses by those who are alike, from which on they count more than everybody's
 
 
 class Popular:
@@ -20,17 +23,25 @@ class Popular:
     def __init__(self, items: LiveItems) -> None:
         self.items = items
         self.catalogue = items.bundle.catalogue
+        self._counted = float(self.catalogue.recent_N.sum())
         self._placed: Placed | None = None
 
-    def best(self, k: int, selection: Selection, trending: Trending = NOTHING) -> Candidates:
+    def best(
+        self,
+        k: int,
+        selection: Selection,
+        trending: Trending = NOTHING,
+        alike: Sequence[Trending] = (),
+    ) -> Candidates:
         """The most used ``k`` in ``selection``; where those are too few, live items that nobody
-        has used yet, the latest first.
+        has used yet, the latest first. alike: what those used who have something in common with
+        whoever asks, each by another thing.
         """
         live = self.items.live
         rows_K = _of_bundle(self.items, k, selection, live)
         scores_K = self.catalogue.recent_N[rows_K]
-        if trending.item_ids:
-            rows_K, scores_K = self._with(trending, rows_K, selection)
+        if trending.item_ids or alike:
+            rows_K, scores_K = self._heard(rows_K, selection, trending, alike)
         rows_K, scores_K = rows_K[:k], scores_K[:k]
         if len(rows_K) < k:
             late_J = _of_live(selection, live)
@@ -39,31 +50,69 @@ class Popular:
             scores_K = np.concatenate([scores_K, np.zeros(len(late_J), np.float32)])
         return Candidates(scores_K, rows_K)
 
-    def _with(
-        self, trending: Trending, rows_K: Rows, selection: Selection
+    def _heard(
+        self, rows_K: Rows, selection: Selection, trending: Trending, alike: Sequence[Trending]
     ) -> tuple[Rows, FloatArray]:
-        """Also what is trending: nothing else can be better than the best of the bundle."""
+        """Also what was told of since: nothing else can be better than the best of the bundle."""
         ids, uses_J, now = trending
-        placed = self._placed = place(self._placed, trending, ids, uses_J, self.items)
-        size, live = self.items.size, self.items.live
-        of_bundle_J = placed.rows_J < size
-        kept_J = np.isin(placed.rows_J, _of_live(selection, live))
-        kept_J[of_bundle_J] = _shown(placed.rows_J[of_bundle_J], selection, live)
-        hot_J, uses_J = placed.rows_J[kept_J], placed.weights_J[kept_J]
-        both_J = np.concatenate([hot_J, rows_K[~np.isin(rows_K, hot_J)]])
-        scores_J = np.zeros(len(both_J), np.float32)
-        counted_J = both_J < size
-        scores_J[counted_J] = self._faded(now) * self.catalogue.recent_N[both_J[counted_J]]
-        scores_J[: len(hot_J)] += uses_J
+        trend = self._placed = place(self._placed, trending, ids, uses_J, self.items)
+        others = [place(None, each, each.item_ids, each.uses_J, self.items) for each in alike]
+        told = np.concatenate([placed.rows_J for placed in (trend, *others)])
+        rows_J = _distinct(np.concatenate([self._kept(told, selection), rows_K]))
+        scores_J, faded = _uses(trend, rows_J), self._faded(now)
+        counted_J = rows_J < self.items.size
+        scores_J[counted_J] += np.float32(faded) * self.catalogue.recent_N[rows_J[counted_J]]
+        if others:
+            whole = faded * self._counted + float(trend.weights_J.sum())
+            scores_J = _as_alike(rows_J, scores_J, whole, others)
         order_J = np.argsort(-scores_J, kind="stable")
-        return both_J[order_J], scores_J[order_J]
+        return rows_J[order_J], scores_J[order_J]
 
-    def _faded(self, now: float) -> np.float32:
+    def _kept(self, rows_J: Rows, selection: Selection) -> Rows:
+        live = self.items.live
+        kept_J = np.isin(rows_J, _of_live(selection, live))
+        of_bundle_J = rows_J < self.items.size
+        kept_J[of_bundle_J] = _shown(rows_J[of_bundle_J], selection, live)
+        return rows_J[kept_J]
+
+    def _faded(self, now: float) -> float:
         """What a use counts by now that the bundle counted whole."""
         recency = self.items.bundle.manifest.recency
         if recency is None:
-            return np.float32(1)
-        return np.float32(2 ** -(max(now - recency.as_of, 0.0) / recency.half_life))
+            return 1.0
+        return float(2 ** -(max(now - recency.as_of, 0.0) / recency.half_life))
+
+
+def _as_alike(
+    rows_J: Rows, scores_J: FloatArray, whole: float, others: Sequence[Placed]
+) -> FloatArray:
+    """Uses as they would be if everybody were alike, of ``whole`` uses in all.
+
+    Shares by those who are alike are drawn towards everybody's, the more the fewer uses there are:
+    the mean of a Dirichlet posterior whose prior is worth ``_WHOLE`` uses. Of several such groups
+    the mean.
+    """
+    share_J = scores_J / max(whole, 1e-9)
+    shares_J = [
+        (_uses(other, rows_J) + _WHOLE * share_J) / (float(other.weights_J.sum()) + _WHOLE)
+        for other in others
+    ]
+    means_J: FloatArray = (whole * np.mean(shares_J, axis=0)).astype(np.float32)
+    return means_J
+
+
+def _uses(placed: Placed, rows_J: Rows) -> FloatArray:
+    """(J,): what each of these rows weighs there."""
+    uses_J = np.zeros(len(rows_J), np.float32)
+    _, at, there = np.intersect1d(rows_J, placed.rows_J, assume_unique=True, return_indices=True)
+    uses_J[at] = placed.weights_J[there]
+    return uses_J
+
+
+def _distinct(rows_J: Rows) -> Rows:
+    """Each once, where it comes first."""
+    first_J = np.unique(rows_J, return_index=True)[1]
+    return rows_J[np.sort(first_J)]
 
 
 def _of_bundle(items: LiveItems, k: int, selection: Selection, live: Live) -> Rows:

@@ -4,6 +4,8 @@ from typing import Literal, NamedTuple
 
 # It was often taken after that item, is described like it, or suits the history, that item most.
 Why = Literal["after", "alike", "history"]
+# Nothing of a history is known: used by everybody, or by those who are like whoever asks.
+Fallback = Literal["popular", "popular_in_context"]
 
 
 class Recommended(NamedTuple):

@@ -16,10 +16,10 @@ from service.catalogue.filters import Filter
 from service.catalogue.live_items import LiveItems
 from service.engine.batcher import Batcher, Candidates, Spent
 from service.events.transitions import LiveTransitions
-from service.events.trend import NOTHING, Trend
+from service.events.trend import NOTHING, Trend, Trending
 from service.generation.heard import Heard
 from service.generation.popular import Popular
-from service.generation.recommended import Recommended, Why
+from service.generation.recommended import Fallback, Recommended, Why
 from service.generation.ruled import Ruled, Ruling, Search
 from service.metrics import Metrics
 from service.retrieval.selection import Allowed, Selection
@@ -32,7 +32,8 @@ class Query(NamedTuple):
     """What is asked for. Ids are external; the history is oldest first.
 
     allow: ids that alone may be returned; None: any may. transitions: what follows what of late.
-    rules: of the shop, None where it has none.
+    alike: what is used by those who have something in common with whoever asks. rules: of the
+    shop, None where it has none.
     """
 
     history: Sequence[str]
@@ -44,6 +45,7 @@ class Query(NamedTuple):
     filter: Filter | None = None
     transitions: LiveTransitions | None = None
     trend: Trend | None = None
+    alike: Sequence[Trending] = ()
     rules: Rules | None = None
 
 
@@ -53,7 +55,7 @@ class Recommendation:
 
     items: list[Recommended]
     unknown_items: list[str]
-    popular: bool  # nothing in the history was known: these are merely popular
+    fallback: Fallback | None  # nothing in the history was known: these are merely popular
     skipped: list[str] = field(default_factory=list)  # rules ask for them, and they must not be
     spent: Spent = field(default_factory=Spent)
 
@@ -100,15 +102,18 @@ class Recommender:
                 found = await self.batcher.candidates(latest, k, among, gone, deadline)
                 spent = spent.beside(found.spent)
                 return found
-            return self.popular.best(k, among, query.trend.top() if query.trend else NOTHING)
+            trending = query.trend.top() if query.trend else NOTHING
+            return self.popular.best(k, among, trending, query.alike)
 
         items, skipped = await self._best(query, selection, search, popular=not latest)
         if query.explain and latest:
             items = self._explain(items, latest)
             if query.transitions is not None:
                 items = self.heard.explain(query.transitions, ids, items)
-        self._count(len(unknown), popular=not latest)
-        return Recommendation(items, list(dict.fromkeys(unknown)), not latest, skipped, spent)
+        popular: Fallback = "popular_in_context" if query.alike else "popular"
+        fallback = None if latest else popular
+        self._count(len(unknown), fallback)
+        return Recommendation(items, list(dict.fromkeys(unknown)), fallback, skipped, spent)
 
     async def _best(
         self, query: Query, selection: Selection, search: Search, *, popular: bool
@@ -147,11 +152,11 @@ class Recommender:
             rows.update(row for row in found if row is not None)
         return rows
 
-    def _count(self, unknown: int, *, popular: bool) -> None:
+    def _count(self, unknown: int, fallback: Fallback | None) -> None:
         if unknown:
             self.metrics.unknown_items.inc(unknown)
-        if popular:
-            self.metrics.fallbacks.labels("popular").inc()
+        if fallback is not None:
+            self.metrics.fallbacks.labels(fallback).inc()
 
     def _explain(self, items: list[Recommended], latest: Sequence[ItemCodes]) -> list[Recommended]:
         """Name, for each item, that of the history which brings it to mind; where none does, the

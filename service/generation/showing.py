@@ -44,7 +44,7 @@ class Showing:
     def note(self, found: Recommendation, *, plain: bool) -> None:
         """An answer goes out. ``plain``: its best score may be compared with the bundle's."""
         self._rows.extend([item.item_index for item in found.items])
-        if plain and found.items and not found.popular:
+        if plain and found.items and found.fallback is None:
             self._best.append(found.items[0].score)
         if self._due is None:
             self._due = asyncio.get_running_loop().call_later(_EVERY, self.count)

@@ -27,6 +27,10 @@ Id = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=128)
 ItemIds = Annotated[list[ItemId], FailFast()]  # one fault a list: each costs, and one is enough
 WholeNumber = Annotated[int, Field(strict=True), BeforeValidator(_whole)]
 
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Simple = bool | int | Number | Annotated[str, StringConstraints(max_length=1_000)] | None
+Context = Annotated[dict[Id, Simple], Field(max_length=20)]  # a device, a country, ...
+
 
 class Body(BaseModel):
     """What a request holds. Unknown fields are refused."""

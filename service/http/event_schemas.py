@@ -16,8 +16,7 @@ from pydantic import (
 )
 
 from service.events.record import Event
-from service.http.body import Body, Id, ItemId, UserId, WholeNumber
-from service.http.item_schemas import Number
+from service.http.body import Body, Context, Id, ItemId, Number, UserId, WholeNumber
 from service.settings import Settings
 
 _AHEAD = 300.0  # seconds: clocks differ
@@ -47,7 +46,6 @@ Time = Annotated[
     AfterValidator(_not_ahead),
     WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "format": "date-time"}]}),
 ]
-Simple = bool | int | Number | Annotated[str, StringConstraints(max_length=1_000)] | None
 
 
 class EventIn(Body):
@@ -70,8 +68,10 @@ class EventIn(Body):
     position: Annotated[WholeNumber, Field(ge=1)] | None = Field(
         None, description="where in that answer the item was, from 1"
     )
-    context: dict[Id, Simple] | None = Field(
-        None, max_length=20, description="whatever else is known: device, page, ..."
+    context: Context | None = Field(
+        None,
+        description="whatever else is known: device, country, ...; what those use who have it in "
+        "common is what a newcomer gets who has it, too",
     )
 
     def event(self) -> Event:

@@ -12,7 +12,7 @@ from service.events.storekeeper import Storekeeper
 from service.events.storing import Storing
 from service.events.taking import Events
 from service.events.transitions import PAIRS, LiveTransitions
-from service.events.trend import MOST, Trend
+from service.events.trend import MOST, Groups, Trend
 from service.events.users import Users
 from service.log.appender import Appender
 from service.log.open_log import events_folder
@@ -42,6 +42,7 @@ def make_events(settings: Settings, metrics: Metrics, split: Callable[[], Split 
     if settings.live_memory:
         feed.transitions = LiveTransitions(PAIRS, settings.live_half_life)
         feed.trend = Trend(MOST, settings.live_half_life)
+        feed.groups = Groups(settings.live_half_life)
     return Events(
         Appender(open_events(storing)),
         feed,

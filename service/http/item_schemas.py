@@ -15,7 +15,7 @@ from pydantic import (
 
 from models.contract.intake import Content
 from models.contract.types import Modality
-from service.http.body import Body, ItemId, WholeNumber
+from service.http.body import Body, ItemId, Number, WholeNumber
 
 
 def _decoded(value: Any) -> Any:
@@ -25,7 +25,6 @@ def _decoded(value: Any) -> Any:
 Name = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=128)]
 Word = Annotated[str, StringConstraints(strict=True, max_length=1_000)]
 Text = Annotated[str, StringConstraints(strict=True, max_length=100_000)]
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Whole = Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)]
 Words = Annotated[list[Word], Field(max_length=1_000)]
 Value = Annotated[bool, Field(strict=True)] | Whole | Number | Word | Words | None

@@ -49,7 +49,7 @@ async def answer(body: RecommendRequest, state: State, caller: Caller) -> dict[s
             raise HTTPException(504, detail, {"retry-after": "1"}) from None
         if (shadow := state.registry.get("shadow")) is not None:
             state.shadow.compare(shadow, query, found, generation)
-        if not found.popular:
+        if found.fallback is None:
             caller.tell(found.spent)
         items = as_items(generation.live.items, found.items, explain=body.explain)
         took = asyncio.get_running_loop().time() - started
@@ -59,7 +59,7 @@ async def answer(body: RecommendRequest, state: State, caller: Caller) -> dict[s
             "recommendation_id": _show(items, _odds(found), body, caller, generation, state),
             "model_version": generation.bundle.digest,
             "unknown_items": _sent(found.unknown_items, body),
-            "fallback": "popular" if found.popular else None,
+            "fallback": found.fallback,
             "skipped": found.skipped,
         }
 
@@ -106,6 +106,7 @@ async def _query(body: RecommendRequest, state: State) -> Query:
         filter=filter_of(body.filter),
         transitions=state.events.feed.transitions,
         trend=state.events.feed.trend,
+        alike=state.events.feed.alike(body.context),
         rules=body.rules(),
     )
     if body.rank is not None:

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from annotated_types import Le, MaxLen
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model, model_validator
 from pydantic.fields import FieldInfo
 
-from service.generation.recommended import Why
-from service.http.body import Body, Id, ItemIds, UserId, WholeNumber
+from service.generation.recommended import Fallback, Why
+from service.http.body import Body, Context, Id, ItemIds, UserId, WholeNumber
 from service.http.filter_schema import MOST_VALUES, Conditions, absent
 from service.http.rule_schemas import (
     Boosts,
@@ -80,6 +80,12 @@ class RecommendRequest(Body):
         strict=True,
         description="name the item of the history nearest to each answer, and the rules that "
         "touched it",
+    )
+    context: Context = Field(
+        default_factory=absent,
+        description="what is known of whoever asks, as events have it in their `context`: where "
+        "nothing in the history is known, what is used by those who have it in common",
+        examples=[{"country": "DE", "device": "phone"}],
     )
     scenario: ScenarioName = Field(
         default_factory=absent,
@@ -216,8 +222,9 @@ class RecommendResponse(BaseModel):
     recommendation_id: str = Field(description="for events that come of it, and its next page")
     model_version: str = Field(description="digest of the bundle that answered")
     unknown_items: list[str] = Field(description="ids of the history that nothing is known of")
-    fallback: Literal["popular"] | None = Field(
-        description="popular: nothing in the history is known, so these are the most used items"
+    fallback: Fallback | None = Field(
+        description="popular: nothing in the history is known, so these are the most used items; "
+        "popular_in_context: by those who have what `context` says in common"
     )
     skipped: list[str] = Field(
         description="ids of pins and of `rank` that must not be in the answer: nothing is known of "

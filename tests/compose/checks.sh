@@ -24,6 +24,15 @@ u.urlopen(u.Request(url, body, {"content-type": "application/json"}, method="PUT
 PYTHON
 }
 
+tell_events() { # a request a line: from within the container, as above
+    $C exec -T service python -c '
+import sys, urllib.request as u
+for line in sys.stdin:
+    u.urlopen(u.Request("http://127.0.0.1:8000/events", line.encode(), {"content-type": "application/json"}), timeout=10)'
+}
+
+asked() { curl -fsSG --data-urlencode 'query=sum(bbqrec_requests_total{route="/recommend",status="200"})' http://127.0.0.1:9090/api/v1/query | python3 -c 'import json, sys; print(int(float(json.load(sys.stdin)["data"]["result"][0]["value"][1])))'; }
+digest() { curl -fsS "$url/model" | python3 -c 'import json, sys; print(json.load(sys.stdin)["model_version"])'; }
 ready() { for _ in $(seq "${1:-60}"); do curl -fsS -o /dev/null "$url/readyz" 2>/dev/null && return; sleep 1; done; say "not ready"; exit 1; }
 in_replica() { $C exec -T --index "$1" service python -c "import sys, urllib.request as u; sys.stdout.buffer.write(u.urlopen('http://127.0.0.1:8000/$2', timeout=10).read())"; }
 
@@ -55,9 +64,8 @@ for module in training lightning torch; do
 done
 
 say "an item is put, and its codes are in Redis under the bundle's digest"
-digest=$(curl -fsS "$url/model" | python3 -c 'import json, sys; print(json.load(sys.stdin)["model_version"])')
 put_item check-1
-[ "$($C exec -T redis redis-cli --raw exists "bbqrec:$digest:codes:check-1")" = 1 ]
+[ "$($C exec -T redis redis-cli --raw exists "bbqrec:$(digest):codes:check-1")" = 1 ]
 [ "$($C exec -T log redis-cli --raw xlen bbqrec:log)" -ge 1 ]
 
 say "the log of changes outlives its Redis and the service"
@@ -103,6 +111,16 @@ say "traffic, then what every panel of the dashboards asks"
 for n in $(seq 1 300); do post "{\"history\": [\"$((n % 90 + 1))\", \"x$n\"]}" >/dev/null; sleep 0.05; done
 python3 tests/compose/ask_prometheus.py http://127.0.0.1:9090
 
+say "--profile load: requests come by themselves"
+before=$(asked)
+$C --profile load up -d --no-build --pull never --no-recreate --no-deps load >/dev/null 2>&1
+sleep 30
+$C --profile load rm -sf load >/dev/null 2>&1
+sleep 6 # until it is scraped
+after=$(asked)
+say "$((after - before)) in 30 s"
+[ $((after - before)) -ge 300 ]
+
 say "Redis stops; the service goes on"
 $C stop redis >/dev/null 2>&1
 put_item check-2
@@ -121,4 +139,22 @@ for of in service:560:python:3.11-slim-bookworm train:1750:python:3.11-slim-book
     say "bbqrec-$name: $size MB"
     [ "$size" -le "$most" ] || { say "more than $most"; exit 1; }
 done
+say "a shop of one's own: trained, and served when it is"
+BBQREC_SHOP=$(mktemp -d)
+chmod 755 "$BBQREC_SHOP"
+export BBQREC_SHOP BBQREC_CONFIG=shop/shop.toml BBQREC_OUTPUT=shop
+python3 tests/compose/shop.py "$BBQREC_SHOP"
+$C up -d --no-build --pull never train service >/dev/null 2>&1
+ready 300
+curl -fsS "$url/model" | grep '"name":"shop"' >/dev/null
+expect '{"history": ["kind-3-item-1", "kind-3-item-2"], "k": 5}' 200 'len(a["items"]) == 5'
+
+say "--profile train: what its users do becomes the next bundle"
+first=$(digest)
+python3 tests/compose/shop.py | tell_events
+for _ in $(seq 90); do [ -n "$($C exec -T service find /events -name '*.parquet' -path '*done*')" ] && break; sleep 1; done
+$C --profile train up -d --no-build --pull never --no-recreate follow >/dev/null 2>&1
+for _ in $(seq 300); do [ "$(digest)" = "$first" ] || break; sleep 1; done
+$C logs --no-log-prefix follow | tail -3
+[ "$(digest)" != "$first" ]
 say "all passed"

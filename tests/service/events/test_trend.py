@@ -2,7 +2,8 @@
 
 import pytest
 
-from service.events.trend import Trend
+from service.events import trend as module
+from service.events.trend import Groups, Trend
 
 
 class Clock:
@@ -40,3 +41,26 @@ def test_of_many_items_those_used_longest_ago_are_forgotten() -> None:
     for item in "abac":
         trend.use(item, 0.0)
     assert trend.top().item_ids == ["a", "c"]
+
+
+def test_who_has_something_in_common_is_counted_together() -> None:
+    groups = Groups(half_life=10.0, clock=Clock())
+    groups.use("bikini", 0.0, {"country": "ES", "device": "phone"})
+    groups.use("parka", 0.0, {"country": "NO", "device": "phone", "width": 1.5, "page": None})
+    assert [told.item_ids for told in groups.top({"country": "NO"})] == [["parka"]]
+    both = groups.top({"country": "ES", "device": "phone"})
+    assert [told.item_ids for told in both] == [["bikini"], ["bikini", "parka"]]
+    assert groups.top({"country": "FR", "width": 1.5, "page": None, "no": "ES"}) == []
+
+
+def test_of_many_groups_those_that_did_nothing_for_longest_are_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What only one has, a session, drives out nothing that others go on to have."""
+    monkeypatch.setattr(module, "_GROUPS", 2)
+    groups = Groups(half_life=10.0, clock=Clock())
+    for session in range(9):
+        groups.use("a", 0.0, {"country": "ES", "session": session})
+    assert groups.top({"country": "ES"})
+    assert groups.top({"session": 8})
+    assert not groups.top({"session": 7})

@@ -26,7 +26,7 @@ class Shown:
     def show(self, rows: Sequence[int], *, score: float = 0.0, plain: bool = True) -> None:
         async def answered() -> None:
             items = [Recommended(row, score) for row in rows]
-            self.showing.note(Recommendation(items, [], popular=False), plain=plain)
+            self.showing.note(Recommendation(items, [], None), plain=plain)
             self.showing.count()
 
         asyncio.run(answered())
@@ -98,9 +98,7 @@ def test_answers_are_counted_within_moments_by_themselves(
 
     async def answered() -> None:
         for row in (1, 2):
-            shown.showing.note(
-                Recommendation([Recommended(row, 0.0)], [], popular=True), plain=True
-            )
+            shown.showing.note(Recommendation([Recommended(row, 0.0)], [], "popular"), plain=True)
         await asyncio.sleep(0.1)
 
     asyncio.run(answered())

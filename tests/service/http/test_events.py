@@ -225,6 +225,36 @@ def test_what_others_do_is_in_answers_to_all(remembering: Path) -> None:
         assert ids(recommend(client, history=["item-3"], k=50)) == ids(before)
 
 
+def test_new_users_get_what_is_popular_with_those_who_are_like_them(live: TestClient) -> None:
+    """The fewer of those there are, the more like everybody."""
+    everybody = recommend(live, history=[], k=3)
+    spain, norway = {"country": "ES", "device": "phone"}, {"country": "NO"}
+    for user in range(40):
+        post(live, an_event(5, f"es-{user}", context=spain))
+    post(live, an_event(7, "no-1", context=norway))
+    there = recommend(live, history=["nope"], k=3, context={"country": "ES"})
+    assert (ids(there)[0], there["fallback"]) == ("item-5", "popular_in_context")
+    assert there["unknown_items"] == ["nope"]
+    few = recommend(live, history=[], k=3, context=norway)
+    assert (few["fallback"], "item-7" in ids(few)) == ("popular_in_context", False)
+    elsewhere = recommend(live, history=[], k=3, context={"country": "FR", "device": None})
+    assert (ids(elsewhere), elsewhere["fallback"]) == (ids(everybody), "popular")
+    known = recommend(live, history=["item-3"], k=3, context=spain)
+    assert (ids(known), known["fallback"]) == (ids(recommend(live, history=["item-3"], k=3)), None)
+    held = recommend(live, history=[], k=3, context=spain, exclude=["item-5"])
+    assert "item-5" not in ids(held)
+
+
+def test_of_several_things_in_common_each_counts(live: TestClient) -> None:
+    for user in range(60):
+        post(live, an_event(5, f"a{user}", context={"country": "ES"}))
+        post(live, an_event(7, f"b{user}", context={"device": "phone"}))
+    asked = {"country": "ES", "device": "phone"}
+    found = recommend(live, history=[], k=2, context=asked)
+    assert sorted(ids(found)) == ["item-5", "item-7"]
+    assert found["items"][0]["score"] > 0
+
+
 def test_what_is_popular_of_late_is_what_new_users_get(live: TestClient) -> None:
     assert ids(recommend(live, history=[], k=2)) == ["item-59", "item-58"]
     post(live, *(an_event(2, user=f"u{n}") for n in range(70)))

@@ -129,7 +129,7 @@ def test_nothing_left_out_is_answered_and_k_items_are_where_k_exist(
         }
         assert shown.issuperset(items)
         assert len(set(items)) == len(items) == min(query.k, len(shown))
-        if found.popular:
+        if found.fallback:
             popular += 1
             assert items == sorted(shown, key=lambda n: (n >= ITEMS, -n))[: query.k]
     assert popular > 20
