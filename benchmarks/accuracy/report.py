@@ -95,6 +95,13 @@ def _section(result: Results) -> str:
             f"The same against {OURS}, by kind of item and of history:",
             tables.ablation_slices_table(result),
         ]
+    if overlap := tables.overlap_table(result):
+        parts += [
+            "What a model and the memory find among their ten best, in common and apart; after the "
+            "comma, how much of that their sum finds, too. Of several seeds the mean, so that what "
+            "differs from seed to seed looks like a difference:",
+            overlap,
+        ]
     if health := tables.health_table(result):
         parts += [f"Health of the semantic IDs of {result.with_codes()}, means over seeds:", health]
     if borrowing := tables.borrowing_table(result):

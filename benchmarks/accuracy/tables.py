@@ -8,6 +8,8 @@ from benchmarks.accuracy.models import (
     ABLATIONS,
     BACKBONES,
     COUNTED,
+    MEMORIES,
+    MEMORY,
     OURS,
     PEERS,
     RANDOM_BUCKETS,
@@ -15,7 +17,7 @@ from benchmarks.accuracy.models import (
 )
 from benchmarks.accuracy.published import PUBLISHED
 from benchmarks.accuracy.results import HEADLINE, Change, Results
-from benchmarks.accuracy.statistics import CUTOFFS, Interval, verdict
+from benchmarks.accuracy.statistics import CUTOFFS, Interval, Values, verdict
 from benchmarks.accuracy.trials import Choice
 
 _CHANGE = ("verdict", "each seed", "on validation")  # after the change itself
@@ -116,6 +118,28 @@ def ablation_slices_table(results: Results) -> str:
         for model, change in changes.items()
     ]
     return markdown(["model", *named], rows) if rows else ""
+
+
+def overlap_table(results: Results) -> str:
+    """What model and memory find alone, apart and together; and what of that their sum finds."""
+    rows = []
+    for both, alone in MEMORIES.items():
+        if not {both, alone, MEMORY} <= results.models.keys():
+            continue
+        model_U, memory_U, sum_U = (_found(results, name) for name in (alone, MEMORY, both))
+        kinds = model_U * memory_U, model_U * (1 - memory_U), (1 - model_U) * memory_U
+        cells = [
+            f"{kind_U.mean():.2%}, {(kind_U * sum_U).sum() / kind_U.sum():.0%}" for kind_U in kinds
+        ]
+        neither_U = (1 - model_U) * (1 - memory_U)
+        rows.append([alone, *cells, f"{(neither_U * sum_U).mean():.2%}", f"{sum_U.mean():.2%}"])
+    header = ["model", "both", "the model alone", "the memory alone", "the sum alone", "the sum"]
+    return markdown(header, rows) if rows else ""
+
+
+def _found(results: Results, name: str) -> Values:
+    """(U,): whether the held-out item is among the ten best; of several seeds, in how many."""
+    return results.models[name].values["recall@10"]
 
 
 def health_table(results: Results) -> str:
