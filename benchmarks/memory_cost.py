@@ -13,24 +13,37 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.serving.catalogue import drawn, learned
 from models.contract.memory import STEPS, Memory
+from models.contract.types import FloatArray
+from service.retrieval.compressed import CompressedRetriever
 from service.retrieval.live import nothing_lives
 from service.retrieval.matrix import MatrixRetriever
 from service.retrieval.overlay import Overlay
+from service.retrieval.rows import Rows
 from service.retrieval.selection import Selection
+from training.export.index import learn_index
 
 _WIDTH, _K, _BATCH = 192, 10, 32
+_ASKED, _DEEP = 200, 100
 
 
 def main(
     sizes: Annotated[str, typer.Option(help="Items, comma-separated.")] = "12000,100000,1000000",
     listed: Annotated[int, typer.Option(help="Followers of an item.")] = 200,
+    compressed: Annotated[
+        int, typer.Option(help="Items of a compressed index, whose recall is told; 0: none.")
+    ] = 0,
 ) -> None:
-    """Print one row a size, in milliseconds of a request."""
+    """Print one row a size, in milliseconds of a request; of an index, what it finds."""
     table = Table("items", "exact search", "look-up", "with the memory", "times", title="ms")
     for size in map(int, sizes.split(",")):
         table.add_row(f"{size:,}", *measure(size, listed))
     Console().print(table)
+    if compressed:
+        found, alone = recall(compressed, listed)
+        print(f"{compressed:,} items, compressed: recall@{_DEEP} of the sum {found:.4f}, "
+              f"of the model's scores alone {alone:.4f}")  # fmt: skip
 
 
 def measure(size: int, listed: int) -> list[str]:
@@ -54,10 +67,48 @@ def measure(size: int, listed: int) -> list[str]:
     return [f"{search:.3f}", f"{look_up:.3f}", f"{with_it:.3f}", f"{with_it / search:.2f}"]
 
 
-def drawn_memory(size: int, listed: int, random: np.random.Generator) -> Memory:
+def recall(size: int, listed: int) -> tuple[float, float]:
+    """Of the best by model and memory together, what a compressed index finds; and by the model
+    alone. Vectors are like the demo's; what the memory adds is as large as the best of the model
+    lie apart.
+    """
+    seed, random = learned(), np.random.default_rng(0)
+    vectors_ND = drawn(seed, size)
+    users_BD = np.ascontiguousarray(seed.users_UD[:_ASKED])
+    index = learn_index(vectors_ND)
+    base = CompressedRetriever(vectors_ND, index.faiss, index.rotation_DD, 1)
+    overlay = Overlay(base, vectors_ND, 1, nothing_lives(*vectors_ND.shape))
+    scores_BN = users_BD @ vectors_ND.T
+    truth_BK = _best(scores_BN)
+    best_BK = np.take_along_axis(scores_BN, truth_BK, 1)
+    apart = float((best_BK.max(axis=1) - best_BK.min(axis=1)).mean())
+    memory = drawn_memory(size, listed, random, apart)
+    histories = random.integers(0, size, (_ASKED, STEPS)).tolist()
+    nothing = [Selection(np.empty(0, np.int64)) for _ in histories]
+    told = [s._replace(recalled=memory.recall(h)) for s, h in zip(nothing, histories, strict=True)]
+    k = [_DEEP] * _ASKED
+    alone = _share(overlay.search(users_BD, k, nothing).items_BK, truth_BK)
+    for row_N, history in zip(scores_BN, histories, strict=True):
+        recalled = memory.recall(history)
+        row_N[recalled.rows_J] += recalled.scores_J
+    return _share(overlay.search(users_BD, k, told).items_BK, _best(scores_BN)), alone
+
+
+def _best(scores_BN: FloatArray) -> Rows:
+    return np.argpartition(-scores_BN, _DEEP, axis=1)[:, :_DEEP]
+
+
+def _share(found_BK: Rows, truth_BK: Rows) -> float:
+    pairs = zip(found_BK, truth_BK, strict=True)
+    return float(np.mean([len(np.intersect1d(*pair)) / _DEEP for pair in pairs]))
+
+
+def drawn_memory(
+    size: int, listed: int, random: np.random.Generator, largest: float = 1.0
+) -> Memory:
     """Lists of random items, as hard to gather as can be."""
     items_J = random.integers(0, size, size * listed, dtype=np.int32)
-    scores_J = random.random(len(items_J), dtype=np.float32)
+    scores_J = random.random(len(items_J), dtype=np.float32) * np.float32(largest)
     alike_J = np.zeros(len(items_J), np.uint8)
     return Memory(np.arange(size + 1) * listed, items_J, scores_J, alike_J, decay=0.6, weight=1.0)
 

@@ -123,6 +123,9 @@ class FilterConfig(Section):
     """``[filter]``: what is kept."""
 
     k_core: int = Field(5, ge=0, description="every user and item has at least this many; 0 = off")
+    listed: bool = Field(
+        False, description="only items that [items] lists: others can be had no more"
+    )
     deduplicate: Literal["none", "consecutive", "all"] = Field(
         "none", description="a user's repeats of an item: keep, drop adjacent ones, keep the first"
     )
@@ -380,6 +383,12 @@ class RunConfig(Section):
     def _masked_items_are_filtered(self) -> Self:
         if self.fit.mask_seen and not self.filter_seen:
             raise ValueError("fit.mask_seen needs recommend = 'new': nothing else hides them")
+        return self
+
+    @model_validator(mode="after")
+    def _something_lists(self) -> Self:
+        if self.filter.listed and self.items is None:
+            raise ValueError("filter.listed needs [items]: the file that lists them")
         return self
 
     @model_validator(mode="after")

@@ -60,6 +60,8 @@ def laid_out(config: RunConfig) -> dict[str, Any]:
         del fit["memory"], fit["memory_items"]
     if not content["events"]:
         del content["events"]
+    if not content["filter"]["listed"]:
+        del content["filter"]["listed"]
     for name in ("type", "stored"):
         if content["interactions"][name] is None:
             del content["interactions"][name]

@@ -32,6 +32,7 @@ class RemovedCard(Frozen):
     """Good interactions that the configuration asked to leave out, in this order."""
 
     min_rating: int = Field(0, ge=0)
+    listed: int = Field(0, ge=0, description="with items that the catalogue does not list")
     events: int = Field(0, ge=0, description="of types that [events] does not name, or dislikes")
     deduplicate: int = Field(0, ge=0)
     k_core: int = Field(0, ge=0)

@@ -33,7 +33,7 @@ def prepare(config: RunConfig, directory: Path) -> DatasetCard:
         log, log_card = _read_log(config, rejects, scratch)
         catalogue, items_card = _read_items(config, rejects, scratch)
         rejects.close()  # whole on disk before anything else can go wrong
-        indexed, removed = _filtered(config, log)
+        indexed, removed = _filtered(config, log, catalogue)
         indexed, content = _with_content(config, indexed, catalogue, directory)
     split_card, repeats = _split(indexed, log.timed, config, directory)
     card = DatasetCard(
@@ -97,28 +97,42 @@ def _source(path: Path, read: Log | Catalogue, rejects: SourceRejects) -> Source
     )
 
 
-def _filtered(config: RunConfig, log: Log) -> tuple[Indexed, RemovedCard]:
+def _filtered(config: RunConfig, log: Log, catalogue: Catalogue) -> tuple[Indexed, RemovedCard]:
     """Indexed interactions, less those that the configuration leaves out."""
     rated, lowest = log.frame, config.interactions.min_rating
     if lowest is not None:
         worth = pl.col("rating") >= lowest
         rated = rated.filter(worth if config.interactions.stored is None else worth | _UNRATED)
-    frame = weighted(rated, config.events) if config.events else rated
+    listed = rated
+    if config.filter.listed:
+        ids = catalogue.frame.select("item_id")
+        listed = rated.join(ids, left_on="item", right_on="item_id", how="semi")
+    frame = weighted(listed, config.events) if config.events else listed
     shuffled = config.split.ties == "shuffle" and log.timed
     indexed = encode(frame, config.seed if shuffled else None)
-    found = left = len(indexed.log)
-    if config.events:
-        found = rated.select(pl.len()).collect(engine="streaming").item()
+    found = len(indexed.log)
+    more = config.filter.listed or config.events
+    sizes = [log.good, *(_sizes([rated, listed]) if more else [found, found]), found]
     kept, removed = _filter(indexed.log.weighed(), config.filter)
-    removed = removed.model_copy(update={"min_rating": log.good - found, "events": found - left})
+    min_rating, unlisted, events = (-np.diff(sizes)).tolist()
+    removed = removed.model_copy(
+        update={"min_rating": min_rating, "listed": unlisted, "events": events}
+    )
     if not len(kept):
         raise UserError(
             f"no interaction of {config.interactions.path} is left: of {log.good:,}, min_rating "
-            f"removed {removed.min_rating:,}, [events] {removed.events:,}, "
+            f"removed {removed.min_rating:,}, filter.listed {removed.listed:,}, "
+            f"[events] {removed.events:,}, "
             f"de-duplication {removed.deduplicate:,} and "
             f"filter.k_core = {config.filter.k_core} the other {removed.k_core:,}"
         )
     return close_gaps(indexed._replace(log=kept)), removed
+
+
+def _sizes(frames: list[pl.LazyFrame]) -> list[int]:
+    """Rows of each; what they have in common is read once."""
+    counted = pl.collect_all([frame.select(pl.len()) for frame in frames], engine="streaming")
+    return [count.item() for count in counted]
 
 
 def _filter(log: Interactions, config: FilterConfig) -> tuple[Interactions, RemovedCard]:

@@ -104,6 +104,7 @@ def test_every_interaction_is_accounted_for(tmp_path: Path) -> None:
     assert card.interactions_source.rejected == {"missing_user_id": 1}
     assert card.removed.model_dump() == {
         "min_rating": 1,
+        "listed": 0,
         "events": 0,
         "deduplicate": 1,
         "k_core": 1,
@@ -112,6 +113,21 @@ def test_every_interaction_is_accounted_for(tmp_path: Path) -> None:
     assert prepared.history("u") == ["a", "b", "a"]
     assert prepared.history("v") == ["b", "a", "b"]
     assert card.interactions + 5 == card.interactions_source.rows
+
+
+def test_what_the_catalogue_lists_no_more_may_be_left_out(tmp_path: Path) -> None:
+    rows = ["u,a,1,view", "u,gone,2,view", "u,b,3,view", "u,c,4,view", "u,c,5,noise"]
+    log = write(tmp_path / "log.csv", "\n".join(["user,item,time,type", *rows]) + "\n")
+    items = write(tmp_path / "items.csv", "item_id,title\na,A\nb,B\nc,C\nd,D\n")
+    asked = {"items": {"path": items}, "events": {"view": 1.0}}
+    whole, prepared = run(log, **asked), run(log, filter={"listed": True}, **asked)
+    assert whole.history("u") == ["a", "gone", "b", "c"]
+    assert whole.card.content.undescribed == 1
+    assert prepared.history("u") == ["a", "b", "c"]
+    assert prepared.card.content.undescribed == 0
+    assert (prepared.card.removed.listed, prepared.card.removed.events) == (1, 1)
+    with pytest.raises(ValueError, match=r"filter.listed needs \[items\]"):
+        config(log, filter={"listed": True})
 
 
 def test_deduplicate_all_keeps_a_users_first(tmp_path: Path) -> None:

@@ -50,7 +50,8 @@ def undescribed(facts: Facts) -> Notice | None:
         "look",
         f"{words.count(card.content.undescribed)} of {words.count(card.items)} items of the log "
         "are not in the catalogue: they have no title, text or picture.",
-        "Check that both files spell item ids alike, and that the catalogue is as old as the log.",
+        "Check that both files spell item ids alike. Where these can be had no more, "
+        "filter.listed = true leaves them out.",
     )
 
 
