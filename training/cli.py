@@ -97,6 +97,14 @@ def follow(
         float, typer.Option(min=0, max=1, help="Share of NDCG@10 that going live may cost.")
     ] = 0.02,
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between looks.")] = 600.0,
+    warm: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="So many trainings in a row go on from the weights of what serves, in a fraction "
+            "of the time; then one is from nothing.",
+        ),
+    ] = 0,
     once: Annotated[
         bool, typer.Option("--once", help="Look once: for a timer of your own.")
     ] = False,
@@ -108,7 +116,7 @@ def follow(
     def say(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    follower = Follower(load(config), Following(events, margin, every), say)
+    follower = Follower(load(config), Following(events, margin, every, warm), say)
     if once:
         follower.look()
     else:

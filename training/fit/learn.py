@@ -1,6 +1,6 @@
 """A sequence model over semantic IDs, from any part of the histories."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +28,8 @@ from training.memory.memory import Recipe, Sources
 from training.processes import seed_run, this_process
 from training.progress import trainer_options
 
+Start = Callable[[SequenceModel], None]  # gives a fresh model other weights to begin with
+
 
 class Choices(NamedTuple):
     """What a training has to choose, and from what.
@@ -49,11 +51,16 @@ class Choices(NamedTuple):
 
 
 def learn_sequence(
-    config: RunConfig, codes: Path, histories: Histories, choices: Choices, directory: Path
+    config: RunConfig,
+    codes: Path,
+    histories: Histories,
+    choices: Choices,
+    directory: Path,
+    start: Start | None = None,
 ) -> Fitted:
     """A sequence model over the semantic IDs in the folder ``codes``; weights to ``directory``."""
     table, codewords_MLKQ = stage_files.semantic_ids(codes)
-    fitted = train(config, table, codewords_MLKQ, histories, choices, directory)
+    fitted = train(config, table, codewords_MLKQ, histories, choices, directory, start)
     fitted = finish(config, fitted, table, histories, choices)
     if this_process().rank == 0:
         _write(fitted, directory)
@@ -67,12 +74,16 @@ def train(
     histories: Histories,
     choices: Choices,
     directory: Path,
+    start: Start | None = None,
 ) -> Fitted:
     """The model as training leaves it; checkpoints to ``directory``."""
     seed_run(config.seed, config.threads)
     words = load_words(config.output / "encode")
+    model = new_model(architecture(config, table), table, codewords_MLKQ, words, histories)
+    if start is not None:
+        start(model)
     return fit_sequence(
-        new_model(architecture(config, table), table, codewords_MLKQ, words, histories),
+        model,
         table,
         histories,
         choices.validation,

@@ -5,10 +5,11 @@ Stages that are done are not done again, so that it may be killed at any moment,
 
 import contextlib
 import datetime as dt
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
 
@@ -21,17 +22,23 @@ from training.follow import gate
 from training.follow.gate import Verdict
 from training.run.pipeline import Pipeline
 from training.run.stages import STAGES, log_files
+from training.warm.kept import folder_of, keep
+from training.warm.stages import WARM
 
 JOURNAL = "follow.jsonl"
 Judge = Callable[[RunConfig, Path, Path | None, float], Verdict]
 
 
 class Following(NamedTuple):
-    """How. events: new ones that are worth a training. margin: share of NDCG@10 it may cost."""
+    """How. events: new ones that are worth a training. margin: share of NDCG@10 it may cost.
+
+    warm: so many trainings in a row go on from the weights of what serves; then one does not.
+    """
 
     events: int = 1000
     margin: float = 0.02
     every: float = 600.0  # seconds between looks
+    warm: int = 0
 
 
 class Follower:
@@ -74,21 +81,39 @@ class Follower:
             self.say(f"{new:,} new interactions: waiting for {self.following.events:,}")
             return False
         config = gate.hold_out(self.config, data, split.get("until"))
-        candidate = self._candidate(config)
+        candidate, warm = self._candidate(config)
         verdict = self.judge(config, candidate, serving, self.following.margin)
         if verdict.passed:
             self.store.activate(candidate.name)
-        self._note(events, candidate, verdict)
+            if self.following.warm and config.fit.refit:
+                keep(config)
+        self._note({"interactions": events, "bundle": candidate.name, "warm": warm}, verdict)
         self.say(f"{'live' if verdict.passed else 'not activated'}: {verdict.why}")
         return verdict.passed
 
-    def _candidate(self, config: RunConfig) -> Path:
-        """A new bundle, which does not serve."""
+    def goes_on(self, config: RunConfig) -> bool:
+        """Whether the next training is from the weights before: where it can be judged, and not too
+        many were since one from nothing.
+        """
+        in_a_row = list(itertools.takewhile(lambda line: line.get("warm"), self._lines()))
+        may = len(in_a_row) < self.following.warm and not config.fit.learn_test
+        return may and folder_of(config).exists()
+
+    def _candidate(self, config: RunConfig) -> tuple[Path, bool]:
+        """A new bundle, which does not serve; whether it goes on from the one before."""
         export = config.export.model_copy(update={"activate": False})
         config = config.model_copy(update={"export": export})
-        self._do(Pipeline(config, STAGES), tuple(stage.name for stage in STAGES))
+        warm = self.goes_on(config)
+        if warm:
+            try:
+                self._do(Pipeline(config, WARM), tuple(stage.name for stage in WARM))
+            except UserError as error:
+                self.say(f"from nothing: {error}")
+                warm = False
+        if not warm:
+            self._do(Pipeline(config, STAGES), tuple(stage.name for stage in STAGES))
         written = stage_files.read_json(config.output / "export" / stage_files.EXPORTED)
-        return self.store.root / str(written["digest"])
+        return self.store.root / str(written["digest"]), warm
 
     def _do(self, pipeline: Pipeline, stages: tuple[str, ...]) -> None:
         for name in stages:
@@ -103,16 +128,18 @@ class Follower:
 
     def _trained(self) -> int:
         """Interactions that the last one was trained on, went it live or not."""
+        return next((int(line["interactions"]) for line in self._lines()), 0)
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        """Of the journal, the latest first."""
         lines = self._journal().read_bytes().splitlines() if self._journal().exists() else []
         for line in reversed(lines):
             with contextlib.suppress(ValueError):  # torn: this was killed while it was written
-                return int(from_json(line)["interactions"])
-        return 0
+                yield from_json(line)
 
-    def _note(self, events: int, candidate: Path, verdict: Verdict) -> None:
+    def _note(self, about: dict[str, Any], verdict: Verdict) -> None:
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-        about = {"time": now, "interactions": events, "bundle": candidate.name}
-        line = to_json(about | verdict._asdict())
+        line = to_json({"time": now} | about | verdict._asdict())
         with self._journal().open("ab") as file:
             file.write(b"\n" + line)
 

@@ -37,7 +37,7 @@ from training.progress import console
 from training.report import render
 
 
-def run(config: RunConfig, directory: Path) -> str:
+def run(config: RunConfig, directory: Path, *, report: bool = True) -> str:
     """Write it, activate it unless told not to, and drop those that are too many."""
     data = stage_files.data(config)
     codes, source = ("requantize", "refit") if config.fit.refit else ("quantize", "fit")
@@ -67,7 +67,7 @@ def run(config: RunConfig, directory: Path) -> str:
         indexed = config.export.index_from
         parity = export_bundle(
             *(partial, model, table, items, held_out, fields, indexed, memory),
-            more=lambda created_at: write_report(config, partial, created_at),
+            more=lambda created_at: write_report(config, partial, created_at) if report else None,
         )
         digest = read_manifest(partial)[1]
     if config.export.activate:
