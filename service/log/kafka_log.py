@@ -95,7 +95,8 @@ class KafkaLog(Generic[T]):
         with self._making:
             if self._producer is None:
                 timeout = {"message.timeout.ms": int(1000 * _TIMEOUT), "linger.ms": 0}
-                self._producer = Producer(self.told | timeout | {"enable.idempotence": True})
+                # Not idempotent, which may end in faults that last: what comes twice is one event.
+                self._producer = Producer(self.told | timeout | {"acks": "all"})
             if not self._there:
                 if self.topic not in self._producer.list_topics(timeout=_TIMEOUT).topics:
                     self._make()
@@ -119,8 +120,7 @@ class _Sent:
     """What became of messages that were sent together."""
 
     def __init__(self, count: int) -> None:
-        self.offsets: list[int | None] = [None] * count
-        self.left = count
+        self.offsets: list[int | None] = [None] * count  # -1: it was not kept
         self.fault: KafkaError | None = None
 
     def heard_of(self, at: int) -> Callable[[KafkaError | None, Any], None]:
@@ -128,14 +128,13 @@ class _Sent:
 
         def heard(fault: KafkaError | None, message: Any) -> None:
             self.fault = self.fault or fault
-            self.offsets[at] = message.offset()
-            self.left -= 1
+            self.offsets[at] = -1 if fault else message.offset()
 
         return heard
 
     def whole(self) -> bool:
         """Whether all is heard."""
-        return self.left == 0
+        return None not in self.offsets
 
     def positions(self) -> list[int]:
         """Raises KafkaException where any was not kept."""
