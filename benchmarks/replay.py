@@ -206,7 +206,7 @@ def replay(
                 scores_N = listener.scores(history)
                 if new:
                     scores_N[history] = -1
-                gains[name].append(_ndcg(scores_N, item))
+                gains[name].append(ndcg(scores_N, item))
         history.append(item)
         for listener in listeners.values():
             if listener is not daily:
@@ -215,8 +215,8 @@ def replay(
     return found, np.array(days), np.array(users)
 
 
-def _ndcg(scores_N: FloatArray, item: int) -> float:
-    """Of equal scores half are taken to be before it."""
+def ndcg(scores_N: FloatArray, item: int) -> float:
+    """NDCG@10. Of equal scores half are taken to be before it."""
     above, equal = int((scores_N > scores_N[item]).sum()), int((scores_N == scores_N[item]).sum())
     rank = above + (equal - 1) // 2
     return float(1 / np.log2(2 + rank)) if rank < 10 else 0.0
@@ -227,11 +227,12 @@ def report(
     gains: dict[str, NDArray[np.float64]],
     day: NDArray[np.int64],
     user: NDArray[np.int64],
+    beside: str = "static memory",
 ) -> None:
     """A table with intervals by users, as text, and a curve by day."""
-    base = gains["static memory"]
-    lines = ["| | NDCG@10 | beside the static memory |", "|---|---|---|"]
-    table = Table("", "NDCG@10", "beside the static memory", title=f"{name}: {len(day):,} events")
+    base, head = gains[beside], f"beside the {beside}"
+    lines = [f"| | NDCG@10 | {head} |", "|---|---|---|"]
+    table = Table("", "NDCG@10", head, title=f"{name}: {len(day):,} events")
     for each, gain in gains.items():
         low, high = _interval(gain, base, user)
         change = f"{gain.mean() / base.mean() - 1:+.1%} [{low:+.1%}, {high:+.1%}]"
