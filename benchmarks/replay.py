@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from models.contract.live_counts import PAIRS, LiveTransitions
 from models.contract.memory import STEPS, Memory
 from models.contract.types import FloatArray
-from service.events.transitions import PAIRS, LiveTransitions
 from service.settings import Settings
 from training import stage_files
 from training.config import RunConfig, load

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AnyUrl, Field, SecretStr, UrlConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from models.contract.live_counts import HALF_LIFE
+
 RetrieverKind = Literal["auto", "exact", "compressed"]
 Provider = Literal["auto", "cpu", "cpu-int8", "cuda", "torch", "torch-cuda"]
 RedisUrl = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["redis", "rediss", "unix"])]
@@ -182,7 +184,7 @@ class Settings(BaseSettings):
     live_memory: bool = Field(
         True, description="what follows what, and what is popular, is counted from events, too"
     )
-    live_half_life: float = Field(14 * 86_400, gt=0, description="in which such a count halves")
+    live_half_life: float = Field(HALF_LIFE, gt=0, description="in which such a count halves")
     impressions: float = Field(
         1.0, ge=0, le=1, description="share of answers that are kept as events, as what was shown"
     )

@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from sys import intern
 from typing import Any
 
+from models.contract.live_counts import LiveTransitions
 from service.events.latest import Latest
 from service.events.outcomes import Outcomes, State
 from service.events.record import Erased, Event, Merged, Record, Shown
-from service.events.transitions import LiveTransitions
 from service.events.trend import Groups, Trend, Trending
 from service.events.users import Users
 from service.log.log import Entry, Log, LogError, Reader

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from models.contract.fading import Fading
 from models.contract.types import FloatArray
-from service.events.fading import Fading
 
 MOST = 100_000  # items that are counted
 _TOLD = 1_000

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from models.contract.live_counts import Followers, LiveTransitions
 from models.contract.memory import STEPS, Recalled
 from service.catalogue.live_items import LiveItems
-from service.events.transitions import Followers, LiveTransitions
 from service.generation.placed import Placed, place
 from service.generation.recommended import Recommended
 

@@ -9,13 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from models.contract.bundle import Bundle
+from models.contract.live_counts import LiveTransitions
 from models.contract.memory import Reason
 from models.contract.types import FloatArray, ItemCodes
 from service.catalogue.codes import Codes
 from service.catalogue.filters import Filter
 from service.catalogue.live_items import LiveItems
 from service.engine.batcher import Batcher, Candidates, Spent
-from service.events.transitions import LiveTransitions
 from service.events.trend import NOTHING, Trend, Trending
 from service.generation.heard import Heard
 from service.generation.popular import Popular

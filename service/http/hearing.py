@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
+from models.contract.live_counts import PAIRS, LiveTransitions
 from service.events import trimmed
 from service.events.event_log import open_events
 from service.events.feed import Feed
@@ -11,7 +12,6 @@ from service.events.record import Split
 from service.events.storekeeper import Storekeeper
 from service.events.storing import Storing
 from service.events.taking import Events
-from service.events.transitions import PAIRS, LiveTransitions
 from service.events.trend import MOST, Groups, Trend
 from service.events.users import Users
 from service.log.appender import Appender

@@ -24,6 +24,7 @@ from training.fit.borrowing import Loans, borrow, loans, try_shares
 from training.fit.calibrate import Calibration, Scored, choose
 from training.fit.fit_sequence import Fitted, fit_sequence, new_model
 from training.fit.remember import choose_recipe, with_memory
+from training.memory.live import Passing, Worth, choose_live, memory_of
 from training.memory.memory import Recipe, Sources
 from training.processes import seed_run, this_process
 from training.progress import trainer_options
@@ -44,6 +45,7 @@ class Choices(NamedTuple):
     mixed: Mixed | None = None  # of validation, to calibrate by
     calibration: Calibration = Calibration()
     recipe: Recipe = Recipe()
+    passing: Passing | None = None  # what live counts are tried on; None where there are no times
 
     def hidden_N(self) -> NDArray[np.bool_] | None:
         """(N,): new items, which are brought to scale after all else is chosen without them."""
@@ -175,7 +177,14 @@ def remember(
         recipe = choose_recipe(
             ranker, sources, weights, choices.validation, most, seen, choices.hidden_N()
         )
-    memory = sources.mix(recipe, most) if recipe.weight else None
+    if recipe.weight:
+        return fitted._replace(recipe=recipe, memory=sources.mix(recipe, most))
+    if choices.passing is not None:
+        ranker = SequenceRanker(fitted.model, table.codes_NS)
+        worth = choose_live(ranker, choices.passing, len(table), config.filter_seen)
+        recipe = recipe._replace(live=worth.weight, live_decay=worth.decay)
+    worth = Worth(recipe.live, recipe.live_decay)
+    memory = memory_of(worth, len(table)) if recipe.live else None
     return fitted._replace(recipe=recipe, memory=memory)
 
 

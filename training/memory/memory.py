@@ -30,7 +30,9 @@ class Recipe(NamedTuple):
 
     likeness: float = 0.0  # what being alike weighs, where having followed weighs 1
     decay: float = 1.0  # what a step back in a history leaves of its item's weight
-    weight: float = 0.0  # beside the model's scores; 0: there is no memory
+    weight: float = 0.0  # beside the model's scores; 0: nothing that was counted is added
+    live: float = 0.0  # what is counted while it serves weighs then (training/memory/live.py)
+    live_decay: float = 1.0
 
 
 class Sources(NamedTuple):

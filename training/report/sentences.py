@@ -89,7 +89,10 @@ def memory(facts: Facts) -> str:
     """What the memory weighs, and adds."""
     recipe, added = facts.fitted.memory, facts.evaluation.memory
     if not recipe.weight or added is None:
-        return "Validation found counted followers to be worth nothing beside the model: left out."
+        said = "Validation found counted followers to be worth nothing beside the model: left out."
+        if not recipe.live:
+            return said
+        return f"{said} Those counted while it serves are added with weight {recipe.live:g}."
     alike = f", with {recipe.likeness:g} times what is described alike" if recipe.likeness else ""
     said = (
         f"What followed what was counted, and added to what was learned with weight "

@@ -64,7 +64,7 @@ def _details(
     popularity_N = np.bincount(known.up_to(Part.TRAIN).items, minlength=len(test.new_N))
     learned, counted = _learned(config), stage_files.memory(config.output / "fit")
     memory = None
-    if counted is not None:
+    if counted is not None and len(counted.items_J):
         both_say = with_memory(learned, counted)
         memory = details.memory(learned, both_say, test, config.filter_seen, config.seed)
     return {

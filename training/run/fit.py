@@ -9,6 +9,7 @@ from training.data.new_items import NewItems
 from training.fit.calibrate import Calibration
 from training.fit.fit_sequence import Fitted
 from training.fit.learn import Choices, learn_sequence
+from training.memory.live import Passing
 from training.memory.memory import Recipe
 from training.run.quantize import REFIT_OFF
 
@@ -20,17 +21,21 @@ def run(config: RunConfig, directory: Path) -> str:
     fitted = learn_sequence(config, codes, new.known.up_to(Part.TRAIN), choices, directory)
     best = f"best validation NDCG@10 {fitted.validation_ndcg:.4f} after {fitted.epochs} epochs"
     remembered = f"what was counted weighs {fitted.recipe.weight:g}"
+    if fitted.recipe.live:
+        remembered += f", what is counted while it serves {fitted.recipe.live:g}"
     return f"{best}; rare and new items borrow {fitted.borrowing:g}; {remembered}{_said(fitted)}"
 
 
 def to_be_made(config: RunConfig, new: NewItems) -> Choices:
     """What validation is to choose: the epoch, what is borrowed, and new items' calibration."""
     repeats, most = not config.filter_seen, config.evaluate.validation_users
+    data = stage_files.data(config)
     return Choices(
         config.fit.epochs,
         config.fit.borrowing,
         targets(new.known, Part.VALIDATION, repeats=repeats).sample(most, config.seed),
         new.mixed(Part.VALIDATION, repeats=repeats).sample(most, config.seed),
+        passing=Passing(data.histories, data.times()) if data.card.split.timed else None,
     )
 
 

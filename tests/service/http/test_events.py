@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from safetensors.numpy import save_file
 
-from models.contract.bundle import Bundle
+from models.contract.bundle import FILES, Bundle, write_manifest
+from models.contract.manifest import read_manifest
 from models.contract.store import BundleStore
 from service.http.app import create_app
 from service.settings import Settings
 from tests.conftest import TinyBundles
 from tests.service.http.test_items import assert_problem
+from tests.tiny_bundle import ITEMS
+from training.memory.live import Worth, memory_of
 
 
 def an_event(item: int, user: str = "ada", **more: Any) -> dict[str, Any]:
@@ -263,6 +267,22 @@ def test_what_is_popular_of_late_is_what_new_users_get(live: TestClient) -> None
     assert [item["score"] for item in popular["items"]] == pytest.approx([72, 59, 58], abs=0.01)
     assert ids(recommend(live, history=[], k=2, exclude=["item-2"])) == ["item-59", "item-58"]
     assert ids(recommend(live, history=[], k=1, filter={"kind": "shoe"})) == ["item-59"]
+
+
+def test_a_memory_that_knows_nothing_by_itself_weighs_what_is_heard(remembering: Path) -> None:
+    """As training leaves it where what was counted before is worth nothing beside the model."""
+    nothing = memory_of(Worth(weight=9.0, decay=0.6), ITEMS)
+    save_file(nothing.arrays(), remembering / FILES.MEMORY)
+    told, _ = read_manifest(remembering)
+    kept = {name: value for name, value in told if name not in ("files", "schema_version")}
+    write_manifest(remembering, kept)
+    with serve(remembering) as client:
+        before = recommend(client, history=["item-3"], k=50)
+        last = before["items"][-1]
+        post(client, *clicks(3, int(last["item_id"].removeprefix("item-")), users=20))
+        after = recommend(client, history=["item-3"], k=50)["items"]
+        (score,) = [item["score"] for item in after if item["item_id"] == last["item_id"]]
+        assert score == pytest.approx(last["score"] + 9.0, abs=1e-3)
 
 
 def test_without_a_memory_in_the_bundle_nothing_is_counted_beside_it(live: TestClient) -> None:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from models.contract import live_counts
+from models.contract.live_counts import LiveTransitions
 from models.contract.memory import FALL, REACH
-from service.events import transitions
-from service.events.transitions import LiveTransitions
 from service.events.users import User
 from training.data.following import following
 from training.data.histories import Histories
@@ -67,7 +67,7 @@ def test_a_late_event_counts_as_of_its_time() -> None:
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transitions, "_KEPT", 10)
+    monkeypatch.setattr(live_counts, "_KEPT", 10)
     live = fed([[0, n] for n in range(1, 500)], LiveTransitions(50, DAY))
     told = live.followers("0")
     assert told is not None

@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from models.contract.fading import Fading
 from models.contract.memory import FALL, REACH
 from models.contract.types import FloatArray
-from service.events.fading import Fading
 
+HALF_LIFE = 14 * 86_400.0  # seconds, unless an operator says otherwise
 PAIRS = 500_000  # that are counted, some 100 bytes each
 _MOST = 50  # followers of an item that are told
 _KEPT = 4 * _MOST  # that are counted: the rarest of more are forgotten
