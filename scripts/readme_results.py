@@ -30,6 +30,7 @@ COUNTED_MODELS = (
 )
 REPLAY_START, REPLAY_END = "<!-- replay -->", "<!-- end of replay -->"
 REPLAYED = "online-retail"
+NIGHTS_START, NIGHTS_END = "<!-- nights -->", "<!-- end of nights -->"
 MONTH_START, MONTH_END = "<!-- month -->", "<!-- end of month -->"
 NEW_START, NEW_END = "<!-- new items -->", "<!-- end of new items -->"
 NEW_MODELS = {
@@ -61,6 +62,8 @@ def main() -> None:
     text = _between(COUNTED_START, COUNTED_END, counted, text)
     table = (DOCS / f"replay-{REPLAYED}.md").read_text(encoding="utf-8").strip()
     text = _between(REPLAY_START, REPLAY_END, "\n\n".join([REPLAY_START, table, REPLAY_END]), text)
+    table = (DOCS / f"replay-models-{REPLAYED}.md").read_text(encoding="utf-8").strip()
+    text = _between(NIGHTS_START, NIGHTS_END, "\n\n".join([NIGHTS_START, table, NIGHTS_END]), text)
     month = (DOCS / "month.md").read_text(encoding="utf-8")
     table = month[month.index("\n|") : month.index("\n\n", month.index("\n|"))].strip()
     text = _between(MONTH_START, MONTH_END, "\n\n".join([MONTH_START, table, MONTH_END]), text)

@@ -101,8 +101,8 @@ def follow(
         int,
         typer.Option(
             min=0,
-            help="So many trainings in a row go on from the weights of what serves, in a fraction "
-            "of the time; then one is from nothing.",
+            help="So many trainings in a row go on from the weights of what serves, for an epoch; "
+            "then one is from nothing.",
         ),
     ] = 0,
     once: Annotated[

@@ -10,7 +10,7 @@ made from nothing. Both count the memory anew.
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from benchmarks.replay import Counted, Listener, Live, Popular, Standing, ndcg, report
 from benchmarks.replay_models.days import DAY, Day, by_day, history_of, to_rank, up_to
 from benchmarks.replay_models.nights import Nights, Trained
-from models.contract.memory import Memory
 from models.contract.types import FloatArray
 from training import stage_files
 from training.config import RunConfig, load
@@ -33,7 +32,6 @@ from training.run.pipeline import Pipeline
 from training.run.stages import STAGES
 
 _LIVE = "static, live memory"
-_WEIGHTS, _DECAYS = (0.0, 1.0, 2.0, 4.0, 8.0), (0.3, 0.5, 0.7)  # of live counts alone
 
 
 def main(
@@ -85,33 +83,13 @@ def _listeners(config: RunConfig, histories: Histories, first: Trained) -> dict[
     similarity_NN = item_similarity(before, size, repeats=not new)
     validation = targets(data.histories, Part.VALIDATION, repeats=not new)
     decay = choose_decay(lambda d: ItemKnn(similarity_NN, d), validation, size, new)
-    return {
+    found: dict[str, Listener] = {
         "popular, 7 days": Popular(known, size),
         "item-kNN, decayed": Standing(ItemKnn(similarity_NN, decay)),
-        _LIVE: Live(first.memory or live_alone(config)),
     }
-
-
-def live_alone(config: RunConfig) -> Memory:
-    """Of no item anything is known, until events come: where validation gave what was counted
-    before no weight, what is counted live has one of its own, the best on the validation part,
-    heard event by event after the training part.
-    """
-    learned = Trained.chosen(config)
-    size = len(learned.ranker.codes_NS)
-    histories, days = by_day(config, Part.VALIDATION)
-    tried = {grid: Live(_nothing(size, *grid)) for grid in itertools.product(_WEIGHTS, _DECAYS)}
-    asked: dict[str, Listener] = {f"{grid}": live for grid, live in tried.items()}
-    found = [_by_listeners(config, histories, day, asked, learned, live=[*asked]) for day in days]
-    means = {grid: np.concatenate([day[f"{grid}"] for day in found]).mean() for grid in tried}
-    best = max(means, key=lambda grid: means[grid])
-    print("live counts: weight, decay", best, {grid: round(m, 4) for grid, m in means.items()})
-    return _nothing(size, *best)
-
-
-def _nothing(size: int, weight: float, decay: float) -> Memory:
-    none = np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np.uint8)
-    return Memory(np.zeros(size + 1, np.int64), *none, decay=decay, weight=weight)
+    if first.memory is not None:  # be it one that weighs what is heard, and knows nothing else
+        found[_LIVE] = Live(first.memory)
+    return found
 
 
 def _by_models(
@@ -134,9 +112,8 @@ def _by_listeners(
     day: Day,
     listeners: dict[str, Listener],
     model: Trained,
-    live: Sequence[str] = (_LIVE,),
 ) -> dict[str, NDArray[np.float64]]:
-    """Each event is ranked, then told; those of ``live`` are added to the model's scores."""
+    """Each event is ranked, then told; what is counted live is added to the model's scores."""
     gains: dict[str, list[float]] = {}
     learned_EN = model.scores(histories, day)
     asked = {at for at, _, _ in to_rank(config, histories, day)}
@@ -145,7 +122,7 @@ def _by_listeners(
         for name, listener in listeners.items():
             if at in asked:
                 scores_N = listener.scores(history)
-                scores_N = scores_N + learned_EN[at] if name in live else scores_N
+                scores_N = scores_N + learned_EN[at] if name == _LIVE else scores_N
                 gains.setdefault(name, []).append(_ranked(config, scores_N, history, item))
             listener.hear([*history, item], int(day.time_E[at]))
         if at in asked:

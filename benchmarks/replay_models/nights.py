@@ -14,7 +14,7 @@ from training.config import RunConfig
 from training.data.histories import Histories, Windows
 from training.evaluate.ranking import SequenceRanker
 from training.fit.calibrate import Calibration
-from training.fit.learn import Choices, finish, load_model, train
+from training.fit.learn import Choices, finish, train
 from training.memory.memory import Recipe
 from training.quantize.learn import learn_codes
 from training.warm.kept import averaged
@@ -26,13 +26,6 @@ class Trained(NamedTuple):
 
     ranker: SequenceRanker
     memory: Memory | None
-
-    @classmethod
-    def chosen(cls, config: RunConfig) -> "Trained":
-        """As validation chose it: it knows the training part."""
-        table, _ = stage_files.semantic_ids(config.output / "quantize")
-        model = load_model(config, config.output / "fit" / stage_files.WEIGHTS, table)
-        return cls(SequenceRanker(model, table.codes_NS), None)
 
     def scores(self, histories: Histories, day: Day) -> FloatArray:
         """(E, N): of the model alone; of events with nothing before them they mean nothing."""
