@@ -263,7 +263,7 @@ def _plot(name: str, gains: dict[str, NDArray[np.float64]], day: NDArray[np.int6
         mean = np.bincount(place, gain) / np.bincount(place)
         axis.plot(days - days[0], mean, label=each, color=_COLOURS.get(each))
     axis.set(xlabel="days after training", ylabel="NDCG@10", title=name)
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))  # it hides no curve
     figure.savefig(_RESULTS / f"replay-{name}.png", dpi=120, bbox_inches="tight")
 
 
