@@ -7,7 +7,7 @@ import contextlib
 import datetime as dt
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -96,7 +96,7 @@ class Follower:
         many were since one from nothing.
         """
         in_a_row = list(itertools.takewhile(lambda line: line.get("warm"), self._lines()))
-        may = len(in_a_row) < self.following.warm and not config.fit.learn_test
+        may = len(in_a_row) < self.following.warm and config.fit.refit and not config.fit.learn_test
         return may and folder_of(config).exists()
 
     def _candidate(self, config: RunConfig) -> tuple[Path, bool]:
@@ -106,17 +106,18 @@ class Follower:
         warm = self.goes_on(config)
         if warm:
             try:
-                self._do(Pipeline(config, WARM), tuple(stage.name for stage in WARM))
+                self._do(Pipeline(config, WARM))
             except UserError as error:
                 self.say(f"from nothing: {error}")
                 warm = False
         if not warm:
-            self._do(Pipeline(config, STAGES), tuple(stage.name for stage in STAGES))
+            self._do(Pipeline(config, STAGES))
         written = stage_files.read_json(config.output / "export" / stage_files.EXPORTED)
         return self.store.root / str(written["digest"]), warm
 
-    def _do(self, pipeline: Pipeline, stages: tuple[str, ...]) -> None:
-        for name in stages:
+    def _do(self, pipeline: Pipeline, stages: Sequence[str] = ()) -> None:
+        """All of the pipeline's stages, or those that are named."""
+        for name in stages or pipeline.stages:
             if not pipeline.is_done(name):
                 self.say(f"{name}: {pipeline.run(name)}")
 

@@ -81,7 +81,7 @@ def _passing(
         part = slice(first, first + held)
         begun = np.flatnonzero(at_E[part] > start_E[part])
         windows = Windows(start_E[part][begun], (at_E[part] - start_E[part])[begun])
-        scores_BN = model.score(histories.items, windows)
+        scores_BN = model.score(histories.items, windows) if len(begun) else ()
         place = dict(zip(begun.tolist(), range(len(begun)), strict=True))
         for row, (start, at) in enumerate(zip(start_E[part], at_E[part], strict=True)):
             history, item = histories.items[start:at].tolist(), int(histories.items[at])

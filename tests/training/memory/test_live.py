@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from models.contract.types import FloatArray
 from training.data.histories import Histories, Part, Windows
+from training.memory import live
 from training.memory.live import Passing, Worth, choose_live, memory_of
 
 ITEMS, USERS = 60, 300
@@ -18,6 +19,7 @@ class Flat:
         self.random = np.random.default_rng(0)
 
     def score(self, items: NDArray[np.int32], windows: Windows) -> FloatArray:
+        assert windows.length.max() > 0  # as models do, which know no empty batch
         return self.random.random((len(windows.start), ITEMS), np.float32)
 
 
@@ -41,6 +43,17 @@ def test_a_fashion_that_training_did_not_see_is_worth_hearing_of(filter_seen: bo
     memory = memory_of(worth, ITEMS).check()
     assert (memory.weight, memory.decay, len(memory.items_J)) == (worth.weight, worth.decay, 0)
     assert len(memory.recall([1, 2, 3]).rows_J) == 0
+
+
+def test_of_a_large_catalogue_few_are_scored_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that in a batch nobody may have a history yet."""
+    monkeypatch.setattr(live, "_AT_ONCE", ITEMS)
+    whole = passing(fashion=True)
+    offsets = np.append(whole.histories.offsets, 2 * USERS + 1)
+    items = np.append(whole.histories.items, np.int32(7))
+    parts = np.append(whole.histories.parts, np.uint8(Part.VALIDATION))
+    told = Passing(Histories(offsets, items, parts), np.append(whole.times_J, 5_000))
+    assert choose_live(Flat(), told, ITEMS, filter_seen=False).weight > 0
 
 
 def test_what_nothing_tells_is_worth_nothing() -> None:
