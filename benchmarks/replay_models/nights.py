@@ -13,9 +13,7 @@ from training import stage_files
 from training.config import RunConfig
 from training.data.histories import Histories, Windows
 from training.evaluate.ranking import SequenceRanker
-from training.fit.calibrate import Calibration
-from training.fit.learn import Choices, finish, train
-from training.memory.memory import Recipe
+from training.fit.learn import Choices, learn_sequence
 from training.quantize.learn import learn_codes
 from training.warm.kept import averaged
 from training.warm.stages import EPOCHS
@@ -45,11 +43,7 @@ class Nights:
     def __init__(self, config: RunConfig, work: Path) -> None:
         chosen = stage_files.read_json(config.output / "fit" / stage_files.FITTED)
         self.config, self.work = config, work
-        self.choices = Choices(
-            *(chosen["epochs"], (chosen["borrowing"],), None, None),
-            Calibration(**chosen["calibration"]),
-            Recipe(**chosen["memory"]),
-        )
+        self.choices = Choices.made(chosen)
 
     def anew(self, histories: Histories, night: int) -> Trained:
         """Codes, model and memory from nothing."""
@@ -76,16 +70,14 @@ class Nights:
         choices: Choices,
         before: Path | None = None,
     ) -> Trained:
-        table, codewords_MLKQ = stage_files.semantic_ids(codes)
-
         def start(model: SequenceModel) -> None:
             if before is not None:
                 seen = model.seen.clone()
                 model.load_state_dict(averaged(before))
                 model.seen.copy_(seen)
 
-        asked = self.config, table, codewords_MLKQ, histories, choices, directory
-        fitted = finish(self.config, train(*asked, start), table, histories, choices)
+        fitted = learn_sequence(self.config, codes, histories, choices, directory, start)
+        table, _ = stage_files.semantic_ids(codes)
         return Trained(SequenceRanker(fitted.model, table.codes_NS), fitted.memory)
 
     def _folder(self, name: str) -> Path:

@@ -7,16 +7,15 @@ whichever process gives it.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from sys import intern
-from typing import Any
 
 from models.contract.live_counts import LiveTransitions
 from service.events.latest import Latest
 from service.events.outcomes import Outcomes, State
 from service.events.record import Erased, Event, Merged, Record, Shown
-from service.events.trend import Groups, Trend, Trending
+from service.events.trend import Groups, Trend
 from service.events.users import Users
 from service.log.log import Entry, Log, LogError, Reader
 from service.log.reached import Reached
@@ -104,10 +103,6 @@ class Feed:
     def repeated(self, position: int) -> bool:
         """Whether the event there was one that had been applied before."""
         return str(position) in self._repeated
-
-    def alike(self, context: Mapping[str, Any] | None) -> list[Trending]:
-        """What is used of late by those who have something of this in common."""
-        return [] if self.groups is None or not context else self.groups.top(context)
 
     def show(self, shown: Shown) -> None:
         """An answer that goes out now; the log tells of it, too, and that changes nothing more."""

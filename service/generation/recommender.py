@@ -2,9 +2,9 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from service.catalogue.codes import Codes
 from service.catalogue.filters import Filter
 from service.catalogue.live_items import LiveItems
 from service.engine.batcher import Batcher, Candidates, Spent
-from service.events.trend import NOTHING, Trend, Trending
+from service.events.trend import NOTHING, Groups, Trend, Trending
 from service.generation.heard import Heard
 from service.generation.popular import Popular
 from service.generation.recommended import Fallback, Recommended, Why
@@ -32,8 +32,8 @@ class Query(NamedTuple):
     """What is asked for. Ids are external; the history is oldest first.
 
     allow: ids that alone may be returned; None: any may. transitions: what follows what of late.
-    alike: what is used by those who have something in common with whoever asks. rules: of the
-    shop, None where it has none.
+    groups: what is used by those who have something of ``context`` in common. rules: of the shop,
+    None where it has none.
     """
 
     history: Sequence[str]
@@ -45,7 +45,8 @@ class Query(NamedTuple):
     filter: Filter | None = None
     transitions: LiveTransitions | None = None
     trend: Trend | None = None
-    alike: Sequence[Trending] = ()
+    groups: Groups | None = None
+    context: Mapping[str, Any] | None = None
     rules: Rules | None = None
 
 
@@ -94,7 +95,7 @@ class Recommender:
         if query.transitions is not None:
             selection = selection._replace(recalled=self.heard.recall(query.transitions, ids))
 
-        spent = Spent()
+        spent, alike = Spent(), [] if latest else _alike(query)
 
         async def search(k: int, among: Selection) -> Candidates:
             nonlocal spent
@@ -103,14 +104,14 @@ class Recommender:
                 spent = spent.beside(found.spent)
                 return found
             trending = query.trend.top() if query.trend else NOTHING
-            return self.popular.best(k, among, trending, query.alike)
+            return self.popular.best(k, among, trending, alike)
 
         items, skipped = await self._best(query, selection, search, popular=not latest)
         if query.explain and latest:
             items = self._explain(items, latest)
             if query.transitions is not None:
                 items = self.heard.explain(query.transitions, ids, items)
-        popular: Fallback = "popular_in_context" if query.alike else "popular"
+        popular: Fallback = "popular_in_context" if alike else "popular"
         fallback = None if latest else popular
         self._count(len(unknown), fallback)
         return Recommendation(items, list(dict.fromkeys(unknown)), fallback, skipped, spent)
@@ -177,6 +178,12 @@ class Recommender:
             item._replace(because=names[why.row if why else rows[near]][0], reason=_said(why))
             for item, near, why in explained
         ]
+
+
+def _alike(query: Query) -> list[Trending]:
+    if query.groups is None or not query.context:
+        return []
+    return query.groups.top(query.context)
 
 
 def _said(reason: Reason | None) -> Why:

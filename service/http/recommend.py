@@ -106,7 +106,8 @@ async def _query(body: RecommendRequest, state: State) -> Query:
         filter=filter_of(body.filter),
         transitions=state.events.feed.transitions,
         trend=state.events.feed.trend,
-        alike=state.events.feed.alike(body.context),
+        groups=state.events.feed.groups,
+        context=body.context,
         rules=body.rules(),
     )
     if body.rank is not None:

@@ -101,8 +101,7 @@ def _filtered(config: RunConfig, log: Log, catalogue: Catalogue) -> tuple[Indexe
     """Indexed interactions, less those that the configuration leaves out."""
     rated, lowest = log.frame, config.interactions.min_rating
     if lowest is not None:
-        worth = pl.col("rating") >= lowest
-        rated = rated.filter(worth if config.interactions.stored is None else worth | _UNRATED)
+        rated = rated.filter((pl.col("rating") >= lowest) | _UNRATED)
     listed = rated
     if config.filter.listed:
         ids = catalogue.frame.select("item_id")

@@ -1,8 +1,8 @@
 """A sequence model over semantic IDs, from any part of the histories."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -46,6 +46,15 @@ class Choices(NamedTuple):
     calibration: Calibration = Calibration()
     recipe: Recipe = Recipe()
     passing: Passing | None = None  # what live counts are tried on; None where there are no times
+
+    @classmethod
+    def made(cls, fitted: Mapping[str, Any], epochs: int | None = None) -> Self:
+        """What a training before has chosen, as its FITTED tells; for so many epochs, if told."""
+        return cls(
+            *(fitted["epochs"] if epochs is None else epochs, (fitted["borrowing"],), None, None),
+            Calibration(**fitted["calibration"]),
+            Recipe(**fitted["memory"]),
+        )
 
     def hidden_N(self) -> NDArray[np.bool_] | None:
         """(N,): new items, which are brought to scale after all else is chosen without them."""

@@ -6,11 +6,9 @@ from training import stage_files
 from training.config import RunConfig
 from training.data.histories import Part, targets
 from training.data.new_items import NewItems
-from training.fit.calibrate import Calibration
 from training.fit.fit_sequence import Fitted
 from training.fit.learn import Choices, learn_sequence
 from training.memory.live import Passing
-from training.memory.memory import Recipe
 from training.run.quantize import REFIT_OFF
 
 
@@ -52,9 +50,7 @@ def again(config: RunConfig, directory: Path) -> str:
     if not config.fit.refit:
         return REFIT_OFF
     chosen = stage_files.read_json(config.output / "fit" / stage_files.FITTED)
-    calibration = Calibration(**chosen["calibration"])
-    recipe = Recipe(**chosen["memory"])
-    choices = Choices(chosen["epochs"], (chosen["borrowing"],), None, None, calibration, recipe)
+    choices = Choices.made(chosen)
     codes = config.output / "requantize"
     learn_sequence(config, codes, stage_files.learned(config), choices, directory)
     return f"{choices.epochs} epochs on everything" + (

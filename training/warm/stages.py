@@ -8,9 +8,7 @@ import polars as pl
 from training import stage_files
 from training.config import RunConfig
 from training.encoders.encode import load_embeddings, load_vocabulary
-from training.fit.calibrate import Calibration
 from training.fit.learn import Choices, learn_sequence
-from training.memory.memory import Recipe
 from training.run import export
 from training.run.stages import STAGES
 from training.warm import carry
@@ -31,12 +29,7 @@ def codes(config: RunConfig, directory: Path) -> str:
 def learn_on(config: RunConfig, directory: Path) -> str:
     """Stage refit: from the weights before, with what was chosen then."""
     before = kept(config)
-    fitted = before.fitted
-    choices = Choices(
-        *(EPOCHS, (fitted["borrowing"],), None, None),
-        Calibration(**fitted["calibration"]),
-        Recipe(**fitted["memory"]),
-    )
+    choices = Choices.made(before.fitted, EPOCHS)
     at_N = carry.places(stage_files.data(config).items["item_id"], before.item_ids)
     vocabulary = pl.Series("word", load_vocabulary(config.output / "encode"), pl.String)
     word_at_V = carry.places(vocabulary, before.words)
