@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.serving.catalogue import drawn, learned
+from benchmarks.serving.catalogue import drawn, learned, recall
 from models.contract.memory import STEPS, Memory
 from models.contract.types import FloatArray
 from service.retrieval.compressed import CompressedRetriever
@@ -41,8 +41,8 @@ def main(
         table.add_row(f"{size:,}", *measure(size, listed))
     Console().print(table)
     if compressed:
-        found, alone = recall(compressed, listed)
-        print(f"{compressed:,} items, compressed: recall@{_DEEP} of the sum {found:.4f}, "
+        of_sum, alone = found(compressed, listed)
+        print(f"{compressed:,} items, compressed: recall@{_DEEP} of the sum {of_sum:.4f}, "
               f"of the model's scores alone {alone:.4f}")  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def measure(size: int, listed: int) -> list[str]:
     return [f"{search:.3f}", f"{look_up:.3f}", f"{with_it:.3f}", f"{with_it / search:.2f}"]
 
 
-def recall(size: int, listed: int) -> tuple[float, float]:
+def found(size: int, listed: int) -> tuple[float, float]:
     """Of the best by model and memory together, what a compressed index finds; and by the model
     alone. Vectors are like the demo's; what the memory adds is as large as the best of the model
     lie apart.
@@ -87,20 +87,15 @@ def recall(size: int, listed: int) -> tuple[float, float]:
     nothing = [Selection(np.empty(0, np.int64)) for _ in histories]
     told = [s._replace(recalled=memory.recall(h)) for s, h in zip(nothing, histories, strict=True)]
     k = [_DEEP] * _ASKED
-    alone = _share(overlay.search(users_BD, k, nothing).items_BK, truth_BK)
+    alone = recall(overlay.search(users_BD, k, nothing).items_BK, truth_BK)
     for row_N, history in zip(scores_BN, histories, strict=True):
         recalled = memory.recall(history)
         row_N[recalled.rows_J] += recalled.scores_J
-    return _share(overlay.search(users_BD, k, told).items_BK, _best(scores_BN)), alone
+    return recall(overlay.search(users_BD, k, told).items_BK, _best(scores_BN)), alone
 
 
 def _best(scores_BN: FloatArray) -> Rows:
     return np.argpartition(-scores_BN, _DEEP, axis=1)[:, :_DEEP]
-
-
-def _share(found_BK: Rows, truth_BK: Rows) -> float:
-    pairs = zip(found_BK, truth_BK, strict=True)
-    return float(np.mean([len(np.intersect1d(*pair)) / _DEEP for pair in pairs]))
 
 
 def drawn_memory(

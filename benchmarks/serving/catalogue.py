@@ -68,6 +68,12 @@ def _spread_within_cells(items_ND: FloatArray) -> FloatArray:
     return root_DD
 
 
+def recall(found_BK: NDArray[np.int64], truth_BK: NDArray[np.int64]) -> float:
+    """Share of the best that was found, a mean over queries."""
+    pairs = zip(found_BK, truth_BK, strict=True)
+    return float(np.mean([len(np.intersect1d(*pair)) / truth_BK.shape[1] for pair in pairs]))
+
+
 def best(vectors_ND: FloatArray, queries_BD: FloatArray, k: int) -> NDArray[np.int64]:
     """(B, K): the exact answer, by matrix products of a part of the catalogue at a time."""
     scores_BK = np.zeros((len(queries_BD), 0), np.float32)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import faiss
 import numpy as np
 
-from benchmarks.serving.catalogue import best, drawn, learned
+from benchmarks.serving.catalogue import best, drawn, learned, recall
 from benchmarks.serving.machine import bytes_per_ms, interleaved
 from benchmarks.serving.rows import Row
 from models.contract.types import FloatArray
@@ -56,7 +56,7 @@ def _of_size(
     for name, contender in found.items():
         yield Row(WHAT, name, label, contender.bytes_an_item, "bytes/item")
         yield Row(WHAT, name, label, contender.build_seconds, "build s")
-        yield Row(WHAT, name, label, _recall(contender.search(users_BD), truth_BK), "recall@100")
+        yield Row(WHAT, name, label, recall(contender.search(users_BD), truth_BK), "recall@100")
     for batch in (1, 32):
         asked = _asked(batch, len(vectors_ND))
         calls = {
@@ -80,11 +80,6 @@ def _asked(batch: int, items: int) -> int:
 def _one_after_another(contender: Contender, users_BD: FloatArray, batch: int, asked: int) -> None:
     for first in range(0, asked, batch):
         contender.search(users_BD[first : first + batch])
-
-
-def _recall(found_BK: Any, truth_BK: Any) -> float:
-    pairs = zip(found_BK, truth_BK, strict=True)
-    return float(np.mean([len(np.intersect1d(*pair)) / _K for pair in pairs]))
 
 
 def _makers(items: int) -> dict[str, Callable[[FloatArray], Contender]]:
