@@ -3,18 +3,29 @@
 The only module that knows onnxruntime, which is imported when used.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
+from models.contract.types import FloatArray
+
 Device = Literal["cpu", "cuda"]
+_NONE: Mapping[str, FloatArray] = MappingProxyType({})
 
 
 class ProviderError(Exception):
     """The provider that was asked for is not to be had."""
 
 
-def open_session(graph: Path | bytes, device: Device, threads: int) -> Any:
-    """An ONNX Runtime session on that device and no other. Raises ProviderError without it."""
+def open_session(
+    graph: Path | bytes, device: Device, threads: int, constants: Mapping[str, FloatArray] = _NONE
+) -> Any:
+    """An ONNX Runtime session on that device and no other. Raises ProviderError without it.
+
+    constants: those that the graph names and does not hold; they must lie where they are for as
+    long as the session lives.
+    """
     import onnxruntime
 
     wanted = f"{device.upper()}ExecutionProvider"
@@ -27,6 +38,8 @@ def open_session(graph: Path | bytes, device: Device, threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors; its warnings are about graphs, not about ours
+    values = map(onnxruntime.OrtValue.ortvalue_from_numpy, constants.values())
+    options.add_external_initializers([*constants], [*values])
     session = onnxruntime.InferenceSession(graph, options, providers=[wanted])
     if (active := session.get_providers()[0]) != wanted:
         raise ProviderError(f"ONNX Runtime could not start {wanted}, and fell back to {active}")

@@ -22,15 +22,15 @@ from service.retrieval.live import CurrentLive
 from service.retrieval.matrix import (
     OUTPUTS,
     added_scores,
+    open_search,
     put_together,
     search_feeds,
-    search_graph,
 )
 from service.retrieval.overlay import Overlay
 from service.retrieval.retriever import Found
 from service.retrieval.rows import RowSet
 from service.retrieval.selection import Selection
-from service.runtime import Device, open_session
+from service.runtime import Device
 
 _FEW = 50  # a fiftieth of the items: more rows are scored faster by the device, with all the others
 
@@ -82,9 +82,8 @@ class DeviceRetriever:
     def __init__(self, item_vectors_ND: FloatArray, device: Device, threads: int) -> None:
         self.items, self.device = len(item_vectors_ND), device
         self.few = self.items // _FEW
-        self.session = open_session(
-            search_graph(item_vectors_ND).SerializeToString(), device, threads
-        )
+        self.vectors_ND = np.ascontiguousarray(item_vectors_ND, np.float32)
+        self.session = open_search(self.vectors_ND, device, threads)
         self.there: tuple[FloatArray, Any] | None = None  # vectors, and the same on the device
         self._added: tuple[NDArray[np.float32], Any] | None = None  # the same, for it stays so
 

@@ -13,15 +13,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, StringStringEntryProto, TensorProto, helper, numpy_helper
 
 from models.contract.types import FloatArray
 from service.retrieval.retriever import Found, nothing_found, tidied
 from service.retrieval.rows import RowSet
 from service.retrieval.selection import Selection, hidden_pairs
-from service.runtime import open_session
+from service.runtime import Device, open_session
 
-MOST_BYTES = 2**30  # of vectors; a graph may hold 2 GiB
+MOST_BYTES = 2**30  # of vectors, of which the runtime keeps a copy in its own order
+_VECTORS = "item_vectors"
 OUTPUTS = ("best", "items", "best_of_many", "items_of_many")
 # Of 100,000 scores a row, 32 rows: the best 128 take 5% longer than the best 10, 256 take 10%, 500
 # a third.
@@ -40,8 +41,8 @@ class MatrixRetriever:
     def __init__(self, item_vectors_ND: FloatArray, threads: int) -> None:
         self.items = len(item_vectors_ND)
         self.few = self.items // _FEW
-        graph = search_graph(item_vectors_ND).SerializeToString()
-        self.session = open_session(graph, "cpu", threads)
+        self.vectors_ND = np.ascontiguousarray(item_vectors_ND, np.float32)
+        self.session = open_search(self.vectors_ND, "cpu", threads)
 
     def search(
         self,
@@ -100,12 +101,21 @@ def put_together(best: Sequence[NDArray[np.generic]], feeds: Feeds, k: Sequence[
     return tidied(found, k)
 
 
-def search_graph(item_vectors_ND: FloatArray) -> ModelProto:
+def open_search(item_vectors_ND: FloatArray, device: Device, threads: int) -> Any:
+    """A session of the search graph over these (N, D), contiguous, which outlive it: it reads them
+    where they lie. A graph that holds them is copied three times under the interpreter's lock, and
+    no request is answered meanwhile.
+    """
+    graph = search_graph(*item_vectors_ND.shape).SerializeToString()
+    return open_session(graph, device, threads, {_VECTORS: item_vectors_ND})
+
+
+def search_graph(items: int, width: int) -> ModelProto:
     """user_vector (B, D), added (1,), (N,) or (B, N), k (1,), many (M,) queries, many_k (1,) and
     hidden (J, 2) pairs of query and item -> the k best of all queries and the many_k best of many:
-    scores and items, best first. ``added`` is, to every score before.
+    scores and items, best first. ``added`` is, to every score before. The item vectors (N, D) are
+    named, and not in it.
     """
-    width = item_vectors_ND.shape[1]
     graph = helper.make_graph(
         _nodes(),
         "search",
@@ -128,7 +138,7 @@ def search_graph(item_vectors_ND: FloatArray) -> ModelProto:
             )
         ],
         initializer=[
-            numpy_helper.from_array(np.ascontiguousarray(item_vectors_ND), "item_vectors"),
+            _elsewhere(_VECTORS, items, width),
             numpy_helper.from_array(np.array([-np.inf], np.float32), "nothing"),
         ],
     )
@@ -136,10 +146,22 @@ def search_graph(item_vectors_ND: FloatArray) -> ModelProto:
     return helper.make_model(graph, opset_imports=[opset], ir_version=9)
 
 
+def _elsewhere(name: str, *shape: int) -> TensorProto:
+    """A constant that the session is given."""
+    place = StringStringEntryProto(key="location", value=name)
+    return TensorProto(
+        name=name,
+        data_type=TensorProto.FLOAT,
+        dims=shape,
+        data_location=TensorProto.EXTERNAL,
+        external_data=[place],
+    )
+
+
 def _nodes() -> list[NodeProto]:
     make = helper.make_node
     return [
-        make("Gemm", ["user_vector", "item_vectors", "added"], ["every_score"], transB=1),
+        make("Gemm", ["user_vector", _VECTORS, "added"], ["every_score"], transB=1),
         make("Shape", ["hidden"], ["pairs"], start=0, end=1),
         make("Expand", ["nothing", "pairs"], ["nothings"]),
         make("ScatterND", ["every_score", "hidden", "nothings"], ["scores"]),
