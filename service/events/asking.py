@@ -27,7 +27,8 @@ def seen_lately(user: User | None, hours: float) -> list[str]:
     if user is None:
         return []
     since = time.time() - 3600 * hours
-    return [item for shown in user.shown.values() if shown.time >= since for item in shown.item_ids]
+    pages = user.shown.values()
+    return [item for given, item_ids, _ in pages if given >= since for item in item_ids]
 
 
 async def shown_before(feed: Feed, recommendation_id: str, patience: float) -> list[str]:
@@ -36,11 +37,13 @@ async def shown_before(feed: Feed, recommendation_id: str, patience: float) -> l
     Raises UnknownAnswerError.
     """
     until = time.monotonic() + patience
-    while (shown := feed.answers.get(recommendation_id)) is None:
+    while (page := feed.answers.get(recommendation_id)) is None:
         if time.monotonic() >= until:
             raise UnknownAnswerError("no such answer is known, or no more")
         await asyncio.sleep(_LOOK)
-    found = [*shown.item_ids]
-    while shown.after is not None and (shown := feed.answers.get(shown.after)) is not None:
-        found += shown.item_ids
+    found: list[str] = []
+    while page is not None:
+        _, item_ids, before = page
+        found += item_ids
+        page = feed.answers.get(before) if before is not None else None
     return found

@@ -9,14 +9,13 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from sys import intern
 
 from models.contract.live_counts import LiveTransitions
 from service.events.latest import Latest
 from service.events.outcomes import Outcomes, State
 from service.events.record import Erased, Event, Merged, Record, Shown
 from service.events.trend import Groups, Trend
-from service.events.users import Users
+from service.events.users import Page, Users, page
 from service.log.log import Entry, Log, LogError, Reader
 from service.log.reached import Reached
 from service.metrics import Metrics
@@ -48,7 +47,7 @@ class Feed:
     ) -> None:
         self.users = users
         self.metrics = metrics
-        self.answers: Latest[Shown] = Latest(_ANSWERS)
+        self.answers: Latest[Page] = Latest(_ANSWERS)
         self.transitions, self.trend = transitions, trend
         self.groups: Groups | None = None
         self.outcomes = outcomes
@@ -106,9 +105,9 @@ class Feed:
 
     def show(self, shown: Shown) -> None:
         """An answer that goes out now; the log tells of it, too, and that changes nothing more."""
-        shown = shown._replace(item_ids=[*map(intern, shown.item_ids)])  # many hold the same
-        if self.answers.put(shown.recommendation_id, shown):
-            self.users.saw(shown)
+        name, kept = shown.recommendation_id, page(shown)
+        if self.answers.put(name, kept) and shown.user_id is not None:
+            self.users.saw(shown.user_id, name, kept)
 
     async def _follow(self, reader: Reader[Record]) -> None:
         run = asyncio.get_running_loop().run_in_executor

@@ -13,8 +13,16 @@ from service.events.latest import Latest
 from service.events.record import Event, Shown
 
 T = TypeVar("T")
+# When an answer was given, what it recommended, best first, and the page before it. Plain tuples of
+# strings and numbers, for there are millions: whoever looks for circles in memory passes them by.
+Page = tuple[float, tuple[str, ...], str | None]
 DISLIKE = "dislike"
 _ANSWERS = 20  # of each user, that are known to have been shown
+
+
+def page(shown: Shown) -> Page:
+    """What is kept of it."""
+    return shown.time, tuple(map(intern, shown.item_ids)), shown.after
 
 
 class User:
@@ -26,7 +34,7 @@ class User:
         self.items: list[str] = []
         self.times = array("d")
         self.disliked: dict[str, None] = {}
-        self.shown: dict[str, Shown] = {}  # by recommendation
+        self.shown: dict[str, Page] = {}  # by recommendation
 
     def step(self, item_id: str, time: float, most: int) -> int | None:
         """Put an item into the history where its time is; the place, None where it adds none.
@@ -77,10 +85,9 @@ class Users:
         at = user.step(intern(event.item_id), event.time, self.most)
         return None if at is None else (user, at)
 
-    def saw(self, shown: Shown) -> None:
+    def saw(self, user_id: str, recommendation_id: str, page: Page) -> None:
         """Somebody was shown something."""
-        if shown.user_id is not None:
-            _keep(self._heard(shown.user_id).shown, shown.recommendation_id, shown, _ANSWERS)
+        _keep(self._heard(user_id).shown, recommendation_id, page, _ANSWERS)
 
     def erase(self, user_id: str) -> None:
         """Forget somebody."""
@@ -94,8 +101,8 @@ class Users:
         for item_id, time in zip(guest.items, guest.times, strict=True):
             user.step(item_id, time, self.most)
         user.disliked |= guest.disliked
-        both = sorted((guest.shown | user.shown).values(), key=lambda shown: shown.time)
-        user.shown = {shown.recommendation_id: shown for shown in both[-_ANSWERS:]}
+        both = sorted((guest.shown | user.shown).items(), key=lambda named: named[1][0])
+        user.shown = dict(both[-_ANSWERS:])
 
     def _heard(self, user_id: str) -> User:
         user = self._users.get(user_id) or User()

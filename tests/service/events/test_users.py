@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.events.record import Event
-from service.events.users import Users
+from service.events.users import Users, page
 from tests.service.events.made import answer, event
 
 EVENTS = st.lists(
@@ -64,7 +64,7 @@ def test_a_guest_is_merged_whole() -> None:
     mine = [event("", "ada", item, time=time, type="view") for item, time in (("a", 1), ("c", 3))]
     theirs = event("", "guest", "b", time=2.0, type="view")
     users = told([theirs, *mine, event("", "guest", "x", type="dislike")])
-    users.saw(answer("r", "guest", "a"))
+    users.saw("guest", "r", page(answer("r", "guest", "a")))
     users.merge("guest", "ada")
     ada = users.get("ada")
     assert ada is not None
