@@ -5,7 +5,8 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 _LOW_PRIORITY = 10
@@ -18,23 +19,39 @@ async def beside(call: Callable[[], Result], *, yielding: bool) -> Result:
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Result] = loop.create_future()
-
-    def run() -> None:
-        if yielding:
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOW_PRIORITY)
-        try:
-            result = call()
-        except Exception as error:  # it belongs to whoever waits
-            _tell(loop, done, lambda raised=error: done.set_exception(raised))  # type: ignore[misc]
-        else:
-            _tell(loop, done, lambda: done.set_result(result))
-
-    threading.Thread(target=run, daemon=True, name="bbqrec-load").start()
-    return await done
+    thread = partial(threading.Thread, daemon=True, name="bbqrec-load")
+    thread(target=_run, args=(loop, done, call, yielding)).start()
+    try:
+        return await done
+    finally:
+        del done  # as in _run
 
 
-def _tell(
-    loop: asyncio.AbstractEventLoop, done: asyncio.Future[Result], settle: Callable[[], None]
+def _run(
+    loop: asyncio.AbstractEventLoop,
+    done: asyncio.Future[Result],
+    call: Callable[[], Result],
+    yielding: bool,
 ) -> None:
+    if yielding:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOW_PRIORITY)
+    outcome = _outcome(call)
     with contextlib.suppress(RuntimeError):  # nobody waits any more: the loop is closed
-        loop.call_soon_threadsafe(lambda: None if done.done() else settle())
+        loop.call_soon_threadsafe(_settle, done, *outcome)
+    del done, outcome  # the future holds the error, whose traceback holds this frame: a circle
+
+
+def _outcome(call: Callable[[], Result]) -> tuple[Result | None, Exception | None]:
+    try:
+        return call(), None
+    except Exception as error:  # it belongs to whoever waits
+        return None, error
+
+
+def _settle(done: asyncio.Future[Result], result: Any, error: Exception | None) -> None:
+    if done.done():  # cancelled
+        return
+    if error is not None:
+        done.set_exception(error)
+    else:
+        done.set_result(result)

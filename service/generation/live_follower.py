@@ -70,6 +70,7 @@ class LiveFollower:
         """Follow no more."""
         if self._task is not None:
             self._task.cancel()
+            self._task = None  # how it ended holds this, in a circle
         await asyncio.to_thread(self._close)
 
     async def take(self, wanted: Sequence[Wanted]) -> list[Taken]:

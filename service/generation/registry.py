@@ -7,7 +7,6 @@ generation: to change it is one assignment, and requests in flight keep what the
 
 import asyncio
 import ctypes
-import gc
 import random
 import time
 from hashlib import blake2b
@@ -108,12 +107,11 @@ class Registry:
 
 
 async def _end(generation: Generation) -> None:
-    """Close it, and give back its memory now: what is in circles, or in an allocator's hands, would
-    stay until it is needed again.
+    """Close it, and give back its memory now: what is in an allocator's hands would stay until it
+    is needed again. Nothing of a generation is in a circle (tests/service/generation).
     """
     await generation.close()
     del generation
-    gc.collect()
     if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:  # glibc's
         await asyncio.to_thread(trim, 0)
 

@@ -1,17 +1,21 @@
 """The folder's links are followed: swaps, roll back, and bundles that must not serve."""
 
+import gc
 import os
 import shutil
 import time
+import weakref
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
-from benchmarks.reliability.broken import BROKEN, flip
-from models.contract.bundle import FILES
+from benchmarks.reliability.broken import BROKEN, flip, give_no_numbers
+from models.contract.bundle import FILES, Bundle, read
 from models.contract.store import BundleStore
+from service.generation import load
 from service.http.app import create_app
 from service.settings import Settings
 from tests.service.program import eventually
@@ -95,6 +99,39 @@ def test_a_bundle_that_fails_leaves_the_old_one_serving_and_says_why(
     store.activate(digests[0])
     assert eventually(lambda: not worker(client)["failures"])
     assert sample(client, 'bbqrec_load_failing{role="current"}') == 0
+
+
+def test_what_serves_no_longer_is_freed_without_a_collection(
+    store: BundleStore, digests: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor what could not serve: no collection, which stops every request, is needed for it."""
+    made: list[weakref.ref[Bundle]] = []
+
+    def noted(*arguments: Any) -> Bundle:
+        found = read(*arguments)
+        made.append(weakref.ref(found))
+        return found
+
+    monkeypatch.setattr(load, "read", noted)
+    store.activate(digests[0])
+    broken = Path(shutil.copytree(store.root / digests[1], store.output / "broken")).resolve()
+    give_no_numbers(broken)
+    gc.disable()
+    try:
+        settings = Settings(bundle=store.output, provider="cpu", watch=0.02)
+        with TestClient(create_app(settings)) as client:
+            for digest in (digests[1], digests[0], digests[1]):
+                store.activate(digest)
+                assert eventually(lambda wanted=digest: version(client) == wanted)  # type: ignore[misc]
+            store.point("current", broken)
+            assert eventually(lambda: bool(worker(client)["failures"]))
+            assert version(client) == digests[1]
+            store.activate(digests[0])
+            assert eventually(lambda: version(client) == digests[0])
+            assert eventually(lambda: sum(each() is not None for each in made) == 1)
+            assert len(made) == 6
+    finally:
+        gc.enable()
 
 
 def test_a_shadow_is_compared_and_never_answers(
