@@ -78,13 +78,16 @@ class Watcher:
 
 
 def rows(plan: Plan, *options: str) -> Iterator[Row]:
-    """Kept and new connections, each against a service of its own started with ``options``."""
+    """Kept and new connections, each against a service of its own started with ``options``.
+
+    It stores no events: the process that does has memory of its own, and would start meanwhile.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         bundle, bodies = Path(scratch) / "bundle", Path(scratch) / "bodies.json"
         drawn_bundle.write(bundle, drawn_bundle.DEFAULT, _ITEMS)
         bodies.write_text(json.dumps(drawn_bundle.bodies(_BODIES, _ITEMS)), encoding="utf-8")
         for kind in KINDS:
-            with running(bundle, *options) as program:
+            with running(bundle, *options, store_every="0") as program:
                 measured = measure(program, plan, kind, bodies)
             times = f"{_TIMES} times saturation for {plan.seconds:.0f} s"
             fault = " ".join([f"{times}, {kind} connections", *options])

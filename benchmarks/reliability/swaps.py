@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 from benchmarks.peers.environment import ROOT
@@ -76,26 +77,33 @@ def _swapped(
     program: Program, folder: Folder, plan: Plan, bodies: Path, expected: Path
 ) -> Iterator[Row]:
     rate = _LOAD * offer(program, plan.calm, 0, "keep-alive", bodies).goodput
-    with _Load(program, rate, bodies, expected) as calm:
-        time.sleep(plan.calm)
-    memory: dict[int, int] = {}
+    before = _calm(program, rate, bodies, expected, plan.calm)
+    memory: list[int] = []
     with _Load(program, rate, bodies, expected) as load:
         for swap in range(1, plan.swaps + 1):
             _swap(program, folder, swap)
-            memory[swap] = program.memory()
-    found, before = load.outcome, calm.outcome
+            memory.append(program.memory())
+    found, after = load.outcome, _calm(program, rate, bodies, expected, plan.calm)
     bad = found.failed + found.refused
     yield Row(_FAULT, found.sent, "no request fails", found.sent - bad, f"{bad} failed")
     text = f"{load.mixed} of {found.answered} answers are not what their model gives alone"
     yield Row(
         _FAULT, found.answered, "no answer mixes two models", found.answered - load.mixed, text
     )
-    ratio = found.p99 / before.p99
-    text = f"{found.p99:.1f} ms, {before.p99:.1f} ms without swaps: {ratio:.2f} times"
+    ratio = 2 * found.p99 / (before.p99 + after.p99)
+    text = f"{found.p99:.1f} ms, {before.p99:.1f} before, {after.p99:.1f} after: {ratio:.2f} times"
     yield of_one(_FAULT, "p99 at most 1.5 times that without", ratio <= 1.5, text)
-    early, late = memory[plan.swaps // 10], memory[plan.swaps]
-    text = f"{early / 2**20:.0f} MiB after {plan.swaps // 10}, {late / 2**20:.0f} MiB after all"
+    tenth = plan.swaps // 10  # after any one swap, the generation before may be there still, or not
+    early, late = median(memory[:tenth]), median(memory[-tenth:])
+    text = f"{early / 2**20:.0f} MiB in the first {tenth}, {late / 2**20:.0f} MiB in the last"
     yield of_one(_FAULT, "memory within 10% of that after a tenth", late <= 1.1 * early, text)
+
+
+def _calm(program: Program, rate: float, bodies: Path, expected: Path, seconds: float) -> Outcome:
+    """The same load while nothing is swapped."""
+    with _Load(program, rate, bodies, expected) as load:
+        time.sleep(seconds)
+    return load.outcome
 
 
 def _swap(program: Program, folder: Folder, number: int) -> None:
