@@ -155,9 +155,7 @@ def describe(generation: Generation, state: State) -> ModelResponse:
         catalogue_size=len(generation.bundle.catalogue),
         live=_live(generation),
         events=_events(state),
-        scenarios=ScenariosState(
-            names=sorted(state.scenarios.by_name), fault=state.scenarios.fault
-        ),
+        scenarios=_scenarios(state),
         architecture=manifest.architecture.model_dump(mode="json"),
         split=manifest.split,
         recommend=manifest.recommend,
