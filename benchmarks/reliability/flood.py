@@ -8,6 +8,7 @@ for a connection of its own for each request. Prints one JSON line.
 """
 
 import asyncio
+import errno
 import json
 import sys
 import time
@@ -24,6 +25,7 @@ from benchmarks.serving.load import Connection, request
 KINDS = ("keep-alive", "new")
 _CLIENTS = 64
 _KEPT = 1024  # keep-alive connections that a flood comes over
+_OURS = (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL)  # errors of whoever connects
 _PATIENCE = 6.0  # seconds that are waited for answers: longer than the service's deadline
 
 
@@ -35,6 +37,7 @@ class Outcome(NamedTuple):
     goodput: float  # of those, a second
     refused: int  # 503 with Retry-After
     failed: int  # anything else: a reset, no answer, a 503 without Retry-After
+    unsent: int  # for want of a port or a file here
     p50: float
     p99: float
     refused_p50: float
@@ -66,7 +69,7 @@ class Flood:
         self.fresh = fresh
         self.free: deque[Asked] = deque()
         self.tasks: set[asyncio.Task[None]] = set()
-        self.sent = self.waiting = self.failed = 0
+        self.sent = self.waiting = self.failed = self.unsent = 0
         self.until = 0.0  # clients ask again until then
         self.stopped = False  # before its time
         self.last = 0.0  # when the last answer came
@@ -104,9 +107,12 @@ class Flood:
     async def _ask_anew(self) -> None:
         try:
             self._ask(await self._connect())
-        except OSError:
-            self.sent += 1
-            self.failed += 1
+        except OSError as error:
+            if error.errno in _OURS:
+                self.unsent += 1
+            else:
+                self.sent += 1
+                self.failed += 1
 
     async def _connect(self) -> Asked:
         loop = asyncio.get_running_loop()
@@ -165,6 +171,7 @@ class Flood:
             goodput=goodput,
             refused=len(self.refused),
             failed=failed,
+            unsent=self.unsent,
             p50=p50,
             p99=p99,
             refused_p50=refused_p50,

@@ -124,6 +124,8 @@ def promises(fault: str, found: Measured) -> Iterator[Row]:
     yield of_one(fault, "goodput at least 90% of saturation", share >= 0.9, f"{share:.0%}: {rates}")
     all_but_200 = flood.refused + flood.failed
     what = f"{flood.failed} failed otherwise"
+    if flood.unsent:
+        what += f"; the generator could not connect for {flood.unsent} more"
     refusal = "what is not answered is refused with 503 and Retry-After"
     yield Row(fault, all_but_200, refusal, flood.refused, what)
     times = f"{flood.refused_p50:.1f} ms, p99 {flood.refused_p99:.1f} ms; generator late "
