@@ -23,7 +23,7 @@ from service.log.log import Entry, Log
 
 log = logging.getLogger("bbqrec")
 DONE, SHOWN = "done", "shown"
-_AT_ONCE = 50_000  # records of a file
+_AT_ONCE = 20_000  # records of a file
 
 
 class Store:

@@ -18,7 +18,8 @@ from models.contract.store import put_in_place
 from service.events.record import Event, Shown
 
 Change = Callable[[pl.DataFrame], pl.DataFrame]
-_MANY = 8  # files of an hour that are made one
+_MANY = 8  # small files of an hour that are made one
+_SMALL = 100_000  # rows: of larger ones an hour may have any number, and none is read whole again
 _TIME = pl.Datetime("us", "UTC")
 _DONE: dict[str, Any] = {
     "id": pl.String, "source": pl.String, "type": pl.String, "user_id": pl.String,
@@ -62,23 +63,32 @@ class Table:
     def _add(self, rows: pl.DataFrame, folder: Path) -> None:
         rows = rows.unique(self.key, keep="first", maintain_order=True)
         there = _files([folder])
-        if there:
-            known = _read(there, self.key)
-            rows = rows.join(known, on=self.key, how="anti", maintain_order="left")
+        rows = self._new(rows, there)
         if rows.is_empty():
             return
-        if len(there) < _MANY:
+        small = [file for file in there if _rows(file) < _SMALL]
+        if len(small) < _MANY:
             _write(rows, folder)
             return
-        both = pl.concat([_read(there), rows], how="diagonal")
+        both = pl.concat([*map(_read, small), rows], how="diagonal")
         both = both.unique(self.key, keep="first", maintain_order=True)
-        _write(both.sort("time", maintain_order=True), folder)
-        for file in there:  # a reader that comes here first finds rows twice, and none is missing
+        both = self._new(both, set(there).difference(small))  # one was killed here before
+        if not both.is_empty():
+            _write(both.sort("time", maintain_order=True), folder)
+        for file in small:  # a reader that comes here first finds rows twice, and none is missing
             file.unlink()
+
+    def _new(self, rows: pl.DataFrame, files: Iterable[Path]) -> pl.DataFrame:
+        """Those that are not in the files, of which one at a time is looked through."""
+        keys = rows.lazy().select(self.key)
+        for file in files:
+            known = _scan(file).select(self.key).join(keys, on=self.key, how="semi").collect()
+            rows = rows.join(known, on=self.key, how="anti", maintain_order="left")
+        return rows
 
     def _rewrite(self, user_ids: Sequence[str], change: Change) -> None:
         for file in self.files():
-            scanned = pl.scan_parquet(file, hive_partitioning=False)
+            scanned = _scan(file)
             named = scanned.select(pl.col("user_id").is_in(user_ids).any()).collect().item()
             if named:
                 kept = change(scanned.collect())
@@ -121,11 +131,17 @@ def _files(folders: Iterable[Path]) -> list[Path]:
     return sorted(file for folder in folders for file in folder.glob("[!.]*.parquet"))
 
 
-def _read(files: Iterable[Path], columns: Sequence[str] | None = None) -> pl.DataFrame:
-    """Of several releases: a column that one does not have yet is null there."""
-    wanted = None if columns is None else [*columns]
-    found = [pl.read_parquet(file, columns=wanted, hive_partitioning=False) for file in files]
-    return pl.concat(found, how="diagonal")
+def _scan(file: Path) -> pl.LazyFrame:
+    return pl.scan_parquet(file, hive_partitioning=False)
+
+
+def _read(file: Path) -> pl.DataFrame:
+    return _scan(file).collect()
+
+
+def _rows(file: Path) -> int:
+    count: int = _scan(file).select(pl.len()).collect().item()
+    return count
 
 
 def _write(rows: pl.DataFrame, folder: Path, name: str = "") -> None:

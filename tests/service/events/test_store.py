@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from service.events import table
 from service.events.event_log import EVENT_LOG, open_events
 from service.events.record import Erased, Merged, decode, encode
 from service.events.store import Store, open_store
@@ -92,6 +93,28 @@ def test_files_of_before_there_were_odds_are_added_to(tmp_path: Path) -> None:
     files = [pl.read_parquet(file) for file in store.shown.files()]
     found = dict(pl.concat(files, how="diagonal").select("recommendation_id", "odds").rows())
     assert found == {"old": None} | {f"new-{n}": 0.5 for n in range(10)}
+
+
+def test_large_files_are_never_read_whole_again_and_known_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour of a large shop is more than memory holds."""
+    monkeypatch.setattr(table, "_SMALL", 3)
+    log, store = FileLog(tmp_path, EVENT_LOG), store_of(tmp_path)
+    log.append([event(f"large-{n}") for n in range(3)])
+    store.run()
+    (large,) = store.done.files()
+    before = large.stat().st_ino
+    left = large.with_name("left.parquet")  # by one that was killed after it had made this of that
+    pl.read_parquet(large).head(2).write_parquet(left)
+    for n in range(20):
+        log.append([event("large-1"), event(f"small-{n}")])
+        store.run()
+    assert large.stat().st_ino == before
+    assert len(store.done.files()) < 12
+    assert sorted(stored(store)["id"]) == sorted(
+        [f"large-{n}" for n in range(3)] + [f"small-{n}" for n in range(20)]
+    )
 
 
 def test_each_event_is_stored_once(tmp_path: Path) -> None:
