@@ -33,9 +33,8 @@ class Checked(Flood):
 
     def _book(self, connection: Asked) -> None:
         super()._book(connection)
-        if not connection.received.startswith(b"HTTP/1.1 200"):
-            return
-        self.answers.append((self.asked[connection], connection.received))
+        if connection.received.startswith(b"HTTP/1.1 200"):
+            self.answers.append((self.asked[connection], connection.received))
 
     def looked_into(self, expected: dict[str, list[list[str]]]) -> tuple[int, Counter[str]]:
         """How many are not what the model that they name would give; how many name each."""

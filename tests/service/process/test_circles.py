@@ -63,12 +63,11 @@ def ask_everything(program: Program, times: int) -> None:
 
 def circles(program: Program) -> int:
     """Objects that only this freed."""
-    counted = r"in circles: (\d+)"
-    before = len(re.findall(counted, program.log.read_text(encoding="utf-8")))
-    os.kill(program.process.pid, signal.SIGUSR2)
 
     def found() -> list[str]:
-        return re.findall(counted, program.log.read_text(encoding="utf-8"))
+        return re.findall(r"in circles: (\d+)", program.log.read_text(encoding="utf-8"))
 
+    before = len(found())
+    os.kill(program.process.pid, signal.SIGUSR2)
     assert eventually(lambda: len(found()) > before)
     return int(found()[-1])
