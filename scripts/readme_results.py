@@ -4,12 +4,13 @@ import json
 import re
 from typing import Any
 
-from benchmarks.accuracy.cold.models import CONTENT_KNN, MAIN
+from benchmarks.accuracy.cold.models import CONTENT_KNN, MAIN, WORDED
 from benchmarks.accuracy.cold.results import SHOWN, TAKEN, USERS
 from benchmarks.accuracy.models import (
     ABLATIONS,
     BACKBONES,
     COUNTED,
+    MEMORIES,
     MEMORY,
     OURS,
     SHIPPED,
@@ -25,7 +26,7 @@ DETAILS = "<details><summary>Every model, NDCG@10 and Recall@10</summary>"
 METRICS = ("ndcg@10", "recall@10")
 COUNTED_START, COUNTED_END = "<!-- counted -->", "<!-- end of counted -->"
 COUNTED_MODELS = (
-    *("item-knn-decayed", TRANSITIONS, MEMORY, *BACKBONES, OURS, MAIN),
+    *("item-knn-decayed", TRANSITIONS, MEMORY, *BACKBONES, OURS, WORDED),
     *SHIPPED[:2],
 )
 REPLAY_START, REPLAY_END = "<!-- replay -->", "<!-- end of replay -->"
@@ -33,15 +34,7 @@ REPLAYED = "online-retail"
 NIGHTS_START, NIGHTS_END = "<!-- nights -->", "<!-- end of nights -->"
 MONTH_START, MONTH_END = "<!-- month -->", "<!-- end of month -->"
 NEW_START, NEW_END = "<!-- new items -->", "<!-- end of new items -->"
-NEW_MODELS = {
-    MAIN: "bbqrec",
-    f"{MAIN}-share-0": "bbqrec before calibration",
-    "sasrec-ss": "sasrec-ss",
-    "esasrec": "esasrec",
-    "item-knn-decayed": "item-knn-decayed",
-    "popularity": "popularity",
-    "popular-7-days": "popular-7-days",
-}
+NEW_MODELS = (*BACKBONES, "item-knn-decayed", "popularity", "popular-7-days")
 NEW_COLUMNS = {
     "new among all R@10": ("all", "cold", "recall@10"),
     "new among all R@50": ("all", "cold", "recall@50"),
@@ -104,11 +97,15 @@ def _new_items() -> str:
     }
     lines = []
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
-        if (dataset, MAIN, *NEW_COLUMNS["known NDCG@10"]) not in found:
+        main = next((m for m in MAIN if (dataset, m, "all", "all", SHOWN) in found), None)
+        if main is None:
             continue
+        without = MEMORIES[main]
+        ours = {main: "bbqrec", without: "bbqrec without memory"}
+        ours[f"{without}-share-0"] = "bbqrec without either, before calibration"
         knn = max(CONTENT_KNN, key=lambda m: found[dataset, m, "all", "cold", "recall@50"]["mean"])
         taken = found[dataset, USERS, "all", "all", TAKEN]["mean"]
-        for model, name in {**NEW_MODELS, knn: knn}.items():
+        for model, name in {**ours, **{other: other for other in (*NEW_MODELS, knn)}}.items():
             if shown := found.get((dataset, model, "all", "all", SHOWN)):
                 cells = [_interval(found[dataset, model, *c]) for c in NEW_COLUMNS.values()]
                 share = f"{shown['mean']:.1%} / {taken:.1%}"

@@ -43,6 +43,7 @@ class Outcome(NamedTuple):
     refused_p50: float
     refused_p99: float
     late: float  # 99th percentile of how late the generator itself sent
+    cores: float  # that the generator took meanwhile, from a machine that it shares
 
 
 class Asked(Connection):
@@ -79,7 +80,7 @@ class Flood:
 
     async def clients(self, seconds: float) -> Outcome:
         """Each asks again as soon as it was answered."""
-        self.started = time.perf_counter()
+        self._begin()
         self.until = self.started + seconds
         for _ in range(_CLIENTS):
             self._start(self._ask_anew())
@@ -92,7 +93,7 @@ class Flood:
         due = deque(np.cumsum(gaps).tolist())
         if not self.fresh:
             self.free += [await self._connect() for _ in range(_KEPT)]
-        self.started = time.perf_counter()
+        self._begin()
         while due and not self.stopped:
             now = time.perf_counter() - self.started
             while due and due[0] <= now:
@@ -103,6 +104,9 @@ class Flood:
                     self._start(self._ask_anew())
             await asyncio.sleep(0.002)
         return await self._outcome()
+
+    def _begin(self) -> None:
+        self.started, self.spent = time.perf_counter(), time.process_time()
 
     async def _ask_anew(self) -> None:
         try:
@@ -158,6 +162,7 @@ class Flood:
         task.add_done_callback(self.tasks.discard)
 
     async def _outcome(self) -> Outcome:
+        cores = (time.process_time() - self.spent) / (time.perf_counter() - self.started)
         until = time.perf_counter() + _PATIENCE
         while (self.waiting or self.tasks) and time.perf_counter() < until:
             await asyncio.sleep(0.05)
@@ -177,6 +182,7 @@ class Flood:
             refused_p50=refused_p50,
             refused_p99=refused_p99,
             late=_levels(self.late)[1],
+            cores=cores,
         )
 
 

@@ -121,7 +121,10 @@ def promises(fault: str, found: Measured) -> Iterator[Row]:
     flood, seen, calm, after = found.flood, found.seen, found.before, found.after
     share = flood.goodput / found.saturation.goodput
     rates = f"{flood.goodput:,.0f} of {found.saturation.goodput:,.0f} a second"
-    yield of_one(fault, "goodput at least 90% of saturation", share >= 0.9, f"{share:.0%}: {rates}")
+    theirs = f"; the generator took {flood.cores:.2f} cores, at saturation "
+    theirs += f"{found.saturation.cores:.2f}"
+    text = f"{share:.0%}: {rates}{theirs}"
+    yield of_one(fault, "goodput at least 90% of saturation", share >= 0.9, text)
     all_but_200 = flood.refused + flood.failed
     what = f"{flood.failed} failed otherwise"
     if flood.unsent:

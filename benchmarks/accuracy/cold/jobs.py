@@ -11,7 +11,7 @@ from benchmarks.accuracy import jobs as warm
 from benchmarks.accuracy import work
 from benchmarks.accuracy.cold import models, rivals
 from benchmarks.accuracy.cold.store import NEAR, ColdStore, Events, Judged
-from benchmarks.accuracy.models import Settings
+from benchmarks.accuracy.models import MEMORIES, Settings
 from benchmarks.accuracy.models import configured as changed
 from benchmarks.accuracy.recipes import UNASKED, digest, laid_out
 from benchmarks.accuracy.store import Job, near
@@ -121,27 +121,39 @@ def keep_events(dataset: str, config: RunConfig, cold_share: float) -> None:
 def _rankers(
     job: Job, config: RunConfig, new: NewItems
 ) -> Iterator[tuple[str, Ranker, dict[str, Any]]]:
-    """The job's model; of ours also what it was before calibration, with every fixed share."""
+    """The job's model; of one with a memory also what it was without, and before calibration."""
     if job.model not in models.LEARNED:
         yield (job.model, *rivals.ranker(job.model, config, new))
         return
     table, codewords_MLKQ = _codes(job, config, new)
     known, choices = new.known.up_to(Part.TRAIN), to_be_made(config, new)
     fitted = _trained(job, config, table, codewords_MLKQ, known, choices)
-    facts: dict[str, Any] = {"epochs": fitted.epochs, "validation_ndcg@10": fitted.validation_ndcg}
-    loans = loans_for(config, len(table), known)
-    if job.model in models.WITH_FIXED_SHARES and loans:
-        for share in FIXED:
-            fixed = borrow(fitted.model, table, loans, share)
-            yield f"{job.model}-share-{share:g}", SequenceRanker(fixed, table.codes_NS), facts
+    if base := MEMORIES.get(job.model):
+        if loans := loans_for(config, len(table), known):
+            for share in FIXED:
+                fixed = borrow(fitted.model, table, loans, share)
+                yield f"{base}-share-{share:g}", SequenceRanker(fixed, table.codes_NS), {}
+        without = changed(config, {"fit.memory": [0.0]})
+        yield base, *_finished(without, fitted, table, known, choices)
+    yield job.model, *_finished(config, fitted, table, known, choices)
+
+
+def _finished(
+    config: RunConfig,
+    fitted: Fitted,
+    table: SemanticIdTable,
+    known: Histories,
+    choices: Choices,
+) -> tuple[Ranker, dict[str, Any]]:
     done = finish(config, fitted, table, known, choices)
-    facts |= {
+    return with_memory(SequenceRanker(done.model, table.codes_NS), done.memory), {
+        "epochs": fitted.epochs,
+        "validation_ndcg@10": fitted.validation_ndcg,
         "borrowing": done.borrowing,
         "memory": done.recipe._asdict(),
         "calibration": done.calibration._asdict(),
         "exposure": done.exposure._asdict() if done.exposure else None,
     }
-    yield job.model, with_memory(SequenceRanker(done.model, table.codes_NS), done.memory), facts
 
 
 def _trained(

@@ -3,21 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.accuracy.models import ABLATIONS, BACKBONES, OURS, Settings
+from benchmarks.accuracy.models import ABLATIONS, BACKBONES, MEMORIES, OURS, SHIPPED, Settings
 
-MAIN = "bbqrec-with-words-in-behaviour"
+MAIN = SHIPPED[:2]  # what a run makes; the second, where a file names towers without words
+WORDED = MEMORIES[MAIN[0]]
 _WITHOUT_CODES = [["words", "id"], ["words", "id"], ["words", "behaviour"]]
-RANDOM_CODES = f"{MAIN}-and-random-codes"
+RANDOM_CODES = f"{WORDED}-and-random-codes"
 OF_OURS: dict[str, Settings] = {
-    MAIN: ABLATIONS[MAIN],
-    OURS: {},
-    f"{MAIN}-without-codes": {"fit.towers": _WITHOUT_CODES},
+    **{name: ABLATIONS[name] for name in MAIN},
+    f"{WORDED}-without-codes": {"fit.towers": _WITHOUT_CODES},
     "bbqrec-without-words": ABLATIONS["bbqrec-without-words"],
-    RANDOM_CODES: ABLATIONS[MAIN],
+    RANDOM_CODES: ABLATIONS[WORDED],
 }
 LEARNED: Mapping[str, Settings] = {**OF_OURS, **BACKBONES}
-# Also as they were before calibration: with every share that all items alike may borrow.
-WITH_FIXED_SHARES = (MAIN, OURS)
 CONTENT_KNN = ("content-knn-1", "content-knn-5", "content-knn-decayed")
 TIMED = ("popular-7-days",)  # needs times
 COUNTED = ("popularity", "item-knn-decayed", *CONTENT_KNN)

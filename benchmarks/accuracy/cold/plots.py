@@ -5,9 +5,8 @@ from typing import Any
 
 import matplotlib as mpl
 
-from benchmarks.accuracy.cold import models
 from benchmarks.accuracy.cold.results import Cold
-from benchmarks.accuracy.models import OURS
+from benchmarks.accuracy.models import MEMORIES
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -38,7 +37,9 @@ def _panel(axis: Axes, cold: Cold) -> None:
         )
         for name in cold.models
     }
-    shares = sorted(name for name in place if name.startswith(f"{models.MAIN}-share-"))
+    without = MEMORIES.get(cold.main or "")
+    named = {cold.main: "bbqrec", without: "without memory"}
+    shares = sorted(name for name in place if name.startswith(f"{without}-share-"))
     if shares:
         known, new = zip(*(place[name] for name in shares), strict=True)
         axis.plot(known, new, "o-", color=_BEFORE)
@@ -49,11 +50,9 @@ def _panel(axis: Axes, cold: Cold) -> None:
             )
     for name, at in place.items():
         if "-share-" not in name:
-            colour = _OURS if name == models.MAIN else _OTHER
-            axis.plot(*at, "o", color=colour, markersize=9 if name == models.MAIN else 5)
-            label = "without words in behaviour" if name == OURS else name
-            label = label.replace(models.MAIN, "bbqrec")
-            axis.annotate(label, at, (4, 4), **_LABEL)
+            colour = _OURS if name == cold.main else _OTHER
+            axis.plot(*at, "o", color=colour, markersize=9 if name == cold.main else 5)
+            axis.annotate(named.get(name, name), at, (4, 4), **_LABEL)
     axis.set_title(f"{cold.dataset}: {cold.taken:.1%} of what is taken is new", fontsize=10)
     axis.set_xlabel("known items: NDCG@10")
     axis.set_ylabel("new items among all: Recall@50")

@@ -8,6 +8,7 @@ from benchmarks.accuracy import work
 from benchmarks.accuracy.cold import models, plots
 from benchmarks.accuracy.cold.jobs import STORE
 from benchmarks.accuracy.cold.results import Cold, Floats, read
+from benchmarks.accuracy.models import MEMORIES
 from benchmarks.accuracy.statistics import Interval
 from benchmarks.accuracy.tables import markdown
 
@@ -27,9 +28,9 @@ time they are what came after it. All items are ranked unless a column says othe
 - *mixed*: whatever comes last, known or new; of a cut through time, every event of the test part.
 - *shown*: share of new items in the ten best of the mixed events; *taken*: among what is taken.
 
-`-share-S` are the same weights as the model of that name, before calibration: all items alike
-borrow that share, as earlier releases did. Means over seeds; 95% intervals by a bootstrap over
-users, and in *items* over the items that are taken.
+`-and-memory` are the same weights, with what was counted added; `-share-S`, before calibration:
+all items alike borrow that share, as earlier releases did. Means over seeds; 95% intervals by a
+bootstrap over users, and in *items* over the items that are taken.
 """
 
 
@@ -45,7 +46,7 @@ def write() -> None:
     found = [cold for cold in every if cold.models]
     lines = ",\n".join(json.dumps(row) for cold in found for row in cold.rows())
     (work.DOCS / "cold.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
-    if drawn := [cold for cold in found if models.MAIN in cold.models]:
+    if drawn := [cold for cold in found if cold.main]:
         plots.trade_off(drawn, work.DOCS / "cold.png")
     parts = [_HEAD, _PLOT]
     parts += [_section(cold) for cold in found]
@@ -65,8 +66,8 @@ def _section(cold: Cold) -> str:
         f"{cold.taken:.1%} take a new item.\n",
         _table(cold),
     ]
-    if models.MAIN in cold.models:
-        said += [f"\n{models.MAIN} against the others:\n", _against(cold)]
+    if cold.main:
+        said += [f"\n{cold.main} against the others:\n", _against(cold, cold.main)]
     return "\n".join([*said, ""])
 
 
@@ -77,7 +78,7 @@ def _table(cold: Cold) -> str:
     for name in _in_order(cold):
         of_new = {k: _mean(cold, name, "all-cold", f"recall@{k}") for k in (10, 20, 50)}
         by_item = cold.by_item["all-cold"].mean(cold.values(name, "all-cold", "recall@50"))
-        cells = [f"**{name}**" if name == models.MAIN else name]
+        cells = [f"**{name}**" if name == cold.main else name]
         cells += [f"{of_new[10].mean:.4f}", f"{of_new[20].mean:.4f}", _interval(of_new[50])]
         cells += [f"[{by_item.low:.4f}, {by_item.high:.4f}]"]
         cells += [f"{_mean(cold, name, 'cold-cold', f'recall@{k}').mean:.3f}" for k in (10, 50)]
@@ -88,7 +89,7 @@ def _table(cold: Cold) -> str:
     return markdown(header, rows)
 
 
-def _against(cold: Cold) -> str:
+def _against(cold: Cold, main: str) -> str:
     """Ratios to every other model on the same events, each by the seeds that it has."""
     header = ["ratio to", "new among all R@50", "among new R@50", "known NDCG@10", "mixed NDCG@10"]
     columns = (
@@ -99,23 +100,24 @@ def _against(cold: Cold) -> str:
     )
     rows = []
     for name in _in_order(cold):
-        if name != models.MAIN:
-            cells = (_ratio(cold, name, kind, metric) for kind, metric in columns)
+        if name != main:
+            cells = (_ratio(cold, main, name, kind, metric) for kind, metric in columns)
             rows.append([name, *cells])
     return markdown(header, rows)
 
 
-def _ratio(cold: Cold, name: str, kind: str, metric: str) -> str:
+def _ratio(cold: Cold, main: str, name: str, kind: str, metric: str) -> str:
     theirs_E: Floats = cold.values(name, kind, metric)
     if not theirs_E.any():
         return ""
-    found = cold.by_user[kind].ratio(cold.values(models.MAIN, kind, metric), theirs_E)
+    found = cold.by_user[kind].ratio(cold.values(main, kind, metric), theirs_E)
     return f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]"
 
 
 def _in_order(cold: Cold) -> list[str]:
-    """Ours first, then what it was before calibration, then the rest."""
-    named = [name for name in models.LEARNED if name in cold.models]
+    """Ours first, without its memory next, then the rest."""
+    of_ours = (part for name in models.LEARNED for part in (name, MEMORIES.get(name)))
+    named = [name for name in of_ours if name in cold.models]
     return [*named, *(name for name in cold.models if name not in named)]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.accuracy.cold.models import MAIN
 from benchmarks.accuracy.cold.store import KINDS, ColdStore, Events, Judged
 from benchmarks.accuracy.statistics import RESAMPLES, Interval, edges, hits
 
@@ -60,6 +61,11 @@ class Cold:
     def by_item(self) -> dict[str, Resampled]:
         """Resampling of the items that are taken."""
         return {kind: Resampled(of["target"]) for kind, of in self.events.kinds.items()}
+
+    @property
+    def main(self) -> str | None:
+        """What a run makes, where that was measured."""
+        return next((name for name in MAIN if name in self.models), None)
 
     @property
     def taken(self) -> float:
