@@ -89,67 +89,11 @@ class Metrics:
             self._exposed.register(_AllProcesses(shared))
         else:
             ProcessCollector(registry=self.registry)
-        self.request = self._seconds("request", "Whole requests.", "route", "status")
-        self.answer = self._seconds("answer", "What one generation takes to answer.", "role")
-        self.queue = self._seconds("queue", "From submission to the start of its batch.")
-        self.encode = self._seconds("encode", "Histories to user vectors, a batch.")
-        self.search = self._seconds("search", "User vectors to the best items, a batch.")
-        self.cache = self._seconds("cache", "Item codes of one history.", "backend")
-        self.batch_size = self._histogram("batch_size", "Histories a batch.", BATCHES)
-        self.requests = self._counter("requests", "Requests answered.", "route", "status")
-        self.refused = self._counter(
-            "refused", "Requests and connections refused before the application.", "reason"
-        )
-        self.fallbacks = self._counter("fallbacks", "Answers that are not personal.", "reason")
-        self.unknown_items = self._counter("unknown_items", "Ids that nothing is known of.")
-        self.cache_errors = self._counter("cache_errors", "Calls to Redis given up.")
-        self.cache_away = self._gauge(
-            "cache_away", "1: Redis failed when it was asked last, and is left alone."
-        )
-        self.cache_lookups = self._counter(
-            "cache_lookups", "Ids looked up for their codes.", "backend", "result"
-        )
-        self.live_changes = self._counter(
-            "live_changes", "Changes of the log, applied to a generation or not.", "kind", "outcome"
-        )
-        self.live_rows = self._gauge("live_rows", "Live items that may be found.")
-        self.gone_rows = self._gauge("gone_rows", "Items of the bundle deleted or replaced.")
-        self.bundle_rows = self._gauge("bundle_rows", "Items of the bundle in service.")
-        self.log_lag = self._gauge(
-            "log_lag_seconds", "How far the slowest worker is behind the log of changes."
-        )
-        self.log_position = self._least(
-            "log_position", "Up to where every worker has applied the log of changes."
-        )
-        self.scenarios_refused = self._gauge(
-            "scenarios_refused", "1: the file of scenarios, as it is now, is not used."
-        )
-        # Every process counts all of the log: of several that say the same, the furthest is told.
-        self._outcomes = self._gauge(
-            "outcomes",
-            "What was shown and what came of it, since who answers changed last.",
-            "role",
-            "outcome",
-        )
-        self._provider = self._info("provider", "What computes user vectors.", "provider")
-        self._asked = self._info("provider_asked", "What was asked to compute them.", "provider")
-        self._retriever = self._info("retriever", "How items are searched.", "retriever")
-        self._model = self._info("model", "Bundles in service.", "digest", "name", "role")
-        self.load_seconds = self._histogram(
-            "load_seconds", "From a change of the folder to a generation in service.", LOAD_SECONDS
-        )
-        self._loads = self._counter("loads", "Generations loaded, or not.", "result")
-        self._load_failing = self._gauge(
-            "load_failing", "1: what should serve in this role cannot.", "role"
-        )
-        self.bundle_changed = self._gauge(
-            "bundle_changed", "1: files of a bundle in service were written over."
-        )
-        self.shadow_agreement = self._histogram(
-            "shadow_agreement", "Share of the top 10 that a shadow gives too.", AGREEMENT
-        )
-        self.shadow_skipped = self._counter("shadow_skipped", "Requests a shadow was not asked.")
         self._serving: set[Gauge] = set()
+        self._of_requests()
+        self._of_the_cache()
+        self._of_live_items()
+        self._of_generations()
         self._of_events()
         self._of_what_is_shown()
         self._of_the_process()
@@ -245,6 +189,67 @@ class Metrics:
         """What ``/metrics`` answers."""
         return generate_latest(self._exposed)
 
+    def _of_requests(self) -> None:
+        self.request = self._seconds("request", "Whole requests.", "route", "status")
+        self.answer = self._seconds("answer", "What one generation takes to answer.", "role")
+        self.queue = self._seconds("queue", "From submission to the start of its batch.")
+        self.encode = self._seconds("encode", "Histories to user vectors, a batch.")
+        self.search = self._seconds("search", "User vectors to the best items, a batch.")
+        self.batch_size = self._histogram("batch_size", "Histories a batch.", BATCHES)
+        self.requests = self._counter("requests", "Requests answered.", "route", "status")
+        self.refused = self._counter(
+            "refused", "Requests and connections refused before the application.", "reason"
+        )
+        self.fallbacks = self._counter("fallbacks", "Answers that are not personal.", "reason")
+        self.unknown_items = self._counter("unknown_items", "Ids that nothing is known of.")
+        self.scenarios_refused = self._gauge(
+            "scenarios_refused", "1: the file of scenarios, as it is now, is not used."
+        )
+
+    def _of_the_cache(self) -> None:
+        self.cache = self._seconds("cache", "Item codes of one history.", "backend")
+        self.cache_errors = self._counter("cache_errors", "Calls to Redis given up.")
+        self.cache_away = self._gauge(
+            "cache_away", "1: Redis failed when it was asked last, and is left alone."
+        )
+        self.cache_lookups = self._counter(
+            "cache_lookups", "Ids looked up for their codes.", "backend", "result"
+        )
+
+    def _of_live_items(self) -> None:
+        self.live_changes = self._counter(
+            "live_changes", "Changes of the log, applied to a generation or not.", "kind", "outcome"
+        )
+        self.live_rows = self._gauge("live_rows", "Live items that may be found.")
+        self.gone_rows = self._gauge("gone_rows", "Items of the bundle deleted or replaced.")
+        self.bundle_rows = self._gauge("bundle_rows", "Items of the bundle in service.")
+        self.log_lag = self._gauge(
+            "log_lag_seconds", "How far the slowest worker is behind the log of changes."
+        )
+        self.log_position = self._least(
+            "log_position", "Up to where every worker has applied the log of changes."
+        )
+
+    def _of_generations(self) -> None:
+        self._provider = self._info("provider", "What computes user vectors.", "provider")
+        self._asked = self._info("provider_asked", "What was asked to compute them.", "provider")
+        self._retriever = self._info("retriever", "How items are searched.", "retriever")
+        self._model = self._info("model", "Bundles in service.", "digest", "name", "role")
+        self.load_seconds = self._histogram(
+            "load_seconds", "From a change of the folder to a generation in service.", LOAD_SECONDS
+        )
+        self._loads = self._counter("loads", "Generations loaded, or not.", "result")
+        self._load_failing = self._gauge(
+            "load_failing", "1: what should serve in this role cannot.", "role"
+        )
+        self.bundle_changed = self._gauge(
+            "bundle_changed", "1: files of a bundle in service were written over."
+        )
+        self.shadow_agreement = self._histogram(
+            "shadow_agreement", "Share of the top 10 that a shadow gives too.", AGREEMENT
+        )
+        self.shadow_skipped = self._counter("shadow_skipped", "Requests a shadow was not asked.")
+
     def _of_events(self) -> None:
         self.events = self._counter(
             "events", "What users did or were shown: kept, sent again, or lost.", "result"
@@ -260,6 +265,13 @@ class Metrics:
         )
 
     def _of_what_is_shown(self) -> None:
+        # Every process counts all of the log: of several that say the same, the furthest is told.
+        self._outcomes = self._gauge(
+            "outcomes",
+            "What was shown and what came of it, since who answers changed last.",
+            "role",
+            "outcome",
+        )
         self.shown = self._counter(
             "shown",
             "Items shown: of the most used that have half of all uses, others, new.",

@@ -335,6 +335,7 @@ class ResearchConfig(Section, Variants):
     shared_codebook: bool = Field(True, description="one for all modalities, or one each")
     id_residual: bool = Field(True, description="z_ID in the item vectors of sequence contrast")
     diversity: float = Field(0.0, ge=0, description="weight of even use of the codes")
+    likeness: bool = Field(True, description="the memory knows who is described alike, too")
 
 
 class RunConfig(Section):

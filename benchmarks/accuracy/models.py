@@ -56,12 +56,18 @@ ABLATIONS: dict[str, Settings] = {
     "bbqrec-without-quantizer-id": {"research.id_residual": False},
     "bbqrec-with-diversity": {"research.diversity": 0.1},
 }
-# Models whose weights are another's: only what was counted is added.
+# Models whose weights are another's: what was counted is added, all of it or what follows alone.
+_WITH = {"memory": {}, "transitions": {"research.likeness": False}}
 MEMORIES = {
-    f"{name}-and-memory": name for name in (OURS, "bbqrec-with-words-in-behaviour", *BACKBONES)
+    f"{name}-and-{counted}": name
+    for name in (OURS, "bbqrec-with-words-in-behaviour", *BACKBONES)
+    for counted in _WITH
 }
 ABLATIONS |= {
-    name: {**{OURS: {}, **BACKBONES, **ABLATIONS}[of], "fit.memory": WEIGHTS}
+    name: {
+        **{OURS: {}, **BACKBONES, **ABLATIONS}[of],
+        **{"fit.memory": WEIGHTS, **_WITH[name.rpartition("-")[2]]},
+    }
     for name, of in MEMORIES.items()
 }
 # What RecTools can be trained to its end with in an hour or two, and our backbones likewise. Both

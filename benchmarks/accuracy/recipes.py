@@ -67,6 +67,8 @@ def laid_out(config: RunConfig) -> dict[str, Any]:
             del content["interactions"][name]
     if content["split"]["test_from"] is None:
         del content["split"]["test_from"]
+    if content["research"]["likeness"]:
+        del content["research"]["likeness"]
     del fit["learn_test"]  # of what goes live alone
     if fit["rows_from"] == FitConfig.model_fields["rows_from"].default:  # more items than any has
         del fit["rows_from"]

@@ -14,6 +14,7 @@ from benchmarks.accuracy.models import (
     PEERS,
     RANDOM_BUCKETS,
     SHIPPED,
+    TRANSITIONS,
 )
 from benchmarks.accuracy.published import PUBLISHED
 from benchmarks.accuracy.results import HEADLINE, Change, Results
@@ -125,7 +126,7 @@ def overlap_table(results: Results) -> str:
     """What model and memory find alone, apart and together; and what of that their sum finds."""
     rows = []
     for both, alone in MEMORIES.items():
-        if not {both, alone, MEMORY} <= results.models.keys():
+        if both.endswith(TRANSITIONS) or not {both, alone, MEMORY} <= results.models.keys():
             continue
         model_U, memory_U, sum_U = (_found(results, name) for name in (alone, MEMORY, both))
         kinds = model_U * memory_U, model_U * (1 - memory_U), (1 - model_U) * memory_U

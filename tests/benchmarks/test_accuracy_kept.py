@@ -41,14 +41,14 @@ def test_a_kept_result_has_the_recipe_of_today(dataset: str) -> None:
 
 @pytest.mark.parametrize("name", jobs.STORE.datasets())
 def test_a_kept_result_on_new_items_has_the_recipe_of_today(name: str) -> None:
-    """So have those of its weights with a fixed share."""
+    """So have those of its weights with a fixed share, and without a memory."""
     share, kept = jobs.STORE.events(name).cold_share or USUAL, jobs.STORE.models(name)
     dataset = name.removesuffix(f"-{share:g}")
     config = work.read(dataset)
     assert kept
     for model, seeds in kept.items():
-        whole = model.partition("-share-")[0]
-        tuned = TRIALS.choose(dataset, cold.tuned_as(whole)).settings
+        name_of_job = cold.made_by(model)
+        tuned = TRIALS.choose(dataset, cold.tuned_as(name_of_job)).settings
         for seed, done in seeds.items():
-            trial = jobs.Trial(Job(name, whole, seed, "strict"), share)
+            trial = jobs.Trial(Job(name, name_of_job, seed, "strict"), share)
             assert done.facts["recipe"] == jobs.recipe(trial, config, tuned), (model, seed)

@@ -1,5 +1,6 @@
 """New items in the harness, on the simulated shop: judged, kept, not done twice, reported."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +8,12 @@ import numpy as np
 import pytest
 
 from benchmarks.accuracy import work
-from benchmarks.accuracy.cold import jobs, models, report
+from benchmarks.accuracy.cold import jobs, likenesses, models, report
 from benchmarks.accuracy.cold.jobs import Trial, run
 from benchmarks.accuracy.cold.results import SHOWN, TAKEN, USERS, Cold, Resampled, read
 from benchmarks.accuracy.cold.rivals import Latest, PopularLately
 from benchmarks.accuracy.cold.store import KINDS, ColdStore
+from benchmarks.accuracy.models import configured
 from benchmarks.accuracy.store import Job
 from models.contract.types import FloatArray
 from tests.simulated_shop import Shop
@@ -128,3 +130,30 @@ def test_only_the_latest_items_are_looked_at() -> None:
     windows = Windows(np.array([0, 10]), np.array([7, 1]))
     found = Latest(Lengths(), 3).score(np.zeros(20, np.int32), windows)
     assert found.tolist() == [[4, 3], [10, 1]]
+
+
+def test_what_the_memory_finds_items_alike_by_is_measured_side_by_side(
+    config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the simulated shop, whose words tell: nothing says nothing of new items, words do."""
+    few = configured(config, {"quantize.epochs": 2})
+    monkeypatch.setattr(work, "configuration", lambda _: few)
+    monkeypatch.setattr(work, "DOCS", tmp_path)
+    monkeypatch.setattr(jobs, "SCRATCH", tmp_path / "scratch")
+    likenesses.main("shop")
+    kept = (tmp_path / "likeness.jsonl").read_text(encoding="utf-8")
+    found = {row["alike by"]: row for row in map(json.loads, kept.splitlines())}
+    assert len(found) == len(kept.splitlines()) == 7
+    of_new = {name: row["new among all recall@50"]["mean"] for name, row in found.items()}
+    assert of_new["nothing"] == 0 < of_new["words and codes"]
+    likenesses.main("shop")  # done already
+    assert (tmp_path / "likeness.jsonl").read_text(encoding="utf-8") == kept
+    assert "| shop | words and codes |" in (tmp_path / "likeness.md").read_text(encoding="utf-8")
+
+
+def test_margins_are_of_the_nearest_and_never_of_an_item_with_itself() -> None:
+    vectors_ND = np.array([[1, 0], [2, 0.5], [1, 1], [0, 0], [-1, 0]], np.float32)
+    found = likenesses._margins(vectors_ND, most=1).toarray()
+    assert np.argwhere(found).tolist() == [[0, 1], [1, 0], [2, 1]]
+    near, far = 2 / 4.25**0.5, 0.5**0.5
+    assert found[0, 1] == pytest.approx((near - far) / (1 - far), abs=1e-5)

@@ -19,7 +19,7 @@ from training.evaluate.ranking import Ranker, scores
 
 SCALES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
 _SHOWN = 10  # length of the lists that people look at
-_NEAR = 50  # best items, among which a new one that is taken should be found
+_NEAR = 50  # best items, among which a new one that is taken should be found, the higher the better
 _LEAST = 20  # new items taken, below which nothing can be told from them
 _STEPS = 24  # of a search by halves
 
@@ -36,9 +36,13 @@ class Exposure(NamedTuple):
 
     shown: float  # share of new items among the ten that are shown
     taken: float  # and among those that users take
-    found: float  # share of the new items taken that are among the best 50
+    found: float  # NDCG@50 where a new item is taken
     ndcg: float  # NDCG@10, whatever is taken
     known_ndcg: float  # where a known item is taken
+
+    def worth(self) -> float:
+        """A hundredth more found of new items is worth a hundredth of known ones' NDCG."""
+        return self.found * self.known_ndcg
 
 
 class Scored(NamedTuple):
@@ -82,11 +86,12 @@ class Scored(NamedTuple):
         others_EK = np.where(self.new_E[:, None], self.known_EK, new_EK)
         rank_E = self.ahead_E + (others_EK >= own_E[:, None]).sum(axis=1)
         gain_E = np.where(rank_E <= _SHOWN, 1 / np.log2(rank_E + 1), 0)
+        near_E = np.where(rank_E <= _NEAR, 1 / np.log2(rank_E + 1), 0)
         new_E10, known_E10 = new_EK[:, :_SHOWN], self.known_EK[:, :_SHOWN]
         return Exposure(
             shown=float(((new_E10 >= known_E10[:, ::-1]) & np.isfinite(new_E10)).mean()),
             taken=float(self.new_E.mean()),
-            found=float((rank_E <= _NEAR)[self.new_E].mean()),
+            found=float(near_E[self.new_E].mean()),
             ndcg=float(gain_E.mean()),
             known_ndcg=float(gain_E[~self.new_E].mean()),
         )
@@ -102,7 +107,7 @@ class Scored(NamedTuple):
 
 
 def choose(scored: Scored, most_cost: float) -> Calibration | None:
-    """Of scales whose new items are shown as often as they may be, that which finds the most.
+    """Of scales whose new items are shown as often as they may be, that which is worth the most.
 
     As often as users take them, unless that costs known items more than ``most_cost`` of their
     NDCG@10: then less. None where too few new items are taken to tell.
@@ -110,7 +115,7 @@ def choose(scored: Scored, most_cost: float) -> Calibration | None:
     if scored.new_E.sum() < _LEAST or scored.new_E.all():
         return None
     tried = _offsets(scored, most_cost)
-    return max(tried, key=lambda calibration: scored.with_(calibration).found)
+    return max(tried, key=lambda calibration: scored.with_(calibration).worth())
 
 
 def _offsets(scored: Scored, most_cost: float) -> Iterator[Calibration]:

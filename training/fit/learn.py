@@ -25,7 +25,7 @@ from training.fit.calibrate import Calibration, Scored, choose
 from training.fit.fit_sequence import Fitted, fit_sequence, new_model
 from training.fit.remember import choose_recipe, with_memory
 from training.memory.live import Passing, Worth, choose_live, memory_of
-from training.memory.memory import Recipe, Sources
+from training.memory.memory import LIKENESS, Recipe, Sources
 from training.processes import seed_run, this_process
 from training.progress import trainer_options
 
@@ -183,8 +183,9 @@ def remember(
     sources = Sources.of(histories, load_words(config.output / "encode"), most)
     if choices.validation:
         ranker, seen = SequenceRanker(fitted.model, table.codes_NS), config.filter_seen
+        alike = LIKENESS if config.research.likeness else (0.0,)
         recipe = choose_recipe(
-            ranker, sources, weights, choices.validation, most, seen, choices.hidden_N()
+            ranker, sources, alike, weights, choices.validation, most, seen, choices.hidden_N()
         )
     if recipe.weight:
         return fitted._replace(recipe=recipe, memory=sources.mix(recipe, most))

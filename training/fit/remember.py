@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from models.contract.memory import Memory
 from training.data.histories import EvaluationSet
 from training.evaluate.ranking import Ranker, ndcg_of, ranks_of, scores
-from training.memory.memory import LIKENESS, MemoryRanker, Recipe, Sources, Sum, choose
+from training.memory.memory import MemoryRanker, Recipe, Sources, Sum, choose
 
 
 def choose_recipe(
     model: Ranker,
     sources: Sources,
+    alike: Sequence[float],
     weights: Sequence[float],
     validation: EvaluationSet,
     most: int,
@@ -26,7 +27,7 @@ def choose_recipe(
     hidden_N: NDArray[np.bool_] | None,
 ) -> Recipe:
     """The best on validation, what is hidden left out; of weights that are as good, the first."""
-    recipe = choose(sources, LIKENESS, validation, most, filter_seen, hidden_N)
+    recipe = choose(sources, alike, validation, most, filter_seen, hidden_N)
     memory = MemoryRanker(sources.mix(recipe, most))
     tried = _try_weights(model, memory, weights, validation, filter_seen, hidden_N)
     return recipe._replace(weight=max(tried, key=lambda weight: tried[weight]))

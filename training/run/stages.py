@@ -28,7 +28,10 @@ _QUANTIZE = (
     "research.id_residual",
     "research.diversity",
 )
-_VARIANTS = ("research.block", "research.edges", "research.reweighting")
+_VARIANTS = (
+    *("research.block", "research.edges", "research.reweighting"),
+    "research.likeness",
+)
 # A stage is stale when a setting that it reads has changed: all under the names in ``settings``,
 # but for those in ``but``. ``loggers``, where curves go, is read by all that learn, and changes
 # nothing.

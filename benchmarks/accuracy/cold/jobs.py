@@ -34,8 +34,10 @@ FIXED = (0.0, 0.25, 0.5, 0.75, 1.0)  # shares that all items alike borrowed, bef
 # What is made of a trained model, as it is when none of it is.
 _FINISHED_LATER = {"borrowing": (0.0,), "memory": (0.0,), "new_items_cost": 0.0}
 # To be raised when a change of code makes earlier results void. 2: what is borrowed is chosen by
-# known items alone. 3: a scale is chosen by how many new items it finds.
-_REVISION = 3
+# known items alone. 3: a scale is chosen by how many new items it finds. 4: by how near the top,
+# and by what that costs.
+_REVISION = 4
+_OF_OTHERS = 3  # they have nothing to calibrate
 
 
 class Trial(NamedTuple):
@@ -74,7 +76,7 @@ def recipe(trial: Trial, config: RunConfig, tuned: Settings) -> str:
         content.pop(name)
     content |= {"job": trial.job._asdict()}
     if learned:
-        content["revision"] = _REVISION
+        content["revision"] = _REVISION if trial.job.model in models.OF_OURS else _OF_OTHERS
     return digest(content)
 
 
@@ -125,7 +127,7 @@ def _rankers(
     if job.model not in models.LEARNED:
         yield (job.model, *rivals.ranker(job.model, config, new))
         return
-    table, codewords_MLKQ = _codes(job, config, new)
+    table, codewords_MLKQ = codes(job, config)
     known, choices = new.known.up_to(Part.TRAIN), to_be_made(config, new)
     fitted = _trained(job, config, table, codewords_MLKQ, known, choices)
     if base := MEMORIES.get(job.model):
@@ -183,10 +185,10 @@ def _trained(
     return fitted
 
 
-def _codes(job: Job, config: RunConfig, new: NewItems) -> tuple[SemanticIdTable, Tensor]:
+def codes(job: Job, config: RunConfig) -> tuple[SemanticIdTable, Tensor]:
     """The job's semantic IDs, or the same dealt out to items at random, and their codewords."""
     seeded = config.model_copy(update={"seed": job.seed})
-    known = new.known.up_to(Part.TRAIN)
+    known = stage_files.new_items(config).known.up_to(Part.TRAIN)
     directory = warm.codes_for(job, seeded, SCRATCH / f"new-{config.evaluate.cold_share:g}", known)
     table, codewords_MLKQ = stage_files.semantic_ids(directory)
     if job.model == models.RANDOM_CODES:

@@ -26,6 +26,12 @@ def tuned_as(model: str) -> str:
     return OURS if model in OF_OURS else model
 
 
+def made_by(model: str) -> str:
+    """The job that leaves a model's figures: one with a memory leaves those without it, too."""
+    whole = model.partition("-share-")[0]
+    return {MEMORIES[name]: name for name in MAIN}.get(whole, whole)
+
+
 def settings_of(model: str, tuned: Settings) -> dict[str, Any]:
     """The tuned settings, with what makes the model that one."""
     return {**tuned, **LEARNED[model]}

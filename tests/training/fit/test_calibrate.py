@@ -53,7 +53,7 @@ def by_ranking(
     found = rank(Fixed(scores_EN, calibration), mixed.held_out, ITEMS, True, 10, mixed.hidden_N)
     gain_E = np.where(found.rank_E <= 10, 1 / np.log2(found.rank_E + 1), 0)
     new_E = mixed.taken()
-    near = (found.rank_E <= 50)[new_E]
+    near = np.where(found.rank_E <= 50, 1 / np.log2(found.rank_E + 1), 0)[new_E]
     shown = mixed.new_N[found.top_EK]
     return np.array([gain_E.mean(), gain_E[~new_E].mean(), near.mean(), shown.mean()])
 

@@ -15,7 +15,7 @@ from training.evaluate.ranking import ndcg
 from training.fit.remember import choose_recipe, with_memory
 from training.memory.likeness import likeness
 from training.memory.lists import best
-from training.memory.memory import MemoryRanker, Recipe, Sources, choose
+from training.memory.memory import LIKENESS, MemoryRanker, Recipe, Sources, choose
 from training.memory.transitions import transitions
 
 ITEMS = 8
@@ -129,7 +129,9 @@ def cycle() -> Histories:
 def test_a_memory_that_knows_what_comes_gets_weight(cycle: Histories) -> None:
     known, validation = cycle.up_to(Part.TRAIN), targets(cycle, Part.VALIDATION)
     sources = Sources.of(known, NO_WORDS, ITEMS)
-    recipe = choose_recipe(Useless(1.0), sources, (0.0, 2.0), validation, ITEMS, True, None)
+    recipe = choose_recipe(
+        Useless(1.0), sources, LIKENESS, (0.0, 2.0), validation, ITEMS, True, None
+    )
     assert recipe.weight == 2.0
     assert recipe == choose(sources, (0.0,), validation, ITEMS, True)._replace(weight=2.0)
 
@@ -137,7 +139,7 @@ def test_a_memory_that_knows_what_comes_gets_weight(cycle: Histories) -> None:
 def test_one_that_knows_nothing_gets_none(cycle: Histories) -> None:
     nothing = Sources.of(of([0], [1]), NO_WORDS, ITEMS)
     validation = targets(cycle, Part.VALIDATION)
-    recipe = choose_recipe(Useless(), nothing, (0.0, 2.0), validation, ITEMS, True, None)
+    recipe = choose_recipe(Useless(), nothing, LIKENESS, (0.0, 2.0), validation, ITEMS, True, None)
     assert recipe.weight == 0.0
 
 
@@ -154,7 +156,9 @@ def test_weights_are_tried_as_the_sum_ranks(cycle: Histories) -> None:
     memory = sources.mix(Recipe(0.0, 0.6, 1.0), ITEMS)
     hidden_N = np.arange(ITEMS) == 2
     for weights in ((0.0, 0.3), (0.3, 1.0), (1.0, 2.0)):
-        chosen = choose_recipe(Useless(0.7), sources, weights, validation, ITEMS, True, hidden_N)
+        chosen = choose_recipe(
+            Useless(0.7), sources, LIKENESS, weights, validation, ITEMS, True, hidden_N
+        )
         told = {}
         for weight in weights:
             scaled = replace(

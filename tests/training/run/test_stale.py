@@ -105,6 +105,7 @@ def test_imports_are_followed_wherever_they_stand() -> None:
         ('recommend = "all"', LEARNED),
         ("fit.width = 32", LEARNED),
         ('research.edges = "random"', LEARNED),
+        ("research.likeness = false", LEARNED),
         ("fit.refit = false", ("requantize", "refit", "export")),
         ("quantize.epochs = 1", ALL[2:]),
         ("research.diversity = 0.1", ALL[2:]),
