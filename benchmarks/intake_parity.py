@@ -2,7 +2,7 @@
 
 Trains on a configuration with a share of its items held out as new, bundles that very model, and
 lets the bundle's intake take each of them in from what its file says: codes and vectors must be
-those that training gave an item without clicks.
+those that training gave an item without clicks, and so must what the memory says of it.
 """
 
 import json
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import scipy.sparse as sp
 import typer
 from rich.console import Console
 
@@ -17,6 +18,7 @@ from benchmarks.accuracy.models import configured
 from models.contract import bundle
 from models.contract.bundle import Bundle
 from models.contract.intake import Content
+from models.contract.likeness import Alike
 from service.catalogue.bundle_intake import BundleIntake
 from training import stage_files
 from training.config import RunConfig, load
@@ -89,6 +91,28 @@ def compare(made: Bundle, said: list[Content], rows: np.ndarray) -> dict[str, fl
         "codes equal": int(equal_B.sum()),
         "codes differ, as collisions move them": int((~equal_B).sum()),
         **{f"largest difference, {name}": float(value) for name, value in apart.items()},
+        **memory_of(made, [item.alike for item in taken], rows),
+    }
+
+
+def memory_of(made: Bundle, alike: list[Alike], rows: np.ndarray) -> dict[str, float]:
+    """What is listed in the memory of a new item, against what its intake says of it."""
+    if made.memory is None or not made.memory.alike_J.any():
+        return {}
+    size, memory = len(made.memory), made.memory
+    lists_NN = sp.csr_array((memory.scores_J, memory.items_J, memory.offsets), shape=(size, size))
+    listed_NB = sp.csc_array(lists_NN[:, rows])
+    difference, found = 0.0, 0.0
+    for place, (row, told) in enumerate(zip(rows, alike, strict=True)):
+        others = told.rows_J != row  # here it is in the bundle itself
+        trained_J = listed_NB[told.rows_J[others], [place]].ravel()
+        there_J = trained_J > 0
+        apart_J = np.abs(trained_J - told.before_J[others])[there_J]
+        difference = max(difference, apart_J.max(initial=0))
+        found += trained_J.sum()
+    return {
+        "largest difference, memory": float(difference),
+        "share of the memory's scores": float(found / listed_NB.sum()),
     }
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 from pydantic import Field
 
 from models.contract.config import Frozen
+from models.contract.likeness import NOBODY, Alike
 from models.contract.types import CodeArray, FloatArray, Modality
 
 AttributeValue = str | int | float | bool | None | list[str]
@@ -60,12 +61,13 @@ class Taken(NamedTuple):
     """A row of the tables, as training would have made it of an item without clicks.
 
     codes_S: (S,), not yet told apart from other items'. scored_D: (D,) and read_W: (W,), as in
-    ``ItemVectors``.
+    ``ItemVectors``. alike: of which rows the memory would say that they are described like it.
     """
 
     codes_S: CodeArray
     scored_D: FloatArray
     read_W: FloatArray
+    alike: Alike = NOBODY
 
 
 class IntakeError(ValueError):

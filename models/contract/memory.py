@@ -4,7 +4,7 @@ Its scores are added to those of the model, which does not know them: of a histo
 each has a list of items with what they are worth after it (docs/method.md, 4).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
@@ -32,6 +32,14 @@ class Recalled(NamedTuple):
         rows_J, place = np.unique(np.concatenate(rows), return_inverse=True)
         scores_J = np.bincount(place, np.concatenate(scores), len(rows_J))
         return cls(rows_J.astype(np.int64), scores_J.astype(np.float32))
+
+    @classmethod
+    def together(cls, parts: Iterable[Self | None]) -> Self | None:
+        """The sum of those that are there; None where none is."""
+        there = [part for part in parts if part is not None]
+        if len(there) < 2:
+            return there[0] if there else None
+        return cls.summed([part.rows_J for part in there], [part.scores_J for part in there])
 
 
 class Reason(NamedTuple):

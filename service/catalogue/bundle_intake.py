@@ -15,6 +15,7 @@ import numpy as np
 
 from models.contract.bundle import FILES, Bundle
 from models.contract.intake import Content, IntakeCard, Taken
+from models.contract.likeness import NOBODY, WordLikeness
 from models.contract.mapped import load_mapped
 from models.contract.types import CodeArray, FloatArray, Modality
 from models.contract.words import words_of
@@ -38,6 +39,7 @@ class BundleIntake:
         pictures = PictureVectors(graph) if self.card.pictures else None
         tokenizer = directory / FILES.INTAKE_TOKENIZER
         self.vectors = ContentVectors(self.card, tokenizer, tokens_VX, pictures)
+        self.likeness = WordLikeness.from_arrays(self.arrays)
         self.words: Any = marisa_trie.Trie()
         self.words.mmap(str(directory / FILES.INTAKE_WORDS))
 
@@ -58,7 +60,8 @@ class BundleIntake:
         some = np.any([column.present_B for column in columns.values()], axis=0)
         some |= np.array([len(of) > 0 for of in rows])
         scored_BD[some] = scored_BD[some] * self.arrays["scale"] + self.arrays["offset"]
-        return [Taken(*row) for row in zip(codes_BS, scored_BD, read_BW, strict=True)]
+        alike = [self.likeness.nearest(of) if self.likeness else NOBODY for of in rows]
+        return [Taken(*row) for row in zip(codes_BS, scored_BD, read_BW, alike, strict=True)]
 
     def _codes(self, columns: Mapping[Modality, Column], items: int) -> CodeArray:
         """(B, S); the null code where a modality is missing, as behaviour always is."""

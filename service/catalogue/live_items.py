@@ -23,6 +23,7 @@ from models.contract.types import CodeArray, FloatArray, ItemCodes
 from service.catalogue.change import Change
 from service.catalogue.fold import Mark, patched
 from service.catalogue.growing import Growing
+from service.catalogue.live_alike import LiveAlike
 from service.catalogue.matching import Matching
 from service.catalogue.newcomers import Newcomers
 from service.catalogue.unique_codes import UniqueCodes
@@ -66,6 +67,7 @@ class LiveItems:
         self.live = Live(nothing_MD, np.zeros(0, np.bool_), np.zeros(self.size, np.bool_))
         self.matching = Matching(bundle.attributes, self.size)
         self.newcomers = Newcomers(bundle.catalogue)
+        self.alike = LiveAlike(self.size, bundle.memory.decay if bundle.memory else 0.0)
         self.refused: dict[str, str] = {}  # ids to why their content could not be taken in
         written = bundle.manifest.items_as_of or bundle.manifest.created_at
         self._written = datetime.fromisoformat(written).timestamp()
@@ -250,6 +252,7 @@ class LiveItems:
         number = len(self._rows)
         for table, part in self._parts(taken):
             table.add(part)
+        self.alike.add(taken.alike)
         self._rows.append(row)
         self._attributes.append({})
         self._row_of[row.item_id] = number

@@ -1,7 +1,8 @@
 """SharedCodes: codes and vectors of live items in Redis, for replicas and for other readers.
 
 A hash an item, ``bbqrec:<bundle's digest>:codes:<item_id>``: ``codes``, (S,) uint16; ``scored``,
-(D,) and ``read``, (W,) float32, little-endian; ``content``, a digest of what they were made of. One
+(D,) and ``read``, (W,) float32; ``alike``, (J,) int32, ``after`` and ``before``, (J,) float32, as
+in ``Alike``; little-endian; ``content``, a digest of what they were made of. One
 replica encodes, the others read. It is a cache: Redis may be slow, gone, or hold rubbish, and what
 is not found there is encoded once more. No request waits for it; after a failure nobody asks for a
 while.
@@ -20,13 +21,16 @@ from redis.retry import Retry
 
 from models.contract.bundle import Bundle
 from models.contract.intake import Taken
+from models.contract.likeness import NEAREST, Alike
 from service.catalogue.soon import Soon
 from service.metrics import Metrics
 from service.settings import Settings
 
 log = logging.getLogger("bbqrec")
 _RESOLVED = 1.0  # seconds: sockets have time-outs of their own, but not the look-up of a name
-_FIELDS = ("content", "codes", "scored", "read")
+_TYPES = {"codes": "<u2", "scored": "<f4", "read": "<f4"}
+_OF_ALIKE = {"alike": "<i4", "after": "<f4", "before": "<f4"}
+_FIELDS = ("content", *_TYPES, *_OF_ALIKE)
 
 
 class Made(NamedTuple):
@@ -43,6 +47,7 @@ class SharedCodes:
     def __init__(self, bundle: Bundle, settings: Settings, metrics: Metrics) -> None:
         architecture = bundle.manifest.architecture
         self.digest = bundle.digest
+        self.items = len(bundle.catalogue)
         self.null_code = architecture.code_space.null_code
         self.sizes = (
             architecture.code_space.slots,
@@ -82,8 +87,8 @@ class SharedCodes:
         """For whoever asks."""
         calls: list[tuple[Any, ...]] = []
         for item_id, content, taken in made:
-            codes_S, *vectors = taken
-            values = content, _bytes(codes_S, "<u2"), *(_bytes(v, "<f4") for v in vectors)
+            arrays, dtypes = (*taken[:-1], *taken.alike), (*_TYPES.values(), *_OF_ALIKE.values())
+            values = content, *map(_bytes, arrays, dtypes)
             calls.append(("hset", item_id, None, None, dict(zip(_FIELDS, values, strict=True))))
             calls.append(("expire", item_id, self.settings.redis_ttl))
         self._ask(calls)
@@ -128,12 +133,26 @@ class SharedCodes:
 
     def _read(self, values: Sequence[object]) -> Taken | None:
         """What the bundle's tables could hold; None for whatever else is there."""
-        arrays = [_array(*told) for told in zip(values, ("<u2", "<f4", "<f4"), strict=True)]
+        row, alike = values[: len(_TYPES)], values[len(_TYPES) :]
+        arrays = list(map(_array, row, _TYPES.values()))
         if tuple(map(len, arrays)) != self.sizes or arrays[0].max() > self.null_code:
             return None
         if not all(np.isfinite(vector).all() for vector in arrays[1:]):
             return None
-        return Taken(arrays[0].astype(np.uint16), *(x.astype(np.float32) for x in arrays[1:]))
+        if (found := self._read_alike(alike)) is None:
+            return None
+        scored_D, read_W = (vector.astype(np.float32) for vector in arrays[1:])
+        return Taken(arrays[0].astype(np.uint16), scored_D, read_W, found)
+
+    def _read_alike(self, values: Sequence[object]) -> Alike | None:
+        """Rows that there are, and what they are worth, which is never less than nothing."""
+        rows_J, *scores = map(_array, values, _OF_ALIKE.values())
+        if {len(part) for part in scores} != {len(rows_J)} or len(rows_J) > NEAREST:
+            return None
+        fit = ((rows_J >= 0) & (rows_J < self.items)).all()
+        if not fit or not all((np.isfinite(part) & (part >= 0)).all() for part in scores):
+            return None
+        return Alike(rows_J.astype(np.int32), *(part.astype(np.float32) for part in scores))
 
 
 def _bytes(array: Any, dtype: str) -> bytes:

@@ -72,8 +72,6 @@ def recall(
     recalled = []
     for history, selection in zip(histories, selections, strict=True):
         known = memory.recall([item.item_index for item in history])
-        if selection.recalled is not None:  # of late
-            both = known, selection.recalled
-            known = Recalled.summed([r.rows_J for r in both], [r.scores_J for r in both])
-        recalled.append(selection._replace(recalled=known))
+        both = Recalled.together((known, selection.recalled))
+        recalled.append(selection._replace(recalled=both))
     return recalled

@@ -10,7 +10,7 @@ import numpy as np
 
 from models.contract.bundle import Bundle
 from models.contract.live_counts import LiveTransitions
-from models.contract.memory import Reason
+from models.contract.memory import Reason, Recalled
 from models.contract.types import FloatArray, ItemCodes
 from service.catalogue.codes import Codes
 from service.catalogue.filters import Filter
@@ -92,8 +92,7 @@ class Recommender:
         seen = () if self._with_history(query) else (codes.item_index for codes in known)
         selection = await self._selection(query, seen)
         ids = [i for i, codes in zip(query.history, found, strict=True) if codes is not None]
-        if query.transitions is not None:
-            selection = selection._replace(recalled=self.heard.recall(query.transitions, ids))
+        selection = selection._replace(recalled=self._recalled(query, known, ids))
 
         spent, alike = Spent(), [] if latest else _alike(query)
 
@@ -124,6 +123,15 @@ class Recommender:
         best = await search(query.k, selection)
         pairs = zip(best.items_K.tolist(), best.scores_K.tolist(), strict=True)
         return Ruling([Recommended(item, score) for item, score in pairs], [])
+
+    def _recalled(
+        self, query: Query, known: Sequence[ItemCodes], ids: Sequence[str]
+    ) -> Recalled | None:
+        """What a history brings to mind beside what the bundle's memory knows."""
+        alike = self.live.alike.recall([codes.item_index for codes in known])
+        if query.transitions is None:
+            return alike
+        return Recalled.together((alike, self.heard.recall(query.transitions, ids)))
 
     def _with_history(self, query: Query) -> bool:
         asked = query.include_history
@@ -171,7 +179,10 @@ class Recommender:
         items_KD = self.live.vectors([item.item_index for item in items])
         nearest_K = (items_KD @ history_HD.T).argmax(axis=1)
         wanted = [item.item_index for item in items]
-        reasons = memory.reasons(history, wanted) if memory is not None else [None] * len(items)
+        reasons = self.live.alike.reasons(history, wanted)
+        if memory is not None:
+            counted = memory.reasons(history, wanted)
+            reasons = [one or other for one, other in zip(counted, reasons, strict=True)]
         names = dict(zip(rows, self.live.names(rows), strict=True))
         explained = zip(items, nearest_K.tolist(), reasons, strict=True)
         return [

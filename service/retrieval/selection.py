@@ -42,7 +42,7 @@ class Allowed(NamedTuple):
 class Selection(NamedTuple):
     """Rows that are hidden, each once; and those that alone may be found, None where any may.
 
-    recalled: what the memory adds to the scores of rows of the bundle.
+    recalled: what the memory adds to the scores of rows.
     """
 
     hidden: Rows = NO_ROWS

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from models.contract.intake import ContentColumns, IntakeCard, ModalityCard
+from models.contract.likeness import WordLikeness
 from models.contract.manifest import FILES
 from models.contract.types import IMAGE, FloatArray, Modality
 from models.nets.content_codes import ContentCodes, Standard
@@ -40,6 +41,7 @@ class IntakeParts(NamedTuple):
     quantizer: Quantizer
     vocabulary: Sequence[str]
     words: Mapping[str, FloatArray]  # scored (V, D) and read (V, W): what each adds
+    likeness: WordLikeness | None  # of items by their words, where the memory knows it
     content_ND: FloatArray  # of all modalities, as borrowing compares them
     histories: Histories  # that the model learned from
     borrowing: float
@@ -85,7 +87,7 @@ def write_intake(directory: Path, parts: IntakeParts) -> None:
 
 
 def _write_words(parts: IntakeParts, path: Path) -> dict[str, NDArray[Any]]:
-    """The words' trie; vectors of words, scored and read, in the order of its keys."""
+    """The words' trie; vectors of words, and lists of who has them, in the order of its keys."""
     words = marisa_trie.Trie(parts.vocabulary)
     words.save(str(path))
     place = np.array([words[word] for word in parts.vocabulary], np.int64)
@@ -93,6 +95,8 @@ def _write_words(parts: IntakeParts, path: Path) -> dict[str, NDArray[Any]]:
     for name, vectors in parts.words.items():
         arrays[f"words_{name}"] = np.zeros((len(place), vectors.shape[1]), np.float32)
         arrays[f"words_{name}"][place] = vectors[: len(place)]
+    if parts.likeness is not None:
+        arrays |= parts.likeness.reordered(np.argsort(place)).arrays()
     return arrays
 
 

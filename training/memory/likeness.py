@@ -3,6 +3,8 @@
 import numpy as np
 import scipy.sparse as sp
 
+from models.contract.likeness import WordLikeness
+from models.contract.types import FloatArray
 from models.nets.words import ItemWords
 from training.memory.lists import best, unit_rows, without_themselves
 
@@ -15,10 +17,7 @@ def likeness(words: ItemWords, most: int) -> sp.csr_array:
 
     Words that are too common count for nothing, so that it costs the items, not their square.
     """
-    weights_NV = _tf_idf(words)
-    count_V = np.bincount(words.words_J, minlength=words.vocabulary_size)
-    telling_NV = sp.csr_array(weights_NV @ sp.diags_array((count_V <= _COMMON).astype(np.float32)))
-    telling_NV.eliminate_zeros()
+    telling_NV, _ = telling(words)
     parts = []
     for first in range(0, telling_NV.shape[0], _AT_ONCE):
         alike_PN = sp.csr_array(telling_NV[first : first + _AT_ONCE] @ telling_NV.T)
@@ -26,12 +25,28 @@ def likeness(words: ItemWords, most: int) -> sp.csr_array:
     return sp.csr_array(sp.vstack(parts, format="csr"))
 
 
-def _tf_idf(words: ItemWords) -> sp.csr_array:
-    """(N, V), rows of length 1."""
+def telling(words: ItemWords) -> tuple[sp.csr_array, FloatArray]:
+    """(N, V), the weights of words that tell items apart; and (V,), the rarity of every word.
+
+    Rows are of length 1 with all other words.
+    """
     size = len(words.offsets) - 1
     shape = size, words.vocabulary_size
     ones = np.ones(len(words.words_J), np.float32)
     said_NV = sp.csr_array((ones, words.words_J, words.offsets), shape=shape)
     count_V = np.bincount(words.words_J, minlength=words.vocabulary_size)
-    rarity_V = np.log((1 + size) / (1 + count_V)) + 1
-    return unit_rows(sp.csr_array(said_NV @ sp.diags_array(rarity_V.astype(np.float32))))
+    rarity_V = (np.log((1 + size) / (1 + count_V)) + 1).astype(np.float32)
+    weights_NV = unit_rows(sp.csr_array(said_NV @ sp.diags_array(rarity_V)))
+    telling_NV = sp.csr_array(weights_NV @ sp.diags_array((count_V <= _COMMON).astype(np.float32)))
+    telling_NV.eliminate_zeros()
+    return telling_NV, rarity_V
+
+
+def for_new_items(words: ItemWords, worth: float, scale: float) -> WordLikeness:
+    """What tells the same of an item that training did not know."""
+    telling_NV, rarity_V = telling(words)
+    telling_VN = sp.csr_array(telling_NV.T)
+    offsets, items_J = telling_VN.indptr.astype(np.int64), telling_VN.indices.astype(np.int32)
+    return WordLikeness(
+        offsets, items_J, telling_VN.data.astype(np.float32), rarity_V, worth, scale
+    )

@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 from models.contract.bundle import FILES, CatalogueItem
 from models.contract.config import SequenceConfig
 from models.contract.item_vectors import read_columns
+from models.contract.likeness import WordLikeness
 from models.contract.manifest import Recency, read_manifest
 from models.contract.store import BundleStore
 from models.contract.types import FloatArray
@@ -27,12 +28,15 @@ from training.encoders.encode import (
     load_embeddings,
     load_encoders,
     load_vocabulary,
+    load_words,
 )
 from training.export.export import export_bundle
 from training.export.intake import IntakeParts, write_intake
 from training.export.popularity import Uses, recency, recent
 from training.export.samples import draw_samples
 from training.fit.learn import load_model
+from training.memory.likeness import for_new_items
+from training.memory.memory import Recipe
 from training.progress import console
 from training.report import render
 
@@ -129,11 +133,18 @@ def _intake(
         quantizer=Quantizer.load(codes / stage_files.QUANTIZER, space),
         vocabulary=load_vocabulary(encoded),
         words=_words(model.config, fit),
+        likeness=_likeness(encoded, Recipe(**fitted["memory"]), fitted["calibration"]["scale"]),
         content_ND=load_content(encoded, data.card.items),
         histories=stage_files.learned(config),
         borrowing=fitted["borrowing"],
         calibration=(times_D.numpy(), plus_D.numpy()),
     )
+
+
+def _likeness(encoded: Path, recipe: Recipe, scale: float) -> WordLikeness | None:
+    """None where the memory that is served tells nothing of what is described alike."""
+    words, worth = load_words(encoded), recipe.weight * recipe.likeness
+    return for_new_items(words, worth, scale) if worth and words.vocabulary_size else None
 
 
 def _words(config: SequenceConfig, fit: Path) -> dict[str, FloatArray]:

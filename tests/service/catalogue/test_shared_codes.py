@@ -12,7 +12,8 @@ import redis
 from benchmarks.reliability.like_intake import LikeIntake
 from models.contract.bundle import Bundle
 from models.contract.intake import Content, IntakeError, Taken
-from service.catalogue.shared_codes import SharedCodes
+from models.contract.likeness import Alike
+from service.catalogue.shared_codes import Made, SharedCodes
 from service.catalogue.taking import Taking, Wanted
 from service.metrics import Metrics
 from service.settings import Settings
@@ -84,6 +85,33 @@ def test_others_can_read_the_codes(
         assert not client.exists(key)
 
 
+ALIKE = Alike(np.array([4, 2], np.int32), *np.array([[2, 1], [1, 0.5]], np.float32))
+
+
+@pytest.mark.parametrize(
+    ("alike", "kept"),
+    [
+        (ALIKE, True),
+        (ALIKE._replace(rows_J=np.array([4, 999], np.int32)), False),
+        (ALIKE._replace(rows_J=np.array([-1, 4], np.int32)), False),
+        (ALIKE._replace(before_J=np.array([1, -1], np.float32)), False),
+        (ALIKE._replace(after_J=np.array([1, np.nan], np.float32)), False),
+        (Alike(np.zeros(99, np.int32), *np.zeros((2, 99), np.float32)), False),
+    ],
+)
+def test_whom_it_is_described_like_is_shared_if_it_can_be(
+    tiny: Bundle, replicas: list[Replica], alike: Alike, kept: bool
+) -> None:
+    writer, reader = replicas
+    (taken,) = writer.intake.take([NEW.content])
+    writer.shared.put([Made("new", b"digest", taken._replace(alike=alike))])
+    found = reader.shared.get({"new": b"digest"})
+    assert bool(found) == kept
+    if kept:
+        for ours, theirs in zip(found[b"digest"].alike, alike, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
 def test_one_at_fault_costs_no_other(tiny: Bundle, replicas: list[Replica]) -> None:
     fault, row = replicas[0].taking.each([STRANGE, NEW])
     assert isinstance(fault, IntakeError)
@@ -99,6 +127,8 @@ def test_one_at_fault_costs_no_other(tiny: Bundle, replicas: list[Replica]) -> N
         ("scored", b"\x00" * 4),
         ("read", np.full(16, np.nan, "<f4").tobytes()),
         ("content", b"another"),
+        ("alike", b"\x01\x00\x00\x00"),
+        ("after", b"\x00" * 4),
     ],
 )
 def test_rubbish_is_encoded_once_more(
