@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks.serving import encoder, end_to_end, report, retrieval, selected, start
+from benchmarks.serving import encoder, end_to_end, remembering, report, retrieval, selected, start
 from benchmarks.serving.rows import Row, replace
 from benchmarks.serving.servers import COMMANDS
 
-PARTS = (encoder.WHAT, retrieval.WHAT, selected.WHAT, end_to_end.WHAT, start.WHAT)
+PARTS = (encoder.WHAT, retrieval.WHAT, selected.WHAT, end_to_end.WHAT, remembering.WHAT, start.WHAT)
 console = Console()
 
 
@@ -43,9 +43,11 @@ def _rows(what: str, sizes: tuple[int, ...], *, compiled: bool, quick: bool) -> 
         return retrieval.rows(sizes[:1] if quick else sizes, 1 if quick else 5)
     if what == selected.WHAT:
         return selected.rows(selected.SIZES[:1] if quick else selected.SIZES, 1 if quick else 9)
+    plan = end_to_end.Plan(1.0, 1, 300.0) if quick else end_to_end.Plan()
     if what == end_to_end.WHAT:
-        plan = end_to_end.Plan(1.0, 1, 300.0) if quick else end_to_end.Plan()
         return end_to_end.rows(plan, tuple(COMMANDS))
+    if what == remembering.WHAT:
+        return remembering.rows(plan)
     if what == start.WHAT:
         return start.rows((10_000,) if quick else tuple(n for n in sizes if n in start.SIZES))
     raise typer.BadParameter(f"there is no part {what!r}; there are {', '.join(PARTS)}")

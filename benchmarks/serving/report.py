@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.serving import encoder, end_to_end, plots, retrieval, selected, start
+from benchmarks.serving import encoder, end_to_end, plots, remembering, retrieval, selected, start
 from benchmarks.serving.goals import judged
 from benchmarks.serving.rows import RESULTS, Row, read
 
@@ -23,6 +23,8 @@ _NOTES = {
     "Milliseconds a query for the best 100 beside those of a plain search.",
     end_to_end.WHAT: "12,000 items, default model, real history lengths, load generator on the "
     "same two cores, open loop: latency counts from when a request was due.",
+    remembering.WHAT: "The same as end to end, with lists of 200 random items each in the bundle's "
+    "memory, and without one.",
     start.WHAT: "Drawn catalogues, files in the page cache; private memory is what a worker shares "
     "with nobody.",
 }
