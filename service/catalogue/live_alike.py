@@ -45,9 +45,10 @@ class LiveAlike:
         self._rows.add(rows_J)
         self._scores.add(scores_J)
         for listing, score in zip(alike.rows_J.tolist(), alike.before_J.tolist(), strict=True):
-            rows, scores = self._listed.setdefault(listing, (array("i"), array("f")))
-            rows.append(row)
-            scores.append(score)
+            if (lists := self._listed.get(listing)) is None:
+                lists = self._listed[listing] = array("i"), array("f")
+            lists[0].append(row)
+            lists[1].append(score)
 
     def recall(self, history: Sequence[int]) -> Recalled | None:
         """After a history of rows, oldest first; None where it brings nothing of this to mind."""

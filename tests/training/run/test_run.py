@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import shutil
 import sys
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,9 +27,12 @@ from training import stage_files
 from training.config import load
 from training.encoders.encode import load_embeddings, load_words
 from training.errors import UserError
+from training.export.intake import write_intake
+from training.fit.learn import load_model
+from training.memory.likeness import likeness
 from training.memory.memory import Recipe, Sources
 from training.report.collect import collect
-from training.run.export import write_report
+from training.run.export import _intake, write_report
 from training.run.report import anew
 
 
@@ -153,6 +158,36 @@ def test_a_new_item_gets_the_row_that_training_would_have_given_it(
         assert np.abs(taken[row].scored_D - made.vectors.scored_ND[row]).max() < 1e-4
         assert np.abs(taken[row].read_W - made.vectors.read_NW[row]).max() < 1e-4
         assert np.abs(taken[row].scored_D).max() > 1e-3
+
+
+def test_whom_a_new_item_is_described_like_is_told_as_the_memory_tells(
+    made: Bundle, shop: Shop, config: Path, tmp_path: Path
+) -> None:
+    """Of a memory that knows likeness, as the shop's does not: by words that the intake reads."""
+    read, out = load(config), config.parent / "out"
+    fit, copy = tmp_path / "refit", tmp_path / "bundle"
+    shutil.copytree(out / "refit", fit)
+    shutil.copytree(made.directory, copy)
+    fitted = json.loads((fit / stage_files.FITTED).read_text())
+    fitted["memory"] |= {"likeness": 1.5, "weight": 2.0}
+    (fit / stage_files.FITTED).write_text(json.dumps(fitted))
+    model = load_model(read, fit / stage_files.WEIGHTS, made.semantic_ids)
+    write_intake(copy, _intake(read, stage_files.data(read), model, out / "requantize", fit))
+    with shop.items.open(encoding="utf-8") as file:
+        said = {row["item_id"]: row for row in csv.DictReader(file)}
+    contents = [
+        Content(said[each.item_id]["title"], {"description": said[each.item_id]["description"]})
+        for each in made.catalogue
+    ]
+    trained_NN = likeness(load_words(out / "encode"), len(contents)).toarray()
+    found = [item.alike for item in BundleIntake(replace(made, directory=copy)).take(contents)]
+    assert max(len(alike.rows_J) for alike in found) > 1
+    for row, alike in enumerate(found):
+        others = alike.rows_J != row
+        cosines_J = trained_NN[row, alike.rows_J[others]]
+        np.testing.assert_allclose(alike.after_J[others], 3 * cosines_J, rtol=1e-4)
+        scale = fitted["calibration"]["scale"]
+        np.testing.assert_allclose(alike.before_J, scale * alike.after_J, rtol=1e-6)
 
 
 def test_an_item_that_is_put_is_recommended_like_the_one_whose_content_it_has(
