@@ -38,8 +38,12 @@ class IntakeCard(Frozen):
     modalities: dict[Modality, ModalityCard] = Field(description="of content, in order")
     tokens: bool = Field(description="text vectors are means of the token vectors in the bundle")
     pictures: bool = Field(False, description="the bundle holds what makes vectors of pictures")
-    borrowing: float = Field(0.0, ge=0, description="share of the mean of those that it resembles")
-    neighbours: int = Field(0, ge=0, description="how many those are")
+    borrowing: float = Field(
+        0.0,
+        ge=0,
+        description="share of the mean of those that it resembles; whole where nothing else tells",
+    )
+    neighbours: int = Field(0, ge=0, description="how many those are; 0: nothing borrows")
 
 
 @dataclass(frozen=True)

@@ -55,10 +55,11 @@ class BundleIntake:
         rows = [self._words(content) for content in contents]
         scored_BD += np.stack([self.arrays["words_scored"][of].sum(axis=0) for of in rows])
         read_BW = np.stack([self.arrays["words_read"][of].sum(axis=0) for of in rows])
-        if self.card.borrowing:
+        if self.card.neighbours:
             self._borrow(columns, scored_BD, read_BW)
         some = np.any([column.present_B for column in columns.values()], axis=0)
         some |= np.array([len(of) > 0 for of in rows])
+        some &= scored_BD.any(axis=1)
         scored_BD[some] = scored_BD[some] * self.arrays["scale"] + self.arrays["offset"]
         alike = [self.likeness.nearest(of) if self.likeness else NOBODY for of in rows]
         return [Taken(*row) for row in zip(codes_BS, scored_BD, read_BW, alike, strict=True)]
@@ -85,16 +86,19 @@ class BundleIntake:
     def _borrow(
         self, columns: Mapping[Modality, Column], scored_BD: FloatArray, read_BW: FloatArray
     ) -> None:
-        """Add a share of the mean of those that an item with content resembles."""
+        """Add a share of the mean of those that an item with content resembles; whole, where
+        nothing else tells of it.
+        """
         units = [unit(column.vectors_BX) for column in columns.values()]
         content_BX = np.ascontiguousarray(np.concatenate(units, axis=1))
-        some = np.flatnonzero(content_BX.any(axis=1))
+        share_B = np.where(scored_BD.any(axis=1), self.card.borrowing, 1.0).astype(np.float32)
+        some = np.flatnonzero(content_BX.any(axis=1) & (share_B > 0))
         if len(some):
             _, place_BK = self._lenders.search(content_BX[some], self.card.neighbours)
             near_BK = self.arrays["lenders"][place_BK]
-            tables, share = self.bundle.vectors, np.float32(self.card.borrowing)
-            scored_BD[some] += share * tables.scored_ND[near_BK].mean(axis=1)
-            read_BW[some] += share * tables.read_NW[near_BK].mean(axis=1)
+            tables, share_J1 = self.bundle.vectors, share_B[some, None]
+            scored_BD[some] += share_J1 * tables.scored_ND[near_BK].mean(axis=1)
+            read_BW[some] += share_J1 * tables.read_NW[near_BK].mean(axis=1)
 
     @cached_property
     def _lenders(self) -> Any:

@@ -44,7 +44,7 @@ class IntakeParts(NamedTuple):
     likeness: WordLikeness | None  # of items by their words, where the memory knows it
     content_ND: FloatArray  # of all modalities, as borrowing compares them
     histories: Histories  # that the model learned from
-    borrowing: float
+    borrowing: float | None  # a share; None where nothing borrows
     calibration: tuple[FloatArray, FloatArray]  # (D,) each: times and plus, of what is scored
 
 
@@ -66,7 +66,7 @@ def write_intake(directory: Path, parts: IntakeParts) -> None:
     arrays["scale"], arrays["offset"] = parts.calibration
     arrays |= _write_words(parts, directory / FILES.INTAKE_WORDS)
     lenders = lenders_of(parts.content_ND, parts.histories)
-    lends = parts.borrowing > 0 and len(lenders) > NEIGHBOURS
+    lends = parts.borrowing is not None and len(lenders) > NEIGHBOURS
     if lends:
         arrays["lenders"] = lenders
         index = lenders_index(parts.content_ND, lenders)
@@ -80,7 +80,7 @@ def write_intake(directory: Path, parts: IntakeParts) -> None:
         },
         tokens=tokens,
         pictures=pictures,
-        borrowing=parts.borrowing if lends else 0.0,
+        borrowing=parts.borrowing or 0.0,
         neighbours=NEIGHBOURS if lends else 0,
     )
     (directory / FILES.INTAKE).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")

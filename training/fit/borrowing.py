@@ -13,6 +13,7 @@ import faiss
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from models.contract.semantic_id import SemanticIdTable
 from models.contract.types import FloatArray
@@ -50,17 +51,27 @@ def borrow(
 ) -> SequenceModel:
     """A copy whose items' residuals gain share x need of the mean vector of their neighbours.
 
-    Those that training never saw do so last, from what the others have become: as the service does
-    with an item that comes while it serves.
+    Those that training never saw do so last, from what the others have become, and take it whole
+    where nothing else tells of them: as the service does with an item that comes while it serves.
     """
     borrowed, device = deepcopy(model), model.seen.device
     codes_NS = torch.from_numpy(table.codes_NS.astype(np.int64)).to(device)
     near_NK = torch.from_numpy(loans.near_NK).to(device)
     share_N = torch.from_numpy(share * loans.need_N).to(device)
     seen_N = model.seen[: len(near_NK), 0] > 0
+    bare_J = (~seen_N).nonzero()[:, 0]
+    bare_J = bare_J[~told_of(model, codes_NS, bare_J)]
+    share_N[bare_J] = torch.from_numpy(loans.need_N).to(device)[bare_J]
     for which_N in (seen_N, ~seen_N):
         borrowed.borrow(codes_NS, near_NK, share_N * which_N)
     return borrowed
+
+
+@torch.no_grad()
+def told_of(model: SequenceModel, codes_NS: Tensor, rows_J: Tensor) -> Tensor:
+    """(J,): items whose vector says anything."""
+    told_J: Tensor = model.represent(codes_NS[rows_J], rows_J).any(dim=1)
+    return told_J
 
 
 def try_shares(

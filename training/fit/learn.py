@@ -20,7 +20,7 @@ from training.data.histories import EvaluationSet, Histories
 from training.data.new_items import Mixed
 from training.encoders.encode import load_content, load_words
 from training.evaluate.ranking import SequenceRanker
-from training.fit.borrowing import Loans, borrow, loans, try_shares
+from training.fit.borrowing import Loans, borrow, loans, told_of, try_shares
 from training.fit.calibrate import Calibration, Scored, choose
 from training.fit.fit_sequence import Fitted, fit_sequence, new_model
 from training.fit.remember import choose_recipe, with_memory
@@ -116,7 +116,7 @@ def finish(
     choices: Choices,
 ) -> Fitted:
     """What is served: rare and new items borrow, the memory is added, new items are calibrated."""
-    if any(choices.shares) and (found := loans_for(config, len(table), histories)):
+    if any(config.fit.borrowing) and (found := loans_for(config, len(table), histories)):
         fitted = _borrowed(fitted, table, found, choices, config.filter_seen)
     fitted = remember(config, fitted, table, histories, choices)
     return _calibrated(config, fitted, table, histories, choices)
@@ -210,6 +210,9 @@ def _calibrated(
     calibration, exposure = choices.calibration, None
     new_N = _described(config.output / "encode", len(table))
     new_N[histories.items] = False
+    codes_NS = torch.from_numpy(table.codes_NS.astype(np.int64)).to(model.seen.device)
+    new_J = torch.from_numpy(np.flatnonzero(new_N)).to(model.seen.device)
+    new_N[new_N] = told_of(model, codes_NS, new_J).cpu().numpy()
     if choices.mixed and model.has_free_column():
         mixed = choices.mixed._replace(new_N=choices.mixed.new_N & new_N)
         ranker = with_memory(SequenceRanker(model, table.codes_NS), memory)
@@ -217,7 +220,6 @@ def _calibrated(
         if chosen := choose(scored, config.fit.new_items_cost):
             calibration, exposure = chosen, scored.with_(chosen)
     if calibration != Calibration():
-        codes_NS = torch.from_numpy(table.codes_NS.astype(np.int64)).to(model.seen.device)
         model.calibrate(codes_NS, torch.from_numpy(new_N).to(model.seen), *calibration)
         memory = memory.scaled(new_N, calibration.scale) if memory is not None else None
     return fitted._replace(memory=memory, calibration=calibration, exposure=exposure)

@@ -136,7 +136,7 @@ def _intake(
         likeness=_likeness(encoded, Recipe(**fitted["memory"]), fitted["calibration"]["scale"]),
         content_ND=load_content(encoded, data.card.items),
         histories=stage_files.learned(config),
-        borrowing=fitted["borrowing"],
+        borrowing=fitted["borrowing"] if any(config.fit.borrowing) else None,
         calibration=(times_D.numpy(), plus_D.numpy()),
     )
 

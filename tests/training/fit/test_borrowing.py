@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.contract.config import SequenceConfig
+from models.contract.config import SequenceConfig, Towers
 from models.contract.types import FloatArray
 from models.nets.sequence import SequenceModel
 from tests.training.fit.test_fit_sequence import CONFIG, SPACE, table
@@ -82,7 +82,7 @@ def test_an_item_takes_a_share_that_falls_with_its_use(model: SequenceModel) -> 
     lenders = np.flatnonzero((count_N > 0) & content_ND.any(1))
     near_NK = torch.from_numpy(neighbours(content_ND, lenders))
     share_N = torch.from_numpy(0.6 / (1 + count_N)).float()
-    share_N[BARE] = 0
+    share_N[BARE], share_N[NEW] = 0, 1  # of the new one nothing else tells
     after_ND = represent(lend(model, 0.6))
     seen_N1 = torch.from_numpy(count_N > 0)[:, None]  # the others come last, and borrow what is
     mean_ND = torch.where(seen_N1, before_ND[near_NK].mean(1), after_ND[near_NK].mean(1))
@@ -107,8 +107,33 @@ def test_what_has_no_content_neither_borrows_nor_lends(model: SequenceModel) -> 
     assert not np.isin(found.near_NK, (NEW, BARE)).any()
 
 
+@pytest.mark.parametrize("share", [0.0, 0.25])
+def test_a_new_item_borrows_the_share_where_its_codes_tell_of_it_and_whole_where_nothing_does(
+    share: float,
+) -> None:
+    """Else a score that is the same for everybody would be calibrated, and shown."""
+    torch.manual_seed(0)
+    towers: Towers = (("codes", "id"), ("behaviour",))
+    config = SequenceConfig(
+        code_space=SPACE, catalogue_size=ITEMS, max_history=8, width=16, blocks=1, heads=1,
+        reweighting="off", towers=towers,
+    )  # fmt: skip
+    told = new_model(config, table(), torch.randn(1, 2, 16, 8), WORDS, without_the_new())
+    codes_NS = torch.from_numpy(table().codes_NS.astype(np.int64))
+    rows = torch.arange(ITEMS)
+    with torch.no_grad():
+        before_ND = told.represent(codes_NS, rows)
+        after_ND = lend(told, share).represent(codes_NS, rows)
+    found = loans(content(), without_the_new())
+    assert found
+    mean_D = after_ND[torch.from_numpy(found.near_NK[NEW])].mean(0)
+    torch.testing.assert_close(after_ND[NEW], before_ND[NEW] + share * mean_D)
+    assert before_ND[NEW].any()
+
+
 def test_shares_are_measured_on_who_wants_what_is_new(model: SequenceModel) -> None:
     """Nobody who waits for the new item gets it, until it borrows."""
+    assert rank_of_the_new(model) > PER_GROUP
     found = loans(content(), without_the_new())
     assert found
     validation = targets(histories().up_to(Part.VALIDATION), Part.VALIDATION)
@@ -116,7 +141,8 @@ def test_shares_are_measured_on_who_wants_what_is_new(model: SequenceModel) -> N
     assert len(waiting)
     held_out = validation.take(waiting)
     tried = try_shares(model, table(), found, (0.0, 0.75), held_out, True)
-    assert tried[0.0] == 0 < tried[0.75]
+    assert tried[0.0] > 0  # whole, whatever others do
+    assert tried[0.75] > 0
 
 
 def test_without_content_there_is_nobody_to_borrow_from() -> None:

@@ -160,6 +160,23 @@ def test_a_new_item_gets_the_row_that_training_would_have_given_it(
         assert np.abs(taken[row].scored_D).max() > 1e-3
 
 
+def test_an_item_that_nothing_else_tells_of_borrows_whole(made: Bundle) -> None:
+    """As in a model whose towers see no words and no codes: else all would have the same score."""
+    intake = BundleIntake(made)
+    nothing = np.zeros_like(made.vectors.code_SKD)
+    intake.bundle = replace(made, vectors=replace(made.vectors, code_SKD=nothing))
+    words = {name: intake.arrays[name] for name in ("words_scored", "words_read")}
+    intake.arrays |= {name: np.zeros_like(array) for name, array in words.items()}
+    intake.card = intake.card.model_copy(update={"borrowing": 0.0, "neighbours": 3})
+    text = next(item.title for item in made.catalogue if item.title)
+    borrowed, bare = intake.take([Content(title=text), Content(attributes={})])
+    own_D = (borrowed.scored_D - intake.arrays["offset"]) / intake.arrays["scale"]
+    assert np.abs(own_D).max() > 1e-3
+    assert not bare.scored_D.any()  # not even brought to scale
+    intake.card = intake.card.model_copy(update={"neighbours": 0})
+    assert not intake.take([Content(title=text)])[0].scored_D.any()
+
+
 def test_whom_a_new_item_is_described_like_is_told_as_the_memory_tells(
     made: Bundle, shop: Shop, config: Path, tmp_path: Path
 ) -> None:
