@@ -1,5 +1,7 @@
 """What new items gain against what known ones lose, as a picture."""
 
+import math
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 _LABEL: dict[str, Any] = {"textcoords": "offset points", "fontsize": 7}
+_BESIDE = 3  # panels in a row
 _OURS, _BEFORE, _OTHER = "#e07b00", "#2b6cb0", "#9aa5b1"
 
 
@@ -21,9 +24,13 @@ def trade_off(found: list[Cold], path: Path) -> None:
 
     Blue: our weights before calibration, with every share that all items alike may borrow.
     """
-    figure, axes = plt.subplots(1, len(found), figsize=(4.6 * len(found), 4), squeeze=False)
-    for axis, cold in zip(axes[0], found, strict=True):
-        _panel(axis, cold)
+    rows = math.ceil(len(found) / _BESIDE)
+    figure, axes = plt.subplots(rows, _BESIDE, figsize=(5 * _BESIDE, 4 * rows), squeeze=False)
+    for axis, cold in zip_longest(axes.flat, found):
+        if cold is None:
+            axis.axis("off")
+        else:
+            _panel(axis, cold)
     figure.tight_layout()
     figure.savefig(path, dpi=110, metadata={"Software": None})
     plt.close(figure)
@@ -52,9 +59,11 @@ def _panel(axis: Axes, cold: Cold) -> None:
         if "-share-" not in name:
             colour = _OURS if name == cold.main else _OTHER
             axis.plot(*at, "o", color=colour, markersize=9 if name == cold.main else 5)
-            axis.annotate(named.get(name, name), at, (4, 4), **_LABEL)
+            label = named.get(name, name.removeprefix(f"{without}-"))
+            below = name in named and name != cold.main
+            axis.annotate(label, at, (6, -9) if below else (6, 3), **_LABEL)
     axis.set_title(f"{cold.dataset}: {cold.taken:.1%} of what is taken is new", fontsize=10)
     axis.set_xlabel("known items: NDCG@10")
     axis.set_ylabel("new items among all: Recall@50")
     axis.set_ylim(bottom=0)
-    axis.margins(0.12)
+    axis.margins(0.2, 0.12)
