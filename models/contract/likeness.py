@@ -62,17 +62,6 @@ class WordLikeness:
         after_J = (self.worth * cosine_N[rows_J]).astype(np.float32)
         return Alike(rows_J.astype(np.int32), after_J, np.float32(self.scale) * after_J)
 
-    def reordered(self, order_V: NDArray[np.int64]) -> Self:
-        """The same, word ``order_V[v]`` in the place of word v."""
-        counts_V = np.diff(self.offsets)[order_V]
-        offsets = np.concatenate([[0], np.cumsum(counts_V)])
-        into_J = np.arange(offsets[-1]) - np.repeat(offsets[:-1], counts_V)
-        places_J = np.repeat(self.offsets[:-1][order_V], counts_V) + into_J
-        return type(self)(
-            offsets, self.items_J[places_J], self.weights_J[places_J], self.rarity_V[order_V],
-            self.worth, self.scale,
-        )  # fmt: skip
-
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What is stored."""
         return {

@@ -15,6 +15,10 @@ class ItemWords(NamedTuple):
     words_J: NDArray[np.int32]  # rows of the vocabulary
     vocabulary_size: int
 
+    def renumbered(self, row_V: NDArray[np.int64]) -> Self:
+        """The same words, in other rows of the vocabulary."""
+        return self._replace(words_J=row_V[self.words_J].astype(np.int32))
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What is stored."""
         size = np.array([self.vocabulary_size])

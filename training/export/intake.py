@@ -16,17 +16,18 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from models.contract.intake import ContentColumns, IntakeCard, ModalityCard
-from models.contract.likeness import WordLikeness
 from models.contract.manifest import FILES
 from models.contract.types import IMAGE, FloatArray, Modality
 from models.nets.content_codes import ContentCodes, Standard
 from models.nets.quantizer import Quantizer
+from models.nets.words import ItemWords
 from training.data.histories import Histories
 from training.encoders import wordllama
 from training.encoders.efficientnet import EfficientNetEncoder
 from training.encoders.embeddings import ItemEmbeddings
 from training.export.graph import BATCH, Border, write_graph
 from training.fit.borrowing import NEIGHBOURS, lenders_index, lenders_of
+from training.memory.likeness import for_new_items
 from training.quantize.fit_quantizer import standard
 
 _TEXT_ENCODER = "wordllama-"  # the one whose vectors are means, and whose tables a bundle can hold
@@ -41,7 +42,8 @@ class IntakeParts(NamedTuple):
     quantizer: Quantizer
     vocabulary: Sequence[str]
     words: Mapping[str, FloatArray]  # scored (V, D) and read (V, W): what each adds
-    likeness: WordLikeness | None  # of items by their words, where the memory knows it
+    item_words: ItemWords
+    likeness: tuple[float, float] | None  # its worth in the memory, and a new item's share of that
     content_ND: FloatArray  # of all modalities, as borrowing compares them
     histories: Histories  # that the model learned from
     borrowing: float | None  # a share; None where nothing borrows
@@ -96,7 +98,7 @@ def _write_words(parts: IntakeParts, path: Path) -> dict[str, NDArray[Any]]:
         arrays[f"words_{name}"] = np.zeros((len(place), vectors.shape[1]), np.float32)
         arrays[f"words_{name}"][place] = vectors[: len(place)]
     if parts.likeness is not None:
-        arrays |= parts.likeness.reordered(np.argsort(place)).arrays()
+        arrays |= for_new_items(parts.item_words.renumbered(place), *parts.likeness).arrays()
     return arrays
 
 

@@ -85,8 +85,8 @@ class Scored(NamedTuple):
         own_E = np.where(self.new_E, scale * self.target_E + offset, self.target_E)
         others_EK = np.where(self.new_E[:, None], self.known_EK, new_EK)
         rank_E = self.ahead_E + (others_EK >= own_E[:, None]).sum(axis=1)
-        gain_E = np.where(rank_E <= _SHOWN, 1 / np.log2(rank_E + 1), 0)
-        near_E = np.where(rank_E <= _NEAR, 1 / np.log2(rank_E + 1), 0)
+        worth_E = 1 / np.log2(rank_E + 1)
+        gain_E, near_E = (np.where(rank_E <= most, worth_E, 0) for most in (_SHOWN, _NEAR))
         new_E10, known_E10 = new_EK[:, :_SHOWN], self.known_EK[:, :_SHOWN]
         return Exposure(
             shown=float(((new_E10 >= known_E10[:, ::-1]) & np.isfinite(new_E10)).mean()),

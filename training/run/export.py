@@ -12,7 +12,6 @@ from safetensors.numpy import load_file
 from models.contract.bundle import FILES, CatalogueItem
 from models.contract.config import SequenceConfig
 from models.contract.item_vectors import read_columns
-from models.contract.likeness import WordLikeness
 from models.contract.manifest import Recency, read_manifest
 from models.contract.store import BundleStore
 from models.contract.types import FloatArray
@@ -35,7 +34,6 @@ from training.export.intake import IntakeParts, write_intake
 from training.export.popularity import Uses, recency, recent
 from training.export.samples import draw_samples
 from training.fit.learn import load_model
-from training.memory.likeness import for_new_items
 from training.memory.memory import Recipe
 from training.progress import console
 from training.report import render
@@ -126,6 +124,8 @@ def _intake(
     encoded, fitted = config.output / "encode", stage_files.read_json(fit / stage_files.FITTED)
     space = model.config.code_space
     times_D, plus_D = model.calibration(**fitted["calibration"])
+    recipe, scale = Recipe(**fitted["memory"]), fitted["calibration"]["scale"]
+    words, worth = load_words(encoded), recipe.weight * recipe.likeness
     return IntakeParts(
         columns=data.card.content.columns,
         embeddings=load_embeddings(encoded),
@@ -133,18 +133,13 @@ def _intake(
         quantizer=Quantizer.load(codes / stage_files.QUANTIZER, space),
         vocabulary=load_vocabulary(encoded),
         words=_words(model.config, fit),
-        likeness=_likeness(encoded, Recipe(**fitted["memory"]), fitted["calibration"]["scale"]),
+        item_words=words,
+        likeness=(worth, scale) if worth and words.vocabulary_size else None,
         content_ND=load_content(encoded, data.card.items),
         histories=stage_files.learned(config),
         borrowing=fitted["borrowing"] if any(config.fit.borrowing) else None,
         calibration=(times_D.numpy(), plus_D.numpy()),
     )
-
-
-def _likeness(encoded: Path, recipe: Recipe, scale: float) -> WordLikeness | None:
-    """None where the memory that is served tells nothing of what is described alike."""
-    words, worth = load_words(encoded), recipe.weight * recipe.likeness
-    return for_new_items(words, worth, scale) if worth and words.vocabulary_size else None
 
 
 def _words(config: SequenceConfig, fit: Path) -> dict[str, FloatArray]:

@@ -29,7 +29,9 @@ _QUANTIZE = (
     "research.diversity",
 )
 _VARIANTS = (
-    *("research.block", "research.edges", "research.reweighting"),
+    "research.block",
+    "research.edges",
+    "research.reweighting",
     "research.likeness",
 )
 # A stage is stale when a setting that it reads has changed: all under the names in ``settings``,

@@ -17,9 +17,10 @@ import typer
 
 from benchmarks.accuracy import work
 from benchmarks.accuracy.cold import jobs
-from benchmarks.accuracy.cold.results import Resampled
+from benchmarks.accuracy.cold.results import Resampled, metric_of
+from benchmarks.accuracy.cold.store import NEAR
 from benchmarks.accuracy.models import OURS, configured
-from benchmarks.accuracy.statistics import Interval, hits
+from benchmarks.accuracy.statistics import Interval
 from benchmarks.accuracy.store import Job, near
 from benchmarks.accuracy.tables import markdown
 from models.contract.types import BEHAVIOUR, FloatArray
@@ -29,6 +30,7 @@ from training.config import FitConfig, RunConfig
 from training.data.histories import Part
 from training.data.new_items import Mixed
 from training.encoders.encode import load_content, load_words
+from training.encoders.interface import unit
 from training.evaluate.new_items import ranked
 from training.memory.likeness import likeness
 from training.memory.lists import best, without_themselves
@@ -37,6 +39,11 @@ from training.memory.transitions import transitions
 
 _AT_ONCE = 1000  # items
 _MOST = 1000  # items a list: where all items follow all others, new ones come after the 200 best
+_FIGURES = (  # what it is called, which events, and what of them
+    ("known", "all-warm", "ndcg@10"),
+    ("new among all", "all-cold", "recall@50"),
+    ("new among new", "cold-cold", "recall@50"),
+)
 _HEAD = """# By what the memory finds items alike
 
 Made by `python -m benchmarks.accuracy.cold.likenesses`; not edited by hand. The memory alone, with
@@ -73,19 +80,15 @@ def _measure(dataset: str) -> Iterator[dict[str, Any]]:
     size, known = len(new.new_in_N), new.known.up_to(Part.TRAIN)
     validation = new.warm(Part.VALIDATION, repeats=not seen)
     held_out = validation.held_out.sample(config.evaluate.validation_users, config.seed)
-    followed_NN = transitions(known, size)
+    followed_NN, events = transitions(known, size), jobs.events_of(new, seen)
     for name, alike_NN in _alike(dataset, config):
         sources = Sources(followed_NN, alike_NN)
         weights = LIKENESS[1:] if alike_NN.sum() else (0.0,)
         recipe = choose(sources, weights, held_out, _MOST, seen, validation.hidden_N)
         ranker = MemoryRanker(sources.mix(recipe, _MOST))
         figures = {
-            f"{kind} {metric}": _figure(ranker, events, seen, metric)._asdict()
-            for kind, events, metric in (
-                ("known", new.warm(Part.TEST, repeats=not seen), "ndcg@10"),
-                ("new among all", new.cold(Part.TEST), "recall@50"),
-                ("new among new", _new_alone(new.cold(Part.TEST)), "recall@50"),
-            )
+            f"{kind} {metric}": _figure(ranker, events[of], seen, metric)._asdict()
+            for kind, of, metric in _FIGURES
         }
         yield {"dataset": dataset, "alike by": name, **recipe._asdict(), **figures}
 
@@ -124,9 +127,7 @@ def _margins(vectors_ND: FloatArray, most: int = _MOST) -> sp.csr_array:
 
     As they are they would all be large, and say of everything that it is alike.
     """
-    length_N1 = np.linalg.norm(vectors_ND, axis=1, keepdims=True)
-    unit_ND = vectors_ND / np.maximum(length_N1, 1e-12)
-    parts = []
+    unit_ND, parts = unit(vectors_ND), []
     for first in range(0, len(unit_ND), _AT_ONCE):
         cosines_PN = torch.from_numpy(unit_ND[first : first + _AT_ONCE] @ unit_ND.T)
         top = cosines_PN.topk(min(most + 2, len(unit_ND)))  # the item itself is among them
@@ -140,15 +141,9 @@ def _margins(vectors_ND: FloatArray, most: int = _MOST) -> sp.csr_array:
     return sp.csr_array(sp.vstack(parts, format="csr"))
 
 
-def _new_alone(cold: Mixed) -> Mixed:
-    return cold._replace(hidden_N=~cold.new_N)
-
-
 def _figure(ranker: MemoryRanker, events: Mixed, filter_seen: bool, metric: str) -> Interval:
-    name, cutoff = metric.split("@")
-    hit_E, gain_E = hits(near(ranked(ranker, events, filter_seen).rank_E, 50), int(cutoff))
-    values_E = hit_E.astype(np.float64) if name == "recall" else gain_E
-    return Resampled(events.held_out.user).mean(values_E)
+    rank_E = near(ranked(ranker, events, filter_seen).rank_E, NEAR)
+    return Resampled(events.held_out.user).mean(metric_of(rank_E, metric))
 
 
 def _write(rows: list[dict[str, Any]], path: Path) -> None:

@@ -74,7 +74,7 @@ class Cold:
 
     def values(self, model: str, kind: str, metric: str) -> Floats:
         """A figure an event, the mean over seeds."""
-        each = [_metric(judged[kind], metric) for judged in self.models[model].values()]
+        each = [metric_of(judged[kind], metric) for judged in self.models[model].values()]
         mean_E: Floats = np.mean(each, axis=0)
         return mean_E
 
@@ -122,7 +122,7 @@ def read(store: ColdStore, dataset: str) -> Cold:
     )
 
 
-def _metric(rank_E: NDArray[np.uint8], metric: str) -> Floats:
+def metric_of(rank_E: NDArray[np.uint8], metric: str) -> Floats:
     """recall@k or ndcg@k of every event; rank 0 is far away."""
     name, cutoff = metric.split("@")
     hit_E, gain_E = hits(rank_E, int(cutoff))

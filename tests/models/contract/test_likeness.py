@@ -39,8 +39,8 @@ def test_cosines_are_those_of_training(words: ItemWords) -> None:
 
 def test_words_may_be_put_in_another_order(words: ItemWords) -> None:
     told = for_new_items(words, worth=1.0, scale=1.0)
-    order_V = np.random.default_rng(1).permutation(WORDS)
-    moved, place_V = told.reordered(order_V), np.argsort(order_V)
+    place_V = np.random.default_rng(1).permutation(WORDS)
+    moved = for_new_items(words.renumbered(place_V), worth=1.0, scale=1.0)
     for row in range(20):
         said = said_by(words, row)
         here, there = told.nearest(said), moved.nearest(place_V[said].tolist())

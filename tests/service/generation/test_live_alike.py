@@ -46,6 +46,13 @@ def shop(tiny_bundles: TinyBundles, tmp_path: Path) -> TestClient:
     return TestClient(create_app(settings, load), headers={"authorization": "Bearer a-key"})
 
 
+def put_both(client: TestClient) -> None:
+    """Of the same content, one described like item 1, the other like nobody."""
+    for item_id, title in (("new", None), ("other", "Like nobody")):
+        body = {"title": title, "text": {"like": "item-3"}}
+        assert client.put(f"/items/{item_id}", json=body).status_code == 200
+
+
 def told(client: TestClient, history: list[str]) -> dict[str, dict[str, Any]]:
     asked = {"history": history, "k": 50, "explain": True}
     answer = client.post("/recommend", json=asked).json()
@@ -54,9 +61,7 @@ def told(client: TestClient, history: list[str]) -> dict[str, dict[str, Any]]:
 
 def test_it_comes_to_mind_after_what_it_is_like_and_says_why(shop: TestClient) -> None:
     with shop as client:
-        for item_id, title in (("new", None), ("other", "Like nobody")):
-            body = {"title": title, "text": {"like": "item-3"}}
-            assert client.put(f"/items/{item_id}", json=body).status_code == 200
+        put_both(client)
         found = told(client, ["item-1"])
         assert found["new"]["score"] == pytest.approx(found["other"]["score"] + BEFORE, abs=1e-3)
         assert (found["new"]["because"], found["new"]["reason"]) == ("item-1", "alike")
@@ -67,9 +72,7 @@ def test_it_comes_to_mind_after_what_it_is_like_and_says_why(shop: TestClient) -
 
 def test_after_it_comes_what_it_is_like(shop: TestClient) -> None:
     with shop as client:
-        for item_id, title in (("new", None), ("other", "Like nobody")):
-            body = {"title": title, "text": {"like": "item-3"}}
-            assert client.put(f"/items/{item_id}", json=body).status_code == 200
+        put_both(client)
         after, after_other = (told(client, [each])["item-1"] for each in ("new", "other"))
         assert after["score"] == pytest.approx(after_other["score"] + AFTER, abs=1e-3)
         assert (after["because"], after["reason"]) == ("new", "alike")

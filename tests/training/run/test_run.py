@@ -43,6 +43,12 @@ def picture_of(shop: Shop, item_id: str) -> bytes | None:
     return (shop.folder / f"pictures/{item_id}.png").read_bytes()
 
 
+def said_of(shop: Shop) -> dict[str, dict[str, str]]:
+    """Rows of the item file."""
+    with shop.items.open(encoding="utf-8") as file:
+        return {row["item_id"]: row for row in csv.DictReader(file)}
+
+
 def draw(kind: str) -> bytes:
     """A picture file's bytes."""
     file = io.BytesIO()
@@ -134,8 +140,7 @@ def test_a_new_item_gets_the_row_that_training_would_have_given_it(
     made: Bundle, shop: Shop, config: Path
 ) -> None:
     """Codes of all items, but for those that were moved; vectors of those that nobody bought."""
-    with shop.items.open(encoding="utf-8") as file:
-        said = {row["item_id"]: row for row in csv.DictReader(file)}
+    said = said_of(shop)
     contents = [
         Content(
             title=said[item.item_id]["title"],
@@ -190,8 +195,7 @@ def test_whom_a_new_item_is_described_like_is_told_as_the_memory_tells(
     (fit / stage_files.FITTED).write_text(json.dumps(fitted))
     model = load_model(read, fit / stage_files.WEIGHTS, made.semantic_ids)
     write_intake(copy, _intake(read, stage_files.data(read), model, out / "requantize", fit))
-    with shop.items.open(encoding="utf-8") as file:
-        said = {row["item_id"]: row for row in csv.DictReader(file)}
+    said = said_of(shop)
     contents = [
         Content(said[each.item_id]["title"], {"description": said[each.item_id]["description"]})
         for each in made.catalogue
@@ -212,8 +216,7 @@ def test_an_item_that_is_put_is_recommended_like_the_one_whose_content_it_has(
 ) -> None:
     """Nobody bought either: one was there in training, the other comes while it serves."""
     table, pictures = made.semantic_ids, load_embeddings(config.parent / "out/encode")["image"]
-    with shop.items.open(encoding="utf-8") as file:
-        said = {row["item_id"]: row for row in csv.DictReader(file)}
+    said = said_of(shop)
     cold = sorted(shop.never_bought - shop.without_text)
     settings = Settings(
         bundle=made.directory, provider="cpu", drain=0, live=tmp_path, items_key="secret"
