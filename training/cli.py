@@ -207,19 +207,21 @@ def init(
     ] = None,
 ) -> None:
     """Write a commented configuration from a look at your files: guessed, shown, yours to edit."""
-    from training.start import guess, show
+    from training.start import catalogue, log, show
     from training.start.look import look
+    from training.start.roles import told
     from training.start.write import write
 
-    log = guess.interactions(look(interactions, "interactions"), guess.told(column))
-    catalogue = None
-    if items:
-        bought = log.look.columns[str(log.columns.get("item", "item_id"))]
-        catalogue = guess.items(look(items, "items"), guess.told(item_column), bought)
-    write(file, log, catalogue)
-    console.print(show.guessed(log, catalogue))
-    if log.doubt:
-        console.print(log.doubt, style="yellow", highlight=False, soft_wrap=True)
+    listed = look(items, "items") if items else None
+    of_log = log.interactions(look(interactions, "interactions"), told(column), listed)
+    of_items = None
+    if listed:
+        bought = of_log.look.columns[str(of_log.columns.get("item", "item_id"))]
+        of_items = catalogue.items(listed, told(item_column), bought)
+    write(file, of_log, of_items)
+    console.print(show.guessed(of_log, of_items))
+    if of_log.doubt:
+        console.print(of_log.doubt, style="yellow", highlight=False, soft_wrap=True)
     said = f"Wrote {file}. Change what is not so; then: bbqrec-train run {file}"
     console.print(said, markup=False, highlight=False, soft_wrap=True)
 

@@ -32,6 +32,9 @@ class Reason(StrEnum):
     TRUNCATED_GZIP = "truncated_gzip"
 
 
+_REMEDIES = {Reason.BAD_TIME: "Say how times are written: interactions.time_format. "}
+
+
 class Rejects:
     """The rejects file. Use as a context manager; one for a whole run."""
 
@@ -98,5 +101,6 @@ class SourceRejects:
         raise UserError(
             f"{bad:,} of {rows:,} rows of the {self.name} cannot be used ({reasons}): "
             f"{bad / rows:.2%} is more than filter.max_reject_share = {limit:.2%}. "
+            f"{''.join(remedy for reason, remedy in _REMEDIES.items() if self.counts[reason])}"
             f"Each is named, with file and line, in {self._path}"
         )

@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from training.settings import RESEARCH, Setting
-from training.start.guess import Guess
+from training.start.roles import Guess
 
 
 def guessed(log: Guess, catalogue: Guess | None) -> Table:
@@ -21,6 +21,8 @@ def guessed(log: Guess, catalogue: Guess | None) -> Table:
             names = [columns] if isinstance(columns, str) else columns
             example = guess.look.example(names[0])
             table.add_row(f"{section}.columns.{role}", *map(escape, (", ".join(names), example)))
+        if guess.doubt is None and guess.time_formats not in ((), ("auto",)):
+            table.add_row(f"{section}.time_format", escape(guess.time_formats[0]), "")
         if guess.image_template:
             table.add_row(f"{section}.image_template", escape(guess.image_template), "")
     return table

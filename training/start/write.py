@@ -6,7 +6,8 @@ from pathlib import Path
 
 from training.errors import UserError
 from training.settings import Setting, settings, toml
-from training.start.guess import Guess, types
+from training.start.log import types
+from training.start.roles import Guess
 
 # What users change first; ``bbqrec-train settings`` has the rest.
 _OFTEN = (
@@ -74,6 +75,8 @@ def _weight(name: str) -> int:
     return next((weight for word, weight in _WEIGHTS.items() if word in name.lower()), 1)
 
 
+_ANY_FORMAT = 'time_format = "%d.%m.%Y %H:%M"'  # for want of any: to be changed
+
 _NO_ITEMS = """\
 # [items]  # without it only behaviour is learned from
 # path = "catalogue.csv"
@@ -92,8 +95,7 @@ def _section(section: str, guess: Guess, path: Path) -> str:
         lines.append(f"columns.{role} = {toml(columns)}{example}")
     if guess.image_template:
         lines.append(f"image_template = {toml(guess.image_template)}")
-    if guess.doubt:
-        lines.append(f'# {guess.doubt}\n# time_format = "%d.%m.%Y %H:%M"')
+    lines += _time(guess)
     if "rating" in guess.columns:
         lines.append("# min_rating = 4  # lower ratings are no interest; unset: all count")
     if section == "interactions":
@@ -101,6 +103,16 @@ def _section(section: str, guess: Guess, path: Path) -> str:
     if section == "items":
         lines.append("keep_unseen = true  # recommend, too, what nobody has bought yet")
     return "\n".join([*lines, ""])
+
+
+def _time(guess: Guess) -> list[str]:
+    """How times are written, where that is to be said; what is in doubt is left to the user."""
+    formats = [f"time_format = {toml(each)}" for each in guess.time_formats if each != "auto"]
+    if guess.doubt is None:
+        return formats
+    if "time" not in guess.columns:
+        return [f"# {guess.doubt}", '# columns.time = "date"']
+    return [f"# {guess.doubt}", *(f"# {each}" for each in formats or [_ANY_FORMAT])]
 
 
 def _stored(path: Path, *, typed: bool) -> list[str]:

@@ -158,6 +158,65 @@ def test_a_time_that_a_run_would_not_understand_is_said(folder: Path) -> None:
     assert "# time_format = " in (folder / "shop.toml").read_text()
 
 
+@pytest.mark.parametrize(
+    ("dates", "written"),
+    [
+        (["04.08.2025 14:30", "31.12.2025 00:00"], "%d.%m.%Y %H:%M"),
+        (["12/1/2010 8:26", "12/13/2010 18:26"], "%m/%d/%Y %H:%M"),
+        (["1/12/2010", "13/12/2010"], "%d/%m/%Y"),
+        (["1/12/10 1:05 PM", "13/12/10 11:05 AM"], "%d/%m/%y %I:%M %p"),
+        (["2025/08/04 14:30:05", "2025/12/31 00:00:00"], "%Y/%m/%d %H:%M:%S%.f"),
+        (["20250804", "20251231"], "%Y%m%d"),
+        (["2025-08-04 14:30", "2025-12-31"], "auto"),
+        (["1700000000", "1700000001"], "auto"),
+    ],
+)
+def test_how_times_are_written_is_found_by_reading_them(
+    folder: Path, dates: list[str], written: str
+) -> None:
+    rows = [("user", "item", "Datum"), *((f"u{n}", f"i{n}", dates[n % 2]) for n in range(6))]
+    write_csv(folder / "clicks.csv", rows)
+    log = made(folder, "--column", "time=Datum").interactions
+    assert (log.columns.time, log.time_format) == ("Datum", written)
+
+
+def test_a_time_of_no_telling_name_is_found_by_what_it_holds(folder: Path) -> None:
+    rows = [("user", "item", "Datum", "n"), *((f"u{n}", f"i{n}", "31.12.2025", n) for n in (1, 2))]
+    write_csv(folder / "clicks.csv", rows)
+    assert made(folder).interactions.columns.time == "Datum"
+    write_csv(folder / "clicks.csv", [(*rows[0], "born"), *((*row, row[2]) for row in rows[1:])])
+    (folder / "shop.toml").unlink()
+    output = init(folder).output
+    assert "any of Datum, born may be the time: say --column time=NAME" in output
+
+
+def test_days_that_may_be_months_are_left_to_the_user(folder: Path) -> None:
+    rows = [("user", "item", "date"), *(("u", f"i{n}", f"0{n}/02/2025") for n in range(1, 9))]
+    write_csv(folder / "clicks.csv", rows)
+    assert "'date' is read by %d/%m/%Y and %m/%d/%Y: set time_format" in init(folder).output
+    text = (folder / "shop.toml").read_text()
+    assert '# time_format = "%d/%m/%Y"\n# time_format = "%m/%d/%Y"' in text
+    with pytest.raises(UserError, match=r"Say how times are written: interactions\.time_format"):
+        Pipeline(load(folder / "shop.toml"), STAGES).run("prepare")
+
+
+def test_a_log_without_times_is_said(folder: Path) -> None:
+    write_csv(folder / "clicks.csv", [("user", "item", "at"), ("u1", "i1", "x"), ("u2", "i1", "y")])
+    assert "no column looks like the time" in init(folder).output
+    assert load(folder / "shop.toml").interactions.columns.time is None
+
+
+def test_an_item_of_no_telling_name_is_what_the_catalogue_lists(folder: Path) -> None:
+    clicks = pl.read_csv(folder / "clicks.csv", separator=";")
+    clicks.rename({"sku": "Artikel", "score": "Menge"}).write_csv(folder / "clicks.csv")
+    things = pl.read_csv(folder / "catalogue.csv").rename({"product name": "Bezeichnung"})
+    things.with_row_index("Rang").write_csv(folder / "catalogue.csv")
+    config = made(folder, "--items", str(folder / "catalogue.csv"))
+    assert config.interactions.columns.item == "Artikel"
+    assert config.items is not None
+    assert config.items.columns.title == "Description"  # the shortest text that there is
+
+
 def test_other_formats_are_recognised(folder: Path) -> None:
     log = [
         {"userId": f"u{n % 9}", "itemId": f"i{n % 7}", "ts": 1_700_000_000 + n} for n in range(9)

@@ -1,0 +1,93 @@
+"""The roles of a catalogue's columns."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from training.data import columns as usual
+from training.start.look import Look
+from training.start.roles import (
+    Guess,
+    by_role,
+    missing,
+    most_shared,
+    named,
+    says_id,
+    words,
+)
+
+_PICTURES = (".jpg", ".jpeg", ".png", ".webp")
+_PROSE = 3  # words, from which on a value is text
+_SHARED = 0.5  # distinct values to all, up to which they are a kind and not a name
+
+
+def items(found: Look, told: Mapping[str, str], bought: Iterable[Any]) -> Guess:
+    """``told`` are the user's own; ``bought`` are item ids of the log. Raises UserError where no
+    column is the item's id.
+    """
+    told = {"item": _item(found, set(map(str, bought)), told), **told}
+    columns = by_role(found, ("item", "title", "image"), told)
+    if "image" in columns and _is_web(found.columns[str(columns["image"])]):
+        del columns["image"]  # nothing is fetched
+    taken = {str(name) for role, name in columns.items() if role != "title"}
+    left = {name: values for name, values in found.columns.items() if name not in taken}
+    text = [name for name, values in left.items() if _is_text(name, values)]
+    kinds = [name for name, values in left.items() if _is_kind(values)]
+    titles = [name for name in text if name not in kinds]
+    if titles and "title" not in columns:
+        columns["title"] = min(titles, key=lambda name: _length(left[name]))
+    if text:
+        columns["text"] = text
+    if attributes := [name for name in kinds if name != columns.get("title")]:
+        columns["attributes"] = attributes
+    pictures = None if "image" in columns else _template(found, str(columns["item"]))
+    return Guess(found, columns, pictures)
+
+
+def _item(found: Look, bought: set[str], told: Mapping[str, str]) -> str:
+    """By a name that says so; else what the log's items are found in; else by any likely name."""
+    name = told.get("item") or named("item", list(found.columns))
+    if name and (name in told.values() or says_id(name)):
+        return name
+    likely = most_shared(found, found.columns, bought) or name
+    if likely is None:
+        raise missing("item", found, "--item-column")
+    return likely
+
+
+def _is_web(values: list[Any]) -> bool:
+    return any(isinstance(value, str) and "://" in value for value in values)
+
+
+def _is_text(name: str, values: list[Any]) -> bool:
+    if not values or isinstance(values[0], bytes) or _is_web(values):
+        return False
+    return name.lower() in usual.TEXT or "name" in words(name) or _length(values) >= _PROSE
+
+
+def _length(values: list[Any]) -> float:
+    """Words, on average."""
+    return sum(len(str(value).split()) for value in values) / len(values)
+
+
+def _is_kind(values: list[Any]) -> bool:
+    """Whether many items share a value that is short: a brand, a category, a year."""
+    if not values or isinstance(values[0], bytes | dict) or _is_web(values):
+        return False
+    texts = [str(value) for value in values]
+    if any(re.fullmatch(r"-?\d+[.,]\d+", text) for text in texts):  # a price, a weight
+        return False
+    return 1 < len(set(texts)) <= _SHARED * len(texts) and _length(texts) <= _PROSE
+
+
+def _template(found: Look, item: str) -> str | None:
+    """``posters/{item_id}.jpg``, where a folder beside the file holds such pictures."""
+    home = found.path.resolve().parent
+    ids = [str(value) for value in found.columns[item][:50] if "/" not in str(value)]
+    folders = sorted(path.name for path in home.iterdir() if path.is_dir())
+    for folder in (name for name in folders if not name.startswith(".")):
+        for ending in _PICTURES:
+            if any(Path(home, folder, f"{item_id}{ending}").is_file() for item_id in ids):
+                return f"{folder}/{{item_id}}{ending}"
+    return None
