@@ -15,7 +15,7 @@ from models.contract.memory import Recalled
 from models.contract.types import FloatArray
 from service.retrieval.live import Live
 from service.retrieval.retriever import Found, nothing_found, tidied
-from service.retrieval.rows import Mask
+from service.retrieval.rows import Mask, places
 from service.retrieval.selection import Selection
 
 DEEP = 100  # of so many, the k best of the sums are looked for
@@ -99,5 +99,5 @@ def _allowed(recalled: Recalled, selection: Selection, gone_N: Mask) -> Recalled
     kept_J = ~gone_N[rows_J]
     if selection.allowed is not None:
         kept_J &= selection.allowed.base.holds(rows_J)
-    kept_J &= ~np.isin(rows_J, selection.hidden)
+    kept_J[places(rows_J, selection.hidden)] = False
     return Recalled(rows_J[kept_J], scores_J[kept_J])

@@ -89,6 +89,13 @@ class RowSet:
 
 def but(rows: Rows, hidden: Rows) -> Rows:
     """Without those that are hidden, each of which is there once. ``rows`` ascend."""
-    at = np.searchsorted(rows, hidden)
-    at = np.minimum(at, len(rows) - 1)
-    return np.delete(rows, at[rows[at] == hidden]) if len(rows) else rows
+    return np.delete(rows, places(rows, hidden))
+
+
+def places(rows: Rows, wanted: Rows) -> Rows:
+    """Where in ``rows``, which ascend, those wanted are that are there."""
+    if not len(rows):
+        return rows
+    at = np.minimum(np.searchsorted(rows, wanted), len(rows) - 1)
+    there: Rows = at[rows[at] == wanted]
+    return there

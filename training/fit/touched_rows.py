@@ -75,26 +75,33 @@ class TouchedRows:
         self.at_N[rows_R] = self.now
 
     def _catch_up(self, rows_R: Tensor, group: dict[str, Any]) -> None:
-        (beta1, beta2), rate = group["betas"], group["lr"]
-        at_R1 = self.at_N[rows_R, None].double()
-        missed_R1 = self.now - at_R1
+        at_U, of_R = torch.unique(self.at_N[rows_R], return_inverse=True)
+        moves = (each_U[of_R, None].float() for each_U in self._missed(at_U.double(), group))
+        moved_R1, decayed_R1, faded_R1, shrunk_R1, kept_R1 = moves
         moment_RW, square_RW = self.moment_NW[rows_R], self.square_NW[rows_R]
-        later_F = torch.arange(1, _FAR + 1, device=rows_R.device)
-        step_RF = at_R1 + later_F
-        moved_RF = (beta1 / math.sqrt(beta2)) ** later_F * (later_F <= missed_R1)
-        moved_RF = moved_RF * (1 - beta2**step_RF).sqrt() / (1 - beta1**step_RF)
-        moved_RW = moved_RF.sum(1, keepdim=True).float() * moment_RW
-        weight_RW = self.weight_NW[rows_R].mul_((1 - rate * group["weight_decay"]) ** missed_R1)
-        weight_RW.addcdiv_(moved_RW, square_RW.sqrt().add_(group["eps"]), value=-rate)
+        weight_RW = self.weight_NW[rows_R].mul_(decayed_R1)
+        size_RW = square_RW.sqrt().add_(group["eps"])
+        weight_RW.addcdiv_(moved_R1 * moment_RW, size_RW, value=-group["lr"])
         self.weight_NW[rows_R] = weight_RW
-        self.moment_NW[rows_R] = moment_RW.mul_(beta1**missed_R1)
-        self.square_NW[rows_R] = square_RW.mul_(beta2**missed_R1)
-        now_R1 = torch.full_like(at_R1, self.now)
-        kept_R1 = log_kept(self.averaging, now_R1) - log_kept(self.averaging, at_R1)
-        kept_R1 = kept_R1.exp().float()
+        self.moment_NW[rows_R] = moment_RW.mul_(faded_R1)
+        self.square_NW[rows_R] = square_RW.mul_(shrunk_R1)
         averaged_RW = self.averaged_NW[rows_R]
         self.averaged_NW[rows_R] = weight_RW + (averaged_RW - weight_RW) * kept_R1
         self.at_N[rows_R] = self.now
+
+    def _missed(self, at_U: Tensor, group: dict[str, Any]) -> tuple[Tensor, ...]:
+        """What steps since ``at_U`` made of a row: how often its moment moved it, and what is left
+        of its weight, its moments and its average's distance. Many rows have few such steps.
+        """
+        (beta1, beta2), rate = group["betas"], group["lr"]
+        missed_U, later_F = self.now - at_U, torch.arange(1, _FAR + 1, device=at_U.device)
+        step_UF = at_U[:, None] + later_F
+        moved_UF = (beta1 / math.sqrt(beta2)) ** later_F * (later_F <= missed_U[:, None])
+        moved_UF = moved_UF * (1 - beta2**step_UF).sqrt() / (1 - beta1**step_UF)
+        now_U = torch.full_like(at_U, self.now)
+        kept_U = (log_kept(self.averaging, now_U) - log_kept(self.averaging, at_U)).exp()
+        decayed_U = (1 - rate * group["weight_decay"]) ** missed_U
+        return moved_UF.sum(1), decayed_U, beta1**missed_U, beta2**missed_U, kept_U
 
 
 class RowwiseAdamW(AdamW):
