@@ -19,12 +19,18 @@ class ProviderError(Exception):
 
 
 def open_session(
-    graph: Path | bytes, device: Device, threads: int, constants: Mapping[str, FloatArray] = _NONE
+    graph: Path | bytes,
+    device: Device,
+    threads: int,
+    constants: Mapping[str, FloatArray] = _NONE,
+    *,
+    fused: bool = True,
 ) -> Any:
     """An ONNX Runtime session on that device and no other. Raises ProviderError without it.
 
     constants: those that the graph names and does not hold; they must lie where they are for as
-    long as the session lives.
+    long as the session lives. fused: operators of the graph may be made one. To look for such takes
+    twice the time, under the interpreter's lock: no request is answered meanwhile.
     """
     import onnxruntime
 
@@ -38,6 +44,8 @@ def open_session(
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors; its warnings are about graphs, not about ours
+    if not fused:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     values = map(onnxruntime.OrtValue.ortvalue_from_numpy, constants.values())
     options.add_external_initializers([*constants], [*values])
     session = onnxruntime.InferenceSession(graph, options, providers=[wanted])
