@@ -167,7 +167,8 @@ class Settings(BaseSettings):
     max_users: int = Field(
         100_000,
         ge=1,
-        description="whose histories are known: those heard of last; each up to 10 KB",
+        description="whose histories are known: those heard of last, and as many who were only "
+        "shown something; each up to 10 KB, and 5 KB for each answer of 500 items, of 20",
     )
     store_every: float = Field(
         60.0, ge=0, description="between looks at whether events are to be stored; 0: never"

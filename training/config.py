@@ -27,6 +27,7 @@ Format = Literal[
     "auto", "csv", "tsv", "jsonl", "parquet", "recbole", "movielens", "amazon", "sequences"
 ]
 Share = Annotated[float, Field(ge=0, le=1)]
+PartOf = Annotated[float, Field(gt=0, lt=1)]
 Part = TypeVar("Part", bound=Frozen)
 
 
@@ -140,8 +141,8 @@ class SplitConfig(Section):
         "leave_one_out",
         description="each user's last two items are held out, or the end of the time line",
     )
-    validation_share: Share = Field(0.1, description="temporal: share of the time line's rows")
-    test_share: Share = Field(0.1, description="temporal: share of the time line's rows")
+    validation_share: PartOf = Field(0.1, description="temporal: share of the time line's rows")
+    test_share: PartOf = Field(0.1, description="temporal: share of the time line's rows")
     test_from: int | None = Field(
         None, ge=0, description="temporal: when the test part begins, unix s; for test_share"
     )

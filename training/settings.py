@@ -84,6 +84,9 @@ def _section(field: dict[str, Any]) -> str | None:
     return None
 
 
+_HOLDS = {"array": ("list", "items"), "object": ("table", "additionalProperties")}
+
+
 def _type(field: dict[str, Any]) -> str:
     """In words that need no JSON schema."""
     if options := field.get("anyOf"):
@@ -91,8 +94,8 @@ def _type(field: dict[str, Any]) -> str:
     if values := field.get("enum"):
         return " | ".join(map(toml, values))
     kind = field.get("type")
-    if kind == "array":
-        return f"list of ({_type(field.get('items', {}))})"
+    if inside := _HOLDS.get(str(kind)):
+        return f"{inside[0]} of ({_type(field.get(inside[1], {}))})"
     if kind == "string":
         return "path" if field.get("format") == "path" else "text"
     if kind == "boolean":

@@ -2,7 +2,7 @@
 
 An attribute is a JSON scalar or a list of them; an item *has* each value of the list. What is not
 there, null and what is nested is no value. Numbers are compared as 64-bit floats, and a text that
-spells a number ("12.50", as CSV files have it) is that number, too.
+spells a number ("12.50", as CSV files have it, or "12,50") is that number, too.
 """
 
 import json
@@ -25,7 +25,8 @@ from models.contract.text_column import TextColumn, text_arrays
 from models.contract.types import IndexArray
 
 _NAMES = "names"
-_NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+# A comma before three digits may stand for thousands.
+_NUMBER = re.compile(r"-?\d+(\.\d+|,\d{1,2})?([eE][+-]?\d+)?", re.ASCII)
 
 
 class Values(NamedTuple):
@@ -81,7 +82,7 @@ def number_of(value: Any) -> float | None:
 
 
 def _spelled(text: str) -> float | None:
-    return float(text) if _NUMBER.fullmatch(text) else None
+    return float(text.replace(",", ".")) if _NUMBER.fullmatch(text) else None
 
 
 class Column(NamedTuple):

@@ -1,14 +1,19 @@
 """Counts that fade: what is counted now weighs more, so that nothing counted before is touched."""
 
-_LATEST = 1000.0  # half-lives: floating point ends soon after
+from collections.abc import Callable
+
+_FAR = 500.0  # half-lives: floating point ends at twice as many
 
 
 class Fading:
-    """half_life: seconds in which a count halves."""
+    """half_life: seconds in which a count halves. scale: multiplies all that was counted; called
+    once in a long time, for weights would else grow for ever.
+    """
 
-    def __init__(self, half_life: float) -> None:
+    def __init__(self, half_life: float, scale: Callable[[float], None]) -> None:
         self.half_life = half_life
         self.now = 0.0  # of the latest event
+        self._scale = scale
         self._began: float | None = None
 
     def weight(self, time: float) -> float:
@@ -16,6 +21,8 @@ class Fading:
         if self._began is None:
             self._began = time
         self.now = max(self.now, time)
+        if self.now - self._began > _FAR * self.half_life:
+            self._begin_anew()
         return self._weight(time)
 
     @property
@@ -23,6 +30,18 @@ class Fading:
         """What an event of now weighs: counts are told in it."""
         return self._weight(self.now)
 
+    def fade_by(self, half_life: float) -> None:
+        """From now on. What was counted is worth what it is worth now."""
+        if half_life != self.half_life:
+            self._begin_anew()
+            self.half_life = half_life
+
+    def _begin_anew(self) -> None:
+        self._scale(1 / self.whole if self._half_lives(self.now) <= 2 * _FAR else 0.0)
+        self._began = self.now
+
     def _weight(self, time: float) -> float:
-        began = time if self._began is None else self._began
-        return float(2.0 ** min((time - began) / self.half_life, _LATEST))
+        return float(2.0 ** self._half_lives(time))
+
+    def _half_lives(self, time: float) -> float:
+        return 0.0 if self._began is None else (time - self._began) / self.half_life

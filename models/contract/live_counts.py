@@ -18,17 +18,20 @@ HALF_LIFE = 14 * 86_400.0  # seconds, unless an operator says otherwise
 PAIRS = 500_000  # that are counted, some 100 bytes each
 _MOST = 50  # followers of an item that are told
 _KEPT = 4 * _MOST  # that are counted: the rarest of more are forgotten
+_FADED = 1.02  # times: what has faded by more is told anew
 _FEW = 10.0  # times: what follows less often than that is not worth a whole
 
 
 class Followers(NamedTuple):
     """What followed an item of late: ids, and what each is worth beside the most frequent, 0 to 1.
 
-    Replaced by another when there is something new.
+    Replaced by another when there is something new, and when it has faded. whole: what an event of
+    then weighed.
     """
 
     item_ids: list[str]
     shares_J: FloatArray
+    whole: float
 
 
 class LiveTransitions:
@@ -39,7 +42,7 @@ class LiveTransitions:
 
     def __init__(self, most_pairs: int, half_life: float) -> None:
         self.most_pairs = most_pairs
-        self._fading = Fading(half_life)
+        self._fading = Fading(half_life, self._scale)
         self._pairs = 0
         self._counts: OrderedDict[str, dict[str, float]] = OrderedDict()
         self._told: dict[str, Followers] = {}
@@ -60,7 +63,9 @@ class LiveTransitions:
     def followers(self, item_id: str) -> Followers | None:
         """Of an item, None where nothing has followed it."""
         found = self._told.get(item_id)
-        if found is None and (counts := self._counts.get(item_id)) is not None:
+        if found is not None and self._fading.whole <= _FADED * found.whole:
+            return found
+        if (counts := self._counts.get(item_id)) is not None:
             found = self._told[item_id] = self._tell(counts)
         return found
 
@@ -83,4 +88,11 @@ class LiveTransitions:
         best = nlargest(_MOST, counts.items(), key=lambda pair: pair[1])
         now_J = np.array([count for _, count in best]) / self._fading.whole
         shares_J = np.log1p(now_J) / np.log1p(max(now_J[0], _FEW))
-        return Followers([item_id for item_id, _ in best], shares_J.astype(np.float32))
+        item_ids = [item_id for item_id, _ in best]
+        return Followers(item_ids, shares_J.astype(np.float32), self._fading.whole)
+
+    def _scale(self, factor: float) -> None:
+        self._told.clear()
+        for counts in self._counts.values():
+            for follower in counts:
+                counts[follower] *= factor

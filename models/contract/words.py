@@ -10,15 +10,19 @@ import re
 from typing import Any
 
 _WORD = re.compile(r"\w+")
+_FRACTION = re.compile(r"-?\d+\.\d+")
 
 
 def words_of(text: str | None, attributes: str | None) -> list[str]:
-    """Each word once; of attributes, a JSON object of columns, words such as ``brand=acme``."""
+    """Each word once; of attributes, a JSON object of columns, words such as ``brand=acme``. A
+    price, or any number with a fraction, is no word.
+    """
     given: dict[str, Any] = json.loads(attributes) if attributes else {}
     of_columns = (
         f"{column}={word}"
         for column, value in given.items()
-        for word in _WORD.findall(plain_text(value).lower())
+        if not _FRACTION.fullmatch(text := plain_text(value).lower())
+        for word in _WORD.findall(text)
     )
     return list(dict.fromkeys([*_WORD.findall((text or "").lower()), *of_columns]))
 

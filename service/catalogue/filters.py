@@ -81,6 +81,13 @@ class Filter(NamedTuple):
         """The attributes that it asks for."""
         return tuple(name for name, _ in self.conditions)
 
+    @property
+    def bytes(self) -> int:
+        """About what it takes itself."""
+        named = [v for _, of in self.conditions for v in (of.any_of, of.none_of) if v is not None]
+        terms = sum(100 + 4 * len(term) for each in named for term in each.terms)
+        return 1000 + terms + sum(100 * len(each.numbers) for each in named)
+
     def matches(self, attributes: Mapping[str, Any]) -> bool:
         """Whether an item of these attributes is wanted: JSON scalars, or lists of them."""
         return all(

@@ -180,8 +180,10 @@ class LiveItems:
 
     def is_gone(self, row: int) -> bool:
         """Deleted, or replaced by another row; as ``publish`` said last."""
-        live = self.live
-        return bool(live.gone_N[row] if row < self.size else live.gone_M[row - self.size])
+        live, number = self.live, row - self.size
+        if number >= len(live.gone_M):
+            return True  # not published yet
+        return bool(live.gone_N[row] if number < 0 else live.gone_M[number])
 
     def item(self, item_id: str) -> Item | None:
         """What is known of it; None where it is not, or no more."""

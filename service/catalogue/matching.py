@@ -13,6 +13,7 @@ from service.retrieval.rows import Mask, Rows, RowSet
 from service.retrieval.selection import Allowed
 
 MOST_BYTES = 2**26  # of what is kept
+_MOST_KEPT = 500  # filters: their bytes are added up for each that is new
 _INLINE = 200  # changes that the event loop looks through by itself
 _SLACK = 1_000  # entries of the log beside those of rows that changed last
 
@@ -34,10 +35,11 @@ class _Kept(NamedTuple):
     allowed: Allowed
     log: list[int]
     read: int  # entries of this log
+    asked: int  # bytes of the filter itself
 
     @property
     def bytes(self) -> int:
-        return 1000 + self.base.bytes + self.live_M.nbytes + self.allowed.live.nbytes
+        return self.asked + self.base.bytes + self.live_M.nbytes + self.allowed.live.nbytes
 
 
 class Matching:
@@ -64,14 +66,18 @@ class Matching:
         if len(self._log) > 2 * len(self._changed) + _SLACK:
             self._log = list(self._changed)
 
+    def check(self, name: str) -> None:
+        """Raises UnknownAttributeError where no item has such an attribute."""
+        if name not in self.names:
+            raise UnknownAttributeError(name, sorted(self.names)[:20])
+
     async def allowed(self, wanted: Filter) -> Allowed:
         """The rows that a filter lets through. Raises UnknownAttributeError.
 
         What takes longer is done in a thread.
         """
         for name in wanted.names:
-            if name not in self.names:
-                raise UnknownAttributeError(name, sorted(self.names)[:20])
+            self.check(name)
         kept = self._kept.get(wanted)
         if kept is None or self._behind(kept) > _INLINE:
             kept = await asyncio.to_thread(self._brought_up, wanted, kept)
@@ -101,7 +107,7 @@ class Matching:
             base = base.changed(rows[of_base], inside[of_base])
         live_M = _set(live_M, rows[~of_base] - self.items, inside[~of_base])
         allowed = Allowed(base, self.items + np.flatnonzero(live_M))
-        return _Kept(base, live_M, allowed, log, read)
+        return _Kept(base, live_M, allowed, log, read, wanted.bytes)
 
     def _keep(self, wanted: Filter, kept: _Kept) -> None:
         new = wanted not in self._kept
@@ -109,7 +115,7 @@ class Matching:
         self._kept.move_to_end(wanted)
         if new:
             held = sum(each.bytes for each in self._kept.values())
-            while held > MOST_BYTES and len(self._kept) > 1:
+            while (held > MOST_BYTES or len(self._kept) > _MOST_KEPT) and len(self._kept) > 1:
                 held -= self._kept.popitem(last=False)[1].bytes
 
 

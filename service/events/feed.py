@@ -78,6 +78,12 @@ class Feed:
         self._reached.position = self._reader.position
         self._tell()
 
+    def fade_popularity(self, half_life: float) -> None:
+        """As the bundle in service has it: what was counted before and since is to be compared."""
+        for each in (self.trend, self.groups):
+            if each is not None:
+                each.fade_by(half_life)
+
     def start(self) -> None:
         """Follow."""
         if self._reader is not None:
@@ -129,21 +135,28 @@ class Feed:
                 await asyncio.sleep(_PAUSE)
 
     def _apply(self, entries: Sequence[Entry[Record]]) -> None:
-        for position, record in entries:
-            match record:
-                case Event():
-                    if not self._seen.put(record.key(), None):
-                        self._repeated.put(str(position), None)
-                        continue
-                    self._note(record)
-                case Shown():
-                    self.show(record)
-                case Erased():
-                    self.users.erase(record.user_id)
-                case Merged():
-                    self.users.merge(record.guest_id, record.user_id)
-            if self.outcomes is not None and position > self._counted:
-                self.outcomes.hear(record)
+        for entry in entries:
+            try:
+                self._hear(entry)
+            except Exception:  # the others are read, too, and would not come again
+                log.exception("event at position %d is not heard", entry.position)
+
+    def _hear(self, entry: Entry[Record]) -> None:
+        position, record = entry
+        match record:
+            case Event():
+                if not self._seen.put(record.key(), None):
+                    self._repeated.put(str(position), None)
+                    return
+                self._note(record)
+            case Shown():
+                self.show(record)
+            case Erased():
+                self.users.erase(record.user_id)
+            case Merged():
+                self.users.merge(record.guest_id, record.user_id)
+        if self.outcomes is not None and position > self._counted:
+            self.outcomes.hear(record)
 
     def _note(self, event: Event) -> None:
         stepped = self.users.note(event)

@@ -100,7 +100,10 @@ class Table:
 
 def done(events: Iterable[Event]) -> pl.DataFrame:
     """A row an event."""
-    rows = [event._asdict() | {"context": _text(event.context)} for event in events]
+    rows = [
+        event._asdict() | {"context": _text(event.context), "position": _small(event.position)}
+        for event in events
+    ]
     return _timed(pl.DataFrame(rows, schema=_DONE))
 
 
@@ -117,6 +120,11 @@ def _odds(answer: Shown) -> Sequence[float | None]:
     unknown = [None] * len(answer.item_ids)
     odds = answer.odds or unknown
     return odds if len(odds) == len(unknown) else unknown
+
+
+def _small(position: int | None) -> int | None:
+    """A log of an earlier release may hold any number; what no table can hold is no place."""
+    return None if position is None or position >= 2**63 else position
 
 
 def _text(context: Mapping[str, Any] | None) -> str | None:

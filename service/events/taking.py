@@ -93,8 +93,12 @@ class Events:
         return Kept(positions[-1] if positions else self.feed.position, repeated)
 
     async def change(self, record: Erased | Merged) -> int:
-        """Forget a user, or make a guest one: its position, once it is so. Raises LogError."""
-        (position,) = await self._keep([record])
+        """Forget a user, or make a guest one: its position, once it is so. Raises LogError.
+
+        What they were shown and is not written yet comes before it in the log, not after.
+        """
+        shown, self._shown = self._shown, []
+        *_, position = await self._keep([*shown, record])
         return position
 
     def show(self, shown: Shown) -> None:

@@ -35,7 +35,7 @@ class Trend:
         self, most: int, half_life: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.most = most
-        self._fading = Fading(half_life)
+        self._fading = Fading(half_life, self._scale)
         self._clock = clock
         self._uses: OrderedDict[str, float] = OrderedDict()
         self._told, self._told_at, self._new = NOTHING, -np.inf, False
@@ -48,6 +48,10 @@ class Trend:
         if len(self._uses) > self.most:
             self._uses.popitem(last=False)
 
+    def fade_by(self, half_life: float) -> None:
+        """From now on."""
+        self._fading.fade_by(half_life)
+
     def top(self) -> Trending:
         """The most used; the same object for as long as it is not looked at anew."""
         if self._new and self._clock() - self._told_at >= _EVERY:
@@ -57,6 +61,10 @@ class Trend:
             self._told = Trending(ids, uses_J.astype(np.float32), self._fading.now)
             self._told_at, self._new = self._clock(), False
         return self._told
+
+    def _scale(self, factor: float) -> None:
+        for item_id in self._uses:
+            self._uses[item_id] *= factor
 
 
 class Groups:
@@ -80,6 +88,12 @@ class Groups:
             self._trends.move_to_end(group)
         while len(self._trends) > _GROUPS:
             self._trends.popitem(last=False)
+
+    def fade_by(self, half_life: float) -> None:
+        """From now on."""
+        self._half_life = half_life
+        for trend in self._trends.values():
+            trend.fade_by(half_life)
 
     def top(self, context: Mapping[str, Any]) -> list[Trending]:
         """The most used, of each of these groups that is known."""

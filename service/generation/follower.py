@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from models.contract.bundle import BundleError
+from models.contract.manifest import Manifest
 from models.contract.store import ROLES, Role
 from service.catalogue.change import Change
 from service.generation.beside import beside
@@ -36,7 +37,7 @@ Load = Callable[[Path, Settings, Metrics], Generation]
 
 
 class Follower:
-    """Brings generations into service as the source changes."""
+    """Brings generations into service as the source changes. serves: told of what is current."""
 
     def __init__(
         self,
@@ -46,8 +47,10 @@ class Follower:
         load: Load = load_generation,
         board: Board | None = None,
         changes: Log[Change] | None = None,
+        serves: Callable[[Manifest], None] = lambda manifest: None,
     ) -> None:
         self.changes = changes
+        self.serves = serves
         self.board = board or Board(None)
         self.registry = registry
         self.settings = settings
@@ -154,6 +157,8 @@ class Follower:
         generation = self._in_service(directory) or await self._loaded(directory)
         await self._catch_up(generation)
         self.registry.put(role, generation)
+        if role == "current":
+            self.serves(generation.bundle.manifest)
         self.failures.forget(role)
         seconds = time.perf_counter() - started
         self.metrics.loaded(seconds)

@@ -24,6 +24,7 @@ log = logging.getLogger("bbqrec")
 _AT_ONCE = 256  # entries: encoded together, and applied in one turn of the event loop
 _PATIENCE = 0.25  # seconds that one look at the log may last
 _PAUSE = 0.5  # seconds until a log that failed is looked at again
+_TRIES = 3  # to encode what was read together, before each is encoded alone
 _REMEMBERED = 2**16  # outcomes of late changes, for those who wrote them
 _Rows = Sequence[Taken | IntakeError | None]
 
@@ -93,13 +94,19 @@ class LiveFollower:
 
     async def _follow(self, reader: Reader[Change]) -> None:
         run = asyncio.get_running_loop().run_in_executor
+        left: Sequence[Entry[Change]] = ()  # read, and not applied yet: the reader is beyond them
+        tried = 0
         while True:
             try:
-                entries, taken = await run(self._pool, self._read, reader)
-                for part in _parts(entries):
-                    self._apply(part, taken or await run(self._pool, self._taken, part))
+                taken: _Rows = ()
+                if not left:
+                    left, taken = await run(self._pool, self._read, reader)
+                entries = left
+                while left:
+                    part, take = left[:_AT_ONCE], self._taken if tried < _TRIES else self._alone
+                    self._apply(part, taken or await run(self._pool, take, part))
                     self._reached.reach(part[-1].position)
-                    taken = ()
+                    left, taken, tried = left[_AT_ONCE:], (), 0
                 self._reached.reach(reader.position)
                 self._well(entries)
             except LogError as error:
@@ -107,12 +114,17 @@ class LiveFollower:
                 await asyncio.sleep(_PAUSE)
             except Exception:  # whatever an encoder makes of an item: this task must not end
                 log.exception("live items cannot be followed")
+                tried += 1
                 await asyncio.sleep(_PAUSE)
 
     def _read(self, reader: Reader[Change]) -> tuple[Sequence[Entry[Change]], _Rows]:
         """The next entries, and rows for the first part of them: who writes waits for both."""
         entries = reader.read(_AT_ONCE, _PATIENCE)
-        return entries, self._taken(entries[:_AT_ONCE])
+        try:
+            return entries, self._taken(entries[:_AT_ONCE])
+        except Exception:  # they are read, and must not be lost: they are tried again
+            log.exception("live items cannot be taken in")
+            return entries, ()
 
     def _taken(self, entries: Sequence[Entry[Change]]) -> _Rows:
         """Of each, where it is wanted. In a thread."""
@@ -124,6 +136,17 @@ class LiveFollower:
         found = dict(zip(map(id, wanted), self.taking.each(named), strict=True))
         self.taking.forget([change.item_id for change in changes if change.kind == "delete"])
         return [found.get(id(change)) for change in changes]
+
+    def _alone(self, entries: Sequence[Entry[Change]]) -> _Rows:
+        """Each by itself: what no try could encode keeps none of the others from being taken in."""
+        return [self._one(entry) for entry in entries]
+
+    def _one(self, entry: Entry[Change]) -> Taken | IntakeError | None:
+        try:
+            return self._taken([entry])[0]
+        except Exception as error:
+            log.exception("live item %r cannot be taken in", entry.value.item_id)
+            return IntakeError("body", f"cannot be taken in: {error!r}")
 
     def _apply(self, entries: Sequence[Entry[Change]], taken: _Rows) -> None:
         for entry, row in zip(entries, taken, strict=True):

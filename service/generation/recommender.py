@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,9 +22,11 @@ from service.generation.popular import Popular
 from service.generation.recommended import Fallback, Recommended, Why
 from service.generation.ruled import Ruled, Ruling, Search
 from service.metrics import Metrics
+from service.retrieval.rows import Rows
 from service.retrieval.selection import Allowed, Selection
 from service.rules.rules import Rules
 
+_TRIES = 3  # of an answer whose items are put anew meanwhile
 _IDS_AT_ONCE = 500  # a look-up takes up to half a microsecond
 
 
@@ -84,7 +86,26 @@ class Recommender:
 
         ``gone`` and ``deadline`` are of whoever waits for it: see ``Batcher.candidates``. Raises
         UnknownAttributeError for a filter on what no item has.
+
+        Items are looked up before the search; where one that is named was put anew meanwhile, and
+        has another row, all is done once more.
         """
+        for _ in range(_TRIES):
+            live = self.live.live
+            found, named = await self._recommend(query, gone, deadline)
+            if self.live.live is live or not self.live.live.gone_since(live, named):
+                break
+        else:
+            hidden = await self._rows([*query.exclude, *query.history])
+            kept = [item for item in found.items if item.item_index not in hidden]
+            found = found if self._with_history(query) else replace(found, items=kept)
+        self._count(len(found.unknown_items), found.fallback)
+        return found
+
+    async def _recommend(
+        self, query: Query, gone: Callable[[], bool], deadline: float
+    ) -> tuple[Recommendation, Rows]:
+        """And the rows of items that are hidden, or alone allowed."""
         found = self.codes.get(query.history)
         unknown = [i for i, codes in zip(query.history, found, strict=True) if codes is None]
         known = [codes for codes in found if codes is not None]
@@ -112,8 +133,10 @@ class Recommender:
                 items = self.heard.explain(query.transitions, ids, items)
         popular: Fallback = "popular_in_context" if alike else "popular"
         fallback = None if latest else popular
-        self._count(len(unknown), fallback)
-        return Recommendation(items, list(dict.fromkeys(unknown)), fallback, skipped, spent)
+        told = Recommendation(items, list(dict.fromkeys(unknown)), fallback, skipped, spent)
+        allowed = selection.allowed if query.allow is not None else None
+        alone = () if allowed is None else (allowed.base.rows, allowed.live)
+        return told, np.concatenate([selection.hidden, *alone])
 
     async def _best(
         self, query: Query, selection: Selection, search: Search, *, popular: bool

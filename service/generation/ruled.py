@@ -47,6 +47,8 @@ class Ruled:
         """The ``k`` items. popular: scores count uses, so that a factor multiplies them; else they
         are log-odds, and its logarithm is added. Raises UnknownAttributeError.
         """
+        if rules.diversify is not None and rules.diversify.by is not None:
+            self.items.matching.check(rules.diversify.by)
         marked = await self._marked(rules)
         rows = {n: self.items.row(item_id) for n, item_id in rules.pins.items() if n <= k}
         pins = {n: row for n, row in rows.items() if row is not None}
@@ -117,7 +119,8 @@ class Ruled:
 
     def _fused(self, rows_J: Rows, rank: Rank) -> FloatArray:
         places = {self.items.row(item_id): n for n, item_id in enumerate(rank.item_ids, 1)}
-        sent_J = np.array([places[row] for row in rows_J.tolist()], np.float32)
+        last = len(places) + 1  # of an item that was put meanwhile
+        sent_J = np.array([places.get(row, last) for row in rows_J.tolist()], np.float32)
         model_J = np.arange(1, len(rows_J) + 1, dtype=np.float32)
         return (1 / (_FUSED + sent_J) + 1 / (_FUSED + model_J)).astype(np.float32)
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from models.contract.bundle import BundleError
-from models.contract.manifest import MANIFEST
+from models.contract.manifest import MANIFEST, Manifest, read_manifest
 from models.contract.store import BundleStore, Role
 
 
@@ -19,6 +19,14 @@ class Source:
         if (self.path / MANIFEST).exists():  # a bundle itself, or a link to one
             return self.path.resolve() if role == "current" else None
         return self.store.find(role)
+
+    def manifest(self) -> Manifest | None:
+        """What the bundle that should be current says of itself; None where that cannot be read."""
+        try:
+            found = self.find("current")
+            return None if found is None else read_manifest(found)[0]
+        except (BundleError, OSError):
+            return None
 
     def first(self) -> Path:
         """What to begin with. Raises BundleError where there is nothing to serve."""

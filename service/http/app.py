@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from models.contract.manifest import Manifest
 from service.catalogue.change_log import CHANGE_LOG
 from service.events.record import Split
 from service.generation.board import Board
@@ -77,10 +78,15 @@ def create_app(
     registry = Registry(metrics, settings.canary_share)
     changes = open_log(settings, CHANGE_LOG, live_folder(settings))
     appender = Appender(changes)
-    follower = Follower(registry, settings, metrics, load, board, changes)
+
+    def fade(manifest: Manifest) -> None:
+        recency = manifest.recency
+        events.feed.fade_popularity(recency.half_life if recency else settings.live_half_life)
+
+    follower = Follower(registry, settings, metrics, load, board, changes, fade)
     writer = Writer(appender, registry, settings.deadline)
     limits = within_limits(settings)
-    scenarios = Scenarios(settings.scenarios, limits, metrics)
+    scenarios = Scenarios(settings.scenarios, limits, metrics, registry)
     shadow = Shadow(metrics)
 
     def split() -> Split | None:
@@ -92,6 +98,8 @@ def create_app(
     )
 
     async def begin() -> None:
+        if (manifest := follower.source.manifest()) is not None:
+            fade(manifest)  # before it counts what is in the log
         await events.start()  # first: who asks finds what was done before
         await follower.start()
 

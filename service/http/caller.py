@@ -1,5 +1,7 @@
 """Who asks: what of a request is not in its body."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import blake2b
 from typing import Annotated
 
@@ -10,6 +12,7 @@ from service.engine.batcher import Spent
 
 STICKY, AFTER, ROLE = b"x-sticky-key", b"x-after", b"x-generation"
 GONE = "bbqrec.gone"  # where the server's protocol leaves a function that tells
+ADMISSION = "bbqrec.admission"  # where it leaves what counts those who wait for an answer
 SPENT = "bbqrec.spent"  # where an endpoint leaves what a search took, for the envelope to tell
 
 
@@ -51,6 +54,19 @@ class Caller:
     def tell(self, spent: Spent) -> None:
         """What a search for this caller took; of several at once, the longest."""
         self._scope[SPENT] = spent.beside(self._scope.get(SPENT, Spent()))
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """One of several requests that came together: it is counted as if it had come alone."""
+        admission = self._scope.get(ADMISSION)
+        if admission is None:
+            yield
+            return
+        admission.begin()
+        try:
+            yield
+        finally:
+            admission.end()
 
     def gone(self) -> bool:
         """Whether the client has left, as far as the server can tell."""

@@ -65,7 +65,7 @@ class EventIn(Body):
     )
     value: Number | None = Field(None, description="a price, a rating, seconds...")
     recommendation_id: Id | None = Field(None, description="the answer that led to it")
-    position: Annotated[WholeNumber, Field(ge=1)] | None = Field(
+    position: Annotated[WholeNumber, Field(ge=1, le=2**31)] | None = Field(
         None, description="where in that answer the item was, from 1"
     )
     context: Context | None = Field(

@@ -23,7 +23,7 @@ from service.generation.writer import Result, Written
 from service.http.item_schemas import LineResult, PutLine
 from service.http.items import may_write, status_of
 from service.http.json_route import read_body
-from service.http.problems import documented
+from service.http.problems import documented, said
 from service.http.routes import CurrentState
 from service.http.state import State
 from service.settings import Settings
@@ -134,7 +134,7 @@ def _change(number: int, line: bytes, settings: Settings) -> Change:
 def _unreadable(number: int, error: RequestValidationError | HTTPException) -> LineResult:
     if isinstance(error, HTTPException):
         return LineResult(line=number, status=error.status_code, detail=error.detail)
-    faults = (f"{_place(fault)}: {fault['msg']}" for fault in error.errors())
+    faults = (f"{_place(fault)}: {said(fault)}" for fault in error.errors())
     return LineResult(line=number, status=422, detail="; ".join(faults))
 
 

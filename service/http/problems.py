@@ -107,4 +107,10 @@ def _fault(error: Mapping[str, Any]) -> FieldError:
     """``history.3`` for ("body", "history", 3); ``body`` for the body itself."""
     place = error["loc"][1:] or error["loc"]
     name = ".".join(map(str, place))[:100]  # an unknown field's is the caller's: of any length
-    return FieldError(field=name or '""', message=error["msg"])
+    return FieldError(field=name or '""', message=said(error))
+
+
+def said(error: Mapping[str, Any]) -> str:
+    """Without the names of classes, which nobody outside knows."""
+    kind = str(error.get("type", ""))
+    return "Input should be an object" if kind.startswith("model_") else str(error["msg"])

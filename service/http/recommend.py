@@ -43,7 +43,8 @@ async def answer(body: RecommendRequest, state: State, caller: Caller) -> dict[s
             async with asyncio.timeout_at(deadline):
                 found = await generation.recommender.recommend(query, caller.gone, deadline)
         except UnknownAttributeError as error:
-            raise fault(str(error), *_place(body, error.name)) from None
+            places = [field for field, name in body.attributes() if name == error.name]
+            raise fault(str(error), *_place(places[0], error.name)) from None
         except TimeoutError:
             detail = f"no answer within {state.settings.deadline:g} seconds"
             raise HTTPException(504, detail, {"retry-after": "1"}) from None
@@ -76,22 +77,20 @@ async def _answer_or_problem(
     body: RecommendRequest, state: State, caller: Caller
 ) -> dict[str, Any]:
     try:
-        return await answer(body, state, caller)
+        with caller.waiting():
+            return await answer(body, state, caller)
     except (HTTPException, RequestValidationError) as error:
         return as_problem(error).model_dump()
 
 
-def _place(body: RecommendRequest, attribute: str) -> tuple[str | int, ...]:
-    """Where a request names an attribute first: in its filter, or in that of a boost."""
-    for n, boost in enumerate(body.boost):
-        if attribute in (boost.filter or {}) and attribute not in (body.filter or {}):
-            return "boost", n, "filter", attribute
-    return "filter", attribute
+def _place(field: str, attribute: str) -> list[str]:
+    return field.split(".") if field.endswith(".by") else [*field.split("."), attribute]
 
 
 def _sent(unknown: list[str], body: RecommendRequest) -> list[str]:
     """Those of what was sent: of what a user did there is nothing to mend."""
-    return unknown if body.user_id is None else [i for i in unknown if i in {*body.history}]
+    sent = {*body.history}
+    return unknown if body.user_id is None else [i for i in unknown if i in sent]
 
 
 async def _query(body: RecommendRequest, state: State) -> Query:

@@ -1,6 +1,6 @@
 """HTTP shapes of recommendations: what is asked for, and the answer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Annotated, Any, Self
 
@@ -116,6 +116,14 @@ class RecommendRequest(Body):
         """This request, with what the scenario sets and it does not."""
         others = scenario.model_fields_set - self.model_fields_set
         return self.model_copy(update={name: getattr(scenario, name) for name in others})
+
+    def attributes(self) -> Iterator[tuple[str, str]]:
+        """Attributes of items that it goes by, each after the field that names it."""
+        yield from (("filter", name) for name in self.filter or ())
+        for n, boost in enumerate(self.boost):
+            yield from ((f"boost.{n}.filter", name) for name in boost.filter or ())
+        if self.diversify and self.diversify.by is not None:
+            yield "diversify.by", self.diversify.by
 
     def rules(self) -> Rules | None:
         """Those of the shop, None where it has none."""

@@ -11,6 +11,7 @@ Each table is a request, without whom it is for.
 
 import asyncio
 import logging
+import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from service.generation.registry import Registry
 from service.http.json_route import fault
 from service.http.recommend_schemas import RecommendRequest
 from service.metrics import Metrics
@@ -33,12 +35,20 @@ class ScenarioError(Exception):
 
 
 class Scenarios:
-    """As the file last was in order. Without a file there are none."""
+    """As the file last was in order, for what the items in service have. Without a file there are
+    none.
+    """
 
-    def __init__(self, path: Path | None, limits: type[RecommendRequest], metrics: Metrics) -> None:
-        self.path, self.limits, self.metrics = path, limits, metrics
+    def __init__(
+        self,
+        path: Path | None,
+        limits: type[RecommendRequest],
+        metrics: Metrics,
+        registry: Registry,
+    ) -> None:
+        self.path, self.limits, self.metrics, self.registry = path, limits, metrics, registry
         self.fault: str | None = None
-        self._stamp = self._look()
+        self._stamp = self._look(), self._catalogue()
         self.by_name = self._read()
 
     def applied(self, request: RecommendRequest) -> RecommendRequest:
@@ -52,22 +62,43 @@ class Scenarios:
         return request.within(found)
 
     async def follow(self) -> None:
-        """Read the file anew whenever it changes; what is at fault changes nothing."""
+        """Read the file anew whenever it, or what items have, changes; what is at fault changes
+        nothing.
+        """
         while self.path is not None:
             await asyncio.sleep(_LOOK)
-            stamp = self._look()
+            stamp = self._look(), self._catalogue()
             if stamp != self._stamp:
                 self._stamp = stamp
                 self._reload()
 
     def _reload(self) -> None:
+        before = self.fault
         try:
-            self.by_name, self.fault = self._read(), None
+            found = self._read()
+            self._check(found)
+            self.by_name, self.fault = found, None
             log.info("scenarios: %s", ", ".join(sorted(self.by_name)) or "none")
         except ScenarioError as error:
             self.fault = str(error)
-            log.error("scenarios stay as they were: %s", error)
+            if self.fault != before:
+                log.error("scenarios stay as they were: %s", error)
         self.metrics.scenarios_refused.set(self.fault is not None)
+
+    def _catalogue(self) -> frozenset[str] | None:
+        """Attributes that items have; None while none are known."""
+        generation = self.registry.get("current")
+        return frozenset(generation.live.items.matching.names) if generation else None
+
+    def _check(self, scenarios: Mapping[str, RecommendRequest]) -> None:
+        """Raises ScenarioError for an attribute that no item has: every request would fail."""
+        if (names := self._catalogue()) is None:
+            return
+        for name, scenario in scenarios.items():
+            for field, attribute in scenario.attributes():
+                if attribute not in names:
+                    place = f"{self.path}: [{name}] {field}"
+                    raise ScenarioError(f"{place}: no item has an attribute {attribute!r}")
 
     def _look(self) -> tuple[int, int, int] | None:
         try:
@@ -85,10 +116,10 @@ class Scenarios:
                 text = file.read(_MOST_BYTES + 1)
             if len(text) > _MOST_BYTES:
                 raise ScenarioError(f"{self.path} is larger than {_MOST_BYTES} bytes")
-            tables = tomllib.loads(text.decode("utf-8"))
+            tables = tomllib.loads(text.decode("utf-8"), parse_float=_finite)
         except OSError as error:
             raise ScenarioError(f"{self.path} cannot be read: {error.strerror}") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ScenarioError(f"{self.path}: {error}") from error
         return {name: self._scenario(name, table) for name, table in tables.items()}
 
@@ -105,3 +136,11 @@ class Scenarios:
             first = error.errors(include_url=False)[0]
             field = ".".join(map(str, first["loc"])) or name
             raise ScenarioError(f"{place} {field}: {first['msg']}") from error
+
+
+def _finite(text: str) -> float:
+    """TOML knows nan and inf; nothing here does."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number")
+    return number

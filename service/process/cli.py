@@ -1,10 +1,12 @@
 """``bbqrec-serve BUNDLE``: serve a run's bundles, or one, over HTTP."""
 
+import json
 import logging
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic.fields import FieldInfo
 
 from service.process.faults import exit_clearly
 from service.process.server import bind, serve, start_logging, where
@@ -21,9 +23,15 @@ def settings_help() -> str:
     # \b has click keep the lines of its paragraph as they are.
     lines = ["Settings of the environment, in seconds and bytes (an option wins):", "", "\b"]
     for name, field in Settings.model_fields.items():
-        default = "" if field.is_required() or field.default is None else f" [{field.default}]"
+        default = "" if field.is_required() or field.default is None else f" [{_told(field)}]"
         lines.append(f"BBQREC_{name.upper()}{default}: {field.description}")
     return "\n".join(lines)
+
+
+def _told(field: FieldInfo) -> str:
+    """A default as the environment would have it."""
+    value = field.default
+    return json.dumps(sorted(value)) if isinstance(value, frozenset) else str(value)
 
 
 @app.command(epilog=settings_help())

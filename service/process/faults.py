@@ -1,10 +1,12 @@
 """A fault of set-up is one clear line, never a traceback."""
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from rich.console import Console
 
 from models.contract.bundle import BundleError
@@ -25,6 +27,9 @@ def exit_clearly() -> Iterator[None]:
             f"BBQREC_{'.'.join(map(str, f['loc'])).upper()}: {f['msg']}" for f in error.errors()
         )
         _fail("settings: " + "; ".join(faults))
+    except SettingsError as error:
+        (name,) = re.findall(r'"(\w+)"', str(error))[:1] or ["?"]
+        _fail(f'settings: BBQREC_{name.upper()}: should be JSON, such as ["view", "cart"]')
     except FAULTS as error:
         _fail(str(error))
 

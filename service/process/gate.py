@@ -11,6 +11,7 @@ from service.process.slots import Slot
 from service.settings import Settings
 
 WORK = "/recommend"  # the route whose requests are admitted, or not
+BATCH = "/recommend/batch"  # several of them: admitted, or not, together, and counted one by one
 STREAMED = "/items"  # the route whose requests are as long as they like
 _WORK = b"POST %s HTTP/1.1\r\n" % WORK.encode()
 # What says where a request ends, and what becomes of its connection.

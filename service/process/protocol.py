@@ -19,11 +19,11 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from service.http.caller import GONE
-from service.process.gate import STREAMED, WORK, Gate
+from service.http.caller import ADMISSION, GONE
+from service.process.gate import BATCH, STREAMED, WORK, Gate
 from service.process.refusals import ANSWERS, Refusal
 
-_WORK = WORK.encode()
+_WORK = {WORK.encode(): WORK, BATCH.encode(): BATCH}
 _LINGER_TICKS, _LINGER_BYTES = 2, 2**24  # what is read and dropped after a last answer
 
 
@@ -106,8 +106,8 @@ class Connection(HttpToolsProtocol):
             self._end(Refusal.HEAD)
             raise _EndedError
         self.unseen = 0
-        if self.gate.admission.full() and self.running is None and self._is_work():
-            self._turn_away()
+        if self.gate.admission.full() and self.running is None and (work := self._work()):
+            self._turn_away(work)
         else:
             super().on_headers_complete()
 
@@ -140,6 +140,8 @@ class Connection(HttpToolsProtocol):
         if cycle.scope["path"] == WORK:
             self.admitted = True
             self.gate.admission.begin()
+        elif cycle.scope["path"] == BATCH:
+            cycle.scope[ADMISSION] = self.gate.admission  # type: ignore[literal-required]
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
@@ -183,16 +185,17 @@ class Connection(HttpToolsProtocol):
         elif self.running is None and waited > self.gate.idle_ticks:
             self.transport.close()
 
-    def _is_work(self) -> bool:
-        return self.url.partition(b"?")[0] == _WORK and self.parser.get_method() == b"POST"
+    def _work(self) -> str | None:
+        path = _WORK.get(self.url.partition(b"?")[0])
+        return path if self.parser.get_method() == b"POST" else None
 
     def _head(self) -> int:
         """Its length, as far as it is known."""
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
-    def _turn_away(self) -> None:
+    def _turn_away(self, work: str) -> None:
         """503 at once; the body is skipped, and the connection kept where the client keeps it."""
-        self.gate.refuse(Refusal.OVERLOAD, WORK)
+        self.gate.refuse(Refusal.OVERLOAD, work)
         if self.expect_100_continue:  # whether its body comes is anybody's guess
             self._answer_last(Refusal.OVERLOAD)
             raise _EndedError

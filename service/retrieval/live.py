@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from models.contract.types import FloatArray
-from service.retrieval.rows import Mask
+from service.retrieval.rows import Mask, Rows
 
 
 class Live(NamedTuple):
@@ -23,6 +23,18 @@ class Live(NamedTuple):
     vectors_MD: FloatArray
     gone_M: Mask
     gone_N: Mask
+
+    def gone_since(self, before: "Live", rows: Rows) -> bool:
+        """Whether any of these rows was there then, and is gone."""
+        numbers = rows[rows >= len(self.gone_N)] - len(self.gone_N)
+        of_bundle = rows[rows < len(self.gone_N)]
+        fresh = numbers >= len(before.gone_M)
+        was_gone = before.gone_M[numbers[~fresh]]
+        return bool(
+            (self.gone_N[of_bundle] & ~before.gone_N[of_bundle]).any()
+            or (self.gone_M[numbers[~fresh]] & ~was_gone).any()
+            or self.gone_M[numbers[fresh]].any()
+        )
 
 
 # Asked once a batch, from the thread that computes it.

@@ -54,9 +54,13 @@ class Explorer:
                 return Drawn(candidate, self.share / among)
         return None
 
-    def enough(self, slots: int) -> bool:
-        """Whether there is one for every slot that may be explored."""
-        return self.size >= math.ceil(self.share * slots)
+    def tells_odds(self, slots: int) -> bool:
+        """Whether odds are those with which an item is in a slot, whatever was drawn before: where
+        there is one for every slot that may be explored; and, unless all are alike, in one slot at
+        most, for in a second one they depend on what the first one got.
+        """
+        explored = math.ceil(self.share * slots)
+        return self.size >= explored and (self.alike or explored <= 1)
 
     def odds(self, slot: int, rank: int) -> float:
         """That a slot has the item of this rank among those that are not drawn, both from 0.

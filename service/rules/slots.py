@@ -75,13 +75,12 @@ class Slots:
 
     def _free(self) -> Slot | None:
         found = self._best(np.ones(len(self.pool.rows_J), np.bool_))
-        if found is None:
-            return None
+        if found is None or self.rules.diversify is None:
+            return None if found is None else Slot(found)
         better_J = self.pool.scores_J > self.pool.scores_J[found]
         better_J[[each.candidate for each in self.placed]] = False
         better_J[[*self.pins.values()]] = False
-        moved = self.rules.diversify is not None and better_J.any()
-        return Slot(found, ("diversify",) if moved else ())
+        return Slot(found, ("diversify",) if better_J.any() else ())
 
     def _best(self, among_J: Mask) -> int | None:
         """The best that is admitted; what is not, now, is never again."""
@@ -112,7 +111,7 @@ class Slots:
         if self.rules.explore is None:
             return self.placed
         others = self.rules.diversify or self.rules.pins or any(b.share for b in self.rules.boosts)
-        if others or not self.explorer.enough(self.k):
+        if others or not self.explorer.tells_odds(self.k):
             return [each._replace(odds=None) for each in self.placed]
         told, rank = [], 0
         for slot, each in enumerate(self.placed):

@@ -76,7 +76,12 @@ class DatasetCard(Frozen):
     interactions_source: SourceCard
     items_source: SourceCard | None
     weighted: bool = Field(False, description="interactions count by their types: [events]")
-    repeats: float = Field(0.0, ge=0, le=1, description="share of items that a user had before")
+    repeats: float = Field(
+        0.0, ge=0, le=1, description="share of items that a user had before, but not just before"
+    )
+    adjacent: float = Field(
+        0.0, ge=0, le=1, description="share of items that a user had just before, within a day"
+    )
     removed: RemovedCard
     content: ContentCard
     split: SplitCard

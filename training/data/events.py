@@ -16,7 +16,7 @@ def weighted(frame: pl.LazyFrame, weights: Mapping[str, float]) -> pl.LazyFrame:
         list(weights), list(weights.values()), default=None, return_dtype=pl.Float32
     )
     of_both = ["user", "item"]
-    last = pl.col("weight").sort_by("time").last().over(of_both)
+    last = pl.col("weight").sort_by("time", maintain_order=True).last().over(of_both)
     named = frame.with_columns(weight=weight).filter(pl.col("weight").is_not_null())
     liked = named.filter((last > 0) & (pl.col("weight") > 0))
     return liked.with_columns(pl.col("weight").max().over(of_both))

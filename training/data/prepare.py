@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -20,7 +21,15 @@ from training.data.read import Log, read_interactions
 from training.data.rejects import Rejects, SourceRejects
 from training.errors import UserError
 
+_DAY = 86_400  # seconds
 _UNRATED = pl.col("rating").is_null()  # of what is stored: in a log, such a row is rejected
+
+
+class Again(NamedTuple):
+    """Shares of interactions with an item that the user had before: just before, or longer ago."""
+
+    repeats: float
+    adjacent: float
 
 
 def prepare(config: RunConfig, directory: Path) -> DatasetCard:
@@ -35,7 +44,7 @@ def prepare(config: RunConfig, directory: Path) -> DatasetCard:
         rejects.close()  # whole on disk before anything else can go wrong
         indexed, removed = _filtered(config, log, catalogue)
         indexed, content = _with_content(config, indexed, catalogue, directory)
-    split_card, repeats = _split(indexed, log.timed, config, directory)
+    split_card, again = _split(indexed, log.timed, config, directory)
     card = DatasetCard(
         users=len(indexed.user_ids),
         items=len(indexed.item_ids),
@@ -43,7 +52,8 @@ def prepare(config: RunConfig, directory: Path) -> DatasetCard:
         interactions_source=log_card,
         items_source=items_card,
         weighted=indexed.log.weight is not None,
-        repeats=repeats,
+        repeats=again.repeats,
+        adjacent=again.adjacent,
         removed=removed,
         content=content,
         split=split_card,
@@ -179,7 +189,7 @@ def _with_content(
 
 def _split(
     indexed: Indexed, timed: bool, config: RunConfig, directory: Path
-) -> tuple[SplitCard, float]:
+) -> tuple[SplitCard, Again]:
     """Split, and write the interactions; what share of them repeats an earlier one."""
     log = indexed.log
     seconds = log.time // 1_000_000
@@ -193,12 +203,22 @@ def _split(
         frame = frame.with_columns(weight=log.weight)
     frame.write_parquet(directory / dataset.INTERACTIONS)
     histories = dataset.histories_of(frame, len(indexed.user_ids))
-    held_out = {part: len(targets(histories, part).user) for part in (Part.VALIDATION, Part.TEST)}
-    if not any(held_out.values()):
+    parts_held_out = Part.VALIDATION, Part.TEST
+    if not all(len(targets(histories, part).user) for part in parts_held_out):
         raise UserError(
             f"no user has enough interactions to hold one out by split.kind = "
             f"{config.split.kind!r}: leave_one_out needs 3, temporal 2, of which one after a cut"
         )
+    held_out = {
+        part: len(targets(histories, part, repeats=not config.filter_seen).user)
+        for part in parts_held_out
+    }
+    for part, users in held_out.items():
+        if not users:
+            raise UserError(
+                f"all that is held out for {part.name.lower()} was had before by whoever took it, "
+                "and is never recommended to them: set recommend = 'all'"
+            )
     counts = np.bincount(parts.part, minlength=len(Part)).tolist()
     card = SplitCard(
         kind=config.split.kind,
@@ -211,7 +231,14 @@ def _split(
         interactions={part.name.lower(): counts[part] for part in Part},
         evaluated_users={part.name.lower(): users for part, users in held_out.items()},
     )
-    return card, 1 - float(histories.first_uses().mean())
+    return card, _again(log, seconds, histories.first_uses())
+
+
+def _again(log: Interactions, seconds: NDArray[np.int64], first_J: NDArray[np.bool_]) -> Again:
+    """What was viewed, put into the cart and then bought is not what is bought again."""
+    soon = np.diff(seconds, prepend=seconds[:1]) < _DAY
+    adjacent = ~split.not_adjacent(log.user, log.item) & soon
+    return Again(float((~first_J & ~adjacent).mean()), float(adjacent.mean()))
 
 
 def _parts(user: split.Codes, seconds: NDArray[np.int64], config: SplitConfig) -> split.Split:

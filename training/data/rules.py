@@ -14,7 +14,10 @@ from training.data.rejects import Reason
 # Numbers this large are no seconds (the year 5138) but milliseconds, and so on by thousands.
 MILLISECONDS, MICROSECONDS, NANOSECONDS = 1e11, 1e14, 1e17
 JUDGED = ("user", "item", "time", "rating", "type")
-ISO_8601 = ("%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
+ISO_8601 = (
+    *("%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M%#z"),
+    *("%Y-%m-%d %H:%M", "%Y-%m-%d"),
+)
 
 
 class Raw(NamedTuple):

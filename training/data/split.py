@@ -84,8 +84,7 @@ def temporal(seconds: NDArray[np.int64], config: SplitConfig) -> Split:
     test_from = _cut(ordered, test_share)
     validation_from = _cut(ordered, test_share + config.validation_share)
     part = np.full(len(seconds), Part.TRAIN, np.uint8)
-    if config.validation_share:
-        part[seconds >= validation_from] = Part.VALIDATION
+    part[seconds >= validation_from] = Part.VALIDATION
     if test_share:
         part[seconds >= test_from] = Part.TEST
     if not (part == Part.TRAIN).any():
@@ -93,11 +92,7 @@ def temporal(seconds: NDArray[np.int64], config: SplitConfig) -> Split:
             "split.kind = 'temporal' leaves nothing to train on: too many interactions have the "
             "same, earliest time; use leave_one_out"
         )
-    return Split(
-        part,
-        validation_from if config.validation_share else None,
-        test_from if test_share else None,
-    )
+    return Split(part, validation_from, test_from if test_share else None)
 
 
 def _cut(ordered: NDArray[np.int64], share: float) -> int:

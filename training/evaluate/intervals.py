@@ -1,7 +1,8 @@
 """95% intervals by a bootstrap over users, as cheap for a million of them as for a thousand.
 
 What a user adds to a mean is one of few values: of NDCG@10 there are eleven. To draw users anew is
-to draw how many of them have each.
+to draw how many of them have each. Where a user has several events, these stay together: they are
+alike.
 """
 
 from dataclasses import dataclass
@@ -60,13 +61,19 @@ def interval(values_E: NDArray[np.float64]) -> Interval:
     return Interval(*_edges(_means(values_E[:, None])[:, 0]))
 
 
-def gain(our_rank_E: NDArray[np.int64], their_rank_E: NDArray[np.int64]) -> Estimate | None:
-    """How much better the NDCG@10 of our ranks is than of theirs, of the same users: 0.1 is 10%.
+def gain(
+    our_rank_E: NDArray[np.int64],
+    their_rank_E: NDArray[np.int64],
+    user_E: NDArray[np.int64] | None = None,
+) -> Estimate | None:
+    """How much better the NDCG@10 of our ranks is than of theirs, of the same events: 0.1 is 10%.
 
-    None where some draw finds nothing of theirs to be relative to.
+    user_E: whose each is; None: no two are of the same user. None is returned where some draw finds
+    nothing of theirs to be relative to.
     """
     ours_E, theirs_E = hits(our_rank_E)[1], hits(their_rank_E)[1]
-    ours_R, theirs_R = _means(np.stack([ours_E, theirs_E], axis=1)).T
+    both_EC = np.stack([ours_E, theirs_E], axis=1)
+    ours_R, theirs_R = (_means(both_EC) if user_E is None else _sums(both_EC, user_E)).T
     if not theirs_R.all():
         return None
     return Estimate(float(ours_E.mean() / theirs_E.mean() - 1), *_edges(ours_R / theirs_R - 1))
@@ -79,6 +86,16 @@ def _means(values_EC: NDArray[np.float64]) -> NDArray[np.float64]:
     drawn_RV = np.random.default_rng(0).multinomial(users, count_V / users, RESAMPLES)
     means_RC: NDArray[np.float64] = drawn_RV @ kinds_VC / users
     return means_RC
+
+
+def _sums(values_EC: NDArray[np.float64], user_E: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(R, C): of all events of users drawn anew, of whom each comes as often as chance has it."""
+    users = int(user_E.max()) + 1
+    sums_UC = np.stack([np.bincount(user_E, column, users) for column in values_EC.T], axis=1)
+    sums_UC = sums_UC[np.bincount(user_E, minlength=users) > 0]
+    random = np.random.default_rng(0)
+    drawn = (random.poisson(1.0, len(sums_UC)) @ sums_UC for _ in range(RESAMPLES))
+    return np.stack([*drawn])
 
 
 def _edges(values_R: NDArray[np.floating[Any]]) -> tuple[float, float]:

@@ -69,7 +69,7 @@ class NewItemsTable:
     def print(self, console: Console | None = None) -> None:
         """Print the table."""
         table = Table(
-            title=f"New items: {self.cold:,} that training never saw, among all items",
+            title=f"New items, that training never saw: {self.cold:,} events, among all items",
             caption=f"R: recall of new items; mixed: of {self.mixed:,} events, of which "
             f"{self.taken:.1%} take a new item; shown: share of new items",
         )

@@ -26,7 +26,7 @@ class ServedRanker:
         config, codes_NS = bundle.manifest.architecture, bundle.semantic_ids.codes_NS
         onnx = OnnxRanker(bundle.onnx_path, config, codes_NS, bundle.vectors)
         self.ranker: Ranker = with_memory(onnx, bundle.memory)
-        self.popularity_M = np.array([item.popularity for item in bundle.catalogue], np.float32)
+        self.popularity_M = np.asarray(bundle.catalogue.recent_N, np.float32)
 
     def score(self, items: NDArray[np.int32], windows: Windows) -> FloatArray:
         """Scores (B, N)."""

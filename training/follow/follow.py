@@ -7,7 +7,7 @@ import contextlib
 import datetime as dt
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from models.contract.manifest import read_manifest
 from models.contract.store import BundleStore
 from training import stage_files
 from training.config import RunConfig
+from training.data.dataset import PreparedDataset
 from training.errors import UserError
 from training.follow import gate
 from training.follow.gate import Verdict
@@ -26,6 +27,7 @@ from training.warm.kept import folder_of, keep
 from training.warm.stages import WARM
 
 JOURNAL = "follow.jsonl"
+_TRIES = 5  # to read files that somebody else writes
 Judge = Callable[[RunConfig, Path, Path | None, float], Verdict]
 
 
@@ -69,14 +71,22 @@ class Follower:
 
     def look(self) -> bool:
         """Train, if enough has come; whether a new bundle went live."""
+        for _ in range(_TRIES - 1):
+            try:
+                return self._look()
+            except FileNotFoundError as error:  # small files of an hour became one
+                self.say(f"{error.filename} went while it was read: once more")
+        return self._look()
+
+    def _look(self) -> bool:
         if (files := self.files()) == self._seen:
             return False
         self._do(Pipeline(self.config, STAGES), ("prepare",))
         self._seen = files
         data = stage_files.data(self.config)
-        events, serving = data.card.interactions, self.store.find("current")
+        serving = self.store.find("current")
         split = read_manifest(serving)[0].split if serving else {}
-        new = events - max(self._trained(), sum(split.get("interactions", {}).values()))
+        new = self._new(data, split)
         if new < self.following.events:
             self.say(f"{new:,} new interactions: waiting for {self.following.events:,}")
             return False
@@ -84,10 +94,11 @@ class Follower:
         candidate, warm = self._candidate(config)
         verdict = self.judge(config, candidate, serving, self.following.margin)
         if verdict.passed:
-            self.store.activate(candidate.name)
             if self.following.warm and config.fit.refit:
-                keep(config)
-        self._note({"interactions": events, "bundle": candidate.name, "warm": warm}, verdict)
+                keep(config)  # first: killed between the two, it judges the same again
+            self.store.activate(candidate.name)
+        learned = {"interactions": data.card.interactions, "until": data.card.split.until}
+        self._note({**learned, "bundle": candidate.name, "warm": warm}, verdict)
         self.say(f"{'live' if verdict.passed else 'not activated'}: {verdict.why}")
         return verdict.passed
 
@@ -127,9 +138,15 @@ class Follower:
         every = (file for path in paths for file in (path, *path.rglob("*")) if file.exists())
         return sorted((str(f), s.st_size, s.st_mtime_ns) for f in every if (s := f.stat()))
 
-    def _trained(self) -> int:
-        """Interactions that the last one was trained on, went it live or not."""
-        return next((int(line["interactions"]) for line in self._lines()), 0)
+    def _new(self, data: PreparedDataset, served: Mapping[str, Any]) -> int:
+        """Interactions that the last training had not, went it live or not: later ones, for old
+        ones may be gone since; or how many there are more, for some come late or have no time.
+        """
+        last: Mapping[str, Any] = next(self._lines(), {})
+        had: int = max(last.get("interactions", 0), sum(served.get("interactions", {}).values()))
+        until = max(last.get("until") or 0, served.get("until") or 0)
+        later = int((data.times() > until).sum()) if until and data.card.split.timed else 0
+        return max(later, data.card.interactions - had)
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         """Of the journal, the latest first."""

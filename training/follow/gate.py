@@ -87,7 +87,7 @@ def judge(config: RunConfig, candidate: Path, serving: Path | None, margin: floa
     )
     mine, served, events = ndcg_of(mine_E), ndcg_of(theirs_E), len(mine_E)
     why = f"NDCG@{CUTOFF} {mine:.4f}, what serves {served:.4f}, of the newest {events:,} events"
-    change = gain(mine_E, theirs_E)
+    change = gain(mine_E, theirs_E, newest.user)
     if change is None:  # what serves finds next to nothing
         return Verdict(mine >= served, why, events, mine, served)
     why += f": {change.value:+.1%} [{change.low:+.1%}, {change.high:+.1%}]"

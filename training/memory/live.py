@@ -49,7 +49,9 @@ def choose_live(model: Ranker, passing: Passing, size: int, filter_seen: bool) -
     """The best, if a 95% interval of its gain is above nothing."""
     worths = [Worth(*pair) for pair in product(WEIGHTS, DECAYS)]
     ranks: list[list[int]] = [[] for _ in (Worth(), *worths)]
-    for target, scores_N, heard in _passing(model, passing, size, filter_seen):
+    users: list[int] = []
+    for user, target, scores_N, heard in _passing(model, passing, size, filter_seen):
+        users.append(user)
         ranks[0].append(_rank(target, scores_N))
         for worth, found in zip(worths, ranks[1:], strict=True):
             scores = [np.float32(worth.weight * worth.decay**back) * s for back, _, s in heard]
@@ -61,7 +63,7 @@ def choose_live(model: Ranker, passing: Passing, size: int, filter_seen: bool) -
         return Worth()
     alone_E, *with_live = (np.array(found) for found in ranks)
     best = max(range(len(worths)), key=lambda at: ndcg_of(with_live[at]))
-    change = gain(with_live[best], alone_E)
+    change = gain(with_live[best], alone_E, np.array(users))
     return worths[best] if change is not None and change.low > 0 else Worth()
 
 
@@ -70,12 +72,15 @@ Heard = list[tuple[int, NDArray[np.int64], FloatArray]]  # steps back, and what 
 
 def _passing(
     model: Ranker, passing: Passing, size: int, filter_seen: bool
-) -> Iterator[tuple[int, FloatArray, Heard]]:
-    """Every event of the validation part in order: item, the model's scores, what was heard."""
+) -> Iterator[tuple[int, int, FloatArray, Heard]]:
+    """Every event of the validation part in order: user, item, the model's scores, what was
+    heard.
+    """
     histories, live = passing.histories, LiveTransitions(PAIRS, HALF_LIFE)
     at_E = np.flatnonzero(histories.parts == Part.VALIDATION)
     at_E = at_E[np.argsort(passing.times_J[at_E], kind="stable")][: min(_MOST, _SCORES // size)]
-    start_E = histories.offsets[histories.users()[at_E]]
+    user_E = histories.users()[at_E]
+    start_E = histories.offsets[user_E]
     held = max(1, _AT_ONCE // size)
     for first in range(0, len(at_E), held):
         part = slice(first, first + held)
@@ -83,14 +88,15 @@ def _passing(
         windows = Windows(start_E[part][begun], (at_E[part] - start_E[part])[begun])
         scores_BN = model.score(histories.items, windows) if len(begun) else ()
         place = dict(zip(begun.tolist(), range(len(begun)), strict=True))
-        for row, (start, at) in enumerate(zip(start_E[part], at_E[part], strict=True)):
+        each = zip(user_E[part], start_E[part], at_E[part], strict=True)
+        for row, (user, start, at) in enumerate(each):
             history, item = histories.items[start:at].tolist(), int(histories.items[at])
             names = [str(each) for each in [*history[-STEPS:], item]]
             if row in place and not (filter_seen and item in history):
                 scores_N = scores_BN[place[row]]
                 if filter_seen:
                     scores_N[history] = -np.inf
-                yield item, scores_N, _heard(live, names[:-1])
+                yield int(user), item, scores_N, _heard(live, names[:-1])
             live.step(names, len(names) - 1, float(passing.times_J[at]))
 
 

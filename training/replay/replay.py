@@ -62,6 +62,9 @@ def matched(bundle: Bundle, slots: pl.DataFrame, done: pl.DataFrame) -> NDArray[
         pl.col("time_done") < pl.col("time")
     )
     before = before.sort("answer", "time_done", maintain_order=True)
+    # An item viewed and then bought is one step of a history, as the service has it.
+    same = pl.struct("answer", "row")
+    before = before.filter(same.ne_missing(same.shift()))
     length_B = np.bincount(before["answer"].to_numpy(), minlength=len(answers))
     windows = Windows(np.cumsum(length_B) - length_B, length_B)
     top_BK = _top(bundle, ids, before["row"].to_numpy(), windows, int(slots["position"].max()))  # type: ignore[arg-type]

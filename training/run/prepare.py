@@ -4,9 +4,10 @@ from pathlib import Path
 
 from models.contract.config import Recommend
 from training.config import RunConfig
+from training.data.dataset import DatasetCard
 from training.data.prepare import prepare
 
-_MANY_REPEATS = 0.05  # of all interactions, from which on to buy again is worth learning
+_MANY = 0.05  # of all interactions, from which on to buy again is worth learning
 
 
 def run(config: RunConfig, directory: Path) -> str:
@@ -17,12 +18,21 @@ def run(config: RunConfig, directory: Path) -> str:
     for source in filter(None, (card.interactions_source, card.items_source)):
         removed |= {f"{source.source} {reason}": n for reason, n in source.rejected.items()}
     left_out = ", ".join(f"{n:,} by {reason}" for reason, n in removed.items())
-    return f"{kept}; left out: {left_out or 'nothing'}{_proposal(card.repeats)}"
+    return f"{kept}; left out: {left_out or 'nothing'}{_proposal(card)}"
 
 
-def _proposal(repeats: float) -> str:
-    """Which mode the log speaks for."""
-    if not repeats:
-        return ""
-    mode: Recommend = "all" if repeats >= _MANY_REPEATS else "new"
-    return f"; {repeats:.1%} are of an item that the user had before: recommend = '{mode}' fits"
+def _proposal(card: DatasetCard) -> str:
+    """Which settings the log speaks for."""
+    said = ""
+    if card.adjacent >= _MANY:
+        said = (
+            f"; {card.adjacent:.1%} are of the item just before, as views that end in a purchase "
+            "are: filter.deduplicate = 'consecutive' fits"
+        )
+    if not card.repeats:
+        return said
+    mode: Recommend = "all" if card.repeats >= _MANY else "new"
+    return (
+        f"{said}; {card.repeats:.1%} are of an item that the user had before: "
+        f"recommend = '{mode}' fits"
+    )

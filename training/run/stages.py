@@ -42,7 +42,7 @@ STAGES = (
         "prepare",
         "read, clean, index and split",
         prepare.run,
-        settings=("interactions", "events", "items", "filter", "split", "seed"),
+        settings=("interactions", "events", "items", "filter", "split", "recommend", "seed"),
         files=log_files,
     ),
     Stage(

@@ -33,7 +33,7 @@ def items(found: Look, told: Mapping[str, str], bought: Iterable[Any]) -> Guess:
     taken = {str(name) for role, name in columns.items() if role != "title"}
     left = {name: values for name, values in found.columns.items() if name not in taken}
     text = [name for name, values in left.items() if _is_text(name, values)]
-    kinds = [name for name, values in left.items() if _is_kind(values)]
+    kinds = [name for name, values in left.items() if _is_kind(values) or _is_price(values)]
     titles = [name for name in text if name not in kinds]
     if titles and "title" not in columns:
         columns["title"] = min(titles, key=lambda name: _length(left[name]))
@@ -76,9 +76,13 @@ def _is_kind(values: list[Any]) -> bool:
     if not values or isinstance(values[0], bytes | dict) or _is_web(values):
         return False
     texts = [str(value) for value in values]
-    if any(re.fullmatch(r"-?\d+[.,]\d+", text) for text in texts):  # a price, a weight
-        return False
     return 1 < len(set(texts)) <= _SHARED * len(texts) and _length(texts) <= _PROSE
+
+
+def _is_price(values: list[Any]) -> bool:
+    """Numbers, of which some have a fraction: a price, a weight. To filter by."""
+    numbers = [re.fullmatch(r"-?\d+([.,]\d+)?", str(value)) for value in values]
+    return all(numbers) and any(number and number[1] for number in numbers)
 
 
 def _template(found: Look, item: str) -> str | None:

@@ -9,6 +9,7 @@ from training.start.look import Look
 from training.start.roles import Columns, Guess, by_role, missing, most_shared
 
 _TYPES = 20  # of events, at most
+_FEW = 8  # types that are likely
 _NO_TIME = "no column looks like the time: what is later in the file counts as later"
 
 
@@ -36,6 +37,14 @@ def types(found: Look, columns: Columns) -> list[str]:
     """Of events, as far as they were seen; most frequent first."""
     seen = Counter(map(str, found.columns.get(str(columns.get("type")), [])))
     return [name for name, _ in seen.most_common()]
+
+
+def maybe_types(found: Look, columns: Columns) -> list[str]:
+    """Columns of a few words each that may tell of types, where none has a name that says so."""
+    left = [name for name in found.columns if name not in columns.values()]
+    few = [name for name in left if 1 < len({*map(str, found.columns[name])}) <= _FEW]
+    few = [name for name in few if not times.are_numbers(found.columns[name])]
+    return [] if "type" in columns else few
 
 
 def _in_catalogue(found: Look, columns: Columns, catalogue: Look | None) -> str | None:

@@ -12,7 +12,10 @@ from training.start.roles import Guess
 
 def guessed(log: Guess, catalogue: Guess | None) -> Table:
     """Each role with its column and a value of that."""
-    table = Table("setting", "guessed", "such as", title="A look at your files")
+    table = Table(title="A look at your files")
+    table.add_column("setting", no_wrap=True)
+    table.add_column("guessed", overflow="fold")
+    table.add_column("such as", overflow="fold")
     for section, guess in (("interactions", log), ("items", catalogue)):
         if guess is None:
             continue

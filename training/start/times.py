@@ -23,7 +23,7 @@ def formats(found: Look, name: str) -> tuple[str, ...]:
     reads most of the values.
     """
     column = _column(found, name)
-    if _read(column, _COMPACT):
+    if not column.schema["time"].is_temporal() and _read(column, _COMPACT):
         return (_COMPACT,)
     if _read(column, guess_time_format(found.columns[name])):
         return ("auto",)

@@ -2,11 +2,12 @@
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from training.errors import UserError
 from training.settings import Setting, settings, toml
-from training.start.log import types
+from training.start.log import maybe_types, types
 from training.start.roles import Guess
 
 # What users change first; ``bbqrec-train settings`` has the rest.
@@ -25,7 +26,8 @@ def write(path: Path, log: Guess, catalogue: Guess | None) -> None:
         _section("interactions", log, path),
         _events(types(log.look, log.columns) or _USUAL_TYPES),
         _section("items", catalogue, path) if catalogue else _NO_ITEMS,
-        *_usual(),
+        # A view that ends in a purchase is one step of a history, as it is in the service.
+        *_usual({"filter.deduplicate": "consecutive"} if "type" in log.columns else {}),
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -99,7 +101,7 @@ def _section(section: str, guess: Guess, path: Path) -> str:
     if "rating" in guess.columns:
         lines.append("# min_rating = 4  # lower ratings are no interest; unset: all count")
     if section == "interactions":
-        lines += _stored(path, typed="type" in guess.columns)
+        lines += _stored(path, guess)
     if section == "items":
         lines.append("keep_unseen = true  # recommend, too, what nobody has bought yet")
     return "\n".join([*lines, ""])
@@ -115,25 +117,29 @@ def _time(guess: Guess) -> list[str]:
     return [f"# {guess.doubt}", *(f"# {each}" for each in formats or [_ANY_FORMAT])]
 
 
-def _stored(path: Path, *, typed: bool) -> list[str]:
+def _stored(path: Path, guess: Guess) -> list[str]:
     """What comes in once it serves, beside the log that there is."""
-    lines = [] if typed else ['# type = "purchase"  # of all of it, for [events]']
+    lines = [] if "type" in guess.columns else ['# type = "purchase"  # of all of it, for [events]']
+    for name in maybe_types(guess.look, guess.columns):
+        values = ", ".join(dict.fromkeys(map(str, guess.look.columns[name])))
+        lines.append(f"# columns.type = {toml(name)}  # if it says what was done: {values}")
     folder = toml(f"artifacts/{_name(path)}/events/done")
     return [*lines, f"# stored = {folder}  # what users do once it serves; it wants [events]"]
 
 
-def _usual() -> list[str]:
-    """Settings that stand at their defaults, as comments, by section."""
+def _usual(fitting: Mapping[str, object]) -> list[str]:
+    """Settings that stand at their defaults, as comments, by section, but for those that fit."""
     sections: dict[str, list[Setting]] = {}
     for setting in settings():
         if setting.name in _OFTEN:
             sections.setdefault(setting.section, []).append(setting)
     return [
-        "\n".join([f"[{section}]", *map(_commented, inside), ""])
+        "\n".join([f"[{section}]", *(_line(each, fitting.get(each.name)) for each in inside), ""])
         for section, inside in sections.items()
     ]
 
 
-def _commented(setting: Setting) -> str:
+def _line(setting: Setting, value: object) -> str:
     name = setting.name.removeprefix(f"{setting.section}.")
-    return f"# {name} = {setting.default}  # {setting.meaning}"
+    given = f"# {name} = {setting.default}" if value is None else f"{name} = {toml(value)}"
+    return f"{given}  # {setting.meaning}"

@@ -109,7 +109,7 @@ function why({ because, reason }) {
 function score(item, items, fallback) {
   const best = items[0].score, least = items.at(-1).score;
   const share = best > least ? (item.score - least) / (best - least) : 1;
-  const told = fallback ? `${item.score} uses` : item.score.toFixed(2);
+  const told = fallback ? `${Math.round(10 * item.score) / 10} uses` : item.score.toFixed(2);
   const element = make("span", { className: "score" }, make("span", { className: "sr" }, fallback ? "" : "Score "), told);
   element.style.setProperty("--share", (0.06 + 0.94 * share).toFixed(3));
   return element;

@@ -59,3 +59,12 @@ def test_without_attributes_there_is_no_file(tmp_path: Path) -> None:
 def test_what_is_no_object_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="item 1"):
         write_attributes(tmp_path / "attributes.safetensors", ["{}", "[]"])
+
+
+@pytest.mark.parametrize(
+    ("spelled", "number"),
+    [("12.50", 12.5), ("54,62", 54.62), ("-3,5", -3.5), ("1,234", None), ("1,2,3", None)],
+)
+def test_a_text_that_spells_a_number_is_that_number(spelled: str, number: float | None) -> None:
+    """A comma before three digits may stand for thousands."""
+    assert values_of(spelled).numbers == ({number} if number is not None else set())

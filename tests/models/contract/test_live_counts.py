@@ -76,3 +76,29 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(live) == 50
     assert live.followers("0") is None  # forgotten, for nothing has followed it of late
     assert live.followers("499") is not None
+
+
+def test_what_was_told_fades_though_nothing_follows_that_item_any_more() -> None:
+    """Whether somebody asked before or not: processes tell the same."""
+    live = fed([[1, 2]] * 10, LiveTransitions(100, half_life=DAY))
+    fresh = fed([[1, 2]] * 10, LiveTransitions(100, half_life=DAY))
+    asked = live.followers("1")
+    for each in (live, fresh):
+        fed([[3, 4]], each, time=10 * DAY)
+    assert asked is not None
+    now, then = live.followers("1"), fresh.followers("1")
+    assert now is not None
+    assert then is not None
+    assert now.shares_J == pytest.approx(then.shares_J)
+    assert now.shares_J < 0.02 * asked.shares_J
+
+
+def test_counts_go_on_fading_however_long_a_process_lives() -> None:
+    live = LiveTransitions(100, half_life=1.0)
+    for day in range(0, 100_000, 100):
+        fed([[1, 2]], live, time=float(day))
+    fed([[1, 3]] * 2, live, time=100_000.0)
+    told = live.followers("1")
+    assert told is not None
+    assert told.item_ids == ["3", "2"]
+    assert told.shares_J == pytest.approx([np.log(3) / np.log(11), 0.0], abs=1e-6)

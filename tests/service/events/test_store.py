@@ -229,3 +229,12 @@ def test_killed_at_any_moment_nothing_is_lost_or_twice(tmp_path: Path) -> None:
     store = open_store(storing)
     store.run()
     assert sorted(map(int, stored(store)["id"])) == [*range(sent)]
+
+
+def test_a_place_that_no_table_can_hold_is_none(tmp_path: Path) -> None:
+    """A log of an earlier release may have it; what comes after it is stored all the same."""
+    log = FileLog(tmp_path, EVENT_LOG)
+    log.append([event("1")._replace(position=10**19), event("2")._replace(position=3)])
+    open_store(Storing(folder=tmp_path)).run()
+    rows = pl.read_parquet([*(tmp_path / "done").rglob("*.parquet")]).sort("id")
+    assert rows["position"].to_list() == [None, 3]

@@ -64,3 +64,13 @@ def test_of_many_groups_those_that_did_nothing_for_longest_are_forgotten(
     assert groups.top({"country": "ES"})
     assert groups.top({"session": 8})
     assert not groups.top({"session": 7})
+
+
+def test_from_another_half_life_on_what_was_counted_is_worth_what_it_is_worth() -> None:
+    trend = Trend(9, half_life=10.0, clock=Clock())
+    trend.use("a", 0.0)
+    trend.use("b", 10.0)
+    trend.fade_by(5.0)
+    trend.use("c", 20.0)
+    told = dict(zip(trend.top().item_ids, trend.top().uses_J.tolist(), strict=True))
+    assert told == pytest.approx({"a": 0.125, "b": 0.25, "c": 1.0})

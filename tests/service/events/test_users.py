@@ -38,9 +38,18 @@ def test_a_history_is_in_order_bounded_and_without_doubles_side_by_side(
         assert len(user.items) == len(user.times) <= 5
         sent = {(e.item_id, e.time) for e in events if e.user_id == name}
         assert {*zip(user.items, user.times, strict=True)} <= sent
+
+
+@given(EVENTS)
+def test_the_last_word_on_an_item_counts_in_whatever_order_it_comes(events: list[Event]) -> None:
+    """Of words of the same time the one that comes last."""
+    users = told(events, most=200)
+    for name in ("ada", "bob"):
         mine = [e for e in events if e.user_id == name and e.type != "other"]
-        last = {e.item_id: e.type for e in mine}
-        assert {*user.disliked} == {item for item, kind in last.items() if kind == "dislike"}
+        last = {e.item_id: e.type for e in sorted(mine, key=lambda e: e.time)}
+        user = users.get(name)
+        disliked = {item for item, kind in last.items() if kind == "dislike"}
+        assert {*(user.disliked if user else ())} == disliked
 
 
 def test_the_latest_are_kept() -> None:
@@ -72,3 +81,15 @@ def test_a_guest_is_merged_whole() -> None:
     assert users.get("guest") is None
     users.merge("ada", "ada")
     assert users.get("ada") is ada
+
+
+def test_whoever_is_only_shown_something_drives_out_nobody_who_did_something() -> None:
+    users = told([event("", name, type="view") for name in ("ada", "bob")], most_users=2)
+    for number in range(5):
+        users.saw(f"visitor-{number}", "r", page(answer("r", f"visitor-{number}", "a")))
+    assert [bool(users.get(name)) for name in ("ada", "bob")] == [True, True]
+    assert [bool(users.get(f"visitor-{n}")) for n in range(5)] == [False] * 3 + [True] * 2
+    users.note(event("", "visitor-4", type="view"))
+    visitor = users.get("visitor-4")
+    assert visitor is not None
+    assert (visitor.items, [*visitor.shown]) == (["item"], ["r"])

@@ -1,23 +1,33 @@
 """Live items and generations: what a new bundle takes over, while items are being written."""
 
+import asyncio
 import shutil
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from benchmarks.reliability.like_intake import LikeIntake
 from models.contract import bundle
+from models.contract.intake import Content, Taken
 from models.contract.store import BundleStore
+from service.catalogue.change import Change
 from service.catalogue.change_log import CHANGE_LOG
 from service.catalogue.live_items import LiveItems
+from service.catalogue.taking import Taking
 from service.engine.engine import HostEngine
+from service.generation import live_follower
 from service.generation.generation import Generation
-from service.generation.load import new_generation
+from service.generation.live_follower import LiveFollower
+from service.generation.load import make_engine, new_generation
 from service.http.app import create_app
 from service.log.file_log import FileLog
+from service.log.log import Entry
 from service.metrics import Metrics
 from service.settings import Settings
 from tests.service.catalogue.changes import put as a_put
@@ -133,3 +143,93 @@ def test_a_bundle_alone_has_its_log_beside_it(store: BundleStore, tmp_path: Path
     with TestClient(create_app(settings, load), headers=KEY) as client:
         assert put(client).status_code == 200
     assert (tmp_path / "one-live" / "changes.log").exists()
+
+
+class Once(LikeIntake):
+    """Its memory is full, once."""
+
+    failed = False
+
+    def take(self, contents: Sequence[Content]) -> list[Taken]:
+        if not self.failed:
+            self.failed = True
+            raise MemoryError("once")
+        return super().take(contents)
+
+
+class Never(LikeIntake):
+    """Of what has no title."""
+
+    def take(self, contents: Sequence[Content]) -> list[Taken]:
+        if any(content.title is None for content in contents):
+            raise MemoryError("never")
+        return super().take(contents)
+
+
+@pytest.mark.parametrize(("intake", "known"), [(Once, ["a", "b"]), (Never, ["a"])])
+def test_what_is_acknowledged_is_taken_in_whatever_an_encoder_does(
+    intake: type[LikeIntake], known: list[str], store: BundleStore, digests: list[str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Tried again; and what no try can encode keeps nothing else from being applied."""
+    monkeypatch.setattr(live_follower, "_PAUSE", 0.01)
+    items = LiveItems(bundle.read(store.root / digests[0]))
+    follower = LiveFollower(items, Taking(intake(items.bundle)), Metrics())
+    changes = FileLog(tmp_path, CHANGE_LOG)
+    follower.replay(changes)
+
+    async def follow() -> None:
+        await follower.start()
+        content = Content(text={"like": "item-3"})
+        a = Change("put", "a", time.time(), content=replace(content, title="A"))
+        puts = [a, Change("put", "b", time.time(), content=content)]
+        positions = changes.append([*puts, Change("delete", "item-8", time.time())])
+        await asyncio.wait_for(follower.until(positions[-1]), 10)
+        await follower.close()
+
+    asyncio.run(follow())
+    assert [each for each in ("a", "b") if items.item(each)] == known
+    assert items.item("item-8") is None
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"exclude": ["new"]}, {"history": ["item-3", "new"]}, {"rank": {"items": ["new", "item-9"]}}],
+)
+def test_what_is_put_anew_while_somebody_asks_is_still_what_they_named(
+    store: BundleStore, digests: list[str], asked: dict[str, Any]
+) -> None:
+    """It has another row from then on."""
+    store.activate(digests[0])
+    settings = Settings(bundle=store.output, items_key=KEY["authorization"][7:], provider="cpu")
+    with TestClient(create_app(settings, searching), headers=KEY) as shop:
+        put(shop, "new")
+        put_anew_while_asked(shop)
+        answer = shop.post("/recommend", json={"history": ["item-3"], "k": 50} | asked)
+    assert answer.status_code == 200, answer.text
+    told = {item["item_id"] for item in answer.json()["items"]}
+    assert ("new" in told) == ("rank" in asked)
+    assert len(told) == (2 if "rank" in asked else 50)
+
+
+def searching(directory: Path, settings: Settings, metrics: Metrics) -> Generation:
+    """A search that is none of a test's."""
+    items = LiveItems(bundle.read(directory))
+    engine = make_engine(items.bundle, settings, lambda: items.live)
+    return new_generation(items, engine, LikeIntake(items.bundle), settings, metrics)
+
+
+def put_anew_while_asked(shop: TestClient) -> None:
+    generation = shop.app.state.service.registry.get("current")  # type: ignore[attr-defined]
+    items, search = generation.live.items, generation.batcher.candidates
+
+    async def after_a_put(*args: Any) -> Any:
+        if items.item("new").position != 99:
+            content = Content(text={"like": "item-4"})
+            taken = LikeIntake(items.bundle).take([content])[0]
+            change = Change("put", "new", time.time(), content=content)
+            items.apply(Entry(99, change), taken)
+            items.publish()
+        return await search(*args)
+
+    generation.batcher.candidates = after_a_put

@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 from models.contract.bundle import FILES, Bundle, write_manifest
 from models.contract.manifest import read_manifest
 from models.contract.store import BundleStore
+from service.events.record import Erased
 from service.http.app import create_app
 from service.settings import Settings
 from tests.conftest import TinyBundles
@@ -289,3 +290,25 @@ def test_without_a_memory_in_the_bundle_nothing_is_counted_beside_it(live: TestC
     before = recommend(live, history=["item-3"], k=50)
     post(live, *clicks(3, 4, users=20))
     assert recommend(live, history=["item-3"], k=50)["items"] == before["items"]
+
+
+def test_ten_thousand_unknown_items_beside_a_user_hold_up_nobody(live: TestClient) -> None:
+    """They were compared with each other: some seconds in which nothing else was answered."""
+    limit = Settings.model_fields["max_history"].default
+    started = time.process_time()
+    unknown = recommend(live, user_id="ada", history=[f"no-{n}" for n in range(limit)])
+    assert len(unknown["unknown_items"]) == limit
+    assert time.process_time() - started < 1.5
+
+
+def test_who_is_erased_right_after_an_answer_stays_erased(live: TestClient) -> None:
+    """What was shown is written a moment later, and was written after it was to be forgotten."""
+    post(live, an_event(1, user="eve"))
+    recommend(live, user_id="eve")
+    assert live.delete("/users/eve").status_code == 200
+    time.sleep(0.3)
+    state = live.app.state.service  # type: ignore[attr-defined]
+    kept = state.events.appender.log.reader().read(1000)
+    last = max(n for n, entry in enumerate(kept) if isinstance(entry.value, Erased))
+    after = [entry.value for entry in kept[last + 1 :]]
+    assert not [each for each in after if getattr(each, "user_id", None) == "eve"]

@@ -260,6 +260,32 @@ def test_scenarios_follow_their_file_and_one_at_fault_changes_nothing(
 
 
 @pytest.mark.parametrize(
+    ("rule", "field"),
+    [
+        ('filter = { kindd = "hat" }', "filter"),
+        ('boost = [{ filter = { kindd = "hat" }, factor = 2.0 }]', "boost.0.filter"),
+        ('diversify = { by = "kindd" }', "diversify.by"),
+    ],
+)
+def test_a_scenario_by_what_no_item_has_changes_nothing(
+    home: TestClient, file: Path, rule: str, field: str
+) -> None:
+    """Else every request in it would fail, and nobody be told."""
+    file.write_text(f"{SCENARIOS}\n[new]\n{rule}\n", "utf-8")
+    assert eventually(lambda: home.get("/model").json()["scenarios"]["fault"] is not None)
+    told = home.get("/model").json()["scenarios"]
+    assert told["names"] == ["cart", "hats"]
+    assert told["fault"].endswith(f"[new] {field}: no item has an attribute 'kindd'")
+
+
+def test_to_diversify_by_what_no_item_has_is_refused(client: TestClient) -> None:
+    asked = {"history": HISTORY, "diversify": {"by": "kindd"}}
+    response = client.post("/recommend", json=asked)
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["field"] == "diversify.by"
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("[home\n", "at line 1"),

@@ -118,6 +118,13 @@ def post(history: str = "item-1", headers: str = "") -> bytes:
     ).encode()
 
 
+def post_to(path: str, body: object) -> bytes:
+    """A request with a body of JSON."""
+    text = json.dumps(body).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    return head.encode() + b"Content-Length: %d\r\n\r\n" % len(text) + text
+
+
 def get(path: str) -> bytes:
     """A whole request."""
     return f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()

@@ -51,6 +51,15 @@ def test_faults_of_set_up_are_one_line(bundle_directory: Path) -> None:
         assert_one_clear_line(serve(bundle_directory, "--port", port), f"127.0.0.1:{port}")
 
 
+def test_a_setting_that_should_be_json_is_one_line(
+    bundle_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BBQREC_HISTORY_TYPES", "view,cart")
+    assert_one_clear_line(serve(bundle_directory), "BBQREC_HISTORY_TYPES", "should be JSON")
+    monkeypatch.undo()
+    assert '["click", "view"]' in serve("--help").stdout
+
+
 def test_a_gpu_that_is_absent_is_an_error_at_start(bundle_directory: Path) -> None:
     import onnxruntime
 

@@ -7,7 +7,7 @@ import pytest
 
 from models.contract.bundle import Bundle
 from tests.service.fakes import FakeScorer
-from tests.service.process.serving import PROBLEM, Answer, Client, get, post, serving
+from tests.service.process.serving import PROBLEM, Answer, Client, get, post, post_to, serving
 
 ALWAYS = 4  # four times max_batch
 
@@ -120,5 +120,24 @@ def test_a_request_behind_another_on_its_connection_is_answered_in_turn(tiny: Bu
                 "item-2",
                 "item-3",
             ]
+
+    asyncio.run(scenario())
+
+
+def test_requests_that_come_together_count_one_by_one(tiny: Bundle) -> None:
+    async def scenario() -> None:
+        scorer = FakeScorer()
+        async with serving(tiny, scorer, max_batch=1) as served:
+            scorer.gate.clear()
+            several = {"requests": [{"history": ["item-2"]}] * ALWAYS}
+            batch, late, later = [await served.connect() for _ in range(3)]
+            await batch.send(post_to("/recommend/batch", several))
+            await asyncio.sleep(0.05)
+            assert served.server.gate.admission.in_flight == ALWAYS
+            assert is_refusal(await late.ask(post()))
+            assert is_refusal(await later.ask(post_to("/recommend/batch", several)))
+            scorer.gate.set()
+            assert (await batch.answer()).status == 200
+            assert served.server.gate.admission.in_flight == 0
 
     asyncio.run(scenario())

@@ -85,3 +85,12 @@ def test_nothing_is_explored_that_is_shown_anyway() -> None:
     rules = Rules(explore=Explore(1.0))
     slots = Slots(4, pool(10, new=[0, 1, 2, 3]), {}, rules, Facts(), random.Random(0)).fill()
     assert [(slot.candidate, slot.explored) for slot in slots] == [(n, False) for n in range(4)]
+
+
+def test_odds_of_what_is_less_known_are_told_where_one_slot_at_most_is_explored() -> None:
+    """In a second one they would depend on what the first one got."""
+    dice, uncertain = random.Random(0), Explore(0.25, by="uncertainty")
+    few = Slots(4, pool(10, new=[5, 6, 7, 8]), {}, Rules(explore=uncertain), Facts(), dice)
+    assert all(slot.odds is not None for slot in few.fill())
+    more = Slots(5, pool(10, new=[5, 6, 7, 8]), {}, Rules(explore=uncertain), Facts(), dice)
+    assert [slot.odds for slot in more.fill()] == [None] * 5

@@ -136,3 +136,29 @@ def test_types_that_weigh_nothing_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=said):
         config(Path("log.csv"), interactions=interactions, events=events)
+
+
+def test_of_words_of_the_same_time_the_later_one_in_the_log_is_the_last(tmp_path: Path) -> None:
+    pairs = [
+        f"u{n},{item},7,{kind}\n"
+        for n in range(3000)
+        for item, kinds in (("a", ("view", "dislike")), ("b", ("dislike", "view")))
+        for kind in kinds
+    ]
+    others = [f"u{n},i{at},9,view\n" for n in range(3000) for at in range(3)]
+    log = write(tmp_path / "log.csv", HEAD + "".join([*pairs, *others]))
+    done = run(log, events=WEIGHTS)
+    assert {item for _, item, time in done.triples if time == 7} == {"b"}
+
+
+def test_a_view_that_ends_in_a_purchase_is_not_bought_again(tmp_path: Path) -> None:
+    rows = "".join(
+        f"u{user},i{item},{1000 * item + at},{kind}\n"
+        for user in range(4)
+        for item in range(4)
+        for at, kind in enumerate(("view", "purchase"))
+    )
+    again = "".join(f"u{user},i0,500000,view\n" for user in range(4))
+    log = write(tmp_path / "log.csv", HEAD + rows + again)
+    card = run(log, events=WEIGHTS, recommend="all").card
+    assert (card.adjacent, card.repeats) == (16 / 36, 4 / 36)

@@ -97,6 +97,7 @@ def test_every_interaction_is_accounted_for(tmp_path: Path) -> None:
     log = write(tmp_path / "log.csv", "user,item,time,rating\n" + text)
     prepared = run(
         log,
+        recommend="all",
         interactions={"min_rating": 2},
         filter={"deduplicate": "consecutive", "k_core": 2, "max_history": 3},
     )

@@ -83,7 +83,7 @@ def test_bad_rows_of_parquet_have_file_and_row(tmp_path: Path) -> None:
     (tmp_path / "log").mkdir()
     frame[:2].write_parquet(tmp_path / "log/1.parquet")
     frame.write_parquet(tmp_path / "log/2.parquet")
-    prepared = run(tmp_path / "log")
+    prepared = run(tmp_path / "log", recommend="all")
     assert prepared.bad == [
         ("1.parquet", 2, "missing_item_id"),
         ("2.parquet", 2, "missing_item_id"),

@@ -34,3 +34,10 @@ def test_a_column_tells_its_words_from_those_of_others() -> None:
     found = item_words(items, WordsConfig()).item_words
     assert found.vocabulary_size == 7  # made by=acme, made by=co, year=1995, tags=a, b, 7, new=true
     assert np.diff(found.offsets).tolist() == [7] * 4
+
+
+def test_a_price_is_no_word() -> None:
+    given = ['{"price": "12.99", "year": 1995.0}', '{"price": 12.99, "year": 1995}']
+    items = pl.DataFrame({"item_index": [0, 1], "text": [None, None], "attributes": given})
+    found = item_words(items.with_columns(pl.col("text").cast(pl.String)), WordsConfig(min_items=2))
+    assert found.item_words.vocabulary_size == 1  # year=1995

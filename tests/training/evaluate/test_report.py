@@ -48,7 +48,7 @@ def test_the_table_of_new_items_fits_a_terminal_and_names_what_is_taken() -> Non
     table.print(console)
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
-    for said in (*names, "345 events", "6.7%", "12 that training never saw"):
+    for said in (*names, "345 events", "6.7%", "12 events"):
         assert said in text
     assert "…" not in text
     assert table.as_json()["models"]["bbqrec"]["new shown"] == 0.05

@@ -56,6 +56,7 @@ SPOILT = {
     ),
     "no_times": (of_split(timed=False), "no times", "interactions.columns.time"),
     "repeats": (facts(card=card(repeats=0.3)), "30% of the interactions", "recommend = 'all'"),
+    "adjacent": (facts(card=card(adjacent=0.3)), "30% of the interactions", "'consecutive'"),
     "loses": (
         facts(evaluation=evaluation(loses_to_baseline=True)),
         "popularity, which learns nothing",

@@ -102,7 +102,7 @@ def test_imports_are_followed_wherever_they_stand() -> None:
         ('encode.cache = "elsewhere"', ()),
         ("evaluate.cutoffs = [1, 5]", ("evaluate", "export")),
         ("evaluate.validation_users = 5", LEARNED),
-        ('recommend = "all"', LEARNED),
+        ('recommend = "all"', ALL),
         ("fit.width = 32", LEARNED),
         ('research.edges = "random"', LEARNED),
         ("research.likeness = false", LEARNED),

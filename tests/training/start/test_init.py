@@ -66,7 +66,7 @@ def test_columns_are_guessed_and_what_is_written_prepares(folder: Path) -> None:
     columns = catalogue.columns
     assert (columns.item, columns.title, columns.image) == ("productId", "product name", None)
     assert columns.text == ("product name", "Description", "brand")
-    assert columns.attributes == ("brand",)  # no price: hardly two things share one
+    assert columns.attributes == ("brand", "price")
     assert catalogue.image_template == "pictures/{item_id}.jpg"
     summary = Pipeline(config, STAGES).run("prepare")
     assert summary == (
@@ -234,3 +234,22 @@ def test_other_formats_are_recognised(folder: Path) -> None:
     done = RUNNER.invoke(app, ["init", str(folder / "b.toml"), "--interactions", str(sequences)])
     assert done.exit_code == 0, done.exception
     assert load(folder / "b.toml").interactions.format == "sequences"
+
+
+def test_types_of_no_telling_name_are_pointed_out(folder: Path) -> None:
+    kinds = ("ansicht", "kauf")
+    rows = [
+        ("user", "item", "time", "Ereignis"),
+        *(("u", f"i{n}", n, kinds[n % 2]) for n in (1, 2)),
+    ]
+    write_csv(folder / "clicks.csv", rows)
+    assert made(folder).interactions.columns.type is None
+    text = (folder / "shop.toml").read_text()
+    assert '# columns.type = "Ereignis"  # if it says what was done: kauf, ansicht' in text
+
+
+def test_where_types_are_told_a_view_that_ends_in_a_purchase_is_one_step(folder: Path) -> None:
+    kinds = ("view", "purchase")
+    rows = [("user", "item", "time", "type"), *(("u", f"i{n}", n, kinds[n % 2]) for n in (1, 2))]
+    write_csv(folder / "clicks.csv", rows)
+    assert made(folder).filter.deduplicate == "consecutive"

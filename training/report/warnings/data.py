@@ -104,4 +104,16 @@ def repeats(facts: Facts) -> Notice | None:
     )
 
 
-RULES = (rejects, much_left_out, undescribed, no_content, unreadable, no_times, repeats)
+def adjacent(facts: Facts) -> Notice | None:
+    """What is one use is there several times."""
+    if facts.card.adjacent < REPEATS:
+        return None
+    return Notice(
+        "look",
+        f"{words.share(facts.card.adjacent)} of the interactions are of the item just before, as "
+        "views that end in a purchase are: histories hold it several times.",
+        "filter.deduplicate = 'consecutive' makes them one, as they are in what the service knows.",
+    )
+
+
+RULES = (rejects, much_left_out, undescribed, no_content, unreadable, no_times, repeats, adjacent)
