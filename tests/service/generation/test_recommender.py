@@ -1,10 +1,20 @@
 import asyncio
+import dataclasses
+import weakref
+from pathlib import Path
 
 import numpy as np
+from fastapi.testclient import TestClient
 
 from models.contract.bundle import Bundle
+from models.contract.live_counts import LiveTransitions
+from models.contract.manifest import Recency
+from service.catalogue.change import Change
 from service.engine.batcher import Candidates
+from service.generation.generation import Generation
 from service.generation.recommender import Query, Recommendation, Recommender
+from service.http.app import create_app
+from service.log.log import Entry
 from service.metrics import Metrics
 from service.retrieval.selection import Selection
 from service.settings import Settings
@@ -47,3 +57,35 @@ def test_what_is_hidden_goes_to_the_search_as_rows_each_once(tiny: Bundle) -> No
     query = Query(["item-3", "item-3"], k=7, exclude=exclude)
     asyncio.run(recommender.recommend(query))
     assert asked == [(7, [3, 5])]
+
+
+def test_what_followed_is_looked_up_anew_with_the_catalogue_and_no_old_one_is_kept(
+    tiny: Bundle,
+) -> None:
+    recommender, counts = _recommender(tiny), LiveTransitions(1000, 86_400.0)
+    for item in range(20):
+        counts.step([f"item-{item}", "item-30"], 1, 0.0)
+    items, before = recommender.live, weakref.ref(recommender.live.live.gone_N)
+    heard = recommender.heard
+    object.__setattr__(heard, "weight", 1.0)
+    for item in range(20):
+        items.apply(Entry(item + 1, Change("delete", f"item-{item}", 1.0)), None)
+        items.publish()
+        assert heard.recall(counts, [f"item-{item}"]) is not None
+    assert before() is None
+    assert len(heard._placed) == 1
+
+
+def test_popularity_fades_as_the_bundle_has_it(tiny: Bundle, tmp_path: Path) -> None:
+    """What was counted before and what is counted since are compared."""
+    recency = Recency(half_life=3 * 86_400.0, as_of=0.0)
+    manifest = tiny.manifest.model_copy(update={"recency": recency})
+    bundle = dataclasses.replace(tiny, manifest=manifest)
+
+    def load(directory: Path, settings: Settings, metrics: Metrics) -> Generation:
+        return loader(bundle, FakeScorer())(directory, settings, metrics)
+
+    app = create_app(Settings(bundle=tiny.directory, events=tmp_path), load)
+    with TestClient(app):
+        trend = app.state.service.events.feed.trend
+        assert trend._fading.half_life == 3 * 86_400.0

@@ -183,3 +183,60 @@ def test_without_enough_that_is_newer_all_is_learned(config: RunConfig, first: P
     held_out = gate.hold_out(config, data, int(times[-10 * gate.FEWEST]))
     assert held_out.split.test_from == times[-((10 * gate.FEWEST - 1) // 5)]
     assert not held_out.fit.learn_test
+
+
+def stored_log(folder: Path, rows: list[tuple[str, str, int]]) -> None:
+    log = pl.DataFrame(rows, ["user_id", "item_id", "timestamp"], orient="row")
+    log.write_csv(folder / "a.csv")
+
+
+def a_follower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Follower:
+    """Whose training is nothing: what it makes of its files is looked at."""
+    (tmp_path / "log").mkdir()
+    config = RunConfig.model_validate(
+        {
+            "name": "x",
+            "output": tmp_path / "out",
+            "recommend": "all",
+            "interactions": {"path": tmp_path / "log"},
+            "filter": {"k_core": 0},
+        }
+    )
+    follower = Follower(config, Following(events=100), print, lambda *_: Verdict(False, "no"))
+    monkeypatch.setattr(follower, "_candidate", lambda config: (tmp_path / "bundle", False))
+    return follower
+
+
+def days(first: int, last: int) -> list[tuple[str, str, int]]:
+    each = ((day, n) for day in range(first, last) for n in (1, 2))
+    return [(f"u{n}", f"i{day % 9}", 86_400 * day + n) for day, n in each]
+
+
+def test_new_events_are_counted_where_old_ones_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files are kept for so long: there are never more of them than before."""
+    follower, trained = a_follower(tmp_path, monkeypatch), []
+    for first in range(0, 300, 60):
+        stored_log(tmp_path / "log", days(first, first + 200))
+        before = len([*follower._lines()])
+        follower.look()
+        trained.append(len([*follower._lines()]) > before)
+    assert trained == [True] * 5  # 120 new ones each
+
+
+def test_a_file_that_goes_while_it_is_read_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower, tries = a_follower(tmp_path, monkeypatch), itertools.count()
+    stored_log(tmp_path / "log", days(0, 200))
+    do = follower._do
+
+    def torn(*asked: Any) -> None:
+        if next(tries) < 2:
+            raise FileNotFoundError(2, "No such file", "an-hour.parquet")
+        do(*asked)
+
+    monkeypatch.setattr(follower, "_do", torn)
+    assert follower.look() is False
+    assert journal(follower.config)[-1]["interactions"] == 400

@@ -93,13 +93,16 @@ def best(bundle: Bundle, history: list[int], k: int) -> list[str]:
 def test_the_bundle_is_asked_what_it_shows_after_what_the_user_had_done(
     bundle: Bundle, tmp_path: Path
 ) -> None:
-    """Not after what came later, nor after types that are no steps."""
+    """Not after what came later, nor after types that are no steps; a view and the purchase that it
+    ends in are one.
+    """
     histories = {"ada": [3, 9, 11], "bob": [20]}
     events = [
         event(f"{user}-{n}", user, f"item-{row}", time=NOON + n)
         for user, history in histories.items()
         for n, row in enumerate(history)
     ]
+    events += [each._replace(id=f"{each.id}-again", type="purchase") for each in events]
     events += [
         event("later", "ada", "item-30", time=NOON + 200),
         event("other", "ada", "item-31", type="rating"),
