@@ -59,7 +59,7 @@ class LiveFollower:
         self._reader = changes.reader()
         while entries := self._reader.read(_AT_ONCE):
             for part in _parts(entries):
-                self._apply(part, self._taken(part))
+                self._apply(part, self._somehow(part))
             self._reached.position = self._reader.position
 
     async def start(self) -> None:
@@ -136,6 +136,13 @@ class LiveFollower:
         found = dict(zip(map(id, wanted), self.taking.each(named), strict=True))
         self.taking.forget([change.item_id for change in changes if change.kind == "delete"])
         return [found.get(id(change)) for change in changes]
+
+    def _somehow(self, entries: Sequence[Entry[Change]]) -> _Rows:
+        """Nothing in the log keeps a generation from its service."""
+        try:
+            return self._taken(entries)
+        except Exception:  # whatever an encoder makes of an item
+            return self._alone(entries)
 
     def _alone(self, entries: Sequence[Entry[Change]]) -> _Rows:
         """Each by itself: what no try could encode keeps none of the others from being taken in."""

@@ -188,8 +188,11 @@ def test_what_is_acknowledged_is_taken_in_whatever_an_encoder_does(
         await follower.close()
 
     asyncio.run(follow())
-    assert [each for each in ("a", "b") if items.item(each)] == known
-    assert items.item("item-8") is None
+    after = LiveItems(items.bundle)  # of the next start
+    LiveFollower(after, Taking(intake(items.bundle)), Metrics()).replay(changes)
+    for each in (items, after):
+        assert [item_id for item_id in ("a", "b") if each.item(item_id)] == known
+        assert each.item("item-8") is None
 
 
 @pytest.mark.parametrize(
