@@ -158,6 +158,25 @@ def test_a_filter_that_was_asked_before_is_not_evaluated_again() -> None:
     asyncio.run(scenario())
 
 
+def test_filters_that_are_long_or_many_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they name takes memory, too, and to add up many takes time."""
+    matching = Matching(columns([{"a": 1}]), 1)
+    monkeypatch.setattr(matching_module, "MOST_BYTES", 1_000_000)
+
+    async def ask() -> tuple[int, int]:
+        for n in range(20):
+            await matching.allowed(Filter.of({"a": {"in": [f"{n}-{m}" for m in range(2_000)]}}))
+        long = len(matching._kept)
+        monkeypatch.setattr(matching_module, "MOST_BYTES", 10**9)
+        for n in range(600):
+            await matching.allowed(Filter.of({"a": {"gte": n}}))
+        return long, len(matching._kept)
+
+    long, many = asyncio.run(ask())
+    assert long < 6
+    assert many == 500
+
+
 def test_true_is_not_one() -> None:
     """Python holds them for equal: a filter's hash must not."""
     one, true = Filter.of({"a": {"in": [1]}}), Filter.of({"a": {"in": [True]}})
