@@ -11,6 +11,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
@@ -28,6 +29,7 @@ from service.http.routes import CurrentState
 from service.http.state import State
 from service.settings import Settings
 
+_LINES = "application/x-ndjson"
 _AT_ONCE = 256  # lines
 _LULL = 0.02  # seconds without another byte: what has come is written
 Line = tuple[int, bytes]
@@ -45,7 +47,7 @@ class LinesRoute(APIRoute):
         await may_write(Request(scope), state)
         if state.registry.get("current") is None:
             raise NotReadyError("no model is loaded")
-        headers = [(b"content-type", b"application/x-ndjson")]
+        headers = [(b"content-type", _LINES.encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         results: asyncio.Queue[bytes] = asyncio.Queue()
         sending = asyncio.create_task(_send(results, send))
@@ -157,14 +159,21 @@ def _result(number: int, item_id: str, result: Result) -> LineResult:
     return LineResult(line=number, item_id=item_id, status=status_of(result), detail=told)
 
 
+class _Lines(JSONResponse):
+    """For the OpenAPI document: what is sent is of this kind."""
+
+    media_type = _LINES
+
+
 def add_lines(app: FastAPI) -> None:
     """The endpoint."""
-    line = {"application/x-ndjson": {"schema": PutLine.model_json_schema()}}
+    line = {_LINES: {"schema": PutLine.model_json_schema()}}
     app.router.add_api_route(
         "/items",
         put_items,
         methods=["PUT"],
         route_class_override=LinesRoute,
+        response_class=_Lines,
         response_model=LineResult,
         responses=documented({401: "The key is missing or wrong", 403: "This is another machine"}),
         openapi_extra={"requestBody": {"required": True, "content": line}},

@@ -282,7 +282,9 @@ def test_the_document_tells_what_may_be_sent(shop: TestClient) -> None:
     assert set(paths["/items/{item_id}"]) == {"put", "patch", "delete", "get"}
     body = paths["/items/{item_id}"]["put"]["requestBody"]["content"]["application/json"]
     assert "vectors" in body["schema"]["properties"]
-    assert "application/x-ndjson" in paths["/items"]["put"]["requestBody"]["content"]
+    lines = paths["/items"]["put"]
+    for told in (lines["requestBody"], lines["responses"]["200"]):
+        assert [*told["content"]] == ["application/x-ndjson"]
     assert PROBLEM in paths["/items/{item_id}"]["put"]["responses"]["409"]["content"]
 
 
