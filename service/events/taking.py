@@ -98,7 +98,12 @@ class Events:
         What they were shown and is not written yet comes before it in the log, not after.
         """
         shown, self._shown = self._shown, []
-        *_, position = await self._keep([*shown, record])
+        try:
+            *_, position = await self._keep([*shown, record])
+        except LogError:
+            self._shown = [*shown, *self._shown]
+            raise
+        self.metrics.events.labels("shown").inc(len(shown))
         return position
 
     def show(self, shown: Shown) -> None:

@@ -63,6 +63,11 @@ class Follower:
         self._busy = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def announce(self) -> None:
+        """Tell of what is to be current before it is loaded, where its manifest can be read."""
+        if (manifest := self.source.manifest()) is not None:
+            self.serves(manifest)
+
     async def start(self) -> None:
         """Load the first generation, then follow. Raises BundleError or ProviderError."""
         if self.settings.wait:

@@ -157,7 +157,7 @@ class LiveFollower:
 
     def _apply(self, entries: Sequence[Entry[Change]], taken: _Rows) -> None:
         for entry, row in zip(entries, taken, strict=True):
-            outcome = self.items.apply(entry, row)
+            outcome = self._applied(entry, row)
             self._counts[entry.value.kind, outcome] += 1
             if outcome != "applied":
                 self._outcomes[entry.position] = outcome
@@ -170,6 +170,15 @@ class LiveFollower:
             self.metrics.live_changes.labels(*labels).inc(count)
         self._counts.clear()
         self.items.publish()
+
+    def _applied(self, entry: Entry[Change], row: Taken | IntakeError | None) -> Applied:
+        """What cannot be applied is refused: the others are read, too, and would not come again."""
+        try:
+            return self.items.apply(entry, row)
+        except Exception as error:
+            log.exception("a change of live item %r cannot be applied", entry.value.item_id)
+            self.items.refused[entry.value.item_id] = repr(error)
+            return "refused"
 
     def _well(self, entries: Sequence[Entry[Change]]) -> None:
         if self._failing:

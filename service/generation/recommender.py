@@ -22,7 +22,7 @@ from service.generation.popular import Popular
 from service.generation.recommended import Fallback, Recommended, Why
 from service.generation.ruled import Ruled, Ruling, Search
 from service.metrics import Metrics
-from service.retrieval.rows import Rows
+from service.retrieval.live import Live
 from service.retrieval.selection import Allowed, Selection
 from service.rules.rules import Rules
 
@@ -92,8 +92,8 @@ class Recommender:
         """
         for _ in range(_TRIES):
             live = self.live.live
-            found, named = await self._recommend(query, gone, deadline)
-            if self.live.live is live or not self.live.live.gone_since(live, named):
+            found, selection = await self._recommend(query, gone, deadline)
+            if self.live.live is live or not self._moved(query, selection, live):
                 break
         else:
             hidden = await self._rows([*query.exclude, *query.history])
@@ -104,8 +104,8 @@ class Recommender:
 
     async def _recommend(
         self, query: Query, gone: Callable[[], bool], deadline: float
-    ) -> tuple[Recommendation, Rows]:
-        """And the rows of items that are hidden, or alone allowed."""
+    ) -> tuple[Recommendation, Selection]:
+        """And what was looked for it among."""
         found = self.codes.get(query.history)
         unknown = [i for i, codes in zip(query.history, found, strict=True) if codes is None]
         known = [codes for codes in found if codes is not None]
@@ -134,9 +134,13 @@ class Recommender:
         popular: Fallback = "popular_in_context" if alike else "popular"
         fallback = None if latest else popular
         told = Recommendation(items, list(dict.fromkeys(unknown)), fallback, skipped, spent)
+        return told, selection
+
+    def _moved(self, query: Query, selection: Selection, before: Live) -> bool:
+        """Whether a row of what is hidden, or alone allowed, is that item's no more."""
         allowed = selection.allowed if query.allow is not None else None
         alone = () if allowed is None else (allowed.base.rows, allowed.live)
-        return told, np.concatenate([selection.hidden, *alone])
+        return self.live.live.gone_since(before, np.concatenate([selection.hidden, *alone]))
 
     async def _best(
         self, query: Query, selection: Selection, search: Search, *, popular: bool

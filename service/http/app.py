@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Lifespan
 
 from models.contract.manifest import Manifest
 from service.catalogue.change_log import CHANGE_LOG
@@ -75,33 +75,61 @@ def create_app(
     """
     metrics = metrics or Metrics()
     metrics.ask_for(settings.provider)
+    state = _wired(settings, load, metrics, board, tell_others)
+    app = Service(
+        title="bbqrec",
+        description="Next-item recommendations from behaviour-bound semantic IDs.",
+        lifespan=_lifespan(state, beside=beside),
+        responses=EVERYWHERE,
+        redirect_slashes=False,  # to whatever `Host` says
+        openapi_url=None,  # it, /docs and /redoc are in pages.py
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # 10 µs to find it is off
+    )
+    app.state.service = state
+    _add_all(app, settings, state.scenarios.limits)
+    return app
+
+
+def _wired(
+    settings: Settings,
+    load: Load,
+    metrics: Metrics,
+    board: Board | None,
+    tell_others: Callable[[], object],
+) -> State:
+    """All parts of a service, each given those that it needs; nothing has begun."""
     registry = Registry(metrics, settings.canary_share)
     changes = open_log(settings, CHANGE_LOG, live_folder(settings))
-    appender = Appender(changes)
 
     def fade(manifest: Manifest) -> None:
         recency = manifest.recency
         events.feed.fade_popularity(recency.half_life if recency else settings.live_half_life)
 
-    follower = Follower(registry, settings, metrics, load, board, changes, fade)
-    writer = Writer(appender, registry, settings.deadline)
-    limits = within_limits(settings)
-    scenarios = Scenarios(settings.scenarios, limits, metrics, registry)
-    shadow = Shadow(metrics)
-
     def split() -> Split | None:
         return registry.split() if follower.settled() else None
 
+    follower = Follower(registry, settings, metrics, load, board, changes, fade)
     events = make_events(settings, metrics, split)
-    state = State(
-        settings, metrics, registry, follower, shadow, writer, events, scenarios, tell_others
+    return State(
+        settings=settings,
+        metrics=metrics,
+        registry=registry,
+        follower=follower,
+        shadow=Shadow(metrics),
+        writer=Writer(Appender(changes), registry, settings.deadline),
+        events=events,
+        scenarios=Scenarios(settings.scenarios, within_limits(settings), metrics, registry),
+        tell_others=tell_others,
     )
 
+
+def _lifespan(state: State, *, beside: bool) -> Lifespan[FastAPI]:
+    """From the first generation to the last request."""
+
     async def begin() -> None:
-        if (manifest := follower.source.manifest()) is not None:
-            fade(manifest)  # before it counts what is in the log
-        await events.start()  # first: who asks finds what was done before
-        await follower.start()
+        state.follower.announce()  # by what popularity fades, before what is in the log is counted
+        await state.events.start()  # first: who asks finds what was done before
+        await state.follower.start()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -110,28 +138,17 @@ def create_app(
             beginning.add_done_callback(state.note_fault)
         else:
             await beginning
-        following = asyncio.create_task(scenarios.follow())
+        following = asyncio.create_task(state.scenarios.follow())
         yield
         following.cancel()
         beginning.cancel()
         state.draining = True
         await state.shadow.settle()
-        await follower.close()
-        await appender.close()
-        await events.close()
+        await state.follower.close()
+        await state.writer.appender.close()
+        await state.events.close()
 
-    app = Service(
-        title="bbqrec",
-        description="Next-item recommendations from behaviour-bound semantic IDs.",
-        lifespan=lifespan,
-        responses=EVERYWHERE,
-        redirect_slashes=False,  # to whatever `Host` says
-        openapi_url=None,  # it, /docs and /redoc are in pages.py
-        telemetry={"tracing": False, "metrics": False, "logs": False},  # 10 µs to find it is off
-    )
-    app.state.service = state
-    _add_all(app, settings, limits)
-    return app
+    return lifespan
 
 
 def _add_all(app: FastAPI, settings: Settings, limits: type[RecommendRequest]) -> None:

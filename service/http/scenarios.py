@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from service.generation.registry import Registry
 from service.http.json_route import fault
+from service.http.problems import said
 from service.http.recommend_schemas import RecommendRequest
 from service.metrics import Metrics
 
@@ -135,7 +136,7 @@ class Scenarios:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             field = ".".join(map(str, first["loc"])) or name
-            raise ScenarioError(f"{place} {field}: {first['msg']}") from error
+            raise ScenarioError(f"{place} {field}: {said(first)}") from error
 
 
 def _finite(text: str) -> float:

@@ -75,8 +75,10 @@ class Slots:
 
     def _free(self) -> Slot | None:
         found = self._best(np.ones(len(self.pool.rows_J), np.bool_))
-        if found is None or self.rules.diversify is None:
-            return None if found is None else Slot(found)
+        if found is None:
+            return None
+        if self.rules.diversify is None:
+            return Slot(found)
         better_J = self.pool.scores_J > self.pool.scores_J[found]
         better_J[[each.candidate for each in self.placed]] = False
         better_J[[*self.pins.values()]] = False

@@ -14,7 +14,7 @@ from training.config import FilterConfig, RunConfig, SplitConfig
 from training.data import dataset, split
 from training.data.dataset import ContentCard, DatasetCard, RemovedCard, SourceCard, SplitCard
 from training.data.events import weighted
-from training.data.histories import Part, targets
+from training.data.histories import Histories, Part, targets
 from training.data.index import Indexed, Interactions, close_gaps, encode, item_table, with_unseen
 from training.data.items import CONTENT, Catalogue, read_items
 from training.data.read import Log, read_interactions
@@ -203,22 +203,7 @@ def _split(
         frame = frame.with_columns(weight=log.weight)
     frame.write_parquet(directory / dataset.INTERACTIONS)
     histories = dataset.histories_of(frame, len(indexed.user_ids))
-    parts_held_out = Part.VALIDATION, Part.TEST
-    if not all(len(targets(histories, part).user) for part in parts_held_out):
-        raise UserError(
-            f"no user has enough interactions to hold one out by split.kind = "
-            f"{config.split.kind!r}: leave_one_out needs 3, temporal 2, of which one after a cut"
-        )
-    held_out = {
-        part: len(targets(histories, part, repeats=not config.filter_seen).user)
-        for part in parts_held_out
-    }
-    for part, users in held_out.items():
-        if not users:
-            raise UserError(
-                f"all that is held out for {part.name.lower()} was had before by whoever took it, "
-                "and is never recommended to them: set recommend = 'all'"
-            )
+    held_out = _held_out(histories, config)
     counts = np.bincount(parts.part, minlength=len(Part)).tolist()
     card = SplitCard(
         kind=config.split.kind,
@@ -232,6 +217,25 @@ def _split(
         evaluated_users={part.name.lower(): users for part, users in held_out.items()},
     )
     return card, _again(log, seconds, histories.first_uses())
+
+
+def _held_out(histories: Histories, config: RunConfig) -> dict[Part, int]:
+    """Users that each part is evaluated on. Raises UserError where there are none."""
+    found = {part: targets(histories, part) for part in (Part.VALIDATION, Part.TEST)}
+    if not all(len(each.user) for each in found.values()):
+        raise UserError(
+            f"no user has enough interactions to hold one out by split.kind = "
+            f"{config.split.kind!r}: leave_one_out needs 3, temporal 2, of which one after a cut"
+        )
+    users = {part: len(each.user) for part, each in found.items()}
+    if config.filter_seen:
+        users = {part: int((~each.had_before()).sum()) for part, each in found.items()}
+    if empty := [part.name.lower() for part, count in users.items() if not count]:
+        raise UserError(
+            f"all that is held out for {empty[0]} was had before by whoever took it, "
+            "and is never recommended to them: set recommend = 'all'"
+        )
+    return users
 
 
 def _again(log: Interactions, seconds: NDArray[np.int64], first_J: NDArray[np.bool_]) -> Again:

@@ -89,11 +89,15 @@ def _means(values_EC: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _sums(values_EC: NDArray[np.float64], user_E: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(R, C): of all events of users drawn anew, of whom each comes as often as chance has it."""
+    """(R, C): of all events of users drawn anew."""
     users = int(user_E.max()) + 1
     sums_UC = np.stack([np.bincount(user_E, column, users) for column in values_EC.T], axis=1)
-    sums_UC = sums_UC[np.bincount(user_E, minlength=users) > 0]
-    random = np.random.default_rng(0)
+    return resampled(sums_UC[np.bincount(user_E, minlength=users) > 0].astype(np.float64))
+
+
+def resampled(sums_UC: NDArray[np.float64], seed: int = 0) -> NDArray[np.float64]:
+    """(R, C): sums over users drawn anew: each comes as often as chance has it (Poisson)."""
+    random = np.random.default_rng(seed)
     drawn = (random.poisson(1.0, len(sums_UC)) @ sums_UC for _ in range(RESAMPLES))
     return np.stack([*drawn])
 

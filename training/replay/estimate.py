@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.errors import UserError
+from training.evaluate.intervals import LEVEL, resampled
 
-RESAMPLES, LEVEL = 1000, 0.95
 _SUPPORT = 0.5  # share of the slots: of less nothing can be said
 
 
@@ -95,9 +95,7 @@ def _told(
     of: Callable[[NDArray[np.float64]], NDArray[np.float64]],
 ) -> Interval:
     """Of all users, and of users drawn anew: answers to one are alike, and stay together."""
-    random = np.random.default_rng(seed)
-    drawn = (random.poisson(1.0, len(sums_UC)) @ sums_UC for _ in range(RESAMPLES))
     with np.errstate(divide="ignore", invalid="ignore"):
-        means_R = np.array([of(sums_C) for sums_C in drawn])
+        means_R = np.array([of(sums_C) for sums_C in resampled(sums_UC, seed)])
     low, high = np.nanquantile(means_R, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(of(sums_UC.sum(axis=0))), float(low), float(high))

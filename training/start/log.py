@@ -41,10 +41,15 @@ def types(found: Look, columns: Columns) -> list[str]:
 
 def maybe_types(found: Look, columns: Columns) -> list[str]:
     """Columns of a few words each that may tell of types, where none has a name that says so."""
-    left = [name for name in found.columns if name not in columns.values()]
+    left = _left(found, columns)
     few = [name for name in left if 1 < len({*map(str, found.columns[name])}) <= _FEW]
     few = [name for name in few if not times.are_numbers(found.columns[name])]
     return [] if "type" in columns else few
+
+
+def _left(found: Look, columns: Columns) -> list[str]:
+    """Columns without a role."""
+    return [name for name in found.columns if name not in columns.values()]
 
 
 def _in_catalogue(found: Look, columns: Columns, catalogue: Look | None) -> str | None:
@@ -54,14 +59,14 @@ def _in_catalogue(found: Look, columns: Columns, catalogue: Look | None) -> str 
         texts = [str(value) for value in values]
         if len(set(texts)) == len(texts):
             ids.update(texts)
-    return most_shared(found, (name for name in found.columns if name not in columns.values()), ids)
+    return most_shared(found, _left(found, columns), ids)
 
 
 def _timed(found: Look, columns: Columns, told: Mapping[str, str]) -> Guess:
     """With the column of times, and how they are written."""
     name = str(columns.pop("time", ""))
     if name not in told.values() and name.lower() not in usual.TIME:  # else it is read anyway
-        left = [name for name in found.columns if name not in columns.values()]
+        left = _left(found, columns)
         likely = [name] if name and times.formats(found, name) else times.likely(found, left)
         if not likely:
             return Guess(found, columns, doubt=_NO_TIME)

@@ -121,7 +121,7 @@ def _stored(path: Path, guess: Guess) -> list[str]:
     """What comes in once it serves, beside the log that there is."""
     lines = [] if "type" in guess.columns else ['# type = "purchase"  # of all of it, for [events]']
     for name in maybe_types(guess.look, guess.columns):
-        values = ", ".join(dict.fromkeys(map(str, guess.look.columns[name])))
+        values = ", ".join(" ".join(each.split()) for each in types(guess.look, {"type": name}))
         lines.append(f"# columns.type = {toml(name)}  # if it says what was done: {values}")
     folder = toml(f"artifacts/{_name(path)}/events/done")
     return [*lines, f"# stored = {folder}  # what users do once it serves; it wants [events]"]

@@ -236,3 +236,24 @@ def put_anew_while_asked(shop: TestClient) -> None:
         return await search(*args)
 
     generation.batcher.candidates = after_a_put
+
+
+def test_a_change_that_cannot_be_applied_keeps_no_other_from_it(
+    store: BundleStore, digests: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = LiveItems(bundle.read(store.root / digests[0]))
+    follower = LiveFollower(items, Taking(LikeIntake(items.bundle)), Metrics())
+    apply = items.apply
+
+    def faulty(entry: Entry[Change], row: Any) -> Any:
+        if entry.value.item_id == "item-7":
+            raise RuntimeError("a bug")
+        return apply(entry, row)
+
+    monkeypatch.setattr(items, "apply", faulty)
+    changes = FileLog(tmp_path, CHANGE_LOG)
+    changes.append([Change("delete", f"item-{n}", time.time()) for n in (6, 7, 8)])
+    follower.replay(changes)
+    assert [items.item(f"item-{n}") is None for n in (6, 7, 8)] == [True, False, True]
+    assert follower.outcome(2) == "refused"
+    assert follower.position == 3
