@@ -22,9 +22,9 @@ from benchmarks.serving import drawn_bundle
 from benchmarks.train_1m import measure
 from models.contract.bundle import Bundle
 from models.contract.types import ItemCodes
+from service.engine.choose import make_engine
 from service.engine.engine import Engine
-from service.engine.staged import Items, best, best_in_full
-from service.generation.load import make_engine
+from service.engine.staged import Among, Items, best, best_in_full
 from service.retrieval.selection import Selection
 from service.runtime import ProviderError
 from service.settings import Provider, Settings
@@ -78,14 +78,15 @@ def search(device: str, name: str, small: bool) -> Iterator[Row]:
     """Exact top-100 alone: by stages, by bound, beside reading every vector once."""
     speed = _copy_speed(device, small)
     for size in (12_000,) if small else (12_000, 1_000_000, 10_000_000):
-        items = Items.of(torch.randn(size, _WIDTH, device=device))
+        items = Items.room(size, _WIDTH, torch.device(device))
+        items.put(0, torch.randn(size, _WIDTH, device=device))
         nobody = torch.empty((0, 2), dtype=torch.long, device=device)
         for masked in 0.0, 0.99:
-            added_N = torch.zeros(len(items.scan_ND), device=device)
+            added_N = torch.zeros(len(items.scan_RD), device=device)
             added_N[torch.rand(len(added_N), device=device) < masked] = -torch.inf
             added_N[size:] = -torch.inf
             for batch in (1, 32) if small else _SEARCH_GOALS:
-                asked = items, torch.randn(batch, _WIDTH, device=device), added_N, nobody, _K
+                asked = items, torch.randn(batch, _WIDTH, device=device), Among(added_N, nobody), _K
                 took = _median(lambda: best(*asked), device)  # noqa: B023
                 told = f"{size:,} items, {batch} queries" + (
                     f", {masked:.0%} masked" if masked else ""
@@ -96,7 +97,7 @@ def search(device: str, name: str, small: bool) -> Iterator[Row]:
                 found = best(*asked)
                 yield Row("queries scored in full", told, _share(~found.shown_B), "share", name)
                 every = best_in_full(*asked)
-                lost = 1 - _share(torch.isin(found.items_BK, every.items_BK))
+                lost = 1 - _share(torch.isin(found.rows_BK, every.rows_BK))
                 yield Row("lost of float32's", told, lost, "share", name, goal=0.0)
 
 

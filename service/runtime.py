@@ -8,21 +8,35 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from models.contract.types import FloatArray
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from onnx import StringStringEntryProto, TensorProto, helper
 
 Device = Literal["cpu", "cuda"]
-_NONE: Mapping[str, FloatArray] = MappingProxyType({})
+_NONE: Mapping[str, NDArray[Any]] = MappingProxyType({})
 
 
 class ProviderError(Exception):
     """The provider that was asked for is not to be had."""
 
 
+def elsewhere(name: str, dtype: DTypeLike, *shape: int) -> TensorProto:
+    """A constant that the graph names and does not hold: ``open_session`` is given it."""
+    place = StringStringEntryProto(key="location", value=name)
+    return TensorProto(
+        name=name,
+        data_type=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)),
+        dims=shape,
+        data_location=TensorProto.EXTERNAL,
+        external_data=[place],
+    )
+
+
 def open_session(
     graph: Path | bytes,
     device: Device,
     threads: int,
-    constants: Mapping[str, FloatArray] = _NONE,
+    constants: Mapping[str, NDArray[Any]] = _NONE,
     *,
     fused: bool = True,
 ) -> Any:

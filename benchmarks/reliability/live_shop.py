@@ -16,8 +16,9 @@ from benchmarks.reliability.like_intake import LikeIntake
 from benchmarks.reliability.program import Program, running
 from models.contract import bundle as bundles
 from service.catalogue.live_items import LiveItems
+from service.engine.choose import make_engine
 from service.generation.generation import Generation
-from service.generation.load import make_engine, new_generation
+from service.generation.load import new_generation
 from service.http.app import create_app
 from service.metrics import Metrics
 from service.process.server import bind, make_server, start_logging, where

@@ -1,13 +1,15 @@
 """The engine on one device, by ONNX Runtime's IO binding: for a GPU.
 
-The catalogue lies on the device as a constant of the search graph. A batch is copied there once;
-the user vectors that the first graph leaves are what the second one reads; they and the best items
-come back. What lives beside the catalogue, what the memory adds, and the few rows that a query may
-find, are scored on the host. On a CPU it does the same, so that it is tested where there is no GPU.
+The catalogue lies there as constants of graphs. A batch's rows and lengths are copied there; what
+the first graph looks up of them (lookup.py) the second makes user vectors of, with which the third
+searches; they and the best items come back. What lives beside the catalogue, what the memory adds,
+and the few rows that a query may find, are scored on the host. On a CPU it does the same, so that
+it is tested where there is no GPU.
 """
 
 import time
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,9 @@ from numpy.typing import NDArray
 
 from models.contract.memory import Memory
 from models.contract.types import FloatArray
+from service.engine import lookup
 from service.engine.engine import Answered, recall
-from service.engine.feeds import History
+from service.engine.feeds import History, row_feeds
 from service.engine.scorer import OnnxScorer
 from service.retrieval.live import CurrentLive
 from service.retrieval.matrix import (
@@ -28,7 +31,7 @@ from service.retrieval.matrix import (
 )
 from service.retrieval.overlay import Overlay
 from service.retrieval.retriever import Found
-from service.retrieval.rows import RowSet
+from service.retrieval.rows import Rows, RowSet
 from service.retrieval.selection import Selection
 from service.runtime import Device
 
@@ -54,6 +57,10 @@ class DeviceEngine:
         self.memory = memory
         self.scorer = scorer
         self.provider = scorer.provider
+        self.lookup = lookup.open_lookup(scorer.bundle, scorer.device, threads)
+        slots = scorer.bundle.semantic_ids.codes_NS.shape[1]
+        width = item_vectors_ND.shape[1]
+        self.nothing = np.zeros((1, slots), np.int32), np.zeros((1, width), np.float32)
         self.search = DeviceRetriever(item_vectors_ND, scorer.device, threads)
         self.overlay = Overlay(self.search, item_vectors_ND, threads, live)
 
@@ -62,9 +69,7 @@ class DeviceEngine:
     ) -> Answered:
         """The best ``k[b]`` items of each history, padded to the longest: one batch, one copy."""
         started = time.perf_counter()
-        arrays = self.scorer.feeds(histories)
-        inputs = {name: _put(array, self.scorer.device) for name, array in arrays.items()}
-        (there,) = _run(self.scorer.session, inputs, {"user_vector": self.scorer.device})
+        there = self._encoded(histories)
         vectors_BD = there.numpy()
         encoded = time.perf_counter()
         if not np.isfinite(vectors_BD).all():
@@ -72,6 +77,32 @@ class DeviceEngine:
         self.search.there = vectors_BD, there
         found = self.overlay.search(vectors_BD, k, recall(self.memory, histories, selections))
         return Answered(found, encoded - started, time.perf_counter() - encoded)
+
+    def _encoded(self, histories: Sequence[History]) -> Any:
+        """User vectors, left on the device: rows and lengths alone are copied there."""
+        device = self.scorer.device
+        longest = max(map(len, histories))
+        rows_BT, length_B = row_feeds(histories, len(histories), longest)
+        asked = rows_BT, *self._live_items(histories, rows_BT)
+        given = dict(zip(lookup.INPUTS, (_put(array, device) for array in asked), strict=True))
+        read = _run(self.lookup, given, dict.fromkeys(lookup.OUTPUTS, device))
+        inputs = zip(self.scorer.inputs, (*read, _put(length_B, device)), strict=True)
+        (vectors,) = _run(self.scorer.session, dict(inputs), {"user_vector": device})
+        return vectors
+
+    def _live_items(
+        self, histories: Sequence[History], rows_BT: Rows
+    ) -> tuple[NDArray[np.int32], FloatArray]:
+        """What is read of live items of histories, (L, S) and (L, D), to which rows are pointed."""
+        size = self.search.items
+        if rows_BT.max() < size:
+            return self.nothing
+        live = {item.item_index: item for item in chain.from_iterable(histories)}
+        rows = sorted(row for row in live if row >= size)
+        live_BT = rows_BT >= size
+        rows_BT[live_BT] = size + np.searchsorted(rows, rows_BT[live_BT])
+        codes_LS = np.stack([live[row].codes for row in rows]).astype(np.int32)
+        return codes_LS, np.array([live[row].read_D for row in rows], np.float32)
 
 
 class DeviceRetriever:

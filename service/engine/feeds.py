@@ -1,7 +1,8 @@
 """Histories -> what the graph takes, out of the bundle's tables."""
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import repeat
+from itertools import chain, repeat
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -59,6 +60,21 @@ def feeds(bundle: Bundle, groups: Sequence[Sequence[History]]) -> Iterator[Feeds
         codes_BTS = codes_PS[places].reshape(*shape, -1)
         items_BTD = items_PD[places].reshape(*shape, -1)
         yield Feeds(codes_BTS, items_BTD, np.array([len(history) for history in group], np.int64))
+
+
+def row_feeds(
+    histories: Sequence[History], queries: int, longest: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows (B, T), padded on the right with row 0, and lengths (B,), of so many histories of at
+    most so many items. What fills is a history of row 0 alone.
+    """
+    length_B = np.ones(queries, np.int64)
+    length_B[: len(histories)] = [len(history) for history in histories]
+    told_BT = np.arange(longest) < length_B[: len(histories), None]
+    rows_BT = np.zeros((queries, longest), np.int64)
+    rows = map(itemgetter(0), chain.from_iterable(histories))
+    rows_BT[: len(histories)][told_BT] = np.fromiter(rows, np.int64, int(told_BT.sum()))
+    return rows_BT, length_B
 
 
 def _padded(history: History, length: int) -> Iterator[ItemCodes]:

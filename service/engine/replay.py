@@ -1,60 +1,78 @@
-"""CUDA graphs for the torch fallback: one recording a shape, replayed instead of launched anew.
+"""CUDA graphs: what a batch is answered by, recorded once a shape and replayed from then on.
 
-A small model on a GPU spends its time on launching kernels. A recording takes batches of one shape
-only, so batches are padded up to a power of two in both directions, and one is made of each such
-shape when it is first met.
+A small model on a GPU spends its time on launching kernels, one after another. A recording takes
+inputs of one shape only, and reads and writes where it did when it was made.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 Inputs = Sequence[Tensor]
-Record = Callable[[Callable[..., Tensor], Inputs], Callable[[], Tensor]]
+Call = Callable[..., Any]  # of tensors: gives some
+Record = Callable[[Call, Inputs], Callable[[], Any]]
+
+MOST = 64  # recordings; other shapes are launched each time
 
 
 class Replay:
-    """A model that is called with (B, T, S), (B, T) and (B,) inputs, recorded shape by shape."""
+    """A function of tensors on a device, recorded by their shapes and ``how`` it is called."""
 
-    def __init__(self, model: Callable[..., Tensor], max_length: int, record: Record) -> None:
-        self.model = model
-        self.max_length = max_length
+    def __init__(self, record: Record) -> None:
         self.record = record
-        self.recordings: dict[tuple[int, int], tuple[Inputs, Callable[[], Tensor]]] = {}
+        self.recordings: dict[Any, tuple[Inputs, Callable[[], Any]]] = {}
 
-    def __call__(self, *inputs: Tensor) -> Tensor:
-        """What the model gives; a view that the next call overwrites."""
-        batch, length = inputs[0].shape[:2]
-        shape = power_of_two(batch), min(power_of_two(length), self.max_length)
-        if shape not in self.recordings:
-            # Histories of padding have one item, for a length of zero has no last row.
-            blank = [torch.ones((*shape, *x.shape[2:])[: x.dim()]).to(x) for x in inputs]
-            self.recordings[shape] = blank, self.record(self.model, blank)
-        into, replay = self.recordings[shape]
+    def __call__(self, call: Call, how: int, inputs: Inputs) -> Any:
+        """What ``call(how, *inputs)`` gives; the next call overwrites it."""
+        shapes = how, *(given.shape for given in inputs)
+        if shapes not in self.recordings:
+            if len(self.recordings) >= MOST:
+                return call(how, *inputs)
+            into: Inputs = [given.clone() for given in inputs]
+            self.recordings[shapes] = into, self.record(lambda *given: call(how, *given), into)
+        into, replay = self.recordings[shapes]
         for place, given in zip(into, inputs, strict=True):
-            place[tuple(map(slice, given.shape))].copy_(given)
-        return replay()[:batch]
+            place.copy_(given)
+        return replay()
+
+    def forget(self) -> None:
+        """What is read lies elsewhere."""
+        self.recordings.clear()
+
+
+def record_cuda() -> Record:
+    """Recordings on the current CUDA device, which share the memory that they work in: one is
+    replayed at a time, and what it gave is read before the next.
+    """
+    pool = torch.cuda.graph_pool_handle()
+
+    def record(call: Call, inputs: Inputs) -> Callable[[], Any]:
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):  # what a first call sets up must not be recorded
+            call(*inputs)
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        # Another generation may be answering meanwhile, in another thread.
+        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+            output = call(*inputs)
+
+        def replay() -> Any:
+            graph.replay()
+            return output
+
+        return replay
+
+    return record
+
+
+def call_again(call: Call, inputs: Inputs) -> Callable[[], Any]:
+    """A Record where there is nothing to record by: it is called anew each time."""
+    return lambda: call(*inputs)
 
 
 def power_of_two(size: int) -> int:
     """The next power of two, or ``size`` where it is one."""
     return 1 << (size - 1).bit_length()
-
-
-def record_cuda(model: Callable[..., Tensor], inputs: Inputs) -> Callable[[], Tensor]:
-    """Record a call on the current CUDA device; ``inputs`` are where later calls put theirs."""
-    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):  # what a first call sets up must not be recorded
-        model(*inputs)
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        output = model(*inputs)
-
-    def replay() -> Tensor:
-        graph.replay()
-        return output
-
-    return replay

@@ -1,22 +1,19 @@
 """Scorer: histories -> user vectors. ONNX Runtime, or torch where asked for or nothing else fits.
 
-The only module, with replay.py, that knows torch, which is imported when used.
+The only module, with those that torch_engine.py is made of, that knows torch, which is imported
+when used.
 """
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.contract.bundle import Bundle
 from models.contract.types import FloatArray, ItemCodes
-from service.engine.feeds import Feeds, History, encode_alike, feeds
+from service.engine.feeds import Feeds, History, encode_alike
 from service.runtime import Device, ProviderError, open_session
 from service.settings import Provider
-
-log = logging.getLogger("bbqrec")
 
 
 class Scorer(Protocol):
@@ -46,42 +43,25 @@ class OnnxScorer:
         """(B, D)."""
         return encode_alike(self.bundle, histories, self._run)
 
-    def feeds(self, histories: Sequence[History]) -> dict[str, NDArray[Any]]:
-        """One batch of all, by the names of the graph's inputs."""
-        (batch,) = feeds(self.bundle, [histories])
-        return self._named(batch)
-
     def _run(self, batch: Feeds) -> FloatArray:
-        vectors_BD: FloatArray = self.session.run(None, self._named(batch))[0]
+        named = dict(zip(self.inputs, batch, strict=True))
+        vectors_BD: FloatArray = self.session.run(None, named)[0]
         return vectors_BD
-
-    def _named(self, batch: Feeds) -> dict[str, NDArray[Any]]:
-        return dict(zip(self.inputs, batch, strict=True))
 
 
 class TorchScorer:
-    """The same weights in torch; on a GPU, CUDA graphs are replayed."""
+    """The same weights in torch."""
 
     def __init__(self, bundle: Bundle, device: Device, threads: int) -> None:
-        try:
-            import torch
-        except ImportError as error:
-            raise ProviderError("torch is not installed; the extra `torch` brings it") from error
-
+        self.torch = import_torch(device)
         from models.nets.sequence import HistoryEncoder
-        from service.engine.replay import Replay, record_cuda
 
-        if device == "cuda" and not torch.cuda.is_available():
-            raise ProviderError("torch finds no CUDA device")
-        torch.set_num_threads(threads)
+        self.torch.set_num_threads(threads)
         self.provider = f"torch-{device}"
-        self.torch: Any = torch
         self.device = device
         self.bundle = bundle
         architecture = bundle.manifest.architecture
-        model = HistoryEncoder.load(bundle.weights_path, architecture).to(device)
-        on_gpu = device == "cuda"
-        self.model = Replay(model, architecture.max_history, record_cuda) if on_gpu else model
+        self.model = HistoryEncoder.load(bundle.weights_path, architecture).to(device)
 
     def encode(self, histories: Sequence[History]) -> FloatArray:
         """(B, D)."""
@@ -92,6 +72,17 @@ class TorchScorer:
             inputs = [self.torch.from_numpy(array).to(self.device) for array in batch]
             vectors_BD: FloatArray = self.model(*inputs).cpu().numpy()
         return vectors_BD
+
+
+def import_torch(device: Device) -> Any:
+    """The module. Raises ProviderError where it is not installed, or finds no such device."""
+    try:
+        import torch
+    except ImportError as error:
+        raise ProviderError("torch is not installed; the extra `torch` brings it") from error
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ProviderError("torch finds no CUDA device")
+    return torch
 
 
 _MAKERS: dict[Provider, Callable[[Bundle, int], Scorer]] = {
@@ -106,23 +97,9 @@ _MAKERS: dict[Provider, Callable[[Bundle, int], Scorer]] = {
 def make_scorer(bundle: Bundle, provider: Provider, threads: int) -> Scorer:
     """The scorer for ``provider``, proved to work.
 
-    Raises ProviderError where what was asked for is not there: a GPU that is missing is an error,
-    never a silent CPU. ``auto`` takes the first that works, and the log says why not the others.
-    """
-    if provider != "auto":
-        return _proved(bundle, provider, threads)
-    for candidate in ("cuda", "cpu"):
-        try:
-            return _proved(bundle, candidate, threads)
-        except ProviderError as error:
-            log.info("not chosen: %s", error)
-    return _proved(bundle, "torch", threads)
-
-
-def _proved(bundle: Bundle, provider: Provider, threads: int) -> Scorer:
-    """Encode something before serving: a first run is slow, and may be where a runtime fails.
-
-    One item, and as long a history as there may be, so that no weight is left out.
+    Encodes something before it serves: a first run is slow, and may be where a runtime fails. One
+    item, and as long a history as there may be, so that no weight is left out. Raises ProviderError
+    where it is not to be had.
     """
     most = min(bundle.manifest.architecture.max_history, len(bundle.semantic_ids.codes_NS))
     items = [ItemCodes(row, bundle.semantic_ids.codes_NS[row]) for row in range(most)]
@@ -130,10 +107,15 @@ def _proved(bundle: Bundle, provider: Provider, threads: int) -> Scorer:
         scorer = _MAKERS[provider](bundle, threads)
         vectors_BD = scorer.encode([items[:1], items])
     except Exception as error:  # each runtime has its own; all mean the same to the operator
-        reason = str(error).strip().splitlines() or [repr(error)]
-        raise ProviderError(f"provider `{provider}` cannot serve: {reason[0]}") from error
+        raise ProviderError(f"provider `{provider}` cannot serve: {why(error)}") from error
     if vectors_BD.shape != (2, bundle.manifest.architecture.vector_size):
         raise ProviderError(f"provider `{provider}` gives vectors of {vectors_BD.shape}")
     if not np.isfinite(vectors_BD).all():
         raise ProviderError(f"provider `{provider}` gives vectors that are not finite")
     return scorer
+
+
+def why(error: Exception) -> str:
+    """The first line of what it says."""
+    said = str(error).strip().splitlines() or [repr(error)]
+    return said[0]

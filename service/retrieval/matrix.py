@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, StringStringEntryProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from models.contract.types import FloatArray
 from service.retrieval.retriever import Found, nothing_found, tidied
 from service.retrieval.rows import RowSet
 from service.retrieval.selection import Selection, hidden_pairs
-from service.runtime import Device, open_session
+from service.runtime import Device, elsewhere, open_session
 
 MOST_BYTES = 2**30  # of vectors, of which the runtime keeps a copy in its own order
 _VECTORS = "item_vectors"
@@ -138,24 +138,12 @@ def search_graph(items: int, width: int) -> ModelProto:
             )
         ],
         initializer=[
-            _elsewhere(_VECTORS, items, width),
+            elsewhere(_VECTORS, np.float32, items, width),
             numpy_helper.from_array(np.array([-np.inf], np.float32), "nothing"),
         ],
     )
     opset = helper.make_opsetid("", 18)
     return helper.make_model(graph, opset_imports=[opset], ir_version=9)
-
-
-def _elsewhere(name: str, *shape: int) -> TensorProto:
-    """A constant that the session is given."""
-    place = StringStringEntryProto(key="location", value=name)
-    return TensorProto(
-        name=name,
-        data_type=TensorProto.FLOAT,
-        dims=shape,
-        data_location=TensorProto.EXTERNAL,
-        external_data=[place],
-    )
 
 
 def _nodes() -> list[NodeProto]:

@@ -9,16 +9,17 @@ import pytest
 
 from models.contract.bundle import Bundle
 from models.contract.types import ItemCodes
+from service.engine.choose import make_engine
 from service.engine.device import DeviceEngine
 from service.engine.engine import HostEngine
 from service.engine.feeds import History
 from service.engine.scorer import OnnxScorer, make_scorer
-from service.generation.load import make_engine
 from service.retrieval.choose import make_retriever
 from service.retrieval.live import nothing_lives
 from service.retrieval.selection import ANYTHING, Selection
 from service.runtime import Device
 from service.settings import Settings
+from tests.service.engine.shop import Shop
 from tests.tiny_bundle import ITEMS
 
 WITH_CUDA = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
@@ -57,6 +58,21 @@ def test_it_finds_what_the_parts_on_the_host_do(tiny: Bundle, device: Device) ->
         found = engine.candidates(made, k, hidden).found
         np.testing.assert_allclose(found.scores_BK, expected.scores_BK, atol=1e-4)
         assert (found.items_BK == expected.items_BK).mean() > 0.99  # but for ties within rounding
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_items_come_and_go(tiny: Bundle, device: Device) -> None:
+    shop = Shop(tiny)
+    scorer, items_ND = OnnxScorer(tiny, device, 1), tiny.item_vectors_ND
+    engine = DeviceEngine(scorer, items_ND, 1, lambda: shop.live)
+    settings = Settings(bundle=tiny.directory, provider="cpu")
+    host = make_engine(tiny, settings, lambda: shop.live)
+    for more in (0, 3, 40, 200):
+        shop.change(more)
+        asked = shop.asks(40)
+        found, expected = engine.candidates(*asked).found, host.candidates(*asked).found
+        np.testing.assert_allclose(found.scores_BK, expected.scores_BK, rtol=1e-3, atol=1e-4)
+        assert (found.items_BK == expected.items_BK).mean() > 0.99
 
 
 def test_both_steps_are_timed(tiny: Bundle) -> None:

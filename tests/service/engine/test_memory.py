@@ -6,11 +6,11 @@ import pytest
 from models.contract import bundle as bundles
 from models.contract.bundle import Bundle
 from models.contract.types import ItemCodes
+from service.engine.choose import make_engine
 from service.engine.device import DeviceEngine
 from service.engine.engine import Engine
 from service.engine.feeds import History
 from service.engine.scorer import OnnxScorer
-from service.generation.load import make_engine
 from service.retrieval.live import nothing_lives
 from service.retrieval.selection import Selection
 from service.settings import Settings

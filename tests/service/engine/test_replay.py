@@ -6,33 +6,38 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.contract.bundle import Bundle
-from models.nets.sequence import HistoryEncoder
-from service.engine.replay import Replay, power_of_two, record_cuda
-from tests.tiny_bundle import ITEMS, MAX_HISTORY
+from service.engine import replay as replays
+from service.engine.replay import Replay, call_again, power_of_two, record_cuda
 
 
-def record(model: Callable[..., Tensor], inputs: Sequence[Tensor]) -> Callable[[], Tensor]:
-    return lambda: model(*inputs)
+def times(by: int, a: Tensor, b: Tensor) -> Tensor:
+    return by * a + b
 
 
-def batch(tiny: Bundle, rows: int, longest: int) -> tuple[Tensor, Tensor, Tensor]:
-    items_BT = torch.randint(0, ITEMS, (rows, longest))
-    codes_BTS = torch.from_numpy(tiny.semantic_ids.codes_NS.copy())[items_BT]
-    read_BTD = torch.from_numpy(tiny.vectors.read(items_BT.numpy()))
-    return codes_BTS, read_BTD, torch.randint(1, longest + 1, (rows,))
+def test_each_shape_is_recorded_once_and_answers_as_a_call_does() -> None:
+    recorded: list[list[torch.Size]] = []
+
+    def record(call: Callable[..., Tensor], inputs: Sequence[Tensor]) -> Callable[[], Tensor]:
+        recorded.append([given.shape for given in inputs])
+        return call_again(call, inputs)
+
+    replay = Replay(record)
+    for rows, by in [(3, 1), (3, 2), (5, 1), (3, 1), (5, 1)]:
+        a, b = torch.rand(rows, 2), torch.rand(rows, 1)
+        assert torch.equal(replay(times, by, [a, b]), by * a + b)
+    assert recorded == [[(3, 2), (3, 1)]] * 2 + [[(5, 2), (5, 1)]]
+    replay.forget()
+    replay(times, 1, [torch.rand(3, 2), torch.rand(3, 1)])
+    assert len(recorded) == 4
 
 
-@torch.inference_mode()
-def test_shapes_in_any_order_answer_as_the_model_does(tiny: Bundle) -> None:
-    torch.manual_seed(0)
-    model = HistoryEncoder.load(tiny.weights_path, tiny.manifest.architecture)
-    replay = Replay(model, MAX_HISTORY, record)
-    for rows, longest in [(3, 12), (1, 1), (4, 9), (2, 12), (3, 5), (4, 12), (1, 7)]:
-        inputs = batch(tiny, rows, longest)
-        torch.testing.assert_close(replay(*inputs), model(*inputs), atol=1e-5, rtol=1e-5)
-    # 12 is the longest there is: it is not padded to 16.
-    assert set(replay.recordings) == {(4, 12), (1, 1), (2, 12), (4, 8), (1, 8)}
+def test_shapes_beyond_the_most_are_answered_unrecorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replays, "MOST", 2)
+    replay = Replay(call_again)
+    for rows in (1, 2, 3, 4):
+        a = torch.rand(rows, 1)
+        assert torch.equal(replay(times, 3, [a, a]), 4 * a)
+    assert len(replay.recordings) == 2
 
 
 def test_sizes_are_rounded_up_to_powers_of_two() -> None:
@@ -41,9 +46,8 @@ def test_sizes_are_rounded_up_to_powers_of_two() -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 @torch.inference_mode()
-def test_a_recording_on_a_gpu_answers_as_the_model_does(tiny: Bundle) -> None:
-    model = HistoryEncoder.load(tiny.weights_path, tiny.manifest.architecture).cuda()
-    replay = Replay(model, MAX_HISTORY, record_cuda)
-    for rows, longest in [(3, 12), (2, 5), (3, 12)]:
-        inputs = [x.cuda() for x in batch(tiny, rows, longest)]
-        torch.testing.assert_close(replay(*inputs), model(*inputs), atol=1e-4, rtol=1e-4)
+def test_a_recording_on_a_gpu_answers_as_a_call_does() -> None:
+    replay = Replay(record_cuda())
+    for rows in (3, 2, 3):
+        a, b = torch.rand(rows, 2).cuda(), torch.rand(rows, 1).cuda()
+        torch.testing.assert_close(replay(times, 2, [a, b]), 2 * a + b)

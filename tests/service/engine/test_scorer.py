@@ -11,10 +11,11 @@ import pytest
 
 from models.contract.bundle import FILES, Bundle
 from models.contract.types import ItemCodes
+from service.engine.choose import make_engine
 from service.engine.feeds import feeds
 from service.engine.scorer import OnnxScorer, TorchScorer, make_scorer
 from service.runtime import ProviderError
-from service.settings import Provider
+from service.settings import Provider, Settings
 from tests.tiny_bundle import ITEMS, MAX_HISTORY
 
 
@@ -71,6 +72,10 @@ def test_a_live_item_is_read_as_an_item_of_the_bundle_that_is_like_it(tiny: Bund
         np.testing.assert_allclose(found_BD, scorer.encode([[other, own], [own]]), atol=1e-5)
 
 
+def settings_of(bundle: Bundle, provider: str) -> Settings:
+    return Settings(bundle=bundle.directory, provider=provider)
+
+
 def test_a_graph_that_cannot_run_is_an_error_or_for_auto_the_fallback(
     tiny: Bundle, tmp_path: Path
 ) -> None:
@@ -79,7 +84,7 @@ def test_a_graph_that_cannot_run_is_an_error_or_for_auto_the_fallback(
     broken = dataclasses.replace(tiny, directory=tmp_path)
     with pytest.raises(ProviderError, match="`cpu` cannot serve"):
         make_scorer(broken, "cpu", 1)
-    assert make_scorer(broken, "auto", 1).provider == "torch-cpu"
+    assert make_engine(broken, settings_of(broken, "auto")).provider == "torch-cpu"
 
 
 SERVED_WITHOUT = ["torch", "training", "polars", "lightning", "scipy", "onnxscript", "wordllama"]
@@ -121,7 +126,7 @@ def test_a_graph_that_gives_no_numbers_is_refused_before_it_serves(
     shutil.copy(tiny.weights_path, tmp_path)
     with pytest.raises(ProviderError, match="`cpu` gives vectors that are not finite"):
         make_scorer(broken, "cpu", 1)
-    assert make_scorer(broken, "auto", 1).provider == "torch-cpu"
+    assert make_engine(broken, settings_of(broken, "auto")).provider == "torch-cpu"
 
 
 def _spoil(source: Path, target: Path) -> None:
@@ -144,11 +149,11 @@ def test_a_gpu_that_is_asked_for_and_absent_is_an_error(tiny: Bundle, provider: 
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     with pytest.raises(ProviderError):
-        make_scorer(tiny, provider, 1)  # type: ignore[arg-type]
+        make_engine(tiny, settings_of(tiny, provider))
 
 
 @pytest.mark.parametrize(
     ("provider", "active"), [("cpu", "onnx-cpu"), ("torch", "torch-cpu"), ("auto", "onnx-cpu")]
 )
 def test_the_active_provider_is_named(tiny: Bundle, provider: str, active: str) -> None:
-    assert make_scorer(tiny, provider, 1).provider == active  # type: ignore[arg-type]
+    assert make_engine(tiny, settings_of(tiny, provider)).provider == active

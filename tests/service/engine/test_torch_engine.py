@@ -1,40 +1,119 @@
-"""The torch fallback with the catalogue on its device: what it answers, there and on the CPU."""
+"""The engine in torch on one device: what it answers, with a CPU in the GPU's place."""
 
 import numpy as np
 import pytest
 
+from models.contract import bundle as bundles
 from models.contract.bundle import Bundle
-from models.contract.types import ItemCodes
-from service.engine.scorer import TorchScorer
-from service.engine.torch_retriever import TorchRetriever
-from service.generation import load
-from service.retrieval.overlay import Overlay
-from service.retrieval.selection import Selection
+from service.engine import tables, torch_engine
+from service.engine.choose import make_engine
+from service.engine.tables import bytes_needed
+from service.engine.torch_engine import TorchEngine
+from service.retrieval.rows import RowSet
+from service.retrieval.selection import Allowed, Selection
+from service.runtime import Device, ProviderError
 from service.settings import Settings
+from tests.conftest import TinyBundles
+from tests.service.engine.shop import Shop
+from tests.tiny_bundle import ITEMS
+
+torch = pytest.importorskip("torch")
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "cuda",
+        marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here"),
+    ),
+]
 
 
-def test_it_answers_as_the_cpu_does(tiny: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A CPU stands in for the GPU."""
-    scorer = TorchScorer(tiny, "cpu", 1)
-    scorer.provider = "torch-cuda"
-    on_cpu = TorchRetriever(tiny.item_vectors_ND, "cpu")
-    monkeypatch.setattr(load, "_on_device", lambda vectors_ND: on_cpu)
-    settings = Settings(bundle=tiny.directory, provider="cpu")
-    plain = load.make_engine(tiny, settings)
-    monkeypatch.setattr(load, "make_scorer", lambda *_: scorer)
-    engine = load.make_engine(tiny, settings)
-    assert isinstance(engine.searcher, Overlay)  # type: ignore[attr-defined]
-    assert engine.searcher.base is on_cpu  # type: ignore[attr-defined]
+@pytest.fixture(scope="module", params=[True, False], ids=["remembers", "plain"])
+def bundle(request: pytest.FixtureRequest, tiny_bundles: TinyBundles) -> Bundle:
+    return bundles.read(tiny_bundles.copy(remembers=request.param))
 
-    random, codes_NS = np.random.default_rng(0), tiny.semantic_ids.codes_NS
-    histories = [
-        [ItemCodes(row, codes_NS[row]) for row in random.integers(0, 60, length).tolist()]
-        for length in random.integers(1, 13, 500)
-    ]
-    selections = [
-        Selection(np.unique([item.item_index for item in history])) for history in histories
-    ]
-    asked = histories, [10] * 500, selections
-    found, expected = engine.candidates(*asked).found, plain.candidates(*asked).found
-    np.testing.assert_array_equal(found.items_BK, expected.items_BK)
-    np.testing.assert_allclose(found.scores_BK, expected.scores_BK, rtol=1e-3, atol=1e-5)
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_it_answers_as_the_parts_on_the_host_do_while_items_come_and_go(
+    bundle: Bundle, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "_ROOM", 4)
+    shop = Shop(bundle)
+    engine = TorchEngine(bundle, device, lambda: shop.live)
+    settings = Settings(bundle=bundle.directory, provider="cpu")
+    host = make_engine(bundle, settings, lambda: shop.live)
+    room = engine.tables.rows
+    for more in (0, 3, 0, 40, room - ITEMS - 43, 7, 1500):
+        if more:
+            shop.change(more)
+        asked = shop.asks(40)
+        found, expected = engine.candidates(*asked).found, host.candidates(*asked).found
+        assert found.items_BK.shape == expected.items_BK.shape
+        np.testing.assert_allclose(found.scores_BK, expected.scores_BK, rtol=1e-3, atol=1e-4)
+        assert (found.items_BK == expected.items_BK).mean() > 0.99  # but for ties within rounding
+        assert not engine.tables.found_R[-1]  # what fills is hidden there
+    assert engine.tables.rows > room  # there was no room for so many: it was made
+
+
+def test_few_shapes_are_recorded_all_of_them_before_the_first_request(bundle: Bundle) -> None:
+    shop = Shop(bundle)
+    engine = TorchEngine(bundle, "cpu", lambda: shop.live)
+    engine.prepare(5)
+    prepared = set(engine.replay.recordings)
+    assert len(prepared) == 4 * 2  # of 1, 2, 4 and 8 histories; up to 8 and up to 12 items long
+    for count in (1, 2, 3, 5):
+        histories, k, selections = shop.asks(count)
+        plain = [Selection(selection.hidden) for selection in selections]
+        engine.candidates(histories, k, plain)
+    assert set(engine.replay.recordings) == prepared
+
+
+def test_what_the_device_has_no_memory_for_at_once_is_answered_in_parts(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop(bundle)
+    shop.change(5)
+    engine = TorchEngine(bundle, "cpu", lambda: shop.live)
+    asked = shop.asks(7)
+    whole = engine.candidates(*asked).found
+    monkeypatch.setattr(torch_engine, "WORK_BYTES", 4 * engine.tables.rows * 3)
+    parts = engine.candidates(*asked).found
+    np.testing.assert_array_equal(whole.items_BK, parts.items_BK)
+
+
+def test_a_vector_of_no_numbers_is_an_error(bundle: Bundle) -> None:
+    shop = Shop(bundle)
+    engine = TorchEngine(bundle, "cpu", lambda: shop.live)
+    engine.tables.read_RD[5] = torch.nan
+    engine.candidates([[shop.items[4]]], [3], [Selection()])
+    with pytest.raises(ArithmeticError):
+        engine.candidates([[shop.items[4]], [shop.items[5]]], [3, 3], [Selection()] * 2)
+
+
+def test_masks_that_are_used_stay_on_the_device(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop(bundle)
+    engine = TorchEngine(bundle, "cpu", lambda: shop.live)
+    told: list[Allowed] = []
+    put = engine.masks._put
+
+    def counting(allowed: Allowed) -> object:
+        told.append(allowed)
+        return put(allowed)
+
+    monkeypatch.setattr(engine.masks, "_put", counting)
+    one, other = (Allowed(RowSet.of(shop.random.random(ITEMS) < 0.5)) for _ in range(2))
+    for allowed in (one, one, None, other, one):
+        found = engine.candidates([[shop.items[1]]], [9], [Selection(allowed=allowed)]).found
+        if allowed is not None:
+            assert {*found.items_BK[0].tolist()} <= {*allowed.base.rows.tolist(), -1}
+    assert [id(each) for each in told] == [id(one), id(other)]
+
+
+def test_a_catalogue_that_does_not_fit_is_refused_with_the_bytes(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (10**9, 10**9))
+    with pytest.raises(ProviderError, match=r"60 items need 4,\d{3},\d{3},\d{3} bytes"):
+        tables.Tables(bundle, "cuda")
+    assert bytes_needed(bundle) > 2 * tables.WORK_BYTES

@@ -20,11 +20,12 @@ from service.catalogue.change import Change
 from service.catalogue.change_log import CHANGE_LOG
 from service.catalogue.live_items import LiveItems
 from service.catalogue.taking import Taking
+from service.engine.choose import make_engine
 from service.engine.engine import HostEngine
 from service.generation import live_follower
 from service.generation.generation import Generation
 from service.generation.live_follower import LiveFollower
-from service.generation.load import make_engine, new_generation
+from service.generation.load import new_generation
 from service.http.app import create_app
 from service.log.file_log import FileLog
 from service.log.log import Entry

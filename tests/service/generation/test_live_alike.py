@@ -13,8 +13,9 @@ from models.contract.bundle import read
 from models.contract.intake import Content, Taken
 from models.contract.likeness import NOBODY, Alike
 from service.catalogue.live_items import LiveItems
+from service.engine.choose import make_engine
 from service.generation.generation import Generation
-from service.generation.load import make_engine, new_generation
+from service.generation.load import new_generation
 from service.http.app import create_app
 from service.metrics import Metrics
 from service.settings import Settings

@@ -23,8 +23,9 @@ from models.contract.intake import ContentColumns, IntakeCard
 from models.contract.manifest import FILES, read_manifest
 from models.contract.samples import Sample, Samples
 from service.catalogue.live_items import LiveItems
+from service.engine.choose import make_engine
 from service.generation.generation import Generation
-from service.generation.load import make_engine, new_generation
+from service.generation.load import new_generation
 from service.http.app import create_app
 from service.metrics import Metrics
 from service.settings import Settings

@@ -16,8 +16,9 @@ from models.contract import bundle as bundles
 from models.contract.bundle import Bundle
 from service.catalogue.live_items import LiveItems
 from service.catalogue.taking import NoIntake
+from service.engine.choose import make_engine
 from service.generation.generation import Generation
-from service.generation.load import make_engine, new_generation
+from service.generation.load import new_generation
 from service.http.app import create_app
 from service.http.recommend_schemas import RecommendResponse
 from service.metrics import Metrics

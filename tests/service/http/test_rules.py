@@ -13,8 +13,9 @@ from benchmarks import rules
 from benchmarks.reliability.like_intake import LikeIntake
 from models.contract.bundle import Bundle
 from service.catalogue.live_items import LiveItems
+from service.engine.choose import make_engine
 from service.generation.generation import Generation
-from service.generation.load import make_engine, new_generation
+from service.generation.load import new_generation
 from service.http.app import create_app
 from service.http.scenarios import ScenarioError
 from service.metrics import Metrics
