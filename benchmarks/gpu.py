@@ -18,13 +18,18 @@ import torch
 import typer
 from rich.console import Console
 
+from benchmarks.memory_cost import drawn_memory
 from benchmarks.serving import drawn_bundle
 from benchmarks.train_1m import measure
 from models.contract.bundle import Bundle
 from models.contract.types import ItemCodes
 from service.engine.choose import make_engine
+from service.engine.device import DeviceEngine
 from service.engine.engine import Engine
+from service.engine.scorer import OnnxScorer
 from service.engine.staged import Among, Items, best, best_in_full
+from service.engine.torch_engine import TorchEngine
+from service.retrieval.live import nothing_lives
 from service.retrieval.selection import Selection
 from service.runtime import ProviderError
 from service.settings import Provider, Settings
@@ -33,7 +38,9 @@ _OUT = Path(os.environ.get("OUT", Path(__file__).parents[1] / "docs" / "benchmar
 _WIDTH, _K, _TURNS = 192, 100, 20
 _SEARCH_GOALS = {1: 1.6, 32: 2.2, 128: 5.0}  # ms over ten million items
 _ENGINE_GOALS = {1: 0.4, 32: 0.6, 256: 1.5}  # ms over 12,000
-PARTS = "search", "engine", "train"
+_LARGE_GOALS = {1: 0.6, 32: 1.0, 256: 3.0}  # ms over a million
+_MANY = 256
+PARTS = "search", "engine", "train", "profile"
 
 
 class Row(NamedTuple):
@@ -55,7 +62,9 @@ class Row(NamedTuple):
 
 def main(
     device: Annotated[str, typer.Option(help="cuda or cpu.")] = "cuda",
-    parts: Annotated[str, typer.Option(help="Of search, engine, train.")] = ",".join(PARTS),
+    parts: Annotated[str, typer.Option(help="Of search, engine, train, profile.")] = ",".join(
+        PARTS
+    ),
     small: Annotated[bool, typer.Option(help="To see that it runs.")] = False,
 ) -> None:
     """Measure, and write what was measured after each row."""
@@ -65,7 +74,7 @@ def main(
     name = torch.cuda.get_device_name() if device == "cuda" else "cpu (a stand-in)"
     rows: list[dict[str, Any]] = []
     measured: dict[str, Callable[..., Iterator[Row]]] = {
-        "search": search, "engine": engines, "train": train,
+        "search": search, "engine": engines, "train": train, "profile": profile,
     }  # fmt: skip
     for part in parts.split(","):
         for row in measured[part](device, name, small):
@@ -102,34 +111,75 @@ def search(device: str, name: str, small: bool) -> Iterator[Row]:
 
 
 def engines(device: str, name: str, small: bool) -> Iterator[Row]:
-    """From histories to the best 100, and whether all providers answer alike."""
-    here: Sequence[Provider] = ("cpu", "torch")
-    providers: Sequence[Provider] = ("cpu", "torch-cuda", "cuda") if device == "cuda" else here
+    """From histories to the best 100, and whether all engines answer alike."""
     for items in (2_000,) if small else (12_000, 1_000_000):
+        few = items < 1_000_000
+        memory = drawn_memory(items, 200, np.random.default_rng(0)) if few else None
         with tempfile.TemporaryDirectory() as scratch:
-            bundle = drawn_bundle.write(Path(scratch) / "bundle", drawn_bundle.WIDE, items)
-            histories = _histories(bundle, 500)
-            answers: dict[Provider, Any] = {}
-            for provider in providers:
-                try:
-                    settings = Settings(bundle=bundle.directory, provider=provider)
-                    engine = make_engine(bundle, settings)
-                except ProviderError as error:
-                    Console().print(f"{provider}: {error}", markup=False)
-                    continue
-                answers[provider] = _candidates(engine, histories, 10).items_BK
-                for batch in (1, 32) if small else _ENGINE_GOALS:
-                    some = histories[:batch]
-                    took = _median(lambda: _candidates(engine, some, _K), device)  # noqa: B023
-                    goal = _ENGINE_GOALS[batch] if items == 12_000 and provider != "cpu" else None
-                    size = f"{items:,} items, {batch} histories, {provider}"
-                    yield Row("engine, best 100", size, took, "ms", name, goal=goal)
-                    rate = batch / took * 1000
-                    yield Row("engine", size, rate, "histories a second", name)
-            for provider in [*answers][1:]:
-                other = (answers[provider] != answers["cpu"]).any(axis=1)
-                size = f"{items:,} items, {provider}"
-                yield Row("other top-10 than on the CPU", size, float(other.mean()), "share", name)
+            for remembers in (None, memory) if few else (None,):
+                where = Path(scratch) / f"{remembers is not None}"
+                bundle = drawn_bundle.write(where, drawn_bundle.WIDE, items, memory=remembers)
+                told = f"{items:,} items" + (", with a memory" if remembers else "")
+                yield from _engines_of(bundle, device, name, small, told)
+
+
+def _engines_of(bundle: Bundle, device: str, name: str, small: bool, told: str) -> Iterator[Row]:
+    histories = _histories(bundle, [50] * (40 if small else 500))
+    many = 32 if small else _MANY
+    real = _histories(bundle, drawn_bundle.lengths(many))
+    answers: dict[str, Any] = {}
+    for engine in _engines(bundle, device):
+        size = f"{told}, {engine.provider} ({type(engine).__name__})"
+        answers[size] = _candidates(engine, histories, 10).items_BK
+        for batch in (1, 32) if small else _ENGINE_GOALS:
+            took = _median(lambda: _candidates(engine, histories[:batch], _K), device)  # noqa: B023
+            goals = _ENGINE_GOALS if len(bundle.catalogue) == 12_000 else _LARGE_GOALS
+            goal = None if small or not answers else goals[batch]
+            yield Row("engine, best 100", f"{size}, {batch} histories", took, "ms", name, goal=goal)
+        took = _median(lambda: _candidates(engine, real, _K), device)  # noqa: B023
+        rate, most = many / took * 1000, f"{size}, {many} histories of real lengths"
+        yield Row("engine", most, rate, "histories a second", name)
+    first, *others = answers
+    for other in others:
+        unlike = (answers[other] != answers[first]).any(axis=1)
+        yield Row("other top-10 than on the CPU", other, float(unlike.mean()), "share", name)
+
+
+def _engines(bundle: Bundle, device: str) -> Iterator[Engine]:
+    """The CPU's first, then those of a GPU, or with a CPU in its place."""
+    settings = Settings(bundle=bundle.directory, provider="cpu", max_batch=_MANY)
+    yield make_engine(bundle, settings)
+    if device == "cpu":
+        live = nothing_lives(*bundle.item_vectors_ND.shape)
+        yield TorchEngine(bundle, "cpu", live)
+        scorer = OnnxScorer(bundle, "cpu", 1)
+        yield DeviceEngine(scorer, bundle.item_vectors_ND, 1, live, bundle.memory)
+        return
+    providers: Sequence[Provider] = ("torch-cuda", "cuda")
+    for provider in providers:
+        try:
+            yield make_engine(bundle, settings.model_copy(update={"provider": provider}))
+        except ProviderError as error:
+            Console().print(f"{provider}: {error}", markup=False)
+
+
+def profile(device: str, name: str, small: bool) -> Iterator[Row]:
+    """On what a batch of the torch engine spends its time: tables of the kernels, in files."""
+    with tempfile.TemporaryDirectory() as scratch:
+        items = 2_000 if small else 12_000
+        bundle = drawn_bundle.write(Path(scratch) / "bundle", drawn_bundle.WIDE, items)
+        live = nothing_lives(*bundle.item_vectors_ND.shape)
+        engine = TorchEngine(bundle, "cuda" if device == "cuda" else "cpu", live)
+        histories = _histories(bundle, [50] * 32)
+        for batch in 1, 32:
+            some = histories[:batch]
+            took = _median(lambda: _candidates(engine, some, _K), device)  # noqa: B023
+            with torch.profiler.profile() as seen:
+                _candidates(engine, some, _K)
+            order = "self_cuda_time_total" if device == "cuda" else "self_cpu_time_total"
+            table = seen.key_averages().table(sort_by=order, row_limit=30)
+            (_OUT / f"gpu-profile-{batch}.txt").write_text(table, encoding="utf-8")
+            yield Row("profiled", f"{batch} histories, {engine.provider}", took, "ms", name)
 
 
 def train(device: str, name: str, small: bool) -> Iterator[Row]:
@@ -190,9 +240,9 @@ def _share(true_B: torch.Tensor) -> float:
     return float(true_B.float().mean())
 
 
-def _histories(bundle: Bundle, count: int) -> list[list[ItemCodes]]:
+def _histories(bundle: Bundle, lengths: Sequence[int]) -> list[list[ItemCodes]]:
     random, codes_NS = np.random.default_rng(0), bundle.semantic_ids.codes_NS
-    drawn = (random.integers(0, len(codes_NS), size).tolist() for size in [50] * count)
+    drawn = (random.integers(0, len(codes_NS), size).tolist() for size in lengths)
     return [[ItemCodes(row, codes_NS[row]) for row in rows] for rows in drawn]
 
 

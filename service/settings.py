@@ -70,7 +70,7 @@ class Settings(BaseSettings):
         "auto",
         description="cpu, cuda: ONNX Runtime there; cpu-int8: its weights in INT8; "
         "torch, torch-cuda: the fallback; "
-        "auto: CUDA if ONNX Runtime has it, else its CPU, else torch",
+        "auto: of both on a GPU the faster that works, else ONNX Runtime's CPU, else torch",
     )
     retriever: RetrieverKind = Field(
         "auto",
