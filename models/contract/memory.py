@@ -7,6 +7,7 @@ each has a list of items with what they are worth after it (docs/method.md, 4).
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -17,6 +18,7 @@ from models.contract.types import FloatArray
 STEPS = 10  # latest items of a history, whose lists are looked up
 REACH = 10  # steps, beyond which what follows an item is not counted
 FALL = 0.8  # what a step of distance leaves of a count
+_NUMBERS = 2**31
 _LOW = 0 if sys.byteorder == "little" else 1  # the lower half of a number of 64 bits
 
 
@@ -105,6 +107,38 @@ class Memory:
         lists = list(self._lists(history))
         scores = [self.scores_J[each.part] * each.fade for each in lists]
         return Recalled.summed([self.items_J[each.part] for each in lists], scores)
+
+    def recall_each(self, histories: Sequence[Sequence[int]]) -> list[Recalled]:
+        """The same after each of several histories: together, for where a thread has to ask for the
+        interpreter after every call on many elements, those calls are few.
+        """
+        size = max(1, len(self))
+        together = max(1, _NUMBERS // size)  # a history and a row are one number of 31 bits
+        return [
+            recalled
+            for first in range(0, len(histories), together)
+            for recalled in self._recalled(histories[first : first + together], size)
+        ]
+
+    def _recalled(self, histories: Sequence[Sequence[int]], size: int) -> Iterator[Recalled]:
+        told = [
+            (number, row, back)
+            for number, history in enumerate(histories)
+            for back, row in enumerate(reversed(history[-STEPS:]))
+            if row < len(self)
+        ]
+        number_E, row_E, back_E = np.array(told, np.int64).reshape(-1, 3).T
+        first_E = self.offsets[row_E]
+        count_E = self.offsets[row_E + 1] - first_E
+        past_E = np.cumsum(count_E) - count_E
+        place_L = np.repeat(first_E - past_E, count_E) + np.arange(count_E.sum())
+        fades = np.array([self.decay**back for back in range(STEPS)], np.float32)
+        scores_L = self.scores_J[place_L] * np.repeat(fades[back_E], count_E)
+        rows_L = self.items_J[place_L] + np.repeat(number_E * size, count_E)
+        rows_J, scores_J = Recalled.summed([rows_L], [scores_L])
+        bounds = np.searchsorted(rows_J, size * np.arange(len(histories) + 1))
+        for number, (start, stop) in enumerate(pairwise(bounds.tolist())):
+            yield Recalled(rows_J[start:stop] - number * size, scores_J[start:stop])
 
     def reasons(self, history: Sequence[int], rows: Sequence[int]) -> list[Reason | None]:
         """Why each row comes to mind; None where it does not."""

@@ -69,9 +69,8 @@ def recall(
     """The selections, with what each history brings to mind."""
     if memory is None:
         return selections
-    recalled = []
-    for history, selection in zip(histories, selections, strict=True):
-        known = memory.recall([item.item_index for item in history])
-        both = Recalled.together((known, selection.recalled))
-        recalled.append(selection._replace(recalled=both))
-    return recalled
+    known = memory.recall_each([[item.item_index for item in history] for history in histories])
+    return [
+        selection._replace(recalled=Recalled.together((of_history, selection.recalled)))
+        for of_history, selection in zip(known, selections, strict=True)
+    ]

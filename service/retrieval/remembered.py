@@ -7,18 +7,38 @@ from below the last of those to the k-th best: few are.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import faiss
 import numpy as np
 
-from models.contract.memory import Recalled
 from models.contract.types import FloatArray
 from service.retrieval.live import Live
-from service.retrieval.retriever import Found, nothing_found, tidied
-from service.retrieval.rows import Mask, places
+from service.retrieval.retriever import Found, tidied
+from service.retrieval.rows import Mask, Rows, places
 from service.retrieval.selection import Selection
 
 DEEP = 100  # of so many, the k best of the sums are looked for
+_QUERY = 32  # bits: a query and a row are one number
+
+
+class _Told(NamedTuple):
+    """What all queries have brought to mind, one after another: query and row, ascending, and what
+    is added to the score.
+    """
+
+    keys_F: Rows
+    added_F: FloatArray
+
+    @property
+    def queries_F(self) -> Rows:
+        """Whose it is."""
+        return self.keys_F >> _QUERY
+
+    @property
+    def rows_F(self) -> Rows:
+        """What it is."""
+        return self.keys_F & (1 << _QUERY) - 1
 
 
 class Remembered:
@@ -36,55 +56,43 @@ class Remembered:
         selections: Sequence[Selection],
         live: Live,
     ) -> Found:
-        """The best ``k[b]`` of each query's sums, of ``deeper(k)`` found by the model alone."""
+        """The best ``k[b]`` of each query's sums, of ``deeper(k)`` found by the model alone.
+
+        Of all queries in one call each: a thread that has looked at many numbers waits for the
+        interpreter.
+        """
+        told, wanted = _told(selections, len(self.items_ND)), min(max(k), found.items_BK.shape[1])
+        if len(told.keys_F):
+            deep = deeper(k, selections)
+            found = tidied(found, deep)
+            sums, lifted = _summed(found, told, np.array(k), np.array(deep))
+            found = self._with(sums, vectors_BD, _allowed(lifted, selections, live.gone_N))
+        return tidied(Found(found.scores_BK[:, :wanted], found.items_BK[:, :wanted]), k)
+
+    def _with(self, sums: Found, vectors_BD: FloatArray, lifted: _Told) -> Found:
+        """Best first, those that were lifted among them."""
+        queries_F = lifted.queries_F
+        counts_B = np.bincount(queries_F, minlength=len(vectors_BD))
+        place_F = np.arange(len(queries_F)) - np.repeat(np.cumsum(counts_B) - counts_B, counts_B)
+        rows_BL = np.full((len(vectors_BD), counts_B.max()), -1, np.int64)
+        rows_BL[queries_F, place_F] = lifted.rows_F
+        scores_BL = self._scores(vectors_BD, rows_BL)
+        scores_BL[queries_F, place_F] += lifted.added_F
+        items_BK = np.concatenate([sums.items_BK, rows_BL], axis=1)
+        sums_BK = np.concatenate([sums.scores_BK, scores_BL], axis=1)
+        order_BK = np.argsort(-sums_BK, axis=1, kind="stable")
+        sums_BK = np.take_along_axis(sums_BK, order_BK, axis=1)
+        return Found(sums_BK, np.take_along_axis(items_BK, order_BK, axis=1))
+
+    def _scores(self, vectors_BD: FloatArray, rows_BL: Rows) -> FloatArray:
+        """(B, L): the model's, in place; -inf for rows of -1."""
         faiss.omp_set_num_threads(self.threads)
-        best = nothing_found(len(k), min(max(k), found.items_BK.shape[1]))
-        for query, selection in enumerate(selections):
-            own = Found(found.scores_BK[query : query + 1], found.items_BK[query : query + 1])
-            if selection.recalled is not None and len(selection.recalled.rows_J):
-                own = self._summed(own, vectors_BD[query], k[query], selection, live.gone_N)
-            best.put([query], own)
-        return tidied(best, k)
-
-    def _summed(
-        self,
-        found: Found,
-        vector_D: FloatArray,
-        k: int,
-        selection: Selection,
-        gone_N: Mask,
-    ) -> Found:
-        """Of one query that has brought something to mind: the best by the sum, best first."""
-        assert selection.recalled is not None
-        deep = max(k, DEEP)
-        scores_K, items_K = found.scores_BK[0, :deep], found.items_BK[0, :deep]
-        of_bundle = np.searchsorted(selection.recalled.rows_J, len(self.items_ND))
-        rows_J, added_J = (each[:of_bundle] for each in selection.recalled)
-        if not len(rows_J):
-            return found
-        at_K = np.minimum(np.searchsorted(rows_J, items_K), len(rows_J) - 1)
-        known_K = rows_J[at_K] == items_K
-        sums_K = scores_K + np.where(known_K, added_J[at_K], np.float32(0))
-        if len(items_K) == deep and items_K[-1] >= 0:  # else all that may be found is found
-            lifted_J = added_J >= np.partition(sums_K, -k)[-k] - scores_K[-1]
-            lifted_J[at_K[known_K]] = False
-            lifted = Recalled(rows_J[lifted_J], added_J[lifted_J])
-            rest = _allowed(lifted, selection, gone_N)
-            items_K = np.concatenate([items_K, rest.rows_J])
-            sums_K = np.concatenate([sums_K, self._scores(vector_D, rest)])
-        order = np.argsort(-sums_K, kind="stable")
-        return Found(sums_K[order][None], items_K[order][None])
-
-    def _scores(self, vector_D: FloatArray, recalled: Recalled) -> FloatArray:
-        """(J,): the model's, in place, and the memory's."""
-        scores_J = np.empty(len(recalled.rows_J), np.float32)
-        at = faiss.swig_ptr
+        scores_BL, at = np.empty(rows_BL.shape, np.float32), faiss.swig_ptr
         faiss.fvec_inner_products_by_idx(  # type: ignore[attr-defined]
-            at(scores_J), at(np.ascontiguousarray(vector_D)), at(self.items_ND),
-            at(recalled.rows_J), self.items_ND.shape[1], 1, len(scores_J),
+            at(scores_BL), at(np.ascontiguousarray(vectors_BD)), at(self.items_ND),
+            at(rows_BL), self.items_ND.shape[1], *rows_BL.shape,
         )  # fmt: skip
-        scores_J += recalled.scores_J
-        return scores_J
+        return scores_BL
 
 
 def deeper(k: Sequence[int], selections: Sequence[Selection]) -> Sequence[int]:
@@ -93,11 +101,46 @@ def deeper(k: Sequence[int], selections: Sequence[Selection]) -> Sequence[int]:
     return [wanted if each.recalled is None else max(wanted, DEEP) for wanted, each in pairs]
 
 
-def _allowed(recalled: Recalled, selection: Selection, gone_N: Mask) -> Recalled:
-    """What of it the query may find."""
-    rows_J, scores_J = recalled
-    kept_J = ~gone_N[rows_J]
-    if selection.allowed is not None:
-        kept_J &= selection.allowed.base.holds(rows_J)
-    kept_J[places(rows_J, selection.hidden)] = False
-    return Recalled(rows_J[kept_J], scores_J[kept_J])
+def _told(selections: Sequence[Selection], items: int) -> _Told:
+    """Of the bundle's items, of which there are so many."""
+    keys, added = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
+    for query, selection in enumerate(selections):
+        if selection.recalled is not None:
+            rows_J, scores_J = selection.recalled
+            of_bundle = np.searchsorted(rows_J, items)
+            keys.append(rows_J[:of_bundle] + (query << _QUERY))
+            added.append(scores_J[:of_bundle])
+    return _Told(np.concatenate(keys), np.concatenate(added))
+
+
+def _summed(found: Found, told: _Told, k_B: Rows, deep_B: Rows) -> tuple[Found, _Told]:
+    """What was found, with what is told of it added; and what else is told that may be better."""
+    keys_F, added_F = told
+    (scores_BK, items_BK), queries_B = found, np.arange(len(k_B))
+    keys_BK = np.where(items_BK < 0, -1, items_BK + (queries_B[:, None] << _QUERY))
+    at_BK = np.minimum(np.searchsorted(keys_F, keys_BK), len(keys_F) - 1)
+    known_BK = keys_F[at_BK] == keys_BK
+    sums_BK = scores_BK + np.where(known_BK, added_F[at_BK], np.float32(0))
+    # Below the last that was found; where fewer were than were asked for, all that may be are.
+    last_B = np.minimum(deep_B, items_BK.shape[1]) - 1
+    more_B = (last_B == deep_B - 1) & (items_BK[queries_B, last_B] >= 0)
+    kth_B = -np.sort(-sums_BK, axis=1)[queries_B, np.minimum(k_B - 1, last_B)]
+    needed_B = np.full(len(k_B), np.inf, np.float32)
+    needed_B[more_B] = kth_B[more_B] - scores_BK[queries_B, last_B][more_B]
+    lifted_F = added_F >= needed_B[told.queries_F]
+    lifted_F[at_BK[known_BK]] = False
+    return Found(sums_BK, items_BK), _Told(keys_F[lifted_F], added_F[lifted_F])
+
+
+def _allowed(told: _Told, selections: Sequence[Selection], gone_N: Mask) -> _Told:
+    """What of it the queries may find."""
+    keys_F, rows_F = told.keys_F, told.rows_F
+    kept_F = ~gone_N[rows_F]
+    bounds = np.searchsorted(keys_F, np.arange(len(selections) + 1) << _QUERY).tolist()
+    for query, (hidden, allowed, _) in enumerate(selections):
+        own = slice(bounds[query], bounds[query + 1])
+        if own.start < own.stop:
+            if allowed is not None:
+                kept_F[own] &= allowed.base.holds(rows_F[own])
+            kept_F[own][places(rows_F[own], hidden)] = False
+    return _Told(keys_F[kept_F], told.added_F[kept_F])

@@ -20,14 +20,23 @@ Feeds = dict[str, NDArray[Any]]
 
 
 class OnnxRanker:
-    """An exported graph as a Ranker: the latest ``max_history`` items of each window."""
+    """An exported graph as a Ranker: the latest ``max_history`` items of each window.
+
+    threads: that it runs on; 0: as many as there are cores.
+    """
 
     def __init__(
-        self, graph: Path, config: SequenceConfig, codes_NS: CodeArray, vectors: ItemVectors
+        self,
+        graph: Path,
+        config: SequenceConfig,
+        codes_NS: CodeArray,
+        vectors: ItemVectors,
+        threads: int = 0,
     ) -> None:
-        providers = ["CPUExecutionProvider"]
+        providers, options = ["CPUExecutionProvider"], onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
         self.graph = graph
-        self.session = onnxruntime.InferenceSession(graph, providers=providers)
+        self.session = onnxruntime.InferenceSession(graph, options, providers=providers)
         self.names = [spec.name for spec in onnx_inputs(config)]
         self.max_history = config.max_history
         self.codes_NS = codes_NS
@@ -39,8 +48,12 @@ class OnnxRanker:
 
     def score_batch(self, batch: Batch) -> FloatArray:
         """Scores (B, N) of a batch that is no longer than ``max_history``."""
+        return self.encode(batch) @ self.vectors.scored_ND.T
+
+    def encode(self, batch: Batch) -> FloatArray:
+        """User vectors (B, D) of the same."""
         users_BD: FloatArray = self.session.run(None, self.feeds(batch))[0]
-        return users_BD @ self.vectors.scored_ND.T
+        return users_BD
 
     def feeds(self, batch: Batch) -> Feeds:
         """A batch by the names of the graph's inputs."""

@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.contract import bundle as bundles
 from models.contract.bundle import FILES, Bundle
 from training import stage_files
 from training.config import RunConfig
+from training.data.batches import Batch, gather
 from training.data.dataset import PreparedDataset
-from training.data.histories import EvaluationSet, Part, Windows, targets
+from training.data.histories import Part, Windows, targets
 from training.evaluate.intervals import gain
 from training.evaluate.ranking import ndcg_of, rank
 from training.evaluate.report import CUTOFF
 from training.evaluate.served import ServedRanker
+from training.export.onnx_ranker import OnnxRanker
 
 FEWEST = 100  # events that tell one from the other
 _SHARE = 5  # of what is new, one in so many events is not learned, to judge by
@@ -80,8 +83,8 @@ def judge(config: RunConfig, candidate: Path, serving: Path | None, margin: floa
     newest = targets(data.histories, Part.TEST, repeats=not config.filter_seen, every=True)
     ids = data.items["item_id"].to_list()
     ours, theirs = ServedRanker(new, ids), ServedRanker(old, ids)
-    if (times := _slower(ours, theirs, newest)) > _SLOWEST:
-        return Verdict(False, f"an answer takes {times:.1f} times as long as what serves")
+    if (times := _slower(new, old, newest.length[:_HISTORIES])) > _SLOWEST:
+        return Verdict(False, f"its model takes {times:.1f} times as long as what serves")
     mine_E, theirs_E = (
         rank(ranker, newest, len(ids), config.filter_seen, 0).rank_E for ranker in (ours, theirs)
     )
@@ -106,18 +109,31 @@ def _unhealthy(new: Bundle, old: Bundle) -> str | None:
     return None
 
 
-def _slower(new: ServedRanker, old: ServedRanker, asked: EvaluationSet) -> float:
-    """How many times as long the new one takes: the best of turns that alternate, for whatever else
-    the machine has to do makes some of them longer.
+def _slower(new: Bundle, old: Bundle, length_B: NDArray[np.int64]) -> float:
+    """How many times as long the new graph takes for histories of these lengths.
+
+    On one core, in seconds of it: by the clock, whatever else the machine has to do would tell.
     """
-    windows = Windows(asked.start[:_HISTORIES], asked.length[:_HISTORIES])
     seconds: tuple[list[float], list[float]] = [], []
+    graphs = [(_graph(bundle), _blank(bundle, length_B)) for bundle in (new, old)]
     for _ in range(_TIMES):
-        for ranker, taken in zip((new, old), seconds, strict=True):
-            began = time.perf_counter()
-            ranker.score(asked.items, windows)
-            taken.append(time.perf_counter() - began)
+        for (graph, batch), taken in zip(graphs, seconds, strict=True):
+            began = time.thread_time()
+            graph.encode(batch)
+            taken.append(time.thread_time() - began)
     return min(seconds[0]) / min(seconds[1])
+
+
+def _graph(bundle: Bundle) -> OnnxRanker:
+    config, codes_NS = bundle.manifest.architecture, bundle.semantic_ids.codes_NS
+    return OnnxRanker(bundle.onnx_path, config, codes_NS, bundle.vectors, threads=1)
+
+
+def _blank(bundle: Bundle, length_B: NDArray[np.int64]) -> Batch:
+    """Histories of the first item alone: what it is makes no difference to what it takes."""
+    most = bundle.manifest.architecture.max_history
+    windows = Windows(np.zeros_like(length_B), np.minimum(length_B, most))
+    return gather(np.zeros(most, np.int32), windows)
 
 
 def _beside_baselines(config: RunConfig, margin: float) -> Verdict:

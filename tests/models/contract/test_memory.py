@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from models.contract import memory as memories
 from models.contract.memory import STEPS, Memory, Reason
 
 
@@ -40,6 +41,24 @@ def test_nothing_comes_of_what_has_no_list(memory: Memory) -> None:
 def test_only_the_latest_are_looked_up(memory: Memory) -> None:
     assert told(memory, [3] + [2] * (STEPS - 1)).keys() == {0}
     assert told(memory, [3] + [2] * STEPS) == {}
+
+
+def test_several_histories_are_as_each_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    random, size = np.random.default_rng(0), 50
+    counts = random.integers(0, 9, size)
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    items_J = random.integers(0, size, offsets[-1]).astype(np.int32)
+    scores_J = random.random(len(items_J)).astype(np.float32)
+    memory = Memory(offsets, items_J, scores_J, np.zeros(len(items_J), np.uint8), decay=0.6)
+    histories = [random.integers(0, size + 20, n).tolist() for n in [0, 1, 3, 0, 15, 30, 2]]
+    for together in (2**31, 3 * size, 1):
+        monkeypatch.setattr(memories, "_NUMBERS", together)
+        each = memory.recall_each(histories)
+        for recalled, history in zip(each, histories, strict=True):
+            alone = memory.recall(history)
+            assert recalled.rows_J.tolist() == alone.rows_J.tolist()
+            assert recalled.scores_J.tolist() == alone.scores_J.tolist()
+    assert memory.recall_each([]) == []
 
 
 def test_the_reason_is_what_weighs_most(memory: Memory) -> None:

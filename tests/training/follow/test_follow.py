@@ -170,9 +170,9 @@ def test_a_bundle_that_is_slow_is_refused(
 ) -> None:
     derived = gate.hold_out(config, stage_files.data(config), 0)
     took = itertools.cycle([0.0, 1.0, 0.0, 0.1])  # of the new one first
-    monkeypatch.setattr(gate, "time", SimpleNamespace(perf_counter=lambda: next(took)))
+    monkeypatch.setattr(gate, "time", SimpleNamespace(thread_time=lambda: next(took)))
     verdict = gate.judge(derived, second, second, 0.02)
-    assert (verdict.passed, verdict.why[:27]) == (False, "an answer takes 10.0 times ")
+    assert (verdict.passed, verdict.why[:27]) == (False, "its model takes 10.0 times ")
 
 
 def test_without_enough_that_is_newer_all_is_learned(config: RunConfig, first: Path) -> None:
