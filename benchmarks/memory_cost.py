@@ -58,8 +58,8 @@ def measure(size: int, listed: int) -> list[str]:
     k = [_K] * _BATCH
 
     def recalled() -> list[Selection]:
-        pairs = zip(plain, histories, strict=True)
-        return [s._replace(recalled=memory.recall(history)) for s, history in pairs]
+        pairs = zip(plain, memory.recall_each(histories), strict=True)
+        return [selection._replace(recalled=each) for selection, each in pairs]
 
     search = per_request(lambda: overlay.search(queries_BD, k, plain))
     look_up = per_request(recalled)
