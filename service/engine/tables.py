@@ -58,8 +58,7 @@ class Tables:
         if live is self._live:
             return False
         there = 0 if self._live is None else len(self._live.vectors_MD)
-        if grown := self.size + len(live.vectors_MD) >= self.rows:  # the last is left free
-            self._grow(len(live.vectors_MD))
+        grown = self._make_room(len(live.vectors_MD))
         if len(fresh_MD := live.vectors_MD[there:]):
             self.items.put(self.size + there, self._there(fresh_MD))
         first = 0 if self._live is None or self._live.gone_N is not live.gone_N else self.size
@@ -67,13 +66,19 @@ class Tables:
         self._live = live
         return grown
 
-    def learn(self, items: Iterable[ItemCodes]) -> None:
-        """What live items of histories are read as."""
-        for row, codes, read_D in items:
-            if row >= self.size and row not in self._read_rows:
-                assert read_D is not None
-                self._read(np.array([row]), codes[None], read_D[None])
-                self._read_rows.add(row)
+    def learn(self, items: Iterable[ItemCodes]) -> bool:
+        """What live items of histories are read as. True as ``follow`` says."""
+        fresh = {
+            item.item_index: item
+            for item in items
+            if item.item_index >= self.size and item.item_index not in self._read_rows
+        }
+        grown = bool(fresh) and self._make_room(max(fresh) + 1 - self.size)
+        for row, codes, read_D in fresh.values():
+            assert read_D is not None
+            self._read(np.array([row]), codes[None], read_D[None])
+        self._read_rows.update(fresh)
+        return grown
 
     def _show(self, first: int, found_M: Mask) -> None:
         """Which rows from ``first`` on may be found; only those that change are written."""
@@ -98,14 +103,17 @@ class Tables:
         if self.bundle.vectors.columns:
             self.read_RD = torch.zeros_like(self.read_RD)
 
-    def _grow(self, live: int) -> None:
-        """Room for twice so many live rows."""
+    def _make_room(self, live: int) -> bool:
+        """For so many live rows; for twice as many, where that needs more of it."""
+        if self.size + live < self.rows:  # the last is left free
+            return False
         old = self.items, self.codes_RS, self.added_R, self.read_RD, self.rows
         items, codes_RS, added_R, read_RD, rows = old
         self._make(self.size + 2 * live)
         self.items.put(0, items.exact_RD)
         self.codes_RS[:rows], self.added_R[:rows], self.read_RD[:rows] = codes_RS, added_R, read_RD
         self.found_R = np.concatenate([self.found_R, np.zeros(self.rows - rows, np.bool_)])
+        return True
 
     def _there(self, array: NDArray[Any]) -> Tensor:
         return torch.tensor(array, device=self.device)

@@ -92,9 +92,9 @@ class TorchEngine:
         """The best ``k[b]`` items of each history. All of the time is told as the search's."""
         started = time.perf_counter()
         live = self.live()
-        if self.tables.follow(live):
+        grown = self.tables.follow(live), self.tables.learn(chain.from_iterable(histories))
+        if any(grown):
             self.replay.forget()
-        self.tables.learn(chain.from_iterable(histories))
         most = min(max(k), self.tables.size + len(live.vectors_MD))
         found = nothing_found(len(k), most)
         together = self._together()

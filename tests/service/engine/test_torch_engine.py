@@ -5,10 +5,12 @@ import pytest
 
 from models.contract import bundle as bundles
 from models.contract.bundle import Bundle
+from models.contract.types import ItemCodes
 from service.engine import tables, torch_engine
 from service.engine.choose import make_engine
 from service.engine.tables import bytes_needed
 from service.engine.torch_engine import TorchEngine
+from service.retrieval.live import nothing_lives
 from service.retrieval.rows import RowSet
 from service.retrieval.selection import Allowed, Selection
 from service.runtime import Device, ProviderError
@@ -78,6 +80,19 @@ def test_what_the_device_has_no_memory_for_at_once_is_answered_in_parts(
     monkeypatch.setattr(torch_engine, "WORK_BYTES", 4 * engine.tables.rows * 3)
     parts = engine.candidates(*asked).found
     np.testing.assert_array_equal(whole.items_BK, parts.items_BK)
+
+
+def test_a_history_may_name_live_items_that_are_not_searched(bundle: Bundle) -> None:
+    """As those of another process are: however many there are."""
+    nothing = nothing_lives(*bundle.item_vectors_ND.shape)
+    engine = TorchEngine(bundle, "cpu", nothing)
+    shop, room = Shop(bundle), engine.tables.rows
+    engine.tables.lists = None  # it is like another, but nothing was ever taken after it
+    alike = ItemCodes(room + 5, shop.items[3].codes, bundle.vectors.read(np.array(3)))
+    told = [Selection()] * 2
+    one, other = engine.candidates([[alike], [shop.items[3]]], [9, 9], told).found.items_BK
+    assert engine.tables.rows > room
+    np.testing.assert_array_equal(one, other)
 
 
 def test_a_vector_of_no_numbers_is_an_error(bundle: Bundle) -> None:
