@@ -36,7 +36,8 @@ class Tables:
         needed = bytes_needed(bundle)
         if device == "cuda" and (free := torch.cuda.mem_get_info()[0]) < needed:
             raise ProviderError(
-                f"{self.size:,} items need {needed:,} bytes of the GPU's memory, {free:,} are free"
+                f"{self.size:,} items need {needed:,} bytes of the GPU's memory, {free:,} are "
+                "free: the retriever `compressed` needs none"
             )
         self._make(_rows(self.size))
         for first in range(0, self.size, _AT_ONCE):  # files are mapped: not all is in memory

@@ -92,8 +92,7 @@ class TorchEngine:
         """The best ``k[b]`` items of each history. All of the time is told as the search's."""
         started = time.perf_counter()
         live = self.live()
-        grown = self.tables.follow(live), self.tables.learn(chain.from_iterable(histories))
-        if any(grown):
+        if self.tables.follow(live):
             self.replay.forget()
         most = min(max(k), self.tables.size + len(live.vectors_MD))
         found = nothing_found(len(k), most)
@@ -151,6 +150,9 @@ class TorchEngine:
         most = max(map(len, histories))
         longest = next(length for length in _lengths(self.max_history) if length >= most)
         rows_BT, length_B = row_feeds(histories, queries, longest)
+        names_live = rows_BT.max() >= self.tables.size
+        if names_live and self.tables.learn(chain.from_iterable(histories)):
+            self.replay.forget()
         hidden_H2 = hidden_pairs(selections)
         wanted = queries * power_of_two(max(_HIDDEN, -(-len(hidden_H2) // queries)))
         filled_H2 = np.tile(np.array([0, self.tables.rows - 1]), (wanted, 1))
