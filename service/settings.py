@@ -63,8 +63,12 @@ class Settings(BaseSettings):
         1,
         ge=1,
         le=256,
-        description="processes behind the one port, each with a model of its own; "
-        "/metrics tells of all of them",
+        description="processes behind the one port; /metrics tells of all of them",
+    )
+    engine: Literal["own", "shared"] = Field(
+        "own",
+        description="of several workers: each has a model of its own, or one process more has it "
+        "for all of them, as on a GPU; one worker has its own",
     )
     provider: Provider = Field(
         "auto",

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from models.contract.types import FloatArray, ItemCodes
 from service.engine.engine import Engine
+from service.engine.remote import RemoteEngine
 from service.metrics import Metrics
 from service.retrieval.rows import Rows
 from service.retrieval.selection import Selection
@@ -77,6 +78,7 @@ class Batcher:
 
     def __init__(self, engine: Engine, metrics: Metrics, max_batch: int) -> None:
         self.engine = engine
+        self.remote = engine if isinstance(engine, RemoteEngine) else None
         self.metrics = metrics
         self.max_batch = max_batch
         self.waiting: deque[Job] = deque()
@@ -85,6 +87,11 @@ class Batcher:
         self.idle = asyncio.Event()  # nothing waits, and nothing is computed
         self.idle.set()
         self.quick = False  # the last batch was: the next is computed in the event loop itself
+
+    @property
+    def away(self) -> bool:
+        """Whether nothing can be computed, for now: the process that does has ended."""
+        return self.remote is not None and self.remote.away
 
     async def start(self) -> None:
         """Begin to work, in this event loop."""
@@ -167,7 +174,8 @@ class Batcher:
         except Exception as error:  # one bad history must not fail its neighbours
             return [error] if len(jobs) == 1 else [self._alone(job) for job in jobs]
         finally:
-            self.quick = time.perf_counter() - started < _QUICK
+            # Who waits for another process lets the event loop go on meanwhile.
+            self.quick = self.remote is None and time.perf_counter() - started < _QUICK
 
     def _alone(self, job: Job) -> Candidates | Exception:
         try:
@@ -178,7 +186,7 @@ class Batcher:
     def _compute(self, jobs: list[Job], started: float) -> list[Candidates]:
         histories, selections = [job.history for job in jobs], [job.selection for job in jobs]
         asked = [job.k for job in jobs]
-        found, encode, search = self.engine.candidates(histories, asked, selections)
+        found, encode, search, _ = self.engine.candidates(histories, asked, selections)
         self.metrics.encode.observe(encode)
         self.metrics.search.observe(search)
         there_B = (found.items_BK >= 0).sum(axis=1)  # the missing ones are last

@@ -76,7 +76,7 @@ class DeviceEngine:
             raise ArithmeticError("the model gave a vector that is not finite")
         self.search.there = vectors_BD, there
         found = self.overlay.search(vectors_BD, k, recall(self.memory, histories, selections))
-        return Answered(found, encoded - started, time.perf_counter() - encoded)
+        return Answered(found, encoded - started, time.perf_counter() - encoded, vectors_BD)
 
     def _encoded(self, histories: Sequence[History]) -> Any:
         """User vectors, left on the device: rows and lengths alone are copied there."""

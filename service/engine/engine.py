@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from models.contract.memory import Memory, Recalled
+from models.contract.types import FloatArray
 from service.engine.feeds import History
 from service.engine.scorer import Scorer
 from service.retrieval.retriever import Found, Retriever
@@ -17,11 +18,15 @@ from service.retrieval.selection import Selection
 
 
 class Answered(NamedTuple):
-    """What a batch found, and what it took: seconds to encode its histories, and to search."""
+    """What a batch found, and what it took: seconds to encode its histories, and to search.
+
+    vectors_BD: what it was found by.
+    """
 
     found: Found
     encode: float
     search: float
+    vectors_BD: FloatArray
 
 
 class Engine(Protocol):
@@ -60,7 +65,7 @@ class HostEngine:
         if not np.isfinite(vectors_BD).all():
             raise ArithmeticError("the model gave a vector that is not finite")
         found = self.searcher.search(vectors_BD, k, recall(self.memory, histories, selections))
-        return Answered(found, encoded - started, time.perf_counter() - encoded)
+        return Answered(found, encoded - started, time.perf_counter() - encoded, vectors_BD)
 
 
 def recall(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.contract.bundle import Bundle
-from models.contract.types import ItemCodes
+from models.contract.types import FloatArray, ItemCodes
 from models.nets.sequence import HistoryEncoder
 from service.engine.engine import Answered
 from service.engine.feeds import History, row_feeds
@@ -49,10 +49,10 @@ class Asked(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """On the device. finite_B: whether the vectors that it was found by are of numbers."""
+    """On the device: with the vectors that it was found by."""
 
+    vectors_BD: Tensor
     best: Best
-    finite_B: Tensor
 
 
 class TorchEngine:
@@ -95,13 +95,14 @@ class TorchEngine:
         if self.tables.follow(live):
             self.replay.forget()
         most = min(max(k), self.tables.size + len(live.vectors_MD))
-        found = nothing_found(len(k), most)
-        together = self._together()
+        found, together = nothing_found(len(k), most), self._together()
+        vectors_BD = np.empty((len(k), self.tables.width), np.float32)
         for first in range(0, len(k), together):
             queries = range(first, min(first + together, len(k)))
             part = slice(first, first + together)
-            found.put(queries, self._search(histories[part], most, selections[part]))
-        return Answered(tidied(found, k), 0.0, time.perf_counter() - started)
+            vectors_BD[part], own = self._search(histories[part], most, selections[part])
+            found.put(queries, own)
+        return Answered(tidied(found, k), 0.0, time.perf_counter() - started, vectors_BD)
 
     def _together(self) -> int:
         """So many queries the device has the memory for: a power of two."""
@@ -109,22 +110,24 @@ class TorchEngine:
 
     def _search(
         self, histories: Sequence[History], k: int, selections: Sequence[Selection]
-    ) -> Found:
-        """Of ``_together`` queries at most."""
+    ) -> tuple[FloatArray, Found]:
+        """User vectors and the best of them, of ``_together`` queries at most."""
         asked = self._asked(histories, selections)
         top = min(power_of_two(max(k, _TOP)), self.tables.rows)
-        there, finite_B = self.replay(self._find, top, asked)
-        shown_B, finite_B = torch.stack([there.shown_B, finite_B])[:, : len(histories)].cpu()
-        if not finite_B.all():
+        there = self.replay(self._find, top, asked)
+        vectors_BD, shown_B = (
+            _here(x, len(histories)) for x in (there.vectors_BD, there.best.shown_B)
+        )
+        if not np.isfinite(vectors_BD).all():
             raise ArithmeticError("the model gave a vector that is not finite")
-        found = _here(there, len(histories))
-        if unsure := (~shown_B).nonzero()[:, 0].tolist():
+        found = _found(there.best, len(histories))
+        if unsure := np.flatnonzero(~shown_B).tolist():
             some = self._asked(
                 [histories[query] for query in unsure], [selections[query] for query in unsure]
             )
-            in_full, _ = self._find(top, *some, in_full=True)
-            found.put(unsure, _here(in_full, len(unsure)))
-        return found
+            in_full = self._find(top, *some, in_full=True)
+            found.put(unsure, _found(in_full.best, len(unsure)))
+        return vectors_BD, found
 
     def _find(self, top: int, *given: Tensor, in_full: bool = False) -> _Found:
         """Nothing here waits for the device, or it could not be recorded."""
@@ -141,8 +144,7 @@ class TorchEngine:
         sums = summed(rows_BE, scores_BE, tables.rows - 1) if rows_BE.shape[1] else None
         among = Among(self.masks.added(asked.allowed_BW), asked.hidden_H2, sums)
         find = best_in_full if in_full else best
-        finite_B = torch.isfinite(vectors_BD).all(1)
-        return _Found(find(tables.items, vectors_BD, among, top), finite_B)
+        return _Found(vectors_BD, find(tables.items, vectors_BD, among, top))
 
     def _asked(self, histories: Sequence[History], selections: Sequence[Selection]) -> Asked:
         """Each size rounded up, and what fills is a history of row 0."""
@@ -163,9 +165,13 @@ class TorchEngine:
         return Asked._make([*tensors, allowed_BW])
 
 
-def _here(best: Best, queries: int) -> Found:
+def _found(best: Best, queries: int) -> Found:
+    return Found(_here(best.scores_BK, queries), _here(best.rows_BK, queries))
+
+
+def _here(array_B: Tensor, queries: int) -> Any:
     """On the host, without what fills."""
-    return Found(*(each[:queries].cpu().numpy() for each in (best.scores_BK, best.rows_BK)))
+    return array_B[:queries].cpu().numpy()
 
 
 def _lengths(longest: int) -> list[int]:

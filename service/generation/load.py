@@ -1,5 +1,6 @@
 """A bundle's folder -> a generation that is verified, loaded and warm."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from models.contract.bundle import FILES, Bundle, read
@@ -19,18 +20,24 @@ from service.generation.popular import Popular
 from service.generation.recommender import Recommender
 from service.generation.ruled import Ruled
 from service.metrics import Metrics
+from service.retrieval.live import CurrentLive
 from service.settings import Settings
 
+MakeEngine = Callable[[Bundle, Settings, CurrentLive], Engine]
 
-def load_generation(directory: Path, settings: Settings, metrics: Metrics) -> Generation:
-    """Read, verify, load and warm a bundle; for a thread of its own.
+
+def load_generation(
+    directory: Path, settings: Settings, metrics: Metrics, make: MakeEngine | None = None
+) -> Generation:
+    """Read, verify, load and warm a bundle; for a thread of its own. make: the engine, None: as
+    ``make_engine`` does, in this process.
 
     Raises BundleError or ProviderError, each a clear sentence. Where ``settings.verify`` is
     ``background``, files that are mapped are left for ``verify_mapped``.
     """
     bundle = read(directory, FILES.MAPPED if settings.verify == "background" else ())
     items = LiveItems(bundle)
-    engine = make_engine(bundle, settings, lambda: items.live)
+    engine = (make or make_engine)(bundle, settings, lambda: items.live)
     warm(engine, bundle, settings.max_batch)
     intake = BundleIntake(bundle) if bundle.intake_path else NoIntake()
     return new_generation(items, engine, intake, settings, metrics)

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from service.engine.batcher import GoneError
+from service.engine.link import EngineAwayError
 from service.generation.registry import NotReadyError
 from service.http.body import MOST_FAULTS
 from service.http.schemas import FieldError, Problem
@@ -62,6 +63,7 @@ def add_handlers(app: FastAPI) -> None:
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         return unprocessable([_fault(fault) for fault in error.errors()[:MOST_FAULTS]])
 
+    @app.exception_handler(EngineAwayError)
     @app.exception_handler(NotReadyError)
     async def not_ready(request: Request, error: NotReadyError) -> JSONResponse:
         return problem(503, str(error), headers={"retry-after": "1"})

@@ -64,4 +64,5 @@ class State:
         """What readiness says."""
         if self.draining:
             return "draining"
-        return "ok" if self.registry.get("current") else "loading"
+        current = self.registry.get("current")
+        return "loading" if current is None or current.batcher.away else "ok"

@@ -45,7 +45,7 @@ def run(
         str | None, typer.Option(help="auto, cpu, cpu-int8, cuda, torch or torch-cuda.")
     ] = None,
     redis_url: Annotated[str | None, typer.Option(help="Share item codes there.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes, one model each.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes behind the port.")] = None,
 ) -> None:
     """Serve BUNDLE: POST /recommend, GET /model, /metrics, /livez, /readyz and /docs."""
     given: dict[str, Any] = {

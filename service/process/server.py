@@ -14,11 +14,15 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from types import FrameType
 
 import uvicorn
 
+from service.engine.remote import RemoteEngine
 from service.generation.board import Board
+from service.generation.load import MakeEngine, load_generation
 from service.http.app import Service, create_app
 from service.http.state import State
 from service.metrics import Metrics, shared_directory
@@ -131,23 +135,20 @@ def serve(
     listener: socket.socket,
     ready: Callable[[], object],
     slot: Slot | None = None,
+    engine: Path | None = None,
 ) -> None:
     """Serve until a signal; ``ready`` is called once a model is in service.
 
-    ``slot``: this worker's, where it is one of several. Raises BundleError or ProviderError where
+    ``slot``: this worker's, where it is one of several. ``engine``: the socket of the process that
+    has the model for all of them. Raises BundleError or ProviderError where
     there is nothing to serve, or nothing to do it with; OSError where it cannot listen.
     """
-    # A thread that wants the interpreter waits this long for it, 5 ms by default: a batch's thread
-    # wants it back after every call of a library, while requests keep the event loop busy.
-    sys.setswitchinterval(_SWITCH_AFTER)
-    # Nothing that a request leaves behind is in a circle, and looking for circles among all that is
-    # remembered stops every request: the oldest objects are looked through a hundred times more
-    # seldom than by default.
-    gc.set_threshold(*gc.get_threshold()[:2], _SELDOM)
+    tune()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     metrics = Metrics()
     service = create_app(
         settings,
+        load=load_generation if engine is None else partial(load_generation, make=remote(engine)),
         metrics=metrics,
         board=Board(shared_directory()),
         tell_others=_tell_parent if slot else lambda: None,
@@ -157,6 +158,22 @@ def serve(
     server.run()
     if server.state.fault is not None:
         raise server.state.fault
+
+
+def tune() -> None:
+    """Of the interpreter, for a process that answers while threads compute."""
+    # A thread that wants the interpreter waits this long for it, 5 ms by default: a batch's thread
+    # wants it back after every call of a library, while requests keep the event loop busy.
+    sys.setswitchinterval(_SWITCH_AFTER)
+    # Nothing that a request leaves behind is in a circle, and looking for circles among all that is
+    # remembered stops every request: the oldest objects are looked through a hundred times more
+    # seldom than by default.
+    gc.set_threshold(*gc.get_threshold()[:2], _SELDOM)
+
+
+def remote(path: Path) -> MakeEngine:
+    """What makes engines whose batches the process behind ``path`` computes."""
+    return lambda bundle, settings, live: RemoteEngine(path, bundle, settings.threads, live)
 
 
 def _tell_parent() -> None:

@@ -1,4 +1,4 @@
-"""Several processes behind one socket, each with a model of its own, and one set of metrics.
+"""Several processes behind one socket, and one set of metrics.
 
 uvicorn's supervisor spawns them, hears signals and goes round them twice a second. Ours is what it
 cannot do:
@@ -10,70 +10,54 @@ cannot do:
 - they drain together, and one that does not stop is killed;
 - what a dead worker has counted is kept, and what only a live one has is not;
 - SIGHUP is for the workers, which load their bundle anew: no process is restarted;
-- a parent that was killed outright leaves no worker behind.
+- a parent that was killed outright leaves no worker behind;
+- one process more may have the model for all (engine.py): it begins first, and ends last.
 
 Pages of the bundle's tables are shared: every worker maps the same files.
 """
 
 import logging
-import multiprocessing
 import os
 import signal
 import socket
 import tempfile
-import threading
 import time
+from pathlib import Path
 
 import uvicorn
-from uvicorn.supervisors.multiprocess import Multiprocess, Process
+from uvicorn.supervisors.multiprocess import Multiprocess
 
 from service.metrics import SHARED, forget_worker
 from service.process.accept import refuse_new
-from service.process.faults import FAULTS
-from service.process.server import serve, start_logging, where
+from service.process.child import Child, Pauses
+from service.process.engine import EngineKeeper
+from service.process.server import serve, where
 from service.process.slots import Slot, slots
 from service.settings import Settings
 
 log = logging.getLogger("bbqrec")
 _LOOK = 0.1  # seconds between looks at workers that stop
 _GRACE = 5.0  # seconds that a worker may take to stop, beyond its drain and deadline
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0  # seconds until a worker that died is replaced
 
 
-class Worker(Process):
-    """One process."""
+class Worker(Child):
+    """One process. engine: the socket of the process that has the model; None: it has its own."""
 
     def __init__(
-        self, config: uvicorn.Config, listener: socket.socket, settings: Settings, slot: Slot
+        self,
+        config: uvicorn.Config,
+        listener: socket.socket,
+        settings: Settings,
+        slot: Slot,
+        engine: Path | None,
     ) -> None:
         self.settings = settings
-        self.slot = slot
-        slot.clear()
-        super().__init__(config, [listener])
+        self.engine = engine
+        super().__init__(config, listener, slot)
 
-    def target(self, sockets: list[socket.socket] | None = None) -> None:
-        """What the process runs. A fault of set-up is told to the parent."""
-        os.setpgrp()  # a Ctrl+C is for the parent, which tells its workers
-        start_logging()
-        _stop_with_parent()
-        assert sockets
-        try:
-            serve(self.settings, sockets[0], lambda: None, self.slot)
-        except FAULTS as error:
-            self.child_conn.send(error)
-            raise SystemExit(1) from None
-
-    def fault(self) -> Exception | None:
-        """What it could not be started for."""
-        if not self.parent_conn.poll():
-            return None
-        error: Exception = self.parent_conn.recv()
-        return error
-
-    def tell(self, sig: int) -> None:
-        """Send it a signal."""
-        if self.process.is_alive() and self.pid is not None:
-            os.kill(self.pid, sig)
+    def serve(self, listener: socket.socket) -> None:
+        """In the process."""
+        serve(self.settings, listener, lambda: None, self.slot, self.engine)
 
 
 class Workers(Multiprocess):
@@ -90,7 +74,9 @@ class Workers(Multiprocess):
         self.listener = listener
         self.slots = slots(settings.workers)
         self.due: dict[int, float] = {}  # when a worker is to be started again, by its slot
-        self.pause = _FIRST_PAUSE
+        self.pauses = Pauses()
+        shared = settings.engine == "shared"
+        self.engine = EngineKeeper(self.config, settings) if shared else None
         self.served = False  # at least one has got ready
         self.complete = False  # all of them have, and it was said
         self.fault: Exception | None = None
@@ -106,22 +92,30 @@ class Workers(Multiprocess):
                 super().run()
             finally:
                 del os.environ[SHARED]
+                if self.engine is not None:
+                    self.engine.close()
         if self.fault is not None:
             raise self.fault
 
     def init_processes(self) -> None:
         """Start all."""
+        if self.engine is not None:
+            self.engine.start()
         for slot in self.slots:
             self._start(slot)
 
     def keep_subprocess_alive(self) -> None:
         """Look at each, start those that are due, say once that all are ready."""
+        if self.engine is not None and not self.should_exit.is_set():
+            died = self.engine.look()
+            if died is not None and not self.served:
+                self._give_up(OSError(died))
+                return
         for worker in list(self.processes):
             self.served = self.served or worker.slot.ready
             if (silent := worker.slot.silent()) > self.settings.hang_timeout:
                 log.warning("worker %s stands still for %.0fs: killed", worker.pid, silent)
-                worker.process.kill()
-                worker.process.join()
+                worker.end()
             if not worker.process.is_alive() and not self.should_exit.is_set():
                 self._bury(worker)
         now = time.monotonic()
@@ -151,8 +145,9 @@ class Workers(Multiprocess):
             self.handle_signals()
         for worker in self._alive():
             log.warning("worker %s does not stop: killed", worker.pid)
-            worker.process.kill()
-            worker.process.join()
+            worker.end()
+        if self.engine is not None:
+            self.engine.stop(_GRACE)
 
     def handle_int(self) -> None:
         """They drain; a second Ctrl+C has them not wait."""
@@ -174,7 +169,8 @@ class Workers(Multiprocess):
         """Not supported: the number of workers is a setting."""
 
     def _start(self, slot: Slot) -> None:
-        worker = Worker(self.config, self.listener, self.settings, slot)
+        engine = None if self.engine is None else self.engine.path
+        worker = Worker(self.config, self.listener, self.settings, slot, engine)
         worker.start()
         self.processes.append(worker)
 
@@ -184,27 +180,18 @@ class Workers(Multiprocess):
         forget_worker(worker.pid)
         code, fault = worker.exitcode, worker.fault()
         if not self.served:
-            self.fault = fault or OSError(f"worker {worker.pid} died with status {code}")
-            self.should_exit.set()
+            self._give_up(fault or OSError(f"worker {worker.pid} died with status {code}"))
             return
-        longer = min(2 * self.pause, _LONGEST_PAUSE)
-        self.pause = _FIRST_PAUSE if worker.slot.ready else longer
-        self.due[worker.slot.number] = time.monotonic() + self.pause
+        pause = self.pauses.after(worker)
+        self.due[worker.slot.number] = time.monotonic() + pause
         reason = fault or f"died with status {code}"
-        log.warning("worker %s: %s; another in %gs", worker.pid, reason, self.pause)
+        log.warning("worker %s: %s; another in %gs", worker.pid, reason, pause)
         worker.slot.clear()
+
+    def _give_up(self, fault: Exception) -> None:
+        """Nothing can be served."""
+        self.fault = fault
+        self.should_exit.set()
 
     def _alive(self) -> list[Worker]:
         return [worker for worker in self.processes if worker.process.is_alive()]
-
-
-def _stop_with_parent() -> None:
-    """A parent that was killed outright could not stop its workers: they stop by themselves."""
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True, name="bbqrec-parent").start()

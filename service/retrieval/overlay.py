@@ -12,11 +12,12 @@ import numpy as np
 
 from models.contract.types import FloatArray
 from service.retrieval.beside import Beside
+from service.retrieval.gone import Gone
 from service.retrieval.live import CurrentLive, Live
 from service.retrieval.picked import best_of_each
 from service.retrieval.remembered import Remembered, deeper
 from service.retrieval.retriever import BaseRetriever, Found, nothing_found, tidied
-from service.retrieval.rows import Mask, Rows, RowSet, but
+from service.retrieval.rows import Rows, RowSet, but
 from service.retrieval.selection import Selection
 
 
@@ -33,7 +34,7 @@ class Overlay:
         self.beside = Beside(item_vectors_ND.shape[1], threads)
         self.remembered = Remembered(item_vectors_ND, threads)
         self.live = live
-        self._gone: tuple[Mask, RowSet | None] | None = None
+        self.gone = Gone()
 
     def search(
         self, vectors_BD: FloatArray, k: Sequence[int], selections: Sequence[Selection]
@@ -52,7 +53,7 @@ class Overlay:
         selections: Sequence[Selection],
         live: Live,
     ) -> Found:
-        gone = self._gone_of(live.gone_N)
+        gone = self.gone.of(live)
         if not len(live.gone_M):
             return self._base(vectors_BD, k, selections, gone)
         items = len(self.items_ND)
@@ -88,12 +89,6 @@ class Overlay:
         faiss.omp_set_num_threads(self.threads)
         rows = [_rows(selection, gone) for selection in selections]
         return best_of_each(vectors_BD, self.items_ND, rows, k)
-
-    def _gone_of(self, gone_N: Mask) -> RowSet | None:
-        """The same while it is the same: what is made of it is made once."""
-        if self._gone is None or self._gone[0] is not gone_N:
-            self._gone = gone_N, RowSet.of(gone_N) if gone_N.any() else None
-        return self._gone[1]
 
 
 def _rows(selection: Selection, gone: RowSet | None) -> Rows:

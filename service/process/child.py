@@ -1,0 +1,86 @@
+"""A process that the supervisor starts, hears faults of, and sends signals to."""
+
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+from abc import abstractmethod
+
+import uvicorn
+from uvicorn.supervisors.multiprocess import Process
+
+from service.process.faults import FAULTS
+from service.process.server import start_logging
+from service.process.slots import Slot
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0  # seconds until one that died is replaced
+
+
+class Child(Process):
+    """One of them, with its place among what all know of each other."""
+
+    def __init__(self, config: uvicorn.Config, listener: socket.socket, slot: Slot) -> None:
+        self.slot = slot
+        slot.clear()
+        super().__init__(config, [listener])
+
+    def target(self, sockets: list[socket.socket] | None = None) -> None:
+        """What the process runs. A fault of set-up is told to the parent."""
+        os.setpgrp()  # a Ctrl+C is for the parent, which tells its children
+        start_logging()
+        _stop_with_parent()
+        assert sockets
+        try:
+            self.serve(sockets[0])
+        except FAULTS as error:
+            self.child_conn.send(error)
+            raise SystemExit(1) from None
+
+    @abstractmethod
+    def serve(self, listener: socket.socket) -> None:
+        """In the process, until a signal. Raises one of FAULTS."""
+
+    def fault(self) -> Exception | None:
+        """What it could not be started for."""
+        if not self.parent_conn.poll():
+            return None
+        error: Exception = self.parent_conn.recv()
+        return error
+
+    def tell(self, sig: int) -> None:
+        """Send it a signal."""
+        if self.process.is_alive() and self.pid is not None:
+            os.kill(self.pid, sig)
+
+    def end(self) -> None:
+        """It does not stop by itself."""
+        self.process.kill()
+        self.process.join()
+
+
+class Pauses:
+    """How long to wait until one that died is replaced: longer each time, as long as none got
+    ready.
+    """
+
+    def __init__(self) -> None:
+        self._last = _FIRST_PAUSE
+
+    def after(self, died: Child) -> float:
+        """Seconds."""
+        longer = min(2 * self._last, _LONGEST_PAUSE)
+        self._last = _FIRST_PAUSE if died.slot.ready else longer
+        return self._last
+
+
+def _stop_with_parent() -> None:
+    """A parent that was killed outright could not stop its children: they stop by themselves."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True, name="bbqrec-parent").start()

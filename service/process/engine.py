@@ -1,0 +1,117 @@
+"""The engine process: one model for all workers, which ask it over a socket of this machine.
+
+The socket is the supervisor's, and stays as long as it does: while the process is started anew,
+workers that connect wait in the socket's queue.
+"""
+
+import asyncio
+import logging
+import signal
+import socket
+import tempfile
+import time
+from pathlib import Path
+
+import uvicorn
+
+from service.engine.choose import make_engine
+from service.engine.shared import SharedEngine
+from service.process.child import Child, Pauses
+from service.process.server import tune
+from service.process.slots import Slot, slots
+from service.settings import Settings
+
+log = logging.getLogger("bbqrec")
+_BEAT = 0.1  # seconds
+_BACKLOG = 512  # connections of workers that are not taken yet
+
+
+class EngineProcess(Child):
+    """It serves until it was told to stop, and until its last connection has closed."""
+
+    def __init__(
+        self, config: uvicorn.Config, listener: socket.socket, settings: Settings, slot: Slot
+    ) -> None:
+        self.settings = settings
+        super().__init__(config, listener, slot)
+
+    def serve(self, listener: socket.socket) -> None:
+        """In the process."""
+        tune()  # a bundle is loaded in a thread
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # workers, which hear it, end it
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        shared = SharedEngine(
+            lambda bundle, live: make_engine(bundle, self.settings, live), self.settings.max_batch
+        )
+        with asyncio.Runner(loop_factory=self.config.get_loop_factory()) as runner:
+            runner.run(serve_connections(shared, listener, self.slot))
+
+
+async def serve_connections(shared: SharedEngine, listener: socket.socket, slot: Slot) -> None:
+    """Until SIGTERM has come and nobody is connected. It is ready once it has loaded a bundle."""
+    loop, stopping = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stopping.set)
+    taking = loop.create_task(shared.take(listener))
+    while not (stopping.is_set() and not shared.connections):
+        slot.beat()
+        if shared.serves():
+            slot.get_ready()
+        await asyncio.wait({taking}, timeout=_BEAT)
+        if taking.done():
+            taking.result()  # nothing but a fault ends it
+    taking.cancel()
+
+
+class EngineKeeper:
+    """Has an engine process run until it is closed, and another where that one dies."""
+
+    def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
+        self.config = config
+        self.settings = settings
+        self.directory = tempfile.TemporaryDirectory(prefix="bbqrec-engine-")  # for this user alone
+        self.path = Path(self.directory.name) / "socket"
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.listener.bind(str(self.path))
+        self.listener.listen(_BACKLOG)
+        self.slot = slots(1)[0]
+        self.pauses = Pauses()
+        self.due = 0.0  # when the next is to be started, where none runs
+        self.process: EngineProcess | None = None
+
+    def start(self) -> None:
+        """It begins."""
+        self.process = EngineProcess(self.config, self.listener, self.settings, self.slot)
+        self.process.start()
+
+    def look(self) -> str | None:
+        """At whether it runs and turns; why not, once, where it has died. Starts what is due."""
+        if self.process is None:
+            if time.monotonic() >= self.due:
+                self.start()
+            return None
+        if (silent := self.slot.silent()) > self.settings.hang_timeout:
+            log.warning("the engine process stands still for %.0fs: killed", silent)
+            self.process.end()
+        if self.process.process.is_alive():
+            return None
+        died, self.process = self.process, None
+        pause = self.pauses.after(died)
+        self.due = time.monotonic() + pause
+        reason = f"the engine process died with status {died.exitcode}"
+        log.warning("%s; another in %gs", reason, pause)
+        return reason
+
+    def stop(self, patience: float) -> None:
+        """It ends when nobody is connected any more; after so many seconds it is killed."""
+        if self.process is None:
+            return
+        self.process.tell(signal.SIGTERM)
+        self.process.process.join(patience)
+        if self.process.process.is_alive():
+            log.warning("the engine process does not stop: killed")
+            self.process.end()
+
+    def close(self) -> None:
+        """Nobody can connect any more."""
+        self.listener.close()
+        self.directory.cleanup()

@@ -1,0 +1,297 @@
+"""An engine in another process: the same answers, for several workers, be it there or not."""
+
+import gc
+import socket
+import threading
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.contract import bundle as bundles
+from models.contract.bundle import Bundle
+from models.contract.memory import Recalled
+from models.contract.types import FloatArray, ItemCodes
+from service.engine import sets
+from service.engine.batcher import Batcher
+from service.engine.choose import make_engine
+from service.engine.engine import Answered, Engine, HostEngine
+from service.engine.feeds import History
+from service.engine.link import EngineAwayError
+from service.engine.remote import RemoteEngine
+from service.engine.shared import SharedEngine
+from service.engine.wire import Frame
+from service.metrics import Metrics
+from service.retrieval.live import CurrentLive, nothing_lives
+from service.retrieval.rows import RowSet
+from service.retrieval.selection import ANYTHING, Allowed, Selection
+from service.runtime import ProviderError
+from service.settings import Settings
+from tests.conftest import TinyBundles
+from tests.service.catalogue.test_live_items import Written
+from tests.service.engine.sharing import Running, listening, serving
+from tests.service.fakes import NAN, POISON, FakeRetriever, FakeScorer
+from tests.service.program import eventually
+from tests.tiny_bundle import ITEMS
+
+LIVE = 8
+
+
+def made_by(settings: Settings, bundle: Bundle, live: CurrentLive) -> Engine:
+    return make_engine(bundle, settings, live)
+
+
+class Fake:
+    """An engine of fakes, which counts what it is asked together."""
+
+    def __init__(self) -> None:
+        self.scorer = FakeScorer()
+
+    def __call__(self, bundle: Bundle, live: CurrentLive) -> Engine:
+        return HostEngine(self.scorer, FakeRetriever())
+
+
+def remote(path: Path, bundle: Bundle) -> RemoteEngine:
+    return RemoteEngine(path, bundle, 1, nothing_lives(*bundle.item_vectors_ND.shape))
+
+
+def history(row: int) -> list[ItemCodes]:
+    return [ItemCodes(row, np.zeros(2, np.uint16))]
+
+
+def ask(engine: Engine, *rows: int) -> Answered:
+    return engine.candidates([*map(history, rows)], [2] * len(rows), [ANYTHING] * len(rows))
+
+
+@contextmanager
+def beside(written: Written) -> Iterator[Any]:
+    """Draws batches over a catalogue in which some live and some are gone."""
+    for n in range(LIVE):
+        written.put(f"new-{n}", like=f"item-{3 * n + 1}")
+    written.delete("new-2")
+    for n in (4, 9, 33):
+        written.delete(f"item-{n}")
+    yield Drawn(written, np.random.default_rng(0))
+
+
+class Drawn:
+    """Batches: exclusions, filters that come again and such as come once, what is recalled."""
+
+    def __init__(self, written: Written, random: np.random.Generator) -> None:
+        self.random = random
+        self.items = written.items
+        self.filters = [self.allowed(share) for share in (0.1, 0.3, 0.5, 0.7, 0.9)]
+
+    def allowed(self, share: float) -> Allowed:
+        rows = np.flatnonzero(self.random.random(ITEMS + LIVE) < share)
+        base = RowSet.of(np.isin(np.arange(ITEMS), rows))
+        return Allowed(base, rows[rows >= ITEMS])
+
+    def history(self) -> History:
+        codes_NS = self.items.bundle.semantic_ids.codes_NS
+        rows = self.random.integers(0, ITEMS + LIVE, self.random.integers(1, 13)).tolist()
+        return [
+            ItemCodes(row, codes_NS[row])
+            if row < ITEMS
+            else self.items.codes(f"new-{row - ITEMS}") or pytest.fail("a live item is not there")
+            for row in rows
+        ]
+
+    def selection(self, history: History) -> Selection:
+        random = self.random
+        hidden = np.unique([item.item_index for item in history])
+        which = random.integers(0, 8)
+        allowed = self.filters[which] if which < 5 else self.allowed(0.2) if which < 6 else None
+        recalled = None
+        if random.random() < 0.5:
+            rows_J = np.flatnonzero(random.random(ITEMS + LIVE) < 0.3)
+            recalled = Recalled(rows_J, random.random(len(rows_J)).astype(np.float32))
+        return Selection(hidden if random.random() < 0.8 else hidden[:0], allowed, recalled)
+
+    def batch(self, size: int) -> tuple[list[History], list[int], list[Selection]]:
+        histories = [self.history() for _ in range(size)]
+        k = self.random.integers(1, ITEMS + LIVE + 5, size).tolist()
+        return histories, k, [self.selection(each) for each in histories]
+
+
+@pytest.mark.parametrize("kind", ["exact", "compressed"])
+@pytest.mark.parametrize("remembers", [True, False])
+def test_the_same_answers_as_the_engine_itself(
+    tiny_bundles: TinyBundles, monkeypatch: pytest.MonkeyPatch, kind: str, remembers: bool
+) -> None:
+    """To 500 requests; so few sets are kept that some are forgotten, and told again."""
+    monkeypatch.setattr(sets, "MOST", 3)
+    monkeypatch.setattr(sets, "_SMALL", 10)
+    folder = tiny_bundles.copy(indexed=kind == "compressed", remembers=remembers)
+    bundle = bundles.read(folder)
+    settings = Settings(bundle=folder, provider="cpu")
+    shared = SharedEngine(partial(made_by, settings), settings.max_batch)
+    written = Written(bundle)
+    with beside(written) as drawn, serving(shared) as path:
+        live: CurrentLive = lambda: written.items.live  # noqa: E731
+        own, other = make_engine(bundle, settings, live), RemoteEngine(path, bundle, 1, live)
+        assert (own.provider, own.retriever) == (other.provider, other.retriever)
+        assert own.retriever == kind
+        asked = 0
+        while asked < 500:
+            batch = drawn.batch(int(drawn.random.integers(1, 33)))
+            expected, found = own.candidates(*batch).found, other.candidates(*batch).found
+            np.testing.assert_array_equal(found.items_BK, expected.items_BK)
+            np.testing.assert_allclose(found.scores_BK, expected.scores_BK, rtol=1e-5, atol=1e-5)
+            asked += len(batch[0])
+            if asked > 250:
+                written.delete("item-20")
+        assert (found.items_BK >= ITEMS).any()
+        assert not other.away
+
+
+def test_questions_of_several_workers_are_one_batch(tiny: Bundle) -> None:
+    fake = Fake()
+    with serving(SharedEngine(fake, max_batch=4)) as path:
+        engines = [remote(path, tiny) for _ in range(8)]
+        fake.scorer.gate.clear()
+        found: dict[int, Answered] = {}
+
+        def one(n: int) -> None:
+            found[n] = ask(engines[n], 20 + n, 30 + n)
+
+        threads = [threading.Thread(target=one, args=(n,)) for n in range(8)]
+        threads[0].start()
+        assert eventually(lambda: bool(engines[0].link._asking.locked()))
+        for thread in threads[1:]:
+            thread.start()
+        assert eventually(lambda: all(engine.link._asking.locked() for engine in engines))
+        fake.scorer.gate.set()
+        for thread in threads:
+            thread.join()
+    assert sum(fake.scorer.batches) == 16
+    assert max(fake.scorer.batches) == 4  # two questions; and no more
+    for n in range(8):
+        assert found[n].found.items_BK.tolist() == [[20 + n, 21 + n], [30 + n, 31 + n]]
+
+
+@pytest.mark.parametrize(("row", "error"), [(POISON, RuntimeError), (NAN, ArithmeticError)])
+def test_a_question_that_fails_fails_alone(tiny: Bundle, row: int, error: type[Exception]) -> None:
+    fake = Fake()
+    with serving(SharedEngine(fake, max_batch=32)) as path:
+        good, bad = remote(path, tiny), remote(path, tiny)
+        fake.scorer.gate.clear()
+        raised: list[Exception] = []
+
+        def fail() -> None:
+            try:
+                ask(bad, row)
+            except (RuntimeError, ArithmeticError) as fault:
+                raised.append(fault)
+
+        first = threading.Thread(target=ask, args=(remote(path, tiny), 1))
+        second = threading.Thread(target=fail)
+        third = threading.Thread(target=ask, args=(good, 5))
+        for thread in (first, second, third):
+            thread.start()
+        fake.scorer.gate.set()
+        for thread in (first, second, third):
+            thread.join()
+        assert [type(each) for each in raised] == [error]
+        assert ask(bad, 3).found.items_BK.tolist() == [[3, 4]]
+        assert not bad.away
+
+
+def test_a_bundle_is_let_go_with_its_last_connection(tiny: Bundle) -> None:
+    shared = SharedEngine(Fake(), max_batch=32)
+    with serving(shared) as path:
+        engines = [remote(path, tiny) for _ in range(2)]
+        (loading,) = shared.loading.values()
+        held = weakref.ref(loading.result())
+        del loading
+        gc.disable()  # nothing of it may wait for a collection
+        try:
+            engines.pop()
+            assert eventually(lambda: len(shared.connections) == 1)
+            assert held() is not None
+            engines.pop()
+            assert eventually(lambda: held() is None)
+        finally:
+            gc.enable()
+        assert not shared.connections
+        assert not shared.loading
+
+
+def test_what_cannot_be_loaded_is_said(tiny_bundles: TinyBundles, tiny: Bundle) -> None:
+    folder = tiny_bundles.copy()
+    bundle = bundles.read(folder)
+    (folder / "manifest.json").write_text("{}")
+
+    def fails(bundle: Bundle, live: CurrentLive) -> Engine:
+        raise ProviderError("the GPU is too small")
+
+    with serving(SharedEngine(fails, max_batch=32)) as path:
+        with pytest.raises(ProviderError, match="manifest"):
+            remote(path, bundle)
+        with pytest.raises(ProviderError, match="the GPU is too small"):
+            remote(path, tiny)
+    with pytest.raises(ProviderError, match="does not answer"):
+        remote(path, tiny)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", Frame({"sets": []}).packed()],
+    ids=["noise", "out of turn"],
+)
+def test_what_is_no_question_ends_its_connection_alone(tiny: Bundle, sent: bytes) -> None:
+    with serving(SharedEngine(Fake(), max_batch=32)) as path:
+        engine = remote(path, tiny)
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(10)
+            line.connect(str(path))
+            line.sendall(sent)
+            assert line.recv(1) == b""
+        assert ask(engine, 5).found.items_BK.tolist() == [[5, 6]]
+
+
+def test_rows_that_the_bundle_has_not_end_the_connection(tiny: Bundle) -> None:
+    """And another is made of itself."""
+    with serving(SharedEngine(Fake(), max_batch=32)) as path:
+        engine = remote(path, tiny)
+        with pytest.raises(EngineAwayError):
+            engine.candidates([history(1)], [2], [Selection(np.array([-5]))])
+        assert eventually(lambda: not engine.away)
+        assert ask(engine, 5).found.items_BK.tolist() == [[5, 6]]
+
+
+def test_it_goes_away_and_comes_back(tiny: Bundle) -> None:
+    with listening() as (listener, path):
+        running = Running(SharedEngine(Fake(), max_batch=32), listener)
+        engine = remote(path, tiny)
+        batcher = Batcher(engine, Metrics(), max_batch=32)
+        assert not batcher.away
+        running.end()
+        assert eventually(lambda: batcher.away)  # though nobody asked it anything
+        with pytest.raises(EngineAwayError):
+            ask(engine, 5)
+        running = Running(SharedEngine(Fake(), max_batch=32), listener)
+        assert eventually(lambda: not batcher.away)
+        assert ask(engine, 5).found.items_BK.tolist() == [[5, 6]]
+        running.end()
+
+
+def test_who_asks_while_it_ends_is_told(tiny: Bundle) -> None:
+    class Ends(FakeScorer):
+        def encode(self, histories: Sequence[History]) -> FloatArray:
+            for connection in list(shared.connections):
+                connection.transport.abort()
+            raise RuntimeError("too late")
+
+    fake = Fake()
+    fake.scorer = Ends()
+    shared = SharedEngine(fake, max_batch=32)
+    with serving(shared) as path:
+        engine = remote(path, tiny)
+        with pytest.raises(EngineAwayError):
+            ask(engine, 5)

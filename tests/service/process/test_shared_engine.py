@@ -1,0 +1,158 @@
+"""`bbqrec-serve --workers 2` with one engine for both, as a person runs it."""
+
+import json
+import os
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from models.contract.store import BundleStore
+from tests.service.process.test_workers import Served
+from tests.service.program import (
+    assert_one_clear_line,
+    eventually,
+    recommend,
+    serve,
+    status_of,
+    wait_for_status,
+)
+
+
+class Shared(Served):
+    """The engine process was started first."""
+
+    def engine(self) -> int:
+        return self.workers()[0]
+
+
+@pytest.fixture
+def served(
+    bundle_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Shared]:
+    monkeypatch.setenv("BBQREC_ENGINE", "shared")
+    made = Shared(bundle_directory, tmp_path / "log")
+    yield made
+    made.process.kill()
+    made.process.wait()
+
+
+def refused(url: str) -> tuple[int, str | None]:
+    """The status of a request, and when to try again."""
+    try:
+        recommend(url)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers["retry-after"]
+    return 200, None
+
+
+def test_the_engine_alone_has_the_model_and_another_takes_its_place(served: Shared) -> None:
+    workers = served.workers()
+    assert len(workers) == 3
+    engine = served.engine()
+    before = recommend(served.url)["items"]
+    os.kill(engine, signal.SIGKILL)
+    assert wait_for_status(f"{served.url}/readyz", 503)
+    assert refused(served.url) == (503, "1")
+    assert wait_for_status(f"{served.url}/readyz", 200)
+    assert eventually(lambda: refused(served.url)[0] == 200)
+    assert eventually(lambda: all(status_of(f"{served.url}/readyz") == 200 for _ in range(10)))
+    assert recommend(served.url)["items"] == before
+    assert set(served.workers()) >= set(workers) - {engine}  # they went on
+    assert served.log.read_text().count("serving tiny") == 2  # with the same generations
+    assert served.log.read_text().count("another in 1s") == 1
+
+
+def test_one_that_stands_still_is_replaced(
+    bundle_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BBQREC_ENGINE", "shared")
+    monkeypatch.setenv("BBQREC_HANG_TIMEOUT", "2")
+    served = Shared(bundle_directory, tmp_path / "log")
+    try:
+        os.kill(served.engine(), signal.SIGSTOP)
+        assert eventually(lambda: "the engine process stands still" in served.log.read_text())
+        assert eventually(lambda: refused(served.url)[0] == 200)
+    finally:
+        served.process.kill()
+        served.process.wait()
+
+
+def test_a_worker_that_dies_leaves_the_engine_as_it_was(served: Shared) -> None:
+    engine, *workers = served.workers()
+    os.kill(workers[0], signal.SIGKILL)
+    assert eventually(lambda: served.log.read_text().count("serving tiny") == 3)
+    for _ in range(20):
+        assert recommend(served.url)["items"]
+    assert served.workers()[0] == engine
+    assert "engine process" not in served.log.read_text()
+
+
+@pytest.mark.parametrize("everybody", [True, False], ids=["all are told", "the parent is told"])
+def test_the_engine_ends_last(served: Shared, everybody: bool) -> None:
+    """As systemd does it, and as Docker does."""
+    pids = served.workers()
+    served.process.send_signal(signal.SIGTERM)
+    for pid in pids if everybody else ():
+        os.kill(pid, signal.SIGTERM)
+    assert wait_for_status(f"{served.url}/readyz", 503)
+    for _ in range(5):
+        assert recommend(served.url)["items"]
+        time.sleep(0.05)
+    assert served.process.wait(timeout=20) == 0
+    assert "Traceback" not in served.log.read_text()
+    assert "killed" not in served.log.read_text()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def test_an_interrupt_is_for_the_workers(served: Shared) -> None:
+    for pid in served.workers():
+        os.kill(pid, signal.SIGINT)
+    served.process.send_signal(signal.SIGINT)
+    assert served.process.wait(timeout=20) == 0
+    assert "engine process died" not in served.log.read_text()
+
+
+def test_a_parent_that_is_killed_leaves_no_engine_behind(served: Shared) -> None:
+    pids = served.workers()
+    served.process.kill()
+    served.process.wait()
+    assert eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+
+
+def test_what_the_engine_cannot_have_is_one_line(
+    bundle_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this ONNX Runtime has CUDA")
+    monkeypatch.setenv("BBQREC_ENGINE", "shared")
+    done = serve(bundle_directory, "--workers", "2", "--port", "0", "--provider", "cuda")
+    assert_one_clear_line(done, "`cuda`", "CPUExecutionProvider")
+
+
+def test_another_bundle_is_swapped_in(
+    store: BundleStore, digests: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.activate(digests[0])
+    monkeypatch.setenv("BBQREC_ENGINE", "shared")
+    served = Shared(store.output, tmp_path / "log")
+    try:
+        store.activate(digests[1])
+
+        def swapped() -> bool:
+            with urllib.request.urlopen(f"{served.url}/model", timeout=5) as response:
+                workers = json.load(response)["workers"]
+            return all(worker["serves"] == {"current": digests[1]} for worker in workers)
+
+        assert eventually(swapped)
+        assert recommend(served.url)["model_version"] == digests[1]
+    finally:
+        served.process.kill()
+        served.process.wait()
