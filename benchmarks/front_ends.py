@@ -1,8 +1,8 @@
 """``python -m benchmarks.front_ends``: what it costs that workers share an engine, in one run.
 
 First the socket: CPU of both ends for a batch that the engine process answers at once, beside what
-the engine itself takes for it. Then requests a second of two workers, each with a model of its own
-and both with one. On a CPU, where to share a model gains nothing; on a GPU it is one model in place
+the engine itself takes for it. Then what two workers answer, each with a model of its own and both
+with one. On a CPU, where to share a model gains nothing; on a GPU it is one model in place
 of several.
 """
 
@@ -13,7 +13,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Sequence
-from functools import partial
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +24,7 @@ from rich.table import Table
 
 from benchmarks.reliability.program import running
 from benchmarks.serving import drawn_bundle
-from benchmarks.serving.end_to_end import Plan, measure, offer
+from benchmarks.serving.end_to_end import offer
 from models.contract.bundle import Bundle
 from models.contract.types import ItemCodes
 from service.engine.choose import make_engine
@@ -39,7 +39,7 @@ from service.settings import Settings
 
 _ITEMS, _K, _BATCHES, _MAX_BATCH = 12_000, 10, (1, 32), 32
 _CALLS = 2000  # of a lone request; of more, so many fewer
-_BODIES = 2000
+_BODIES, _TURNS, _SECONDS = 2000, 5, 3.0
 
 
 class AtOnce:
@@ -57,14 +57,14 @@ class AtOnce:
 
 
 def main(
-    seconds: Annotated[float, typer.Option(help="Of each load over HTTP; 0: none.")] = 3.0,
+    rate: Annotated[float, typer.Option(help="Requests a second over HTTP; 0: none.")] = 5000.0,
 ) -> None:
     """Print two tables."""
     with tempfile.TemporaryDirectory() as scratch:
         bundle = drawn_bundle.write(Path(scratch) / "bundle", drawn_bundle.DEFAULT, _ITEMS)
         Console().print(across(bundle, Path(scratch) / "socket"))
-        if seconds:
-            Console().print(over_http(bundle.directory, Path(scratch) / "bodies", seconds))
+        if rate:
+            Console().print(over_http(bundle.directory, Path(scratch) / "bodies", rate))
 
 
 def across(bundle: Bundle, path: Path) -> Table:
@@ -92,17 +92,27 @@ def across(bundle: Bundle, path: Path) -> Table:
     return table
 
 
-def over_http(bundle: Path, bodies: Path, seconds: float) -> Table:
-    """Where each saturates."""
+def over_http(bundle: Path, bodies: Path, rate: float) -> Table:
+    """What two workers answer of more than they can: both services are there, and take turns."""
     bodies.write_text(json.dumps(drawn_bundle.bodies(_BODIES, _ITEMS)), encoding="utf-8")
-    table = Table("model", "requests/s", "ratio", title="two workers over HTTP")
-    first = 0.0
-    for engine in ("own", "shared"):
-        with running(bundle, "--workers", "2", "--provider", "cpu", engine=engine) as program:
-            plan = Plan(seconds, repetitions=1)
-            found = measure(partial(offer, program.port, bodies, seconds), plan).saturation
-        first = first or found
-        table.add_row(engine, f"{found:.0f}", f"{found / first:.2f}")
+    answered: dict[str, list[float]] = {"own": [], "shared": []}
+    with ExitStack() as stack:
+        services = {
+            engine: stack.enter_context(
+                running(bundle, "--workers", "2", "--provider", "cpu", engine=engine)
+            )
+            for engine in answered
+        }
+        for _ in range(_TURNS):
+            for engine, program in services.items():
+                answered[engine].append(offer(program.port, bodies, _SECONDS, rate).answered)
+    table = Table(
+        "model", "answered/s", "ratio", title=f"two workers, {rate:.0f} requests/s offered"
+    )
+    own = float(np.median(answered["own"]))
+    for engine, rates in answered.items():
+        found = float(np.median(rates))
+        table.add_row(engine, f"{found:.0f}", f"{found / own:.2f}")
     return table
 
 
