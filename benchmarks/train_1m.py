@@ -44,7 +44,9 @@ class Clock(L.Callback):
     def on_train_batch_start(self, *_: Any) -> None:
         self.began = time.perf_counter()
 
-    def on_train_batch_end(self, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
+        if module.device.type == "cuda":
+            torch.cuda.synchronize(module.device)
         self.seconds.append(time.perf_counter() - self.began)
 
 

@@ -26,6 +26,7 @@ from training.errors import UserError
 Format = Literal[
     "auto", "csv", "tsv", "jsonl", "parquet", "recbole", "movielens", "amazon", "sequences"
 ]
+Accelerator = Literal["auto", "cpu", "gpu"]
 Share = Annotated[float, Field(ge=0, le=1)]
 PartOf = Annotated[float, Field(gt=0, lt=1)]
 Part = TypeVar("Part", bound=Frozen)
@@ -220,6 +221,7 @@ class QuantizeConfig(Section, CodeShape):
     contrast: float = Field(0.1, ge=0, description="weight of the contrastive codebook loss")
     sequence_contrast: float = Field(0.1, ge=0, description="weight of sequence-to-item contrast")
     temperature: float = Field(0.1, gt=0, description="of both contrasts")
+    accelerator: Accelerator = Field("cpu", description="what trains")
 
 
 class FitConfig(Section, Architecture):
@@ -266,9 +268,12 @@ class FitConfig(Section, Architecture):
         description="share of NDCG@10 on known items that it may cost to show new ones as often as "
         "users take them",
     )
-    accelerator: Literal["auto", "cpu", "gpu"] = Field("cpu", description="what trains")
+    accelerator: Accelerator = Field("cpu", description="what trains")
     precision: Literal["32-true", "bf16-mixed"] = Field(
         "32-true", description="float32, or bfloat16 where that is safe: faster, if the chip can"
+    )
+    compile: bool = Field(
+        False, description="torch.compile what a step computes: fewer launches, minutes to begin"
     )
     refit: bool = Field(True, description="export a model trained on everything, as one goes live")
     learn_test: bool = Field(

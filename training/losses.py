@@ -30,6 +30,25 @@ class Hits(NamedTuple):
     column_H: Tensor
 
 
+def no_negatives(next_J: Tensor, drawn_C: Tensor, past: Past | None) -> tuple[Tensor, ...]:
+    """An index of a (J, C) matrix: which shared negatives are none, for they are a position's own
+    next item, or ``past`` has them.
+
+    On a CPU rows and columns; a GPU compares all, for which nobody waits, unless there is a past.
+    """
+    if past is None and next_J.device.type != "cpu":
+        return (same_JC(next_J, drawn_C),)
+    hits = accidental_hits(next_J, drawn_C)
+    if past is None:
+        return hits
+    return tuple(map(torch.cat, zip(hits, past_hits(past, drawn_C), strict=True)))
+
+
+def same_JC(next_J: Tensor, drawn_C: Tensor) -> Tensor:
+    """Where a shared negative is a position's own next item, as a mask."""
+    return next_J[:, None] == drawn_C
+
+
 def accidental_hits(next_J: Tensor, drawn_C: Tensor) -> Hits:
     """Where a shared negative is a position's own next item; no (J, C) comparison is made."""
     sorted_C, place_C = drawn_C.sort()
@@ -54,17 +73,24 @@ def _counted_out(count_J: Tensor) -> tuple[Tensor, Tensor]:
     return row_H, torch.arange(len(row_H), device=row_H.device) - before_J[row_H]
 
 
+def scores(user_JD: Tensor, item_CD: Tensor) -> Tensor:
+    """Logits (J, C) in float32 whatever surrounds it, as ``sampled_softmax`` has them."""
+    with torch.autocast(user_JD.device.type, enabled=False):
+        return user_JD.float() @ item_CD.float().T
+
+
 def sampled_softmax(
     user_JD: Tensor,
     own_JD: Tensor,
     drawn_CD: Tensor,
-    hits: Hits,
+    none: tuple[Tensor, ...],
     catalogue_size: int,
     weight_J: Tensor | None = None,
 ) -> Tensor:
     """Cross-entropy of each position's own item against negatives that all positions share.
 
-    Its mean, or with ``weight_J`` its weighted mean.
+    Its mean, or with ``weight_J`` its weighted mean. ``none``: where there is no negative, as
+    ``no_negatives`` says.
 
     Negatives are uniform, so their log-q correction is one constant: log(N / C), the share of the
     partition function that they stand for. Float32 whatever surrounds it: a softmax over thousands
@@ -75,7 +101,7 @@ def sampled_softmax(
     products = torch.get_autocast_dtype(device) if mixed else torch.float32
     with torch.autocast(device, enabled=False):
         loss: Tensor = _SampledSoftmax.apply(
-            user_JD.float(), own_JD.float(), drawn_CD.float(), *hits, correction, products, weight_J
+            user_JD.float(), own_JD.float(), drawn_CD.float(), correction, products, weight_J, *none
         )  # type: ignore[no-untyped-call]
     return loss
 
@@ -96,21 +122,24 @@ class _SampledSoftmax(torch.autograd.Function):
         user_JD: Tensor,
         own_JD: Tensor,
         drawn_CD: Tensor,
-        row_H: Tensor,
-        column_H: Tensor,
         correction: float,
         products: torch.dtype,
         weight_J: Tensor | None,
+        *none: Tensor,
     ) -> Tensor:
         own_J = (user_JD * own_JD).sum(-1)
         weight_JC = user_JD @ drawn_CD.T
-        weight_JC[row_H, column_H] = -torch.inf
+        if none[0].dtype == torch.bool:
+            weight_JC.masked_fill_(none[0], -torch.inf)
+        else:
+            weight_JC[none] = -torch.inf
         top_J = torch.maximum(weight_JC.amax(1) + correction, own_J)
         weight_JC.sub_((top_J - correction)[:, None]).exp_()
         own_weight_J = (own_J - top_J).exp()
         total_J = weight_JC.sum(1) + own_weight_J
         kept = user_JD, own_JD, drawn_CD, weight_JC.to(products), total_J, own_weight_J / total_J
         ctx.save_for_backward(*kept, weight_J)
+        ctx.indices = len(none)
         return weighted_mean(total_J.log() + top_J - own_J, weight_J)
 
     @staticmethod
@@ -126,5 +155,5 @@ class _SampledSoftmax(torch.autograd.Function):
             (weight_JC @ drawn_CD.to(products)) * scale_J1 + own_J1 * own_JD,
             own_J1 * user_JD,
             (weight_JC.T @ (user_JD * scale_J1).to(products)).float(),
-            *(None,) * 5,
+            *(None,) * (3 + ctx.indices),
         )

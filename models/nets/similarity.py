@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from models.contract.config import CodeSpace, Edges
 from models.contract.types import BEHAVIOUR
+from models.nets.precision import in_float32
 from models.nets.rows import pick
 
 _EXACT = 2**12  # Cauchy-Schwarz: vectors shorter than this have inner products below 2^24
@@ -148,7 +149,8 @@ class SimilarityBuckets(nn.Module):
         first_P, second_P = self.sides
         asking_BPRQ = asking_BRMQ.transpose(1, 2).index_select(1, first_P)
         other_BPTQ = vectors_BTMQ.transpose(1, 2).index_select(1, second_P)
-        dot_BPRT = asking_BPRQ @ other_BPTQ.transpose(-1, -2)
+        with in_float32(codes_BTS.device):
+            dot_BPRT = asking_BPRQ @ other_BPTQ.transpose(-1, -2)
         asking_BPR = asking_BRM.transpose(1, 2).index_select(1, first_P)
         other_BPT = squares_BTM.transpose(1, 2).index_select(1, second_P)
         norms_BPRT = asking_BPR[..., None] * other_BPT[:, :, None]

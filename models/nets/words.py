@@ -6,6 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+_FEW = 2**20  # words of a catalogue, all of which a GPU sums sooner than it tells which are asked
 
 
 class ItemWords(NamedTuple):
@@ -57,7 +60,13 @@ class WordBag(nn.Module):
         nn.init.normal_(self.embedding.weight, std=0.02 / 3)
 
     def forward(self, item_index: Tensor) -> Tensor:
-        """(...) -> (..., W); each item's sum is taken once, however often it occurs."""
+        """(...) -> (..., W); each item's sum is taken once, however often it occurs.
+
+        To find out which occur, the host would wait for a GPU: that sums the words of all items,
+        where they are not many.
+        """
+        if item_index.device.type != "cpu" and len(self.words) <= _FEW:
+            return self.of_all(item_index)
         items_U, place = item_index.unique(return_inverse=True)  # type: ignore[no-untyped-call]
         start_U = self.offsets[items_U]
         count_U = self.offsets[items_U + 1] - start_U
@@ -66,6 +75,11 @@ class WordBag(nn.Module):
         words_J = words_J + torch.arange(len(words_J), device=words_J.device)
         sums_UW: Tensor = self.embedding(self.words[words_J], into_U)
         return sums_UW[place]
+
+    def of_all(self, item_index: Tensor) -> Tensor:
+        """The same, (..., W), by the sums of every item."""
+        sums_NW: Tensor = self.embedding(self.words, self.offsets[:-1])
+        return F.embedding(item_index, sums_NW)
 
     @torch.no_grad()
     def table(self) -> Tensor:

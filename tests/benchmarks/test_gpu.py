@@ -17,7 +17,7 @@ def test_every_part_runs_and_its_rows_are_kept(
     rows = json.loads((tmp_path / "gpu.json").read_text())
     assert {*rows[0]} == {"what", "size", "value", "unit", "floor", "goal", "met", "device"}
     what = {row["what"] for row in rows}
-    assert {"exact top-100", "engine, best 100", "training, 8,192 positions"} <= what
+    assert {"exact top-100", "engine, best 100", "training, like Beauty"} <= what
     assert "aten::topk" in (tmp_path / "gpu-profile-32.txt").read_text()
     assert all(row["value"] == 0 for row in rows if row["what"].startswith(("lost", "other")))
     assert "stand-in" in (tmp_path / "gpu.md").read_text()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from training.data.histories import Histories, Windows, unroll
+from training.data.histories import Histories, Windows, laid_out, unroll
 from training.processes import ALONE, Process
 
 
@@ -35,9 +35,18 @@ class Batch(NamedTuple):
 
     items_BT: Tensor
     length_B: Tensor
-    learned_BT: Tensor | None = None  # (B, T - 1), for training: whether what comes next counts
+    place_J: Tensor | None = None  # for training: what is learned from, row * (T - 1) + step
     past: Past | None = None  # of whole histories, for training that masks it
     weight_J: Tensor | None = None  # of those learned from; None: they count alike
+
+
+class Asked(NamedTuple):
+    """Windows of a training's next step, and what a device would make the host wait for."""
+
+    row_B: Tensor  # of all windows
+    longest: int  # T, items of the longest
+    learned: int  # J, positions that are learned from
+    past: Past | None = None
 
 
 def training_windows(histories: Histories, max_history: int) -> Windows:
@@ -86,11 +95,11 @@ def past(histories: Histories, windows: Windows, learned_P: NDArray[np.bool_]) -
     return Past(torch.from_numpy(had.item).long(), *bounds)
 
 
-class TrainingBatches(Dataset[Batch]):
-    """Reads a batch of windows by their indices, ``with_past`` or without.
+class TrainingBatches(Dataset[Asked]):
+    """Says what a step asks for, by the indices of its windows; ``with_past`` or without.
 
     repeats: learn what comes next though the user had it before. Else windows of nothing to learn
-    are left out.
+    are left out. What it says of them is read by ``Resident``, where training computes.
     """
 
     def __init__(
@@ -100,32 +109,29 @@ class TrainingBatches(Dataset[Batch]):
         self.learned = np.ones(len(histories.items), np.bool_)
         if not repeats:
             self.learned = histories.first_uses()
-            before = np.concatenate([[0], np.cumsum(self.learned)])
-            some = before[windows.start + windows.length] > before[windows.start + 1]
-            windows = Windows(windows.start[some], windows.length[some])
-        self.windows = windows
+        before = np.concatenate([[0], np.cumsum(self.learned)])
+        learned_W = before[windows.start + windows.length] - before[windows.start + 1]
+        some = learned_W > 0
+        self.windows = Windows(windows.start[some], windows.length[some])
+        self.learned_W = learned_W[some]
         self.with_past = with_past
 
-    def __getitem__(self, rows: list[int]) -> Batch:
+    def __getitem__(self, rows: list[int]) -> Asked:
         windows = Windows(self.windows.start[rows], self.windows.length[rows])
-        batch = gather(self.histories.items, windows)
-        reach_BT = np.arange(batch.items_BT.shape[1] - 1)[None, :]
-        predicts_BT = reach_BT < windows.length[:, None] - 1
-        next_BT = (windows.start[:, None] + 1 + reach_BT) * predicts_BT
-        learned_BT = predicts_BT & self.learned[next_BT]
-        batch = batch._replace(learned_BT=torch.from_numpy(learned_BT))
-        if (weights := self.histories.weights) is not None:
-            batch = batch._replace(weight_J=torch.from_numpy(weights[next_BT[learned_BT]]))
+        longest, learned = int(windows.length.max()), int(self.learned_W[rows].sum())
+        asked = Asked(torch.tensor(rows), longest, learned)
         if not self.with_past:
-            return batch
-        return batch._replace(past=past(self.histories, windows, learned_BT[predicts_BT]))
+            return asked
+        next_P = laid_out(Windows(windows.start + 1, windows.length - 1)).at
+        return asked._replace(past=past(self.histories, windows, self.learned[next_P]))
 
 
-class EpochShuffle(Sampler[int]):
-    """All rows in random order, from ``seed`` and the epoch's number alone."""
+class EpochShuffle(Sampler[list[int]]):
+    """All rows in random order, some at a time, from ``seed`` and the epoch's number alone."""
 
-    def __init__(self, rows: int, seed: int) -> None:
+    def __init__(self, rows: int, at_once: int, seed: int) -> None:
         self.rows = rows
+        self.at_once = at_once
         self.seed = seed
         self.epoch = 0
 
@@ -133,12 +139,14 @@ class EpochShuffle(Sampler[int]):
         """Lightning calls this before every epoch."""
         self.epoch = epoch
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> Iterator[list[int]]:
         """Indices of rows."""
-        yield from np.random.default_rng((self.seed, self.epoch)).permutation(self.rows).tolist()
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.rows)
+        for first in range(0, self.rows, self.at_once):
+            yield order[first : first + self.at_once].tolist()
 
     def __len__(self) -> int:
-        return self.rows
+        return math.ceil(self.rows / self.at_once)
 
 
 class LengthBuckets(Sampler[list[int]]):

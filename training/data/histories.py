@@ -63,6 +63,13 @@ class Windows(NamedTuple):
     length: NDArray[np.int64]
 
 
+class Laid(NamedTuple):
+    """Windows laid end to end, one entry an item: (J,) each."""
+
+    row: NDArray[np.int64]  # which window
+    at: NDArray[np.int64]  # where among the interactions
+
+
 class Steps(NamedTuple):
     """Windows laid end to end, one entry an item: (J,) each."""
 
@@ -71,12 +78,18 @@ class Steps(NamedTuple):
     item: NDArray[np.int32]
 
 
-def unroll(items: NDArray[np.int32], windows: Windows) -> Steps:
-    """Every item of every window."""
+def laid_out(windows: Windows) -> Laid:
+    """Where every item of every window is."""
     row = np.repeat(np.arange(len(windows.start)), windows.length)
     ends = np.cumsum(windows.length)
     place = np.arange(len(row)) - np.repeat(ends - windows.length, windows.length)
-    return Steps(row, windows.length[row] - 1 - place, items[windows.start[row] + place])
+    return Laid(row, windows.start[row] + place)
+
+
+def unroll(items: NDArray[np.int32], windows: Windows) -> Steps:
+    """Every item of every window."""
+    row, at = laid_out(windows)
+    return Steps(row, (windows.start + windows.length)[row] - 1 - at, items[at])
 
 
 class EvaluationSet(NamedTuple):

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from models.contract.types import CodeArray, FloatArray
 from models.nets.sequence import SequenceModel
@@ -13,6 +14,7 @@ from training.data.batches import cut, gather_latest
 from training.data.histories import EvaluationSet, Windows, unroll
 
 _SCORED_AT_ONCE = 3_000_000  # scores held at a time (users x catalogue), few enough for the cache
+_ON_A_GPU = 2**28  # and there: few launches, and 1 GiB
 
 
 class Ranker(Protocol):
@@ -32,22 +34,26 @@ class Ranking(NamedTuple):
 class SequenceRanker:
     """The sequence model as a Ranker: the latest ``max_history`` items, last position only."""
 
+    @torch.no_grad()
     def __init__(self, model: SequenceModel, codes_NS: CodeArray) -> None:
         self.model = model.eval()
-        self.codes_NS = torch.from_numpy(codes_NS.astype(np.int64))
-        device = model.seen.device
-        self.codes_NS = self.codes_NS.to(device)
-        with torch.inference_mode():
-            everything_N = torch.arange(len(codes_NS), device=device)
-            self.item_vectors_ND = model.represent(self.codes_NS, everything_N)
+        self.device = model.seen.device
+        self.codes_NS = torch.from_numpy(codes_NS.astype(np.int64)).to(self.device)
+        everything_N = torch.arange(len(codes_NS), device=self.device)
+        self.item_vectors_ND = model.represent(self.codes_NS, everything_N)
 
-    @torch.inference_mode()
     def score(self, items: NDArray[np.int32], windows: Windows) -> FloatArray:
         """Scores (B, N)."""
+        scores_BN: FloatArray = self.score_there(items, windows).cpu().numpy()
+        return scores_BN
+
+    @torch.no_grad()
+    def score_there(self, items: NDArray[np.int32], windows: Windows) -> Tensor:
+        """The same, left on the model's device."""
         batch = gather_latest(items, windows, self.model.config.max_history)
-        items_BT = batch.items_BT.to(self.codes_NS.device)
-        user_BD = self.model(self.codes_NS[items_BT], items_BT, batch.length_B.to(items_BT.device))
-        scores_BN: FloatArray = (user_BD @ self.item_vectors_ND.T).float().cpu().numpy()
+        items_BT, length_B = batch.items_BT.to(self.device), batch.length_B.to(self.device)
+        user_BD = self.model(self.codes_NS[items_BT], items_BT, length_B)
+        scores_BN: Tensor = user_BD @ self.item_vectors_ND.T
         return scores_BN
 
 
@@ -62,18 +68,25 @@ def rank(
     """Rank the catalogue, but for what is hidden, for every user, in batches of like length."""
     ranks = np.zeros(len(held_out.target), np.int64)
     best = np.zeros((len(held_out.target), min(top, catalogue_size)), np.int64)
-    for users, scores_BN in scores(ranker, held_out, catalogue_size, filter_seen, hidden_N):
-        ranks[users] = ranks_of(held_out.target[users], scores_BN)
+    on_a_gpu = isinstance(ranker, SequenceRanker) and ranker.device.type != "cpu"
+    most = max(1, (_ON_A_GPU if on_a_gpu else _SCORED_AT_ONCE) // catalogue_size)
+    for users, scores_BN in _scored(ranker, held_out, most, filter_seen, hidden_N):
+        ranks[users] = ranks_there(held_out.target[users], scores_BN).cpu().numpy()
         if best.shape[1]:
-            best[users] = torch.from_numpy(scores_BN).topk(best.shape[1]).indices.numpy()
+            best[users] = scores_BN.topk(best.shape[1]).indices.cpu().numpy()
     return Ranking(ranks, best)
 
 
 def ranks_of(target_B: NDArray[np.int32], scores_BN: FloatArray) -> NDArray[np.int64]:
     """(B,): of the targets, 1 is best; ties count against it."""
-    target_score_B = scores_BN[np.arange(len(target_B)), target_B]
-    ranks_B: NDArray[np.int64] = (scores_BN >= target_score_B[:, None]).sum(axis=1)
-    return np.maximum(ranks_B, 1)
+    ranks_B: NDArray[np.int64] = ranks_there(target_B, torch.from_numpy(scores_BN)).numpy()
+    return ranks_B
+
+
+def ranks_there(target_B: NDArray[np.int32], scores_BN: Tensor) -> Tensor:
+    """The same, on the device of the scores."""
+    target_B1 = torch.from_numpy(target_B).long().to(scores_BN.device)[:, None]
+    return (scores_BN >= scores_BN.gather(1, target_B1)).sum(1).clamp_min(1)
 
 
 def scores(
@@ -84,18 +97,47 @@ def scores(
     hidden_N: NDArray[np.bool_] | None = None,
 ) -> Iterator[tuple[NDArray[np.int64], FloatArray]]:
     """Rows of ``held_out`` and their scores (B, N), -inf where nothing is to be recommended."""
-    for users in _batches(held_out, catalogue_size):
+    most = max(1, _SCORED_AT_ONCE // catalogue_size)
+    for users, scores_BN in _scored(ranker, held_out, most, filter_seen, hidden_N):
+        yield users, scores_BN.cpu().numpy()
+
+
+def _scored(
+    ranker: Ranker,
+    held_out: EvaluationSet,
+    most: int,
+    filter_seen: bool,
+    hidden_N: NDArray[np.bool_] | None,
+) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
+    """The same, for at most so many users at a time, on the ranker's device."""
+    for users in _batches(held_out, most):
         windows = Windows(held_out.start[users], held_out.length[users])
-        scores_BN = ranker.score(held_out.items, windows)
-        rows_B, target_B = np.arange(len(users)), held_out.target[users]
-        target_score_B = scores_BN[rows_B, target_B].copy()
-        if hidden_N is not None:
-            scores_BN[:, hidden_N] = -np.inf
-        if filter_seen:
-            seen = unroll(held_out.items, windows)
-            scores_BN[seen.row, seen.item] = -np.inf
-        scores_BN[rows_B, target_B] = target_score_B
+        if isinstance(ranker, SequenceRanker):
+            scores_BN = ranker.score_there(held_out.items, windows)
+        else:
+            scores_BN = torch.from_numpy(ranker.score(held_out.items, windows))
+        _hide(scores_BN, held_out, users, windows if filter_seen else None, hidden_N)
         yield users, scores_BN
+
+
+def _hide(
+    scores_BN: Tensor,
+    held_out: EvaluationSet,
+    users: NDArray[np.int64],
+    seen: Windows | None,
+    hidden_N: NDArray[np.bool_] | None,
+) -> None:
+    """What was seen, or is hidden, but for the targets."""
+    device = scores_BN.device
+    target_B1 = torch.from_numpy(held_out.target[users]).long().to(device)[:, None]
+    target_score_B1 = scores_BN.gather(1, target_B1)
+    if hidden_N is not None:
+        scores_BN.masked_fill_(torch.from_numpy(hidden_N).to(device), -torch.inf)
+    if seen is not None:
+        steps = unroll(held_out.items, seen)
+        row_J, item_J = (torch.from_numpy(each).to(device) for each in (steps.row, steps.item))
+        scores_BN[row_J, item_J] = -torch.inf
+    scores_BN.scatter_(1, target_B1, target_score_B1)
 
 
 def metrics(ranking: Ranking, catalogue_size: int, cutoffs: tuple[int, ...]) -> dict[str, float]:
@@ -128,10 +170,9 @@ def ndcg_of(rank_E: NDArray[np.int64], cutoff: int = 10) -> float:
     return float(((rank_E <= cutoff) / np.log2(rank_E + 1)).mean())
 
 
-def _batches(held_out: EvaluationSet, catalogue_size: int) -> Iterator[NDArray[np.int64]]:
+def _batches(held_out: EvaluationSet, most: int) -> Iterator[NDArray[np.int64]]:
     """Users of like history length, so that little is padded, and few enough to hold scores."""
     order = np.argsort(held_out.length, kind="stable")
-    most = max(1, _SCORED_AT_ONCE // catalogue_size)
     for piece in cut(np.minimum(held_out.length[order], 1000), 32_768):
         users = order[piece]
         for first in range(0, len(users), most):

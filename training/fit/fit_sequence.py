@@ -13,7 +13,6 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
 
 from models.contract.config import SequenceConfig
 from models.contract.memory import Memory
@@ -33,9 +32,10 @@ from training.data.batches import (
 from training.data.histories import EvaluationSet, Histories, Windows
 from training.evaluate.ranking import SequenceRanker, metrics, rank
 from training.fit.calibrate import Calibration, Exposure
-from training.fit.moving_average import moving_average
+from training.fit.moving_average import MovingAverage
+from training.fit.resident import HistoryData
 from training.fit.touched_rows import RowwiseAdamW, TouchedRows, clip, item_embeddings
-from training.losses import Hits, accidental_hits, past_hits, sampled_softmax, weighted_mean
+from training.losses import no_negatives, past_hits, sampled_softmax, scores, weighted_mean
 from training.memory.memory import Recipe
 from training.processes import ALONE, Process, seed_epoch, this_process
 
@@ -74,7 +74,7 @@ class SequenceModule(L.LightningModule):
         super().__init__()
         self.model = model
         self.tables = item_embeddings(model)
-        self.averaged = moving_average(model, config.averaging, self.tables)
+        self.averaged = MovingAverage(model, config.averaging, self.tables)
         sums_sparse = process.count == 1 or config.accelerator == "cpu"  # NCCL does not
         if model.config.catalogue_size > config.rows_from and sums_sparse:
             for embedding in self.tables:
@@ -89,19 +89,22 @@ class SequenceModule(L.LightningModule):
         self.register_buffer("codes_NS", codes_NS, persistent=False)
         self.seen_C: Tensor  # items that training sees, in order: negatives are drawn from these
         self.register_buffer("seen_C", model.seen[:, 0].nonzero()[:, 0], persistent=False)
+        # Lengths change from batch to batch: one graph takes them all.
+        self.learn = torch.compile(self.loss, dynamic=True) if config.compile else self.loss
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam, with decoupled weight decay where asked for."""
         weights = self.model.parameters()
         rate, decay = self.config.learning_rate, self.config.weight_decay
+        fused = self.device.type == "cuda"  # one launch for all weights
         if not any(table.sparse for table in self.tables):
-            return torch.optim.AdamW(weights, rate, weight_decay=decay)
+            return torch.optim.AdamW(weights, rate, weight_decay=decay, fused=fused)
         pairs = zip(self.tables, item_embeddings(self.averaged_model()), strict=True)
         rows = {
             table.weight: TouchedRows(table.weight, average.weight, self.config.averaging)
             for table, average in pairs
         }
-        optimizer = RowwiseAdamW(weights, rows, rate, decay)
+        optimizer = RowwiseAdamW(weights, rows, rate, decay, fused=fused)
         optimizer.catch_up_before(self.tables)
         return optimizer
 
@@ -111,30 +114,35 @@ class SequenceModule(L.LightningModule):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """By the norm of all gradients; Lightning knows no sparse ones."""
+        """By the norm of all gradients; Lightning knows no sparse ones, and no fused optimiser."""
+        most = float(gradient_clip_val or math.inf)
         if isinstance(self.trainer.optimizers[0], RowwiseAdamW):
-            clip(self.model.parameters(), float(gradient_clip_val or math.inf))
+            clip(self.model.parameters(), most)
         else:
-            super().configure_gradient_clipping(
-                optimizer, gradient_clip_val, gradient_clip_algorithm
-            )
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), most)
 
     def on_train_epoch_start(self) -> None:
         """An epoch's dropout and negatives depend on its number and the process alone."""
         seed_epoch(self.seed, self.current_epoch, self.process)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Tell how wrong the next items of a batch were predicted."""
+        loss: Tensor = self.learn(batch)
+        self.log("train/loss", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=1)
+        return loss
+
+    def loss(self, batch: Batch) -> Tensor:
         """Predict items from those before them; only what is learned reaches the catalogue."""
         history_BT, next_BT = batch.items_BT[:, :-1], batch.items_BT[:, 1:]
         seen = [self._shown(tower.read, history_BT) for tower in self.model.each()]
         hidden_BTD = self.model.encode(torch.cat(seen, dim=-1), self.codes_NS[history_BT])
-        user_JD, next_J = hidden_BTD[batch.learned_BT], next_BT[batch.learned_BT]
+        assert batch.place_J is not None
+        user_JD = hidden_BTD.flatten(0, 1).index_select(0, batch.place_J)
+        next_J = next_BT.flatten()[batch.place_J]
         users = zip(self.model.each(), torch.split(user_JD, self.config.width, dim=-1), strict=True)
         more = batch.past, batch.weight_J
         losses = [self.softmax_loss(t, user_JW, next_J, *more) for t, user_JW in users]
-        loss = torch.stack(losses).sum()
-        self.log("train/loss", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=1)
-        return loss
+        return torch.stack(losses).sum()
 
     def softmax_loss(
         self,
@@ -152,17 +160,15 @@ class SequenceModule(L.LightningModule):
         size, negatives = len(self.seen_C), self.config.negatives
         if negatives == 0 or size <= negatives:
             place_J = torch.searchsorted(self.seen_C, next_J)
-            logits_JC = user_JW @ self._shown(tower.represent, self.seen_C).T
+            logits_JC = scores(user_JW, self._shown(tower.represent, self.seen_C))
             logits_JC = _without(past, self.seen_C, place_J, logits_JC)
             if weight_J is None:
                 return F.cross_entropy(logits_JC, place_J)
             return weighted_mean(F.cross_entropy(logits_JC, place_J, reduction="none"), weight_J)
         drawn_C = self.seen_C[torch.randint(size, (negatives,), device=next_J.device)]
         own_JW, drawn_CW = (self._shown(tower.represent, items) for items in (next_J, drawn_C))
-        hits = accidental_hits(next_J, drawn_C)
-        if past is not None:
-            hits = Hits(*map(torch.cat, zip(hits, past_hits(past, drawn_C), strict=True)))
-        return sampled_softmax(user_JW, own_JW, drawn_CW, hits, size, weight_J)
+        none = no_negatives(next_J, drawn_C, past)
+        return sampled_softmax(user_JW, own_JW, drawn_CW, none, size, weight_J)
 
     def _shown(self, vectors: Callable[..., Tensor], items: Tensor) -> Tensor:
         """A tower's item vectors with ID dropout: a share of the positions show no z_ID.
@@ -174,11 +180,10 @@ class SequenceModule(L.LightningModule):
 
     def on_train_batch_end(self, *_: Any) -> None:
         """The moving average follows."""
-        self.averaged.update_parameters(self.model)
+        self.averaged.follow(self.model)
 
     def averaged_model(self) -> SequenceModel:
         """What is validated and exported."""
-        assert isinstance(self.averaged.module, SequenceModel)
         return self.averaged.module
 
     def on_train_epoch_end(self) -> None:
@@ -273,15 +278,17 @@ def fit_sequence(
         **_distribution(process, config),
         **trainer,
     )
-    batches = _batches(histories, config, seed, process, repeats=not filter_seen)
+    data = _data(histories, config, seed, process, repeats=not filter_seen)
     last = directory / "last.ckpt"
-    loop.fit(module, batches, ckpt_path=last if last.exists() else None, weights_only=True)
+    ckpt_path = last if last.exists() else None
+    loop.fit(module, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
     epochs, score = _best(module, keep) if validation else (epochs, None)
     model = module.averaged_model()
     fitted = Fitted(model, epochs, score, model.word_vectors())
     _let_go(loop.optimizers[0])  # before words become tables of all items
     for tower in fitted.model.each():
         tower.fold_words()
+    fitted.model.to(loop.strategy.root_device)  # from where Lightning has taken it
     return fitted
 
 
@@ -313,16 +320,11 @@ def _distribution(process: Process, config: FitConfig) -> dict[str, Any]:
     }
 
 
-def _batches(
+def _data(
     histories: Histories, config: FitConfig, seed: int, process: Process, *, repeats: bool
-) -> DataLoader[Batch]:
+) -> HistoryData:
     """All windows of all histories, batched by length; processes share ``batch_tokens``."""
     windows = training_windows(histories, config.max_history)
     batches = TrainingBatches(histories, windows, repeats=repeats, with_past=config.mask_seen)
     positions = max(1, config.batch_tokens // process.count)
-    return DataLoader(
-        batches,
-        sampler=LengthBuckets(batches.windows.length, positions, seed, process),
-        batch_size=None,  # the sampler draws whole batches
-        generator=torch.Generator(),  # nothing is drawn from the one that an epoch seeds
-    )
+    return HistoryData(batches, LengthBuckets(batches.windows.length, positions, seed, process))

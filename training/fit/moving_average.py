@@ -6,30 +6,52 @@ average is better than any of them, and changes smoothly from epoch to epoch.
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from models.nets.sequence import SequenceModel
 
 _SLOW = 9  # step t keeps t / (t + 9), until that is more than it is asked to keep
 
 
-def moving_average(
-    model: SequenceModel, decay: float, tables: Sequence[nn.Embedding] = ()
-) -> AveragedModel:
-    """Of ``model``. ``tables``: of those with sparse gradients, whoever updates them sees to it."""
+class MovingAverage(nn.Module):
+    """Of ``model``, with whose first step it begins.
+
+    torch's own asks the device at every step how many there were, and copies what never changes:
+    here buffers are the model's. ``tables``: whoever updates those with sparse gradients sees to
+    their average.
+    """
+
+    def __init__(
+        self, model: SequenceModel, decay: float, tables: Sequence[nn.Embedding] = ()
+    ) -> None:
+        super().__init__()
+        shared = {id(buffer): buffer for buffer in model.buffers()}
+        self.module: SequenceModel = deepcopy(model, shared).requires_grad_(False)
+        self.decay = decay
+        self.tables = tuple(tables)  # a tuple registers none of them as a part of this
+        self.steps = 0
 
     @torch.no_grad()
-    def follow(averaged: Any, current: Any, count: Tensor | int) -> None:
-        share = 1 - kept(decay, int(count) + 1)
-        others = {table.weight.data_ptr() for table in tables if table.sparse}
-        mine = [n for n, weight in enumerate(current) if weight.data_ptr() not in others]
-        torch._foreach_lerp_([averaged[n] for n in mine], [current[n] for n in mine], share)
+    def follow(self, model: SequenceModel) -> None:
+        """One more step was made."""
+        self.steps += 1
+        share = 1.0 if self.steps == 1 else 1 - kept(self.decay, self.steps)
+        others = {id(table.weight) for table in self.tables if table.sparse}
+        pairs = zip(self.module.parameters(), model.parameters(), strict=True)
+        mine = [(averaged, weight) for averaged, weight in pairs if id(weight) not in others]
+        averages, weights = zip(*mine, strict=True)
+        torch._foreach_lerp_(averages, weights, share)
 
-    return AveragedModel(model, multi_avg_fn=follow).requires_grad_(False)
+    def get_extra_state(self) -> Tensor:
+        """The number of steps, as checkpoints take it."""
+        return torch.tensor(self.steps)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Go on from so many."""
+        self.steps = int(state)
 
 
 def kept(decay: float, step: int) -> float:

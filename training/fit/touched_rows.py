@@ -57,7 +57,7 @@ class TouchedRows:
     def step(self, rows_R: Tensor, gradient_RW: Tensor, group: dict[str, Any]) -> None:
         """One step of AdamW (Loshchilov and Hutter 2019, algorithm 2) in rows that differ.
 
-        The first step is the average's beginning, as AveragedModel has it.
+        The first step is the average's beginning, as MovingAverage has it.
         """
         self.catch_up(rows_R, group)
         self.now += 1
@@ -113,8 +113,10 @@ class RowwiseAdamW(AdamW):
         tables: dict[Tensor, TouchedRows],
         learning_rate: float,
         weight_decay: float,
+        *,
+        fused: bool = False,
     ) -> None:
-        super().__init__(parameters, learning_rate, weight_decay=weight_decay)
+        super().__init__(parameters, learning_rate, weight_decay=weight_decay, fused=fused)
         self.tables = tables
         self._hooks: list[RemovableHandle] = []
 

@@ -39,6 +39,10 @@ class View:
     vectors_NX: Tensor
     present_N: Tensor
 
+    def to(self, device: torch.device) -> "View":
+        """The same one there."""
+        return View(self.vectors_NX.to(device), self.present_N.to(device))
+
     @classmethod
     def standardise(cls, vectors_NX: FloatArray, present_N: NDArray[np.bool_]) -> "View":
         """Zero mean and unit variance over the items that are there; the others stay zero."""
@@ -68,7 +72,7 @@ class QuantizerModule(L.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.quantizer = quantizer
-        self.views = views
+        self.views = dict(views)
         self.config = config
         self.research = research
         self.seed = seed
@@ -76,6 +80,19 @@ class QuantizerModule(L.LightningModule):
         self.seen_N[torch.from_numpy(np.unique(histories.items)).long()] = True
         self.transitions = Transitions.of(histories)
         self.decay_T = _DECAY ** torch.arange(CONTEXT - 1, -1, -1.0)
+
+    def on_fit_start(self) -> None:
+        """All that is learned from goes to where it is learned, once."""
+        self._move(self.device)
+
+    def on_fit_end(self) -> None:
+        """And back, as Lightning does with the weights."""
+        self._move(torch.device("cpu"))
+
+    def _move(self, device: torch.device) -> None:
+        self.views = {modality: view.to(device) for modality, view in self.views.items()}
+        self.transitions = self.transitions.to(device)
+        self.seen_N, self.decay_T = self.seen_N.to(device), self.decay_T.to(device)
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
         """One optimiser for the estimators of mutual information, one for the rest."""
@@ -176,7 +193,7 @@ class QuantizerModule(L.LightningModule):
         if self.config.sequence_contrast == 0 or len(self.transitions) < 2:
             return torch.zeros(())
         drawn = torch.randint(len(self.transitions), (max(transitions_drawn, 2),))
-        contexts_BT, next_B = self.transitions.take(drawn)
+        contexts_BT, next_B = self.transitions.take(drawn.to(self.seen_N.device))
         rows_BU = torch.cat([contexts_BT.clamp_min(0), next_B[:, None]], dim=1)
         items_J, place_BU = rows_BU.unique(return_inverse=True)  # type: ignore[no-untyped-call]
         vectors_BUQ = self.item_vectors(items_J)[place_BU]
@@ -233,15 +250,15 @@ def fit_quantizer(
     module = QuantizerModule(quantizer, views, histories, config, seed, research)
     items: DataLoader[Tensor] = DataLoader(
         torch.arange(len(module.seen_N)),  # type: ignore[arg-type]
-        batch_size=config.batch_size,
-        sampler=EpochShuffle(len(module.seen_N), seed),
+        sampler=EpochShuffle(len(module.seen_N), config.batch_size, seed),
+        batch_size=None,  # the sampler draws whole batches
         generator=torch.Generator(),  # nothing is drawn from the one that an epoch seeds
     )
     keep = ModelCheckpoint(directory, "last", enable_version_counter=False)
     last = directory / "last.ckpt"
     L.Trainer(
         max_epochs=config.epochs,
-        accelerator="cpu",
+        accelerator=config.accelerator,
         devices=1,
         logger=list(loggers) or False,
         log_every_n_steps=1,

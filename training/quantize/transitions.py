@@ -28,13 +28,17 @@ class Transitions:
         before = np.minimum(place[at], CONTEXT).astype(np.uint8)
         return cls(torch.tensor(histories.items), torch.from_numpy(at), torch.from_numpy(before))
 
+    def to(self, device: torch.device) -> "Transitions":
+        """The same ones there."""
+        return Transitions(*(part.to(device) for part in (self.items_J, self.at_E, self.before_E)))
+
     def __len__(self) -> int:
         return len(self.at_E)
 
     def take(self, chosen_B: Tensor) -> tuple[Tensor, Tensor]:
         """Contexts (B, CONTEXT), oldest first, -1 padded on the left, and next items (B,)."""
         at_B = self.at_E[chosen_B]
-        steps_T = torch.arange(CONTEXT, 0, -1)
+        steps_T = torch.arange(CONTEXT, 0, -1, device=at_B.device)
         there_BT = self.before_E[chosen_B, None] >= steps_T
         contexts_BT = self.items_J[(at_B[:, None] - steps_T).clamp_min(0)].long()
         return torch.where(there_BT, contexts_BT, -1), self.items_J[at_B].long()

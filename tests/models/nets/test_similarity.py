@@ -41,6 +41,14 @@ def test_fixed_point_inner_products_are_exact_whole_numbers() -> None:
     assert int(exact_JJ.abs().max()) < 2**24
 
 
+def test_training_in_bfloat16_sees_the_same_buckets() -> None:
+    """Its 8 bits hold no whole number of the fixed point."""
+    module = buckets()
+    plain = module(codes()).index_BPRT
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(module(codes()).index_BPRT, plain)
+
+
 def test_fixed_point_keeps_the_direction() -> None:
     codebook_MLKQ = torch.randn(2, 3, 32, 16)
     cosine = torch.cosine_similarity(to_fixed_point(codebook_MLKQ), codebook_MLKQ, dim=-1)

@@ -2,7 +2,12 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.data.batches import LengthBuckets, TrainingBatches, gather, training_windows
+from training.data.batches import (
+    EpochShuffle,
+    LengthBuckets,
+    gather,
+    training_windows,
+)
 from training.data.histories import Histories, Windows
 
 
@@ -36,41 +41,6 @@ def test_gather_pads_on_the_right() -> None:
     assert batch.length_B.tolist() == [2, 3]
 
 
-@given(
-    st.lists(st.lists(st.integers(0, 4), max_size=9), min_size=1, max_size=6),
-    st.integers(1, 5),
-    st.booleans(),
-)
-def test_without_repeats_only_what_is_new_to_a_user_is_learned(
-    lists: list[list[int]], most: int, repeats: bool
-) -> None:
-    """And masked by the past of just those positions; windows of nothing new are left out."""
-    offsets = np.concatenate([[0], np.cumsum([len(items) for items in lists])]).astype(np.int64)
-    items = np.array([item for each in lists for item in each], np.int32)
-    data = Histories(offsets, items, np.zeros(len(items), np.uint8))
-    batches = TrainingBatches(
-        data, training_windows(data, most), repeats=repeats, with_past=not repeats
-    )
-    found = []
-    for row in range(len(batches.windows.start)):
-        batch = batches[[row]]
-        assert batch.learned_BT is not None
-        assert batch.learned_BT.any()
-        learned = batch.items_BT[:, 1:][batch.learned_BT].tolist()
-        found += learned
-        for place, item in enumerate(learned if batch.past else []):
-            assert batch.past
-            had = zip(*(values.tolist() for values in batch.past), strict=True)
-            assert item not in [old for old, first, stop in had if first <= place < stop]
-    expected = [
-        item
-        for each in lists
-        for at, item in enumerate(each)
-        if at and (repeats or item not in each[:at])
-    ]
-    assert sorted(found) == sorted(expected)
-
-
 @given(st.lists(st.integers(2, 50), min_size=1, max_size=200), st.integers(50, 400))
 def test_an_epoch_holds_every_window_once_in_batches_of_like_length(
     lengths: list[int], tokens: int
@@ -92,3 +62,14 @@ def test_epochs_differ_and_are_reproducible() -> None:
     assert list(one) == list(other)
     other.set_epoch(1)
     assert list(one) != list(other)
+
+
+@given(st.integers(1, 40), st.integers(1, 9))
+def test_a_shuffled_epoch_holds_every_row_once(rows: int, at_once: int) -> None:
+    order = EpochShuffle(rows, at_once, seed=1)
+    some = list(order)
+    assert len(order) == len(some)
+    assert [len(each) for each in some[:-1]] == [at_once] * (len(some) - 1)
+    assert sorted(row for each in some for row in each) == list(range(rows))
+    order.set_epoch(1)
+    assert rows < 9 or list(order) != some

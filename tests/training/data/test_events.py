@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from service.events.event_log import EVENT_LOG
 from service.events.record import Record
@@ -15,6 +16,7 @@ from tests.training.data.preparing import config, run, write
 from training.data.batches import TrainingBatches, training_windows
 from training.data.prepare import prepare
 from training.errors import UserError
+from training.fit.resident import Resident
 
 HEAD = "user_id,item_id,timestamp,type\n"
 SHOP = HEAD + (
@@ -61,7 +63,7 @@ def test_a_batch_holds_the_weights_of_what_is_predicted(tmp_path: Path) -> None:
     batches = TrainingBatches(
         histories, training_windows(histories, 10), repeats=True, with_past=False
     )
-    weight_J = batches[[0]].weight_J
+    weight_J = Resident.of(batches, torch.device("cpu")).gather(batches[[0]]).weight_J
     assert weight_J is not None
     np.testing.assert_array_equal(weight_J, [1.0, 2.0])
 

@@ -1,28 +1,34 @@
+from functools import partial
 from pathlib import Path
 
 import lightning as L
 import numpy as np
 import pytest
 import torch
+from torch._dynamo.utils import counters
 
-from models.contract.config import CodeSpace, Reweighting, SequenceConfig
+from models.contract.config import CodeSpace, Reweighting, SequenceConfig, Towers
 from models.contract.semantic_id import SemanticIdTable
 from models.contract.types import TEXT
 from models.nets.sequence import SequenceModel
+from models.nets.words import WordBag
 from tests.training.small import ITEMS, WORDS, histories
 from training.config import FitConfig
 from training.curves import make_loggers
-from training.data.batches import Past
+from training.data.batches import Asked, Batch, Past, TrainingBatches, training_windows
 from training.data.histories import EvaluationSet, Histories, Part, targets
 from training.evaluate.baselines import Popularity
 from training.evaluate.ranking import SequenceRanker, metrics, rank
+from training.fit import fit_sequence as fit_sequence_module
 from training.fit.fit_sequence import (
     Fitted,
     SequenceModule,
     fit_sequence,
     new_model,
 )
-from training.fit.moving_average import moving_average
+from training.fit.moving_average import MovingAverage
+from training.fit.resident import Resident
+from training.losses import same_JC
 from training.progress import trainer_options
 
 CONFIG = FitConfig(
@@ -45,7 +51,11 @@ def table() -> SemanticIdTable:
     return SemanticIdTable(SPACE, codes_NS, np.arange(ITEMS).astype(np.uint16))
 
 
-def fresh(flow: Histories, reweighting: Reweighting = "additive") -> SequenceModel:
+def fresh(
+    flow: Histories,
+    reweighting: Reweighting = "additive",
+    towers: Towers = CONFIG.towers,
+) -> SequenceModel:
     L.seed_everything(0, verbose=False)
     config = SequenceConfig(
         code_space=SPACE,
@@ -56,6 +66,7 @@ def fresh(flow: Histories, reweighting: Reweighting = "additive") -> SequenceMod
         heads=1,
         dropout=0.1,
         reweighting=reweighting,
+        towers=towers,
         buckets=8,
     )
     return new_model(config, table(), torch.randn(1, 2, 16, 8), WORDS, flow)
@@ -173,8 +184,6 @@ def test_an_item_that_training_never_saw_is_no_negative(
 
 def test_padding_never_reaches_the_loss() -> None:
     """A short history scores the same in a batch of its own as beside a longer one."""
-    from training.data.batches import Batch
-
     one = module(ITEMS).eval()
     one.log = lambda *args, **kwargs: None  # type: ignore[method-assign]
     short, long = torch.tensor([[1, 2, 3]]), torch.tensor([[5, 6, 7, 8, 9, 10]])
@@ -183,7 +192,8 @@ def test_padding_never_reaches_the_loss() -> None:
     def loss(items_BT: torch.Tensor, *length: int) -> torch.Tensor:
         length_B = torch.tensor(length)
         learned_BT = torch.arange(items_BT.shape[1] - 1) < length_B[:, None] - 1
-        return one.training_step(Batch(items_BT, length_B, learned_BT), 0)
+        place_J = learned_BT.flatten().nonzero()[:, 0]
+        return one.training_step(Batch(items_BT, length_B, place_J), 0)
 
     together = loss(torch.cat([padded, long]), 3, 6)
     first, second = loss(short, 3), loss(long, 6)
@@ -200,12 +210,12 @@ def test_what_is_kept_is_the_moving_average_of_weights() -> None:
     """It follows the weights, lies between first and last, and early steps weigh little."""
     training = histories().up_to(Part.TRAIN)
     model = fresh(training)
-    average = moving_average(model, decay=0.5)
+    average = MovingAverage(model, decay=0.5)
     weight = model.get_parameter("towers.0.sources.id.embedding.weight")
     followed = average.module.get_parameter("towers.0.sources.id.embedding.weight")
     for step in range(1, 6):
         weight.data.fill_(step)
-        average.update_parameters(model)
+        average.follow(model)
     assert not followed.requires_grad
     # min(decay, (1 + n) / (10 + n)) after n steps: 1, then 2/11, 3/12, 4/13 and 5/14 are kept.
     expected = 1.0
@@ -213,6 +223,80 @@ def test_what_is_kept_is_the_moving_average_of_weights() -> None:
         kept = (1 + steps) / (10 + steps)
         expected = kept * expected + (1 - kept) * (steps + 1)
     torch.testing.assert_close(followed, torch.full_like(followed, expected))
+
+
+def test_an_average_goes_on_from_a_checkpoint() -> None:
+    """With as many steps behind it, and without what never changes being copied."""
+    model = fresh(histories().up_to(Part.TRAIN))
+    one, other = MovingAverage(model, decay=0.9), MovingAverage(model, decay=0.9)
+    assert all(a is b for a, b in zip(one.module.buffers(), model.buffers(), strict=True))
+    for step in range(4):
+        if step == 2:
+            other.load_state_dict(one.state_dict())
+        for weight in model.parameters():
+            weight.data += 1
+        for average in (one, other)[: 1 + (step >= 2)]:
+            average.follow(model)
+    pairs = zip(one.module.parameters(), other.module.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def some(*rows: range) -> tuple[Resident, list[Asked]]:
+    """Histories, and batches that are asked of them."""
+    training = histories().up_to(Part.TRAIN)
+    windows = training_windows(training, CONFIG.max_history)
+    batches = TrainingBatches(training, windows, repeats=True, with_past=False)
+    return Resident.of(batches, torch.device("cpu")), [batches[[*each]] for each in rows]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler, of torch
+def test_what_is_compiled_learns_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one piece, where nobody asks which words and negatives there are, as on a GPU; once for
+    all lengths. What the piece is then made of, for minutes, is torch's own.
+    """
+    monkeypatch.setattr(WordBag, "forward", WordBag.of_all)
+    monkeypatch.setattr(fit_sequence_module, "no_negatives", lambda n, c, _: (same_JC(n, c),))
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    training = histories().up_to(Part.TRAIN)
+    resident, steps = some(range(20), range(7), range(30, 60))
+    counters.clear()
+    losses, gradients = list[float](), []
+    for compiled in (False, True):
+        config = CONFIG.model_copy(update={"negatives": 20, "compile": compiled})
+        model = fresh(training, towers=(("words", "codes", "id"),))
+        one = SequenceModule(model, table(), config, None, True, seed=0)
+        one.model.eval()  # no dropout
+        torch.manual_seed(0)
+        for step in steps:
+            loss = one.learn(resident.gather(step))
+            loss.backward()  # type: ignore[no-untyped-call]
+            losses.append(float(loss.detach()))
+        gradients.append([p.grad for p in one.model.parameters() if p.grad is not None])
+    assert counters["stats"]["unique_graphs"] == 1
+    assert not counters["graph_break"]
+    assert losses[:3] == pytest.approx(losses[3:], rel=1e-5)
+    for plain, fast in zip(*gradients, strict=True):
+        torch.testing.assert_close(plain, fast, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_no_step_waits_for_a_gpu() -> None:
+    """Neither to gather a batch nor to learn from it: the host stays ahead."""
+    one, (resident, (first,)) = module(20).cuda(), some(range(20))
+    resident = resident._replace(
+        **{n: t.cuda() for n, t in resident._asdict().items() if t is not None}
+    )
+    optimizer, step = one.configure_optimizers(), first._replace(row_B=first.row_B.cuda())
+    for mode in ("default", "error"):  # what is made once may wait
+        torch.cuda.set_sync_debug_mode(mode)
+        try:
+            one.learn(resident.gather(step)).backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(one.model.parameters(), 5.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            one.averaged.follow(one.model)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
 
 
 def test_towers_learn_apart() -> None:

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from training.data.batches import past, training_windows
 from training.data.histories import Histories
-from training.losses import accidental_hits, past_hits, sampled_softmax
+from training.losses import no_negatives, past_hits, same_JC, sampled_softmax, scores
 
 ITEMS, DRAWN, POSITIONS, WIDTH = 500, 60, 40, 16
 
@@ -29,10 +29,11 @@ def reference(
     return each_J.mean() if weight_J is None else (each_J * weight_J).sum() / weight_J.sum()
 
 
+@pytest.mark.parametrize("compared", [False, True], ids=["rows and columns", "a mask"])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("mixed", "tolerance"), [(False, 1e-5), (True, 1e-2)])
 def test_loss_and_gradient_are_those_of_a_cross_entropy(
-    mixed: bool, tolerance: float, weighted: bool
+    mixed: bool, tolerance: float, weighted: bool, compared: bool
 ) -> None:
     """The loss in float32 always; under autocast the products of the gradient are in bfloat16."""
     torch.manual_seed(0)
@@ -41,16 +42,23 @@ def test_loss_and_gradient_are_those_of_a_cross_entropy(
     user_JD, own_JD, drawn_CD = vectors = [
         torch.randn(size, WIDTH, requires_grad=True) for size in (POSITIONS, POSITIONS, DRAWN)
     ]
-    hits = accidental_hits(next_J, drawn_C)
+    none = (same_JC(next_J, drawn_C),) if compared else no_negatives(next_J, drawn_C, None)
     weight_J = torch.rand(POSITIONS) if weighted else None
     with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
-        loss = sampled_softmax(user_JD, own_JD, drawn_CD, hits, ITEMS, weight_J)
+        loss = sampled_softmax(user_JD, own_JD, drawn_CD, none, ITEMS, weight_J)
     expected = reference(user_JD, own_JD, drawn_CD, next_J, drawn_C, weight_J)
     torch.testing.assert_close(loss, expected)
     gradients = (torch.autograd.grad(each, vectors) for each in (loss, expected))
     for found, wanted in zip(*gradients, strict=True):
         assert found.dtype == torch.float32
         assert (found - wanted).norm() < tolerance * wanted.norm()
+
+
+def test_logits_of_all_items_are_float32_under_autocast() -> None:
+    user_JD, item_CD = torch.randn(POSITIONS, WIDTH), torch.randn(ITEMS, WIDTH)
+    with torch.autocast("cpu", torch.bfloat16):
+        found_JC = scores(user_JD, item_CD)
+    assert (found_JC == user_JD @ item_CD.T).all()
 
 
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=6), st.integers(1, 5), st.integers(0, 99))

@@ -5,6 +5,7 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from models.contract.semantic_id import Resolution
 from models.contract.types import IMAGE, CodeArray
@@ -21,14 +22,16 @@ CONFIG = QuantizeConfig(
 )
 
 
-def quantize(directory: Path, made: World) -> tuple[QuantizerModule, Resolution]:
+def quantize(
+    directory: Path, made: World, config: QuantizeConfig = CONFIG
+) -> tuple[QuantizerModule, Resolution]:
     L.seed_everything(0, verbose=False)
     space = code_space(made.views, CONFIG)
     sizes = {modality: view.vectors_NX.shape[1] for modality, view in made.views.items()}
     quantizer = Quantizer(space, sizes, ITEMS, CONFIG.hidden_size)
     training = made.histories.up_to(Part.TRAIN)
     options = trainer_options(directory)
-    module = fit_quantizer(quantizer, made.views, training, CONFIG, 0, directory, **options)
+    module = fit_quantizer(quantizer, made.views, training, config, 0, directory, **options)
     return module, build_table(quantizer.eval(), made.views)
 
 
@@ -38,6 +41,27 @@ def trained(
 ) -> tuple[World, QuantizerModule, Resolution]:
     made = world()
     return made, *quantize(tmp_path_factory.mktemp("quantizer"), made)
+
+
+def test_all_that_is_learned_from_goes_where_it_is_learned(
+    trained: tuple[World, QuantizerModule, Resolution], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, module, _ = trained
+    for name in ("views", "transitions", "seen_N", "decay_T"):  # another test's, too
+        monkeypatch.setattr(module, name, getattr(module, name))
+    module._move(torch.device("meta"))
+    views = [part for view in module.views.values() for part in dataclasses.astuple(view)]
+    steps = [part for part in vars(module.transitions).values() if isinstance(part, torch.Tensor)]
+    moved = [*views, *steps, module.seen_N, module.decay_T]
+    assert len(moved) == 2 * len(module.views) + 3 + 2
+    assert {part.device.type for part in moved} == {"meta"}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_is_asked_for_is_not_passed_over(tmp_path: Path) -> None:
+    config = CONFIG.model_copy(update={"accelerator": "gpu"})
+    with pytest.raises(MisconfigurationException, match="gpu"):
+        quantize(tmp_path, world(), config)
 
 
 def test_every_semantic_id_is_unique_and_missing_pictures_are_null(
