@@ -70,6 +70,9 @@ def laid_out(config: RunConfig) -> dict[str, Any]:
     if content["research"]["likeness"]:
         del content["research"]["likeness"]
     del fit["learn_test"]  # of what goes live alone
+    if not fit["compile"]:
+        del fit["compile"]
+    del content["quantize"]["accelerator"]  # where it ran
     if fit["rows_from"] == FitConfig.model_fields["rows_from"].default:  # more items than any has
         del fit["rows_from"]
     return content
