@@ -150,6 +150,28 @@ def test_the_same_answers_as_the_engine_itself(
         assert not other.away
 
 
+def test_one_that_lies_on_a_device_answers_workers_too(tiny_bundles: TinyBundles) -> None:
+    """A CPU stands in for the GPU: what is gone, filtered, recalled and alive there and here."""
+    torch_engine = pytest.importorskip("service.engine.torch_engine")
+    bundle = bundles.read(tiny_bundles.copy(remembers=True))
+    settings = Settings(bundle=bundle.directory, provider="cpu")
+    shared = SharedEngine(
+        lambda bundle, live: torch_engine.TorchEngine(bundle, "cpu", live), settings.max_batch
+    )
+    written = Written(bundle)
+    with beside(written) as drawn, serving(shared) as path:
+        live: CurrentLive = lambda: written.items.live  # noqa: E731
+        own, other = make_engine(bundle, settings, live), RemoteEngine(path, bundle, 1, live)
+        assert other.provider == "torch-cpu"
+        for turn in range(8):
+            batch = drawn.batch(20)
+            expected, found = own.candidates(*batch).found, other.candidates(*batch).found
+            np.testing.assert_allclose(found.scores_BK, expected.scores_BK, rtol=1e-3, atol=1e-4)
+            assert (found.items_BK == expected.items_BK).mean() > 0.99  # but for ties
+            if turn == 4:
+                written.delete("item-20")
+
+
 def test_questions_of_several_workers_are_one_batch(tiny: Bundle) -> None:
     fake = Fake()
     with serving(SharedEngine(fake, max_batch=4)) as path:
