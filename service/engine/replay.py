@@ -18,10 +18,14 @@ MOST = 64  # recordings; other shapes are launched each time
 
 
 class Replay:
-    """A function of tensors on a device, recorded by their shapes and ``how`` it is called."""
+    """A function of tensors on a device, recorded by their shapes and ``how`` it is called.
 
-    def __init__(self, record: Record) -> None:
+    Those that it is given may lie on the host: they are copied to where a recording reads them.
+    """
+
+    def __init__(self, record: Record, device: torch.device) -> None:
         self.record = record
+        self.device = device
         self.recordings: dict[Any, tuple[Inputs, Callable[[], Any]]] = {}
 
     def __call__(self, call: Call, how: int, inputs: Inputs) -> Any:
@@ -29,13 +33,17 @@ class Replay:
         shapes = how, *(given.shape for given in inputs)
         if shapes not in self.recordings:
             if len(self.recordings) >= MOST:
-                return call(how, *inputs)
-            into: Inputs = [given.clone() for given in inputs]
+                return call(how, *self.there(inputs))
+            into: Inputs = [given.to(self.device, copy=True) for given in inputs]
             self.recordings[shapes] = into, self.record(lambda *given: call(how, *given), into)
         into, replay = self.recordings[shapes]
         for place, given in zip(into, inputs, strict=True):
             place.copy_(given)
         return replay()
+
+    def there(self, inputs: Inputs) -> Inputs:
+        """On the device."""
+        return [given.to(self.device) for given in inputs]
 
     def forget(self) -> None:
         """What is read lies elsewhere."""

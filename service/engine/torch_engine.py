@@ -38,7 +38,10 @@ _SUMS = 256  # rows that something is added to beside the memory's, where there 
 
 
 class Asked(NamedTuple):
-    """A batch as the device takes it: whole numbers of 64 bits, but for the last two."""
+    """A batch as the device takes it: whole numbers of 64 bits, but for the last two.
+
+    All but the last comes from the host.
+    """
 
     rows_BT: Any  # of histories, padded on the right
     length_B: Any
@@ -48,7 +51,7 @@ class Asked(NamedTuple):
     allowed_BW: Any  # bits of what alone may be found; (0, W) where all may
 
 
-class _Found(NamedTuple):
+class _There(NamedTuple):
     """On the device: with the vectors that it was found by."""
 
     vectors_BD: Tensor
@@ -73,7 +76,7 @@ class TorchEngine:
         self.live = live
         self.masks = Masks(self.tables)
         default = record_cuda() if device == "cuda" else call_again
-        self.replay = Replay(record or default)
+        self.replay = Replay(record or default, self.tables.device)
 
     def prepare(self, max_batch: int) -> None:
         """Record what batches of up to so many are answered by, so that none waits for it."""
@@ -115,9 +118,8 @@ class TorchEngine:
         asked = self._asked(histories, selections)
         top = min(power_of_two(max(k, _TOP)), self.tables.rows)
         there = self.replay(self._find, top, asked)
-        vectors_BD, shown_B = (
-            _here(x, len(histories)) for x in (there.vectors_BD, there.best.shown_B)
-        )
+        vectors_BD = _here(there.vectors_BD, len(histories))
+        shown_B = _here(there.best.shown_B, len(histories))
         if not np.isfinite(vectors_BD).all():
             raise ArithmeticError("the model gave a vector that is not finite")
         found = _found(there.best, len(histories))
@@ -125,11 +127,11 @@ class TorchEngine:
             some = self._asked(
                 [histories[query] for query in unsure], [selections[query] for query in unsure]
             )
-            in_full = self._find(top, *some, in_full=True)
+            in_full = self._find(top, *self.replay.there(some), in_full=True)
             found.put(unsure, _found(in_full.best, len(unsure)))
         return vectors_BD, found
 
-    def _find(self, top: int, *given: Tensor, in_full: bool = False) -> _Found:
+    def _find(self, top: int, *given: Tensor, in_full: bool = False) -> _There:
         """Nothing here waits for the device, or it could not be recorded."""
         asked, tables = Asked(*given), self.tables
         rows_BT = asked.rows_BT
@@ -144,11 +146,11 @@ class TorchEngine:
         sums = summed(rows_BE, scores_BE, tables.rows - 1) if rows_BE.shape[1] else None
         among = Among(self.masks.added(asked.allowed_BW), asked.hidden_H2, sums)
         find = best_in_full if in_full else best
-        return _Found(vectors_BD, find(tables.items, vectors_BD, among, top))
+        return _There(vectors_BD, find(tables.items, vectors_BD, among, top))
 
     def _asked(self, histories: Sequence[History], selections: Sequence[Selection]) -> Asked:
         """Each size rounded up, and what fills is a history of row 0."""
-        device, queries = self.tables.device, power_of_two(len(histories))
+        queries = power_of_two(len(histories))
         most = max(map(len, histories))
         longest = next(length for length in _lengths(self.max_history) if length >= most)
         rows_BT, length_B = row_feeds(histories, queries, longest)
@@ -160,7 +162,7 @@ class TorchEngine:
         filled_H2 = np.tile(np.array([0, self.tables.rows - 1]), (wanted, 1))
         filled_H2[: len(hidden_H2)] = hidden_H2
         sums = _sums(selections, queries)
-        tensors = [torch.from_numpy(x).to(device) for x in (rows_BT, length_B, filled_H2, *sums)]
+        tensors = map(torch.from_numpy, (rows_BT, length_B, filled_H2, *sums))
         allowed_BW = self.masks.of([selection.allowed for selection in selections], queries)
         return Asked._make([*tensors, allowed_BW])
 
