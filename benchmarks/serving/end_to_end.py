@@ -65,7 +65,7 @@ def rows(plan: Plan, names: Sequence[str] = tuple(COMMANDS)) -> Iterator[Row]:
                 counters = partial(ask_what_is_counted, port) if name == OURS else None
                 measured = measure(partial(offer, port, bodies, plan.seconds), plan, counters)
             ours = ours or measured
-            yield from as_rows(WHAT, name, measured, ours)
+            yield from as_rows(name, measured, ours)
 
 
 def check_answers(bundle: Path, names: Sequence[str], bodies: Sequence[str]) -> None:
@@ -123,27 +123,27 @@ def measure(
     return Measured(saturation, loads, cost)
 
 
-def as_rows(what: str, name: str, measured: Measured, ours: Measured) -> Iterator[Row]:
+def as_rows(name: str, measured: Measured, ours: Measured) -> Iterator[Row]:
     """Saturation, latency by load, and what a request costs where that was counted."""
     ratio = measured.saturation / ours.saturation
-    yield Row(what, name, "saturation", measured.saturation, "requests/s", OURS, ratio)
+    yield Row(WHAT, name, "saturation", measured.saturation, "requests/s", OURS, ratio)
     for share, loads in measured.loads.items():
         size = f"{share:.0%} of saturation"
-        yield Row(what, name, size, share * measured.saturation, "requests/s offered")
-        yield Row(what, name, size, max(load.late for load in loads), "ms late, generator")
+        yield Row(WHAT, name, size, share * measured.saturation, "requests/s offered")
+        yield Row(WHAT, name, size, max(load.late for load in loads), "ms late, generator")
         for level in ("p50", "p90", "p99", "p999"):
             value, own = _median(loads, level), _median(ours.loads[share], level)
-            yield Row(what, name, size, value, f"ms {level}", OURS, value / own)
+            yield Row(WHAT, name, size, value, f"ms {level}", OURS, value / own)
     if measured.spent:
-        yield from _cost(what, name, measured.spent)
+        yield from _cost(name, measured.spent)
 
 
-def _cost(what: str, name: str, measured: Spent) -> Iterator[Row]:
+def _cost(name: str, measured: Spent) -> Iterator[Row]:
     """CPU a request: all of it, the engine's, and what HTTP, Python and metrics add to that."""
     size = f"{HEADLINE:.0%} of saturation"
     whole, engine = (1e6 * s / measured.requests for s in (measured.cpu, measured.engine))
     for unit, value in ((CPU, whole), ("µs engine", engine), (OVER, whole - engine)):
-        yield Row(what, name, size, value, unit, "the whole", value / whole)
+        yield Row(WHAT, name, size, value, unit, "the whole", value / whole)
 
 
 def _median(loads: Sequence[Load], level: str) -> float:

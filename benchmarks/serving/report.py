@@ -23,9 +23,9 @@ _NOTES = {
     "Milliseconds a query for the best 100 beside those of a plain search.",
     end_to_end.WHAT: "12,000 items, default model, real history lengths, load generator on the "
     "same two cores, open loop: latency counts from when a request was due.",
-    remembering.WHAT: "As end to end, in one run, on a slower machine than the parts above: "
-    "compare ratios. The memory's lists are 200 random items each, as hard to gather and to merge "
-    "as can be: shops' own lists repeat each other.",
+    remembering.WHAT: "As end to end, on a slower machine than the parts above; both services are "
+    "there and take turns: compare ratios. The memory's lists are 200 random items each, as hard "
+    "to gather and to merge as can be: shops' own lists repeat each other.",
     start.WHAT: "Drawn catalogues, files in the page cache; private memory is what a worker shares "
     "with nobody.",
 }
