@@ -5,7 +5,9 @@ Results go to the folder $OUT as they come (docs/benchmarks without it): ``gpu.j
 the same code anywhere, which says nothing of a GPU.
 """
 
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Annotated
 
 import torch
@@ -34,11 +36,13 @@ def main(
         raise typer.Exit(1)
     name = torch.cuda.get_device_name() if device == "cuda" else "cpu (a stand-in)"
     rows: list[Row] = []
-    for part in parts.split(","):
-        for row in PARTS[part](Where(device, name, small)):
-            rows.append(row)
-            Console().print(row)
-            write(rows, name)
+    with tempfile.TemporaryDirectory() as scratch:
+        where = Where(device, small, Path(scratch))
+        for part in parts.split(","):
+            for row in PARTS[part](where):
+                rows.append(row)
+                Console().print(row)
+                write(rows, name)
 
 
 if __name__ == "__main__":

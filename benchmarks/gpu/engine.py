@@ -1,9 +1,7 @@
 """From histories to the best 100, whether all engines answer alike, and on what they spend it."""
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -32,36 +30,38 @@ _GOALS = {ITEMS: {1: 0.4, 32: 0.6, 256: 1.5}, _LARGE: {1: 0.6, 32: 1.0, 256: 3.0
 _RATE_GOAL = 200_000  # histories a second of real lengths
 
 
+def drawn(where: Where) -> Bundle:
+    """A bundle of few items, which all parts share: to export one takes its time."""
+    items = 2_000 if where.small else ITEMS
+    return drawn_bundle.write(where.scratch / "bundle", drawn_bundle.WIDE, items)
+
+
 def engines(where: Where) -> Iterator[Row]:
     """Over few items, without and with a memory, and over many."""
-    with tempfile.TemporaryDirectory() as scratch:
-        items = 2_000 if where.small else ITEMS
-        bundle = drawn_bundle.write(Path(scratch), drawn_bundle.WIDE, items)
-        yield from _engines_of(bundle, where, f"{items:,} items")
-        memory = drawn_memory(items, _FOLLOWERS, np.random.default_rng(0))
-        told = f"{items:,} items, with a memory"
-        yield from _engines_of(replace(bundle, memory=memory), where, told)
-        if not where.small:
-            yield from _engines_of(_grown(bundle, _LARGE), where, f"{_LARGE:,} items")
+    bundle = drawn(where)
+    items = len(bundle.catalogue)
+    yield from _engines_of(bundle, where, f"{items:,} items")
+    memory = drawn_memory(items, _FOLLOWERS, np.random.default_rng(0))
+    yield from _engines_of(replace(bundle, memory=memory), where, f"{items:,} items, with a memory")
+    if not where.small:
+        yield from _engines_of(_grown(bundle, _LARGE), where, f"{_LARGE:,} items")
 
 
 def profile(where: Where) -> Iterator[Row]:
     """Kernels of a batch of the torch engine, in tables of their own."""
-    with tempfile.TemporaryDirectory() as scratch:
-        items = 2_000 if where.small else ITEMS
-        bundle = drawn_bundle.write(Path(scratch), drawn_bundle.WIDE, items)
-        live = nothing_lives(*bundle.item_vectors_ND.shape)
-        engine = TorchEngine(bundle, "cuda" if where.on_gpu else "cpu", live)
-        for batch in 1, 32:
-            histories = _histories(bundle, [_LONGEST] * batch)
-            took = median(lambda: _candidates(engine, histories, _K), where)  # noqa: B023
-            with torch.profiler.profile() as seen:
-                _candidates(engine, histories, _K)
-            order = "self_cuda_time_total" if where.on_gpu else "self_cpu_time_total"
-            table = seen.key_averages().table(sort_by=order, row_limit=30)
-            OUT.mkdir(parents=True, exist_ok=True)
-            (OUT / f"gpu-profile-{batch}.txt").write_text(table, encoding="utf-8")
-            yield Row("profiled", f"{batch} histories, {engine.provider}", took, "ms")
+    bundle = drawn(where)
+    live = nothing_lives(*bundle.item_vectors_ND.shape)
+    engine = TorchEngine(bundle, "cuda" if where.on_gpu else "cpu", live)
+    for batch in 1, 32:
+        histories = _histories(bundle, [_LONGEST] * batch)
+        took = median(lambda: _candidates(engine, histories, _K), where)  # noqa: B023
+        with torch.profiler.profile() as seen:
+            _candidates(engine, histories, _K)
+        order = "self_cuda_time_total" if where.on_gpu else "self_cpu_time_total"
+        table = seen.key_averages().table(sort_by=order, row_limit=30)
+        OUT.mkdir(parents=True, exist_ok=True)
+        (OUT / f"gpu-profile-{batch}.txt").write_text(table, encoding="utf-8")
+        yield Row("profiled", f"{batch} histories, {engine.provider}", took, "ms")
 
 
 def _engines_of(bundle: Bundle, where: Where, told: str) -> Iterator[Row]:

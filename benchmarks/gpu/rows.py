@@ -16,11 +16,11 @@ _RATE = "a second"  # units that end so are the better the larger
 
 
 class Where(NamedTuple):
-    """What is measured: ``cuda``, or ``cpu`` in its place; by what name; much, or a little."""
+    """What is measured: ``cuda``, or ``cpu`` in its place; much, or a little. scratch: a folder."""
 
     device: str
-    name: str
     small: bool
+    scratch: Path
 
     @property
     def on_gpu(self) -> bool:
