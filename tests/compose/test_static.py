@@ -66,7 +66,8 @@ def test_only_the_override_asks_for_a_gpu() -> None:
     override = yaml.safe_load((ROOT / "docker-compose.gpu.yml").read_text(encoding="utf-8"))
     assert "devices" in str(override["services"]["service"]["deploy"])
     assert "devices" not in str(COMPOSE)
-    assert override["services"]["service"]["environment"] == {"BBQREC_PROVIDER": "cuda"}
+    environment = override["services"]["service"]["environment"]
+    assert environment == {"BBQREC_PROVIDER": "cuda", "BBQREC_ENGINE": "shared"}
 
 
 def test_containers_outlive_the_drain() -> None:
