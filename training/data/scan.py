@@ -76,4 +76,12 @@ def _is_plain(file: LogFile) -> bool:
         and layout.encoding == "utf-8"
         and file.table.header_line <= 1
         and not is_gzip(file.path)
+        and not _ends_with(file.path, layout.separator)
     )
+
+
+def _ends_with(path: Path, separator: str) -> bool:
+    """Of a last line that no line break ends, Polars overlooks an empty field too many."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 1))
+        return file.read() == separator.encode()

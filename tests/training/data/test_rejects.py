@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.training.data.preparing import GOOD, GOOD_CSV, run, write
@@ -179,6 +179,7 @@ ROWS = st.lists(st.lists(CELLS, min_size=2, max_size=4), min_size=0, max_size=12
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(ROWS)
+@example([["u", "u", "7", ""]])
 def test_every_row_is_kept_or_rejected_whichever_way_it_is_read(
     tmp_path: Path, rows: list[list[str]]
 ) -> None:
