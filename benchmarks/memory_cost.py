@@ -84,12 +84,11 @@ def found(size: int, listed: int) -> tuple[float, float]:
     apart = float((best_BK.max(axis=1) - best_BK.min(axis=1)).mean())
     memory = drawn_memory(size, listed, random, apart)
     histories = random.integers(0, size, (_ASKED, STEPS)).tolist()
-    nothing = [Selection(np.empty(0, np.int64)) for _ in histories]
-    told = [s._replace(recalled=memory.recall(h)) for s, h in zip(nothing, histories, strict=True)]
+    nothing, each = [Selection() for _ in histories], memory.recall_each(histories)
+    told = [Selection(recalled=recalled) for recalled in each]
     k = [_DEEP] * _ASKED
     alone = recall(overlay.search(users_BD, k, nothing).items_BK, truth_BK)
-    for row_N, history in zip(scores_BN, histories, strict=True):
-        recalled = memory.recall(history)
+    for row_N, recalled in zip(scores_BN, each, strict=True):
         row_N[recalled.rows_J] += recalled.scores_J
     return recall(overlay.search(users_BD, k, told).items_BK, _best(scores_BN)), alone
 

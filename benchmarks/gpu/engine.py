@@ -96,8 +96,7 @@ def _engines(bundle: Bundle, where: Where, max_batch: int) -> Iterator[Engine]:
     if not where.on_gpu:
         live = nothing_lives(*bundle.item_vectors_ND.shape)
         yield TorchEngine(bundle, "cpu", live)
-        scorer = OnnxScorer(bundle, "cpu", 1)
-        yield DeviceEngine(scorer, bundle.item_vectors_ND, 1, live, bundle.memory)
+        yield DeviceEngine(OnnxScorer(bundle, "cpu", 1), 1, live)
         return
     providers: Sequence[Provider] = ("torch-cuda", "cuda")
     for provider in providers:

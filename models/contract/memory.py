@@ -18,7 +18,7 @@ from models.contract.types import FloatArray
 STEPS = 10  # latest items of a history, whose lists are looked up
 REACH = 10  # steps, beyond which what follows an item is not counted
 FALL = 0.8  # what a step of distance leaves of a count
-_NUMBERS = 2**31
+_NUMBERS = 2**31  # that an int32 tells apart
 _LOW = 0 if sys.byteorder == "little" else 1  # the lower half of a number of 64 bits
 
 
@@ -104,9 +104,7 @@ class Memory:
 
     def recall(self, history: Sequence[int]) -> Recalled:
         """After a history of rows, oldest first. Rows beyond the memory's have no lists."""
-        lists = list(self._lists(history))
-        scores = [self.scores_J[each.part] * each.fade for each in lists]
-        return Recalled.summed([self.items_J[each.part] for each in lists], scores)
+        return self.recall_each([history])[0]
 
     def recall_each(self, histories: Sequence[Sequence[int]]) -> list[Recalled]:
         """The same after each of several histories: together, for where a thread has to ask for the

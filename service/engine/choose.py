@@ -69,7 +69,7 @@ def _engine(bundle: Bundle, settings: Settings, provider: Provider, live: Curren
     vectors_ND, threads = bundle.item_vectors_ND, settings.threads
     on_gpu = scorer.provider.endswith("cuda")
     if isinstance(scorer, OnnxScorer) and on_gpu and exact and vectors_ND.nbytes <= MOST_BYTES:
-        return DeviceEngine(scorer, vectors_ND, threads, live, bundle.memory)
+        return DeviceEngine(scorer, threads, live)
     base = make_retriever(bundle, settings.retriever, threads, gpu=on_gpu)
     return HostEngine(scorer, Overlay(base, vectors_ND, threads, live), bundle.memory)
 

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.contract.memory import Memory
 from models.contract.types import FloatArray
 from service.engine import lookup
 from service.engine.engine import Answered, recall
@@ -46,20 +45,13 @@ class DeviceEngine:
 
     retriever = "exact"
 
-    def __init__(
-        self,
-        scorer: OnnxScorer,
-        item_vectors_ND: FloatArray,
-        threads: int,
-        live: CurrentLive,
-        memory: Memory | None = None,
-    ) -> None:
-        self.memory = memory
+    def __init__(self, scorer: OnnxScorer, threads: int, live: CurrentLive) -> None:
+        bundle, item_vectors_ND = scorer.bundle, scorer.bundle.item_vectors_ND
+        self.memory = bundle.memory
         self.scorer = scorer
         self.provider = scorer.provider
-        self.lookup = lookup.open_lookup(scorer.bundle, scorer.device, threads)
-        slots = scorer.bundle.semantic_ids.codes_NS.shape[1]
-        width = item_vectors_ND.shape[1]
+        self.lookup = lookup.open_lookup(bundle, scorer.device, threads)
+        slots, width = bundle.semantic_ids.codes_NS.shape[1], item_vectors_ND.shape[1]
         self.nothing = np.zeros((1, slots), np.int32), np.zeros((1, width), np.float32)
         self.search = DeviceRetriever(item_vectors_ND, scorer.device, threads)
         self.overlay = Overlay(self.search, item_vectors_ND, threads, live)

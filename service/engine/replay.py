@@ -79,8 +79,3 @@ def record_cuda() -> Record:
 def call_again(call: Call, inputs: Inputs) -> Callable[[], Any]:
     """A Record where there is nothing to record by: it is called anew each time."""
     return lambda: call(*inputs)
-
-
-def power_of_two(size: int) -> int:
-    """The next power of two, or ``size`` where it is one."""
-    return 1 << (size - 1).bit_length()

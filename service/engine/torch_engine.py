@@ -23,7 +23,7 @@ from service.engine.engine import Answered
 from service.engine.feeds import History, row_feeds
 from service.engine.masks import Masks
 from service.engine.recalling import summed
-from service.engine.replay import Record, Replay, call_again, power_of_two, record_cuda
+from service.engine.replay import Replay, call_again, record_cuda
 from service.engine.staged import Among, Best, best, best_in_full
 from service.engine.tables import WORK_BYTES, Tables
 from service.retrieval.live import CurrentLive
@@ -63,9 +63,7 @@ class TorchEngine:
 
     retriever = "exact"
 
-    def __init__(
-        self, bundle: Bundle, device: Device, live: CurrentLive, record: Record | None = None
-    ) -> None:
+    def __init__(self, bundle: Bundle, device: Device, live: CurrentLive) -> None:
         architecture = bundle.manifest.architecture
         self.provider = f"torch-{device}"
         self.max_history = architecture.max_history
@@ -75,8 +73,8 @@ class TorchEngine:
         self.tables = Tables(bundle, device)
         self.live = live
         self.masks = Masks(self.tables)
-        default = record_cuda() if device == "cuda" else call_again
-        self.replay = Replay(record or default, self.tables.device)
+        record = record_cuda() if device == "cuda" else call_again
+        self.replay = Replay(record, self.tables.device)
 
     def prepare(self, max_batch: int) -> None:
         """Record what batches of up to so many are answered by, so that none waits for it."""
@@ -174,6 +172,11 @@ def _found(best: Best, queries: int) -> Found:
 def _here(array_B: Tensor, queries: int) -> Any:
     """On the host, without what fills."""
     return array_B[:queries].cpu().numpy()
+
+
+def power_of_two(size: int) -> int:
+    """The next power of two, or ``size`` where it is one."""
+    return 1 << (size - 1).bit_length()
 
 
 def _lengths(longest: int) -> list[int]:

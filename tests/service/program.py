@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,10 @@ def wait_for_url(log: Path) -> str:
             return found[1]
         time.sleep(0.02)
     raise TimeoutError(log.read_text())
+
+
+def ended(pids: Iterable[int]) -> bool:
+    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
 def wait_for_status(url: str, status: int) -> bool:

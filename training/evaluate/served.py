@@ -23,9 +23,7 @@ class ServedRanker:
     def __init__(self, bundle: Bundle, item_ids: Sequence[str]) -> None:
         rows = [bundle.catalogue.rows.get(item_id) for item_id in item_ids]
         self.row_N = np.array([-1 if row is None else row for row in rows], np.int32)
-        config, codes_NS = bundle.manifest.architecture, bundle.semantic_ids.codes_NS
-        onnx = OnnxRanker(bundle.onnx_path, config, codes_NS, bundle.vectors)
-        self.ranker: Ranker = with_memory(onnx, bundle.memory)
+        self.ranker: Ranker = with_memory(OnnxRanker.of(bundle), bundle.memory)
         self.popularity_M = np.asarray(bundle.catalogue.recent_N, np.float32)
 
     def score(self, items: NDArray[np.int32], windows: Windows) -> FloatArray:

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from models.contract.bundle import Bundle
 from models.contract.config import SequenceConfig
 from models.contract.item_vectors import ItemVectors
 from models.contract.manifest import onnx_inputs
@@ -41,6 +42,12 @@ class OnnxRanker:
         self.max_history = config.max_history
         self.codes_NS = codes_NS
         self.vectors = vectors
+
+    @classmethod
+    def of(cls, bundle: Bundle, threads: int = 0) -> Self:
+        """The one that a bundle holds."""
+        config, codes_NS = bundle.manifest.architecture, bundle.semantic_ids.codes_NS
+        return cls(bundle.onnx_path, config, codes_NS, bundle.vectors, threads)
 
     def score(self, items: NDArray[np.int32], windows: Windows) -> FloatArray:
         """Scores (B, N)."""

@@ -115,18 +115,13 @@ def _slower(new: Bundle, old: Bundle, length_B: NDArray[np.int64]) -> float:
     On one core, in seconds of it: by the clock, whatever else the machine has to do would tell.
     """
     seconds: tuple[list[float], list[float]] = [], []
-    graphs = [(_graph(bundle), _blank(bundle, length_B)) for bundle in (new, old)]
+    graphs = [(OnnxRanker.of(bundle, threads=1), _blank(bundle, length_B)) for bundle in (new, old)]
     for _ in range(_TIMES):
         for (graph, batch), taken in zip(graphs, seconds, strict=True):
             began = time.thread_time()
             graph.encode(batch)
             taken.append(time.thread_time() - began)
     return min(seconds[0]) / min(seconds[1])
-
-
-def _graph(bundle: Bundle) -> OnnxRanker:
-    config, codes_NS = bundle.manifest.architecture, bundle.semantic_ids.codes_NS
-    return OnnxRanker(bundle.onnx_path, config, codes_NS, bundle.vectors, threads=1)
 
 
 def _blank(bundle: Bundle, length_B: NDArray[np.int64]) -> Batch:

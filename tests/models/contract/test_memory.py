@@ -58,6 +58,14 @@ def test_several_histories_are_as_each_alone(monkeypatch: pytest.MonkeyPatch) ->
             alone = memory.recall(history)
             assert recalled.rows_J.tolist() == alone.rows_J.tolist()
             assert recalled.scores_J.tolist() == alone.scores_J.tolist()
+            expected: dict[int, float] = {}  # list by list, entry by entry
+            for back, row in enumerate(reversed(history[-STEPS:])):
+                for at in range(offsets[row], offsets[row + 1]) if row < size else ():
+                    worth = float(scores_J[at]) * 0.6**back
+                    expected[int(items_J[at])] = expected.get(int(items_J[at]), 0.0) + worth
+            assert recalled.rows_J.tolist() == sorted(expected)
+            told = [expected[row] for row in sorted(expected)]
+            np.testing.assert_allclose(recalled.scores_J, told, rtol=1e-5)
     assert memory.recall_each([]) == []
 
 

@@ -30,10 +30,8 @@ DEVICES = [
 
 
 def on(device: Device, tiny: Bundle) -> DeviceEngine:
-    scorer = OnnxScorer(tiny, device, 1)
-    items_ND = tiny.item_vectors_ND
-    live = nothing_lives(*items_ND.shape)
-    return DeviceEngine(scorer, items_ND, 1, live)
+    live = nothing_lives(*tiny.item_vectors_ND.shape)
+    return DeviceEngine(OnnxScorer(tiny, device, 1), 1, live)
 
 
 def histories(tiny: Bundle) -> list[History]:
@@ -63,8 +61,7 @@ def test_it_finds_what_the_parts_on_the_host_do(tiny: Bundle, device: Device) ->
 @pytest.mark.parametrize("device", DEVICES)
 def test_items_come_and_go(tiny: Bundle, device: Device) -> None:
     shop = Shop(tiny)
-    scorer, items_ND = OnnxScorer(tiny, device, 1), tiny.item_vectors_ND
-    engine = DeviceEngine(scorer, items_ND, 1, lambda: shop.live)
+    engine = DeviceEngine(OnnxScorer(tiny, device, 1), 1, lambda: shop.live)
     settings = Settings(bundle=tiny.directory, provider="cpu")
     host = make_engine(tiny, settings, lambda: shop.live)
     for more in (0, 3, 40, 200):

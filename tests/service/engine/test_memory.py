@@ -26,8 +26,7 @@ def remembering(request: pytest.FixtureRequest, tiny_bundles: TinyBundles) -> Bu
 def engine_of(bundle: Bundle, kind: str) -> Engine:
     if kind == "device":
         live = nothing_lives(*bundle.item_vectors_ND.shape)
-        scorer, vectors_ND = OnnxScorer(bundle, "cpu", 1), bundle.item_vectors_ND
-        return DeviceEngine(scorer, vectors_ND, 1, live, bundle.memory)
+        return DeviceEngine(OnnxScorer(bundle, "cpu", 1), 1, live)
     indexed = bundle.index_path is not None
     retriever = "compressed" if indexed else "exact"
     settings = Settings(bundle=bundle.directory, provider=kind, retriever=retriever)

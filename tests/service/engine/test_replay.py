@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from service.engine import replay as replays
-from service.engine.replay import Replay, call_again, power_of_two, record_cuda
+from service.engine.replay import Replay, call_again, record_cuda
 
 CPU = torch.device("cpu")
 
@@ -40,10 +40,6 @@ def test_shapes_beyond_the_most_are_answered_unrecorded(monkeypatch: pytest.Monk
         a = torch.rand(rows, 1)
         assert torch.equal(replay(times, 3, [a, a]), 4 * a)
     assert len(replay.recordings) == 2
-
-
-def test_sizes_are_rounded_up_to_powers_of_two() -> None:
-    assert [power_of_two(n) for n in (1, 2, 3, 4, 5, 32, 33)] == [1, 2, 4, 4, 8, 32, 64]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")

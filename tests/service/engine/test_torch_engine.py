@@ -9,7 +9,7 @@ from models.contract.types import ItemCodes
 from service.engine import tables, torch_engine
 from service.engine.choose import make_engine
 from service.engine.tables import bytes_needed
-from service.engine.torch_engine import TorchEngine
+from service.engine.torch_engine import TorchEngine, power_of_two
 from service.retrieval.live import nothing_lives
 from service.retrieval.rows import RowSet
 from service.retrieval.selection import Allowed, Selection
@@ -54,6 +54,10 @@ def test_it_answers_as_the_parts_on_the_host_do_while_items_come_and_go(
         assert (found.items_BK == expected.items_BK).mean() > 0.99  # but for ties within rounding
         assert not engine.tables.found_R[-1]  # what fills is hidden there
     assert engine.tables.rows > room  # there was no room for so many: it was made
+
+
+def test_sizes_are_rounded_up_to_powers_of_two() -> None:
+    assert [power_of_two(n) for n in (1, 2, 3, 4, 5, 32, 33)] == [1, 2, 4, 4, 8, 32, 64]
 
 
 def test_few_shapes_are_recorded_all_of_them_before_the_first_request(bundle: Bundle) -> None:

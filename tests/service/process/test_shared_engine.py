@@ -12,9 +12,14 @@ from pathlib import Path
 import pytest
 
 from models.contract.store import BundleStore
-from tests.service.process.test_workers import Served
+from tests.service.process.test_workers import (
+    Served,
+    assert_it_leaves_nothing_behind,
+    started,
+)
 from tests.service.program import (
     assert_one_clear_line,
+    ended,
     eventually,
     recommend,
     serve,
@@ -23,22 +28,20 @@ from tests.service.program import (
 )
 
 
-class Shared(Served):
-    """The engine process was started first."""
-
-    def engine(self) -> int:
-        return self.workers()[0]
+@pytest.fixture(autouse=True)
+def shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BBQREC_ENGINE", "shared")
 
 
 @pytest.fixture
-def served(
-    bundle_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Shared]:
-    monkeypatch.setenv("BBQREC_ENGINE", "shared")
-    made = Shared(bundle_directory, tmp_path / "log")
-    yield made
-    made.process.kill()
-    made.process.wait()
+def served(bundle_directory: Path, tmp_path: Path) -> Iterator[Served]:
+    with started(bundle_directory, tmp_path / "log") as made:
+        yield made
+
+
+def engine_of(served: Served) -> int:
+    """The process that was started first."""
+    return served.workers()[0]
 
 
 def refused(url: str) -> tuple[int, str | None]:
@@ -51,10 +54,10 @@ def refused(url: str) -> tuple[int, str | None]:
     return 200, None
 
 
-def test_the_engine_alone_has_the_model_and_another_takes_its_place(served: Shared) -> None:
+def test_the_engine_alone_has_the_model_and_another_takes_its_place(served: Served) -> None:
     workers = served.workers()
     assert len(workers) == 3
-    engine = served.engine()
+    engine = engine_of(served)
     before = recommend(served.url)["items"]
     os.kill(engine, signal.SIGKILL)
     assert wait_for_status(f"{served.url}/readyz", 503)
@@ -71,19 +74,14 @@ def test_the_engine_alone_has_the_model_and_another_takes_its_place(served: Shar
 def test_one_that_stands_still_is_replaced(
     bundle_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("BBQREC_ENGINE", "shared")
     monkeypatch.setenv("BBQREC_HANG_TIMEOUT", "2")
-    served = Shared(bundle_directory, tmp_path / "log")
-    try:
-        os.kill(served.engine(), signal.SIGSTOP)
+    with started(bundle_directory, tmp_path / "log") as served:
+        os.kill(engine_of(served), signal.SIGSTOP)
         assert eventually(lambda: "the engine process stands still" in served.log.read_text())
         assert eventually(lambda: refused(served.url)[0] == 200)
-    finally:
-        served.process.kill()
-        served.process.wait()
 
 
-def test_a_worker_that_dies_leaves_the_engine_as_it_was(served: Shared) -> None:
+def test_a_worker_that_dies_leaves_the_engine_as_it_was(served: Served) -> None:
     engine, *workers = served.workers()
     os.kill(workers[0], signal.SIGKILL)
     assert eventually(lambda: served.log.read_text().count("serving tiny") == 3)
@@ -94,7 +92,7 @@ def test_a_worker_that_dies_leaves_the_engine_as_it_was(served: Shared) -> None:
 
 
 @pytest.mark.parametrize("everybody", [True, False], ids=["all are told", "the parent is told"])
-def test_the_engine_ends_last(served: Shared, everybody: bool) -> None:
+def test_the_engine_ends_last(served: Served, everybody: bool) -> None:
     """As systemd does it, and as Docker does."""
     pids = served.workers()
     served.process.send_signal(signal.SIGTERM)
@@ -107,10 +105,10 @@ def test_the_engine_ends_last(served: Shared, everybody: bool) -> None:
     assert served.process.wait(timeout=20) == 0
     assert "Traceback" not in served.log.read_text()
     assert "killed" not in served.log.read_text()
-    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert ended(pids)
 
 
-def test_an_interrupt_is_for_the_workers(served: Shared) -> None:
+def test_an_interrupt_is_for_the_workers(served: Served) -> None:
     for pid in served.workers():
         os.kill(pid, signal.SIGINT)
     served.process.send_signal(signal.SIGINT)
@@ -118,32 +116,24 @@ def test_an_interrupt_is_for_the_workers(served: Shared) -> None:
     assert "engine process died" not in served.log.read_text()
 
 
-def test_a_parent_that_is_killed_leaves_no_engine_behind(served: Shared) -> None:
-    pids = served.workers()
-    served.process.kill()
-    served.process.wait()
-    assert eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+def test_a_parent_that_is_killed_leaves_no_engine_behind(served: Served) -> None:
+    assert_it_leaves_nothing_behind(served)
 
 
-def test_what_the_engine_cannot_have_is_one_line(
-    bundle_directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_engine_cannot_have_is_one_line(bundle_directory: Path) -> None:
     import onnxruntime
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this ONNX Runtime has CUDA")
-    monkeypatch.setenv("BBQREC_ENGINE", "shared")
     done = serve(bundle_directory, "--workers", "2", "--port", "0", "--provider", "cuda")
     assert_one_clear_line(done, "`cuda`", "CPUExecutionProvider")
 
 
 def test_another_bundle_is_swapped_in(
-    store: BundleStore, digests: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: BundleStore, digests: list[str], tmp_path: Path
 ) -> None:
     store.activate(digests[0])
-    monkeypatch.setenv("BBQREC_ENGINE", "shared")
-    served = Shared(store.output, tmp_path / "log")
-    try:
+    with started(store.output, tmp_path / "log") as served:
         store.activate(digests[1])
 
         def swapped() -> bool:
@@ -153,6 +143,3 @@ def test_another_bundle_is_swapped_in(
 
         assert eventually(swapped)
         assert recommend(served.url)["model_version"] == digests[1]
-    finally:
-        served.process.kill()
-        served.process.wait()

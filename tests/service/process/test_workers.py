@@ -19,6 +19,7 @@ from models.contract.bundle import FILES
 from tests.service.program import (
     PROGRAM,
     assert_one_clear_line,
+    ended,
     eventually,
     recommend,
     serve,
@@ -49,6 +50,14 @@ class Served:
             found = re.search(rf"^{re.escape(name)} (\S+)$", response.read().decode(), re.M)
         assert found is not None, name
         return float(found[1])
+
+
+def assert_it_leaves_nothing_behind(served: Served) -> None:
+    """A parent that is killed."""
+    children = served.workers()
+    served.process.kill()
+    served.process.wait()
+    assert eventually(lambda: ended(children))
 
 
 SLOW_DRAIN = {"BBQREC_DRAIN": "1"}
@@ -119,10 +128,7 @@ def test_they_drain_together_and_exit_with_zero(served: Served) -> None:
 
 
 def test_a_parent_that_is_killed_leaves_no_worker_behind(served: Served) -> None:
-    workers = served.workers()
-    served.process.kill()
-    served.process.wait()
-    assert eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+    assert_it_leaves_nothing_behind(served)
 
 
 def test_a_bundle_that_cannot_be_served_is_said_once(
