@@ -43,8 +43,8 @@ def open_session(
     """An ONNX Runtime session on that device and no other. Raises ProviderError without it.
 
     constants: those that the graph names and does not hold; they must lie where they are for as
-    long as the session lives. fused: operators of the graph may be made one. To look for such takes
-    twice the time, under the interpreter's lock: no request is answered meanwhile.
+    long as the session lives. fused: operators of the graph may be made one; to look for such takes
+    twice the time.
     """
     import onnxruntime
 

@@ -103,8 +103,7 @@ def put_together(best: Sequence[NDArray[np.generic]], feeds: Feeds, k: Sequence[
 
 def open_search(item_vectors_ND: FloatArray, device: Device, threads: int) -> Any:
     """A session of the search graph over these (N, D), contiguous, which outlive it: it reads them
-    where they lie. A graph that holds them is copied three times under the interpreter's lock, and
-    no request is answered meanwhile.
+    where they lie. A graph that holds them is copied three times.
     """
     graph = search_graph(*item_vectors_ND.shape).SerializeToString()
     return open_session(graph, device, threads, {_VECTORS: item_vectors_ND})
