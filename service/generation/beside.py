@@ -34,11 +34,18 @@ def _run(
     yielding: bool,
 ) -> None:
     if yielding:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOW_PRIORITY)
+        _give_way()
     outcome = _outcome(call)
     with contextlib.suppress(RuntimeError):  # nobody waits any more: the loop is closed
         loop.call_soon_threadsafe(_settle, done, *outcome)
     del done, outcome  # the future holds the error, whose traceback holds this frame: a circle
+
+
+def _give_way() -> None:
+    """Priorities may be lowered by whoever wants to, and never raised."""
+    this = threading.get_native_id()
+    if os.getpriority(os.PRIO_PROCESS, this) < _LOW_PRIORITY:
+        os.setpriority(os.PRIO_PROCESS, this, _LOW_PRIORITY)
 
 
 def _outcome(call: Callable[[], Result]) -> tuple[Result | None, Exception | None]:

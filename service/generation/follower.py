@@ -251,12 +251,22 @@ class Follower:
         if self.registry.get(role) is not generation:
             return
         log.error("%s goes out of service", generation.bundle.digest[:12])
-        if role == "current" and self._last_good is not None:
-            await self._bring(role, self._last_good)
-        else:
+        if not (role == "current" and await self._back_from(generation.bundle.directory)):
             self.registry.put(role, None)
         self.failures.add(role, generation.bundle.directory, error, final=True)
         self._post()
+
+    async def _back_from(self, damaged: Path) -> bool:
+        """To what served before and was found whole; whether that can serve."""
+        good, self._last_good = self._last_good, None  # it is when it has been looked at once more
+        if good is None or good == damaged:
+            return False
+        try:
+            await self._bring("current", good)
+        except (BundleError, ProviderError) as error:
+            log.error("nor can %s serve: %s", good.name, error)
+            return False
+        return True
 
     def _post(self) -> None:
         serving = self.registry.roles()

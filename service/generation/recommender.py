@@ -87,18 +87,19 @@ class Recommender:
         ``gone`` and ``deadline`` are of whoever waits for it: see ``Batcher.candidates``. Raises
         UnknownAttributeError for a filter on what no item has.
 
-        Items are looked up before the search; where one that is named was put anew meanwhile, and
-        has another row, all is done once more.
+        Items are looked up before the search; where one that is named was put meanwhile, and has
+        another row, or a first one, all is done once more.
         """
         for _ in range(_TRIES):
             live = self.live.live
             found, selection = await self._recommend(query, gone, deadline)
-            if self.live.live is live or not self._moved(query, selection, live):
+            if self.live.live is live:
                 break
-        else:
-            hidden = await self._rows([*query.exclude, *query.history])
+            hidden = await self._rows([*query.exclude, *self._hidden_history(query)])
             kept = [item for item in found.items if item.item_index not in hidden]
-            found = found if self._with_history(query) else replace(found, items=kept)
+            if len(kept) == len(found.items) and not self._moved(query, selection, live):
+                break
+            found = replace(found, items=kept)
         self._count(len(found.unknown_items), found.fallback)
         return found
 
@@ -110,7 +111,7 @@ class Recommender:
         unknown = [i for i, codes in zip(query.history, found, strict=True) if codes is None]
         known = [codes for codes in found if codes is not None]
         latest = known[-self.bundle.manifest.architecture.max_history :]
-        seen = () if self._with_history(query) else (codes.item_index for codes in known)
+        seen = (codes.item_index for codes in known) if self._hidden_history(query) else ()
         selection = await self._selection(query, seen)
         ids = [i for i, codes in zip(query.history, found, strict=True) if codes is not None]
         selection = selection._replace(recalled=self._recalled(query, known, ids))
@@ -160,9 +161,11 @@ class Recommender:
             return alike
         return Recalled.together((alike, self.heard.recall(query.transitions, ids)))
 
-    def _with_history(self, query: Query) -> bool:
+    def _hidden_history(self, query: Query) -> Sequence[str]:
+        """What of the history must not be recommended: all or nothing."""
         asked = query.include_history
-        return self.bundle.manifest.recommend == "all" if asked is None else asked
+        shown = self.bundle.manifest.recommend == "all" if asked is None else asked
+        return () if shown else query.history
 
     async def _selection(self, query: Query, seen: Iterable[int]) -> Selection:
         excluded = await self._rows(query.exclude)

@@ -40,7 +40,9 @@ class Registry:
         return dict(self._by_role)
 
     def role_of(self, generation: Generation) -> Literal["current", "canary"]:
-        """In which role one that was leased answers."""
+        """In which role one that was leased answers. A canary that is the same bundle is none."""
+        if generation is self._by_role.get("current"):
+            return "current"
         return "canary" if generation is self._by_role.get("canary") else "current"
 
     def lease(self, key: str | None = None) -> Lease:

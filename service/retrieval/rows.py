@@ -58,9 +58,13 @@ class RowSet:
 
     @property
     def bytes(self) -> int:
-        """What of it is made."""
-        made = [form for form in vars(self).values() if isinstance(form, np.ndarray)]
-        return sum(form.nbytes for form in made) + ("others" in vars(self) and self.others.bytes)
+        """What of it is made. Another thread may be making more of it: the list is made at once."""
+        made = list(vars(self).values())
+        return sum(
+            form.bytes if isinstance(form, RowSet) else form.nbytes
+            for form in made
+            if isinstance(form, RowSet | np.ndarray)
+        )
 
     def holds(self, rows: Rows) -> Mask:
         """Which of these are in it; each is below ``size``."""

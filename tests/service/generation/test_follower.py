@@ -5,7 +5,7 @@ import os
 import shutil
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +198,29 @@ def test_mapped_tables_may_be_checked_while_they_serve(
         assert version(client) == digests[0]
     with TestClient(create_app(settings)) as client:
         assert eventually(lambda: client.get("/readyz").status_code == 503)
+
+
+@pytest.mark.parametrize("lost", [shutil.rmtree, lambda folder: flip(FILES.ITEM_VECTORS, folder)])
+def test_what_is_damaged_goes_out_of_service_though_there_is_nothing_to_go_back_to(
+    lost: Callable[[Path], None],
+    store: BundleStore,
+    digests: list[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The one before was removed since, or damaged too."""
+    flip(FILES.ITEM_VECTORS, store.root / digests[1])
+    store.activate(digests[0])
+    settings = Settings.model_validate(
+        {"bundle": store.output, "provider": "cpu", "watch": 0.02, "verify": "background"}
+    )
+    with TestClient(create_app(settings)) as client:
+        time.sleep(0.5)  # the first one passes
+        store.activate(digests[1])
+        lost(store.root / digests[0])
+        assert eventually(lambda: client.get("/readyz").status_code == 503)
+        time.sleep(0.2)
+        assert client.get("/readyz").status_code == 503
+    assert "SHA-256 differs" in caplog.text
 
 
 def test_a_bundle_that_is_removed_was_not_written_over(

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -198,22 +199,32 @@ def test_what_is_acknowledged_is_taken_in_whatever_an_encoder_does(
 
 @pytest.mark.parametrize(
     "asked",
-    [{"exclude": ["new"]}, {"history": ["item-3", "new"]}, {"rank": {"items": ["new", "item-9"]}}],
+    [
+        {"exclude": ["new"]},
+        {"exclude": ["new"], "include_history": True},
+        {"history": ["item-3", "new"]},
+        {"rank": {"items": ["new", "item-9"]}},
+    ],
 )
+@pytest.mark.parametrize(("times", "known"), [(1, True), (1, False), (9, True), (9, False)])
 def test_what_is_put_anew_while_somebody_asks_is_still_what_they_named(
-    store: BundleStore, digests: list[str], asked: dict[str, Any]
+    store: BundleStore, digests: list[str], asked: dict[str, Any], times: int, known: bool
 ) -> None:
-    """It has another row from then on."""
+    """It has another row from then on, or a first one, each time that it is looked for."""
     store.activate(digests[0])
     settings = Settings(bundle=store.output, items_key=KEY["authorization"][7:], provider="cpu")
     with TestClient(create_app(settings, searching), headers=KEY) as shop:
-        put(shop, "new")
-        put_anew_while_asked(shop)
+        if known:
+            put(shop, "new")
+        put_anew_while_asked(shop, times)
         answer = shop.post("/recommend", json={"history": ["item-3"], "k": 50} | asked)
     assert answer.status_code == 200, answer.text
     told = {item["item_id"] for item in answer.json()["items"]}
-    assert ("new" in told) == ("rank" in asked)
-    assert len(told) == (2 if "rank" in asked else 50)
+    if "rank" not in asked:
+        assert "new" not in told
+        assert len(told) >= (50 if times == 1 else 49)
+    elif known and times == 1:
+        assert told == {"new", "item-9"}
 
 
 def searching(directory: Path, settings: Settings, metrics: Metrics) -> Generation:
@@ -223,16 +234,17 @@ def searching(directory: Path, settings: Settings, metrics: Metrics) -> Generati
     return new_generation(items, engine, LikeIntake(items.bundle), settings, metrics)
 
 
-def put_anew_while_asked(shop: TestClient) -> None:
+def put_anew_while_asked(shop: TestClient, times: int) -> None:
+    positions = iter(range(99, 99 + times))
     generation = shop.app.state.service.registry.get("current")  # type: ignore[attr-defined]
     items, search = generation.live.items, generation.batcher.candidates
 
     async def after_a_put(*args: Any) -> Any:
-        if items.item("new").position != 99:
-            content = Content(text={"like": "item-4"})
+        for position in islice(positions, 1):
+            content = Content(text={"like": f"item-{position % 2 + 3}"})
             taken = LikeIntake(items.bundle).take([content])[0]
             change = Change("put", "new", time.time(), content=content)
-            items.apply(Entry(99, change), taken)
+            items.apply(Entry(position, change), taken)
             items.publish()
         return await search(*args)
 

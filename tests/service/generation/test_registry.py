@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from models.contract.bundle import Bundle
+from models.contract.store import Role
 from service.generation.generation import Generation
 from service.generation.registry import NotReadyError, Registry, place
 from service.metrics import Metrics
@@ -110,6 +111,23 @@ def test_a_canary_that_becomes_current_is_not_closed(tiny: Bundle) -> None:
         await asyncio.sleep(0.05)
         assert running(new)
         assert not running(old)
+        await registry.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_canary_that_became_current_is_told_of_as_current(tiny: Bundle) -> None:
+    async def scenario() -> None:
+        metrics = Metrics()
+        registry = Registry(metrics)
+        current, canary = generation(tiny, metrics), generation(tiny, metrics)
+        roles: dict[Role, Generation] = {"current": current, "canary": canary}
+        for role, each in roles.items():
+            await each.start()
+            registry.put(role, each)
+        assert [registry.role_of(each) for each in (current, canary)] == ["current", "canary"]
+        registry.put("current", canary)
+        assert registry.role_of(canary) == "current"
         await registry.close()
 
     asyncio.run(scenario())
