@@ -19,7 +19,8 @@ _BEFORE = 2  # known items before a user's first new one, for the history to say
 class Mixed(NamedTuple):
     """What users take next, known or new, and what there is to be taken.
 
-    new_N: items that are new then. hidden_N: those that are not in the catalogue yet.
+    new_N: items that are new then, those that nobody ever used among them. hidden_N: those that
+    are not in the catalogue yet.
     """
 
     held_out: EvaluationSet
@@ -94,7 +95,8 @@ class NewItems:
         if not repeats:
             held_out = held_out.take(np.flatnonzero(~held_out.had_before()))
         other = Part.VALIDATION if part == Part.TEST else Part.TEST
-        unknown_N = self.new_in_N != Part.TRAIN
+        used_N = np.bincount(self.whole.items, minlength=len(self.new_in_N)) > 0
+        unknown_N = (self.new_in_N != Part.TRAIN) | ~used_N
         hidden_N = self.new_in_N == other
         if self.timed and part == Part.TEST:
             hidden_N = np.zeros_like(hidden_N)  # what came with validation is there
