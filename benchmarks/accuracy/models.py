@@ -95,6 +95,12 @@ PEERS = {
     "rectools-esasrec": "esasrec" + _AS_RECTOOLS,
 }
 HEADLINE = (OURS, *BACKBONES, *COUNTED)
+# What is not ours: trained, counted, or a backbone with what is counted beside it.
+RIVALS = (
+    *BACKBONES,
+    *(name for name, of in MEMORIES.items() if of in BACKBONES),
+    *(*PEERS, *COUNTED),
+)
 # What a run makes by default, as near as it was measured: the first that a table has.
 SHIPPED = (f"{OURS}-with-words-in-behaviour-and-memory", f"{OURS}-and-memory", OURS)
 ALIASES = {

@@ -6,13 +6,11 @@ from typing import Any
 
 from benchmarks.accuracy.models import (
     ABLATIONS,
-    BACKBONES,
-    COUNTED,
     MEMORIES,
     MEMORY,
     OURS,
-    PEERS,
     RANDOM_BUCKETS,
+    RIVALS,
     SHIPPED,
     TRANSITIONS,
 )
@@ -25,8 +23,8 @@ _CHANGE = ("verdict", "each seed", "on validation")  # after the change itself
 
 
 def best_rival(results: Results) -> str | None:
-    """Whatever has the best headline metric of all that is not ours: trained or counted."""
-    found = [name for name in (*BACKBONES, *PEERS, *COUNTED) if name in results.models]
+    """Whatever has the best headline metric of all that is not ours."""
+    found = [name for name in RIVALS if name in results.models]
     return max(found, key=lambda name: _mean(results, name, HEADLINE), default=None)
 
 
@@ -42,7 +40,7 @@ def main_table(results: Results) -> str:
     header += [f"{OURS} against it", "verdict", "seeds", "CPU min"]
     rows = []
     for name, measured in results.models.items():
-        if name in ABLATIONS and name not in SHIPPED:
+        if name in ABLATIONS and name not in (*SHIPPED, *RIVALS):
             continue
         cells = [_bold(name, name == shipped(results))]
         cells += [
