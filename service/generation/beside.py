@@ -1,26 +1,25 @@
-"""Work in a thread of its own, beside requests, which go first."""
+"""Work in a thread of its own, beside requests.
+
+At their priority: one of a lower one, stopped while it has the interpreter, keeps it from all
+others until its turn comes, which on a busy machine is late (docs/benchmarks/serving-log.md).
+"""
 
 import asyncio
 import contextlib
-import os
 import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
-_LOW_PRIORITY = 10
 
 
-async def beside(call: Callable[[], Result], *, yielding: bool) -> Result:
-    """The result of ``call``. A daemon: who is asked to stop meanwhile does not wait for it.
-
-    yielding: at low priority, which threads that it starts inherit, and keep.
-    """
+async def beside(call: Callable[[], Result]) -> Result:
+    """The result of ``call``. A daemon: who is asked to stop meanwhile does not wait for it."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Result] = loop.create_future()
     thread = partial(threading.Thread, daemon=True, name="bbqrec-load")
-    thread(target=_run, args=(loop, done, call, yielding)).start()
+    thread(target=_run, args=(loop, done, call)).start()
     try:
         return await done
     finally:
@@ -31,21 +30,11 @@ def _run(
     loop: asyncio.AbstractEventLoop,
     done: asyncio.Future[Result],
     call: Callable[[], Result],
-    yielding: bool,
 ) -> None:
-    if yielding:
-        _give_way()
     outcome = _outcome(call)
     with contextlib.suppress(RuntimeError):  # nobody waits any more: the loop is closed
         loop.call_soon_threadsafe(_settle, done, *outcome)
     del done, outcome  # the future holds the error, whose traceback holds this frame: a circle
-
-
-def _give_way() -> None:
-    """Priorities may be lowered by whoever wants to, and never raised."""
-    this = threading.get_native_id()
-    if os.getpriority(os.PRIO_PROCESS, this) < _LOW_PRIORITY:
-        os.setpriority(os.PRIO_PROCESS, this, _LOW_PRIORITY)
 
 
 def _outcome(call: Callable[[], Result]) -> tuple[Result | None, Exception | None]:

@@ -182,10 +182,6 @@ class Follower:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _yielding(self) -> bool:
-        """Nobody waits for the first one but all of its requests; threads would inherit it."""
-        return bool(self.registry.roles()) and self.settings.threads == 1
-
     def _in_service(self, directory: Path) -> Generation | None:
         """A shadow that becomes current is loaded already."""
         serving = self.registry.roles().values()
@@ -194,7 +190,7 @@ class Follower:
     async def _loaded(self, directory: Path) -> Generation:
         load = partial(self.load, directory, self.settings, self.metrics)
         try:
-            generation = await beside(load, yielding=self._yielding())
+            generation = await beside(load)
         except (BundleError, ProviderError):
             raise
         except Exception as error:  # whatever a runtime makes of a bad bundle: the old one serves
@@ -226,7 +222,7 @@ class Follower:
         replay = partial(generation.live.replay, self.changes)
         try:
             with _uncollected():
-                await beside(replay, yielding=self._yielding())
+                await beside(replay)
         except LogError as error:
             if self.registry.roles():
                 await generation.close()
@@ -236,7 +232,7 @@ class Follower:
     async def _verify(self, role: Role, generation: Generation) -> None:
         """Look at what is mapped while it serves; what fails goes out of service."""
         try:
-            await beside(partial(verify_mapped, generation.bundle), yielding=True)
+            await beside(partial(verify_mapped, generation.bundle))
         except BundleError as error:
             async with self._busy:
                 await self._refuse(role, generation, error)
