@@ -1,6 +1,7 @@
 """The latest of many: maps that forget what they were told longest ago."""
 
 from collections import OrderedDict
+from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 V = TypeVar("V")
@@ -11,19 +12,19 @@ class Latest(Generic[V]):
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self._kept: OrderedDict[str, V] = OrderedDict()
+        self._kept: OrderedDict[Hashable, V] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def __contains__(self, key: str) -> bool:
+    def __contains__(self, key: Hashable) -> bool:
         return key in self._kept
 
-    def get(self, key: str) -> V | None:
+    def get(self, key: Hashable) -> V | None:
         """What is kept under it."""
         return self._kept.get(key)
 
-    def put(self, key: str, value: V) -> bool:
+    def put(self, key: Hashable, value: V) -> bool:
         """Keep it as the latest; whether there was nothing under this key."""
         new = key not in self._kept
         self._kept[key] = value
@@ -32,6 +33,6 @@ class Latest(Generic[V]):
             self._kept.popitem(last=False)
         return new
 
-    def take(self, key: str) -> V | None:
+    def take(self, key: Hashable) -> V | None:
         """What is kept under it, no longer."""
         return self._kept.pop(key, None)

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from models.contract.live_counts import Followers, LiveTransitions
+from models.contract.live_counts import LiveTransitions
 from models.contract.memory import STEPS, Recalled
 from service.catalogue.live_items import LiveItems
-from service.events.latest import Latest
-from service.generation.placed import Placed, place
+from service.generation.placed import Placed, Places
 from service.generation.recommended import Recommended
 
 _PLACED = 10_000  # items whose followers are looked up once, as long as nothing changes
@@ -16,11 +15,9 @@ class Heard:
     """Weighs live counts as the bundle weighs its own: where it has none, neither has this."""
 
     def __init__(self, items: LiveItems) -> None:
-        self.items = items
         memory = items.bundle.memory
         self.weight, self.decay = (memory.weight, memory.decay) if memory else (0.0, 0.0)
-        self._placed: Latest[Placed] = Latest(_PLACED)
-        self._live = items.live  # that they are of
+        self._places = Places(items, _PLACED)
 
     def recall(self, transitions: LiveTransitions, history: Sequence[str]) -> Recalled | None:
         """What has followed the latest items of a history, of late; None where nothing has."""
@@ -53,12 +50,5 @@ class Heard:
             for back, item_id in enumerate(reversed(history[-STEPS:])):
                 followers = transitions.followers(item_id)
                 if followers is not None:
-                    yield self.decay**back, item_id, self._place(item_id, followers)
-
-    def _place(self, item_id: str, followers: Followers) -> Placed:
-        if self._live is not self.items.live:  # else each would keep a catalogue of its time alive
-            self._placed, self._live = Latest(_PLACED), self.items.live
-        before = self._placed.get(item_id)
-        placed = place(before, followers, followers.item_ids, followers.shares_J, self.items)
-        self._placed.put(item_id, placed)
-        return placed
+                    placed = self._places.of(followers, followers.item_ids, followers.shares_J)
+                    yield self.decay**back, item_id, placed

@@ -8,12 +8,13 @@ from models.contract.types import FloatArray
 from service.catalogue.live_items import LiveItems
 from service.engine.batcher import Candidates
 from service.events.trend import NOTHING, Trending
-from service.generation.placed import Placed, place
+from service.generation.placed import Placed, Places
 from service.retrieval.live import Live
 from service.retrieval.rows import Mask, Rows
 from service.retrieval.selection import Selection
 
 _FEW = 20_000  # rows that are put in order for one request
+_PLACED = 100  # lists of what is used most, that are looked up once
 _WHOLE = 50.0  # uses by those who are alike, from which on they count more than everybody's
 
 
@@ -24,7 +25,7 @@ class Popular:
         self.items = items
         self.catalogue = items.bundle.catalogue
         self._counted = float(self.catalogue.recent_N.sum())
-        self._placed: Placed | None = None
+        self._places = Places(items, _PLACED)
 
     def best(
         self,
@@ -54,12 +55,12 @@ class Popular:
         self, rows_K: Rows, selection: Selection, trending: Trending, alike: Sequence[Trending]
     ) -> tuple[Rows, FloatArray]:
         """Also what was told of since: nothing else can be better than the best of the bundle."""
-        ids, uses_J, now = trending
-        trend = self._placed = place(self._placed, trending, ids, uses_J, self.items)
-        others = [place(None, each, each.item_ids, each.uses_J, self.items) for each in alike]
+        trend, *others = (
+            self._places.of(each, each.item_ids, each.uses_J) for each in (trending, *alike)
+        )
         told = np.concatenate([placed.rows_J for placed in (trend, *others)])
         rows_J = _distinct(np.concatenate([self._kept(told, selection), rows_K]))
-        scores_J, faded = _uses(trend, rows_J), self._faded(now)
+        scores_J, faded = _uses(trend, rows_J), self._faded(trending.now)
         counted_J = rows_J < self.items.size
         scores_J[counted_J] += np.float32(faded) * self.catalogue.recent_N[rows_J[counted_J]]
         if others:

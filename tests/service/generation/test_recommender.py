@@ -1,9 +1,12 @@
 import asyncio
 import dataclasses
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from fastapi.testclient import TestClient
 
 from models.contract.bundle import Bundle
@@ -11,12 +14,13 @@ from models.contract.live_counts import LiveTransitions
 from models.contract.manifest import Recency
 from service.catalogue.change import Change
 from service.engine.batcher import Candidates
+from service.events.trend import Trending
 from service.generation.generation import Generation
 from service.generation.recommender import Query, Recommendation, Recommender
 from service.http.app import create_app
 from service.log.log import Entry
 from service.metrics import Metrics
-from service.retrieval.selection import Selection
+from service.retrieval.selection import ANYTHING, Selection
 from service.settings import Settings
 from tests.service.fakes import FakeScorer, loader
 from tests.tiny_bundle import ITEMS
@@ -73,7 +77,29 @@ def test_what_followed_is_looked_up_anew_with_the_catalogue_and_no_old_one_is_ke
         items.publish()
         assert heard.recall(counts, [f"item-{item}"]) is not None
     assert before() is None
-    assert len(heard._placed) == 1
+
+
+def test_what_is_used_most_is_looked_up_once_while_nothing_changes(
+    tiny: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By all, and by each of the groups that somebody new belongs to."""
+    recommender, asked = _recommender(tiny), list[Sequence[str]]()
+    items = recommender.live
+    known = items.known
+
+    def counted(item_ids: Sequence[str]) -> Any:
+        asked.append(item_ids)
+        return known(item_ids)
+
+    monkeypatch.setattr(items, "known", counted)
+    lists = [Trending([f"item-{n}"], np.ones(1, np.float32), 0.0) for n in range(3)]
+    found = [recommender.popular.best(5, ANYTHING, lists[0], lists[1:]) for _ in range(4)]
+    assert asked == [["item-0"], ["item-1"], ["item-2"]]
+    assert len({tuple(best.items_K.tolist()) for best in found}) == 1
+    items.apply(Entry(1, Change("delete", "item-1", 1.0)), None)
+    items.publish()
+    assert 1 not in recommender.popular.best(5, ANYTHING, lists[0], lists[1:]).items_K
+    assert len(asked) == 6
 
 
 def test_popularity_fades_as_the_bundle_has_it(tiny: Bundle, tmp_path: Path) -> None:
