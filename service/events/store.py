@@ -64,12 +64,19 @@ class Store:
         found: list[Entry[Record]] = []
         while len(found) < _AT_ONCE and (entries := self._reader.read(_AT_ONCE)):
             found += [entry for entry in entries if entry.position > self.progress.position]
-        if not found and self._reader.position < self.progress.position:
-            log.error("the log of events ends before what was stored: it was begun anew")
-            self._reader.close()
-            self.progress, self._reader = Progress(), self.events.reader()
+        last = self.progress.position
+        if not found and self._reader.position < last and self._reader.ends_before(last):
+            self._begin_anew()
             found = self._reader.read(_AT_ONCE)
         return found
+
+    def _begin_anew(self) -> None:
+        log.error("the log of events ends before what was stored: it was begun anew")
+        if self.storing.counting is not None:
+            trimmed.begin_anew(self.storing.folder)
+        self._write(0)
+        self._reader.close()
+        self._reader, self._trimmed = self.events.reader(), 0
 
     def _add(self, records: Sequence[Record]) -> None:
         events = [record for record in records if isinstance(record, Event)]
