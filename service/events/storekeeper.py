@@ -64,7 +64,7 @@ class Storekeeper:
                     log.error("events stay in their log, which grows: `pip install bbqrec[events]`")
                     return
             except OSError as error:  # memory, processes or files have run out
-                log.error("events stay in their log, no process to store them starts: %s", error)
+                log.error("events stay in their log, which grows: nothing stores them: %s", error)
             await asyncio.sleep(_LOOK)
 
     def _wanted(self) -> bool:
