@@ -53,6 +53,7 @@ class Feed:
         self.outcomes = outcomes
         self.trimmed = trimmed
         self._counted = 0  # position: what is before it is in the outcomes already
+        self._resumed = False
         self._seen: Latest[None] = Latest(IDS)
         self._repeated: Latest[None] = Latest(IDS)
         self._reached = Reached()
@@ -69,13 +70,10 @@ class Feed:
 
     def replay(self, events: Log[Record]) -> None:
         """Apply all that is in the log; in a thread, while nobody asks for it. Raises LogError."""
-        self._reader = events.reader()
-        entries = self._reader.read(_AT_ONCE)
-        self._resume()  # after the first read: it may be trimmed meanwhile
-        while entries:
+        reader = self._reader = events.reader()
+        while entries := self._read(reader):
             self._apply(entries)
-            entries = self._reader.read(_AT_ONCE)
-        self._reached.position = self._reader.position
+        self._reached.position = reader.position
         self._tell()
 
     def fade_popularity(self, half_life: float) -> None:
@@ -119,7 +117,7 @@ class Feed:
         run = asyncio.get_running_loop().run_in_executor
         while True:
             try:
-                entries = await run(self._pool, reader.read, _AT_ONCE, _PATIENCE)
+                entries = await run(self._pool, self._read, reader, _PATIENCE)
                 for first in range(0, len(entries), _A_TURN):
                     part = entries[first : first + _A_TURN]
                     self._apply(part)
@@ -133,6 +131,22 @@ class Feed:
             except Exception:  # this task must not end
                 log.exception("events cannot be followed")
                 await asyncio.sleep(_PAUSE)
+
+    def _read(self, reader: Reader[Record], patience: float = 0.0) -> list[Entry[Record]]:
+        """The next records. In a thread, while none are applied."""
+        entries = reader.read(_AT_ONCE, patience)
+        if not self._resumed:  # after the first read: it may be trimmed meanwhile
+            self._resume()
+        if self._is_another(reader, entries):
+            self._counted = 0  # all of it comes after what is counted
+        return entries
+
+    def _is_another(self, reader: Reader[Record], entries: Sequence[Entry[Record]]) -> bool:
+        """The log was begun anew since it was read, or since a part of it was counted."""
+        if entries:
+            return entries[0].position <= self.position
+        at, counted = reader.position, self._counted
+        return at < self.position or (at < counted and reader.ends_before(counted))
 
     def _apply(self, entries: Sequence[Entry[Record]]) -> None:
         for entry in entries:
@@ -183,6 +197,7 @@ class Feed:
         if self.outcomes is not None and (state := self.trimmed()) is not None:
             self.outcomes.resume(state)
             self._counted = state.position
+        self._resumed = True
 
     def _tell(self) -> None:
         if self.outcomes is not None:

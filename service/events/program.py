@@ -14,11 +14,15 @@ _NICE = 10  # whoever waits for an answer goes first
 
 
 def main() -> int:
-    """Store until whoever started this ends: its standard input says what, and then stays open."""
+    """Store until whoever started this ends, and once more: its standard input says what, and then
+    stays open.
+    """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s:     %(message)s")
     os.nice(_NICE)
     storing = Storing.model_validate_json(sys.stdin.readline())
     try:
+        from polars.exceptions import PolarsError
+
         from service.events.store import open_store
     except ImportError:
         return NOT_INSTALLED
@@ -30,16 +34,18 @@ def main() -> int:
 
     threading.Thread(target=wait_for_end, daemon=True).start()
     with held(storing.folder / "storing", wait=False) as mine:
-        store = None
-        while mine:  # else another process is at it
+        store, last = None, False
+        while mine and not last:  # else another process is at it
+            last = ended.is_set()  # what has come until then is stored, too
             try:
                 store = store or open_store(storing)
                 store.run()
-            except (LogError, OSError) as error:
+            except (LogError, OSError, PolarsError) as error:
                 log.error("events cannot be stored now: %s", error)
-                store = None  # its reader has passed over what was not stored
-            if ended.wait(storing.every):
-                break
+                if store is not None:
+                    store.close()  # its reader has passed over what was not stored
+                store = None
+            ended.wait(storing.every)
     return 0
 
 

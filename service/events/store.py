@@ -40,7 +40,7 @@ class Store:
         self._trimmed = 0
 
     def run(self) -> int:
-        """Store all that is in the log; how many records. Raises LogError, OSError."""
+        """Store all that is in the log; how many records. Raises LogError, OSError, PolarsError."""
         count = 0
         while entries := self._next():
             for control, part in groupby(entries, lambda e: isinstance(e.value, Erased | Merged)):
@@ -55,15 +55,28 @@ class Store:
         self._expire()
         return count
 
+    def close(self) -> None:
+        """Give back files and connections."""
+        self._reader.close()
+        self.events.close()
+
     def _next(self) -> list[Entry[Record]]:
         found: list[Entry[Record]] = []
         while len(found) < _AT_ONCE and (entries := self._reader.read(_AT_ONCE)):
             found += [entry for entry in entries if entry.position > self.progress.position]
-        if not found and self._reader.position < self.progress.position:
-            log.error("the log of events ends before what was stored: it was begun anew")
-            self.progress, self._reader = Progress(), self.events.reader()
+        last = self.progress.position
+        if not found and self._reader.position < last and self._reader.ends_before(last):
+            self._begin_anew()
             found = self._reader.read(_AT_ONCE)
         return found
+
+    def _begin_anew(self) -> None:
+        log.error("the log of events ends before what was stored: it was begun anew")
+        if self.storing.counting is not None:
+            trimmed.begin_anew(self.storing.folder)
+        self._write(0)
+        self._reader.close()
+        self._reader, self._trimmed = self.events.reader(), 0
 
     def _add(self, records: Sequence[Record]) -> None:
         events = [record for record in records if isinstance(record, Event)]
@@ -131,5 +144,8 @@ class Store:
 
 
 def open_store(storing: Storing) -> Store:
-    """With its log."""
-    return Store(storing, open_events(storing))
+    """With its log, for whoever alone stores: what is half written, nobody will end."""
+    store = Store(storing, open_events(storing))
+    for each in (store.done, store.shown):
+        each.sweep()
+    return store

@@ -37,11 +37,11 @@ class Storekeeper:
         self._tasks = [asyncio.create_task(self._keep()), asyncio.create_task(self._measure())]
 
     async def close(self) -> None:
-        """Have it store what there is, and end."""
+        """Have it store what there is, as far as it can in a few seconds, and end."""
         for task in self._tasks:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     async def _measure(self) -> None:
         """Since when has the log held what is in no file?"""
@@ -59,9 +59,12 @@ class Storekeeper:
 
     async def _keep(self) -> None:
         while True:
-            if await asyncio.to_thread(self._wanted) and await self._run():
-                log.error("events stay in their log, which grows: `pip install bbqrec[events]`")
-                return
+            try:
+                if await asyncio.to_thread(self._wanted) and await self._run():
+                    log.error("events stay in their log, which grows: `pip install bbqrec[events]`")
+                    return
+            except OSError as error:  # memory, processes or files have run out
+                log.error("events stay in their log, which grows: nothing stores them: %s", error)
             await asyncio.sleep(_LOOK)
 
     def _wanted(self) -> bool:

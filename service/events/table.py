@@ -51,6 +51,11 @@ class Table:
         """All, oldest hour first."""
         return _files(self.folder.glob("date=*/hour=*"))
 
+    def sweep(self) -> None:
+        """Remove what somebody was killed in writing; for who knows that nobody writes."""
+        for partial in self.folder.glob("date=*/hour=*/.*.parquet"):
+            partial.unlink()
+
     def forget(self, user_ids: Sequence[str]) -> None:
         """Rewrite files that know these users."""
         self._rewrite(user_ids, lambda rows: rows.filter(~pl.col("user_id").is_in(user_ids)))
@@ -156,5 +161,8 @@ def _write(rows: pl.DataFrame, folder: Path, name: str = "") -> None:
     folder.mkdir(parents=True, exist_ok=True)
     name = name or f"{uuid4().hex}.parquet"
     partial = folder / f".{name}"
-    rows.write_parquet(partial)
-    put_in_place(partial, folder / name)
+    try:
+        rows.write_parquet(partial)
+        put_in_place(partial, folder / name)
+    finally:
+        partial.unlink(missing_ok=True)

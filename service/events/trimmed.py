@@ -6,6 +6,7 @@ the file and what is in the log after its position are everything, once.
 
 import logging
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -38,15 +39,20 @@ def count(folder: Path, counting: Counting, events: Log[Record], position: int) 
     """All up to this position, which is about to be trimmed. Raises LogError, OSError."""
     before = read(folder) or State()
     outcomes, seen = Outcomes(counting, before), Latest[None](IDS)
-    reader = events.reader()
-    while entries := reader.read(_AT_ONCE):
-        for at, record in entries:
-            # Who is forgotten later on is forgotten here, too: no name stays behind.
-            named = isinstance(record, Erased | Merged)
-            if (_new(record, seen) and before.position < at <= position) or named:
-                outcomes.hear(record)
-    reader.close()
+    with closing(events.reader()) as reader:
+        while entries := reader.read(_AT_ONCE):
+            for at, record in entries:
+                # Who is forgotten later on is forgotten here, too: no name stays behind.
+                named = isinstance(record, Erased | Merged)
+                if (_new(record, seen) and before.position < at <= position) or named:
+                    outcomes.hear(record)
     _write(folder, outcomes.state(position))
+
+
+def begin_anew(folder: Path) -> None:
+    """The log was: what is counted stays so, and all of the new log comes after it."""
+    if (before := read(folder)) is not None:
+        _write(folder, before.model_copy(update={"position": 0}))
 
 
 def _new(record: Record, seen: Latest[None]) -> bool:

@@ -103,7 +103,8 @@ class EventsTaken(BaseModel):
     kept: int
     repeated: list[str] = Field(description="ids that had been sent before, and changed nothing")
     unknown_items: list[str] = Field(
-        description="item ids that nothing is known of: kept, and in no history until they are"
+        description="item ids that nothing is known of: kept, and in no history until they are; "
+        "none is named before a model is loaded"
     )
     unused_types: list[str] = Field(
         description="types that are no steps of a history: kept for whoever reads them"

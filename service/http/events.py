@@ -85,18 +85,24 @@ async def _taken(events: list[Event], state: State) -> EventsTaken:
         kept = await state.events.take(events)
     except LogError as error:
         raise _unwritten(error) from None
-    async with state.registry.lease() as generation:
-        items = dict.fromkeys(event.item_id for event in events)
-        unknown = [item_id for item_id in items if generation.live.items.row(item_id) is None]
     types = dict.fromkeys(event.type for event in events)
     used = {*state.settings.history_types, DISLIKE}
     return EventsTaken(
         kept=len(events) - len(kept.repeated),
         repeated=[event.id for event in kept.repeated],
-        unknown_items=unknown,
+        unknown_items=_unknown(events, state),
         unused_types=[type_ for type_ in types if type_ not in used],
         position=kept.position,
     )
+
+
+def _unknown(events: list[Event], state: State) -> list[str]:
+    """Items that the model in service does not know; without one, nobody can say."""
+    current = state.registry.get("current")
+    if current is None:
+        return []
+    items = dict.fromkeys(event.item_id for event in events)
+    return [item_id for item_id in items if current.live.items.row(item_id) is None]
 
 
 async def _changed(record: Erased | Merged, state: State) -> UserChanged:

@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
-from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from service.http.body import Body
@@ -39,7 +39,9 @@ class JsonRoute(APIRoute):
         self.body: type[Body] = body.annotation
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. Raises RequestValidationError, and what the endpoint raises."""
+        """Answer one request. Raises ClientDisconnect, RequestValidationError, and what the
+        endpoint raises.
+        """
         if scope["method"] != "POST":
             await super().handle(scope, receive, send)  # 405
             return
@@ -92,7 +94,7 @@ async def _whole(receive: Receive) -> bytes:
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise HTTPException(400, "the connection was closed before the body's end")
+            raise ClientDisconnect
         pieces.append(message.get("body", b""))
         more = message.get("more_body", False)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)

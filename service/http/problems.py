@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from service.engine.batcher import GoneError
 from service.engine.link import EngineAwayError
@@ -17,6 +18,7 @@ from service.http.schemas import FieldError, Problem
 
 MEDIA_TYPE = "application/problem+json"
 GONE = 499  # as proxies count it: the client left before the answer
+_FAILED = "the service failed; its log has the reason"
 
 
 def documented(problems: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
@@ -49,11 +51,16 @@ def problem(
     return JSONResponse(_problem(status, detail, errors).model_dump(), status, headers, MEDIA_TYPE)
 
 
-def as_problem(error: HTTPException | RequestValidationError) -> Problem:
-    """What one error is answered with."""
-    if isinstance(error, HTTPException):
-        return _problem(error.status_code, str(error.detail))
-    return _unprocessable([_fault(fault) for fault in error.errors()[:MOST_FAULTS]])
+def as_problem(error: Exception) -> Problem:
+    """What one error is answered with, as it would be alone; 500 where it was not foreseen."""
+    match error:
+        case HTTPException():
+            return _problem(error.status_code, str(error.detail))
+        case RequestValidationError():
+            return _unprocessable([_fault(fault) for fault in error.errors()[:MOST_FAULTS]])
+        case EngineAwayError() | NotReadyError():
+            return _problem(503, str(error))
+    return _problem(500, _FAILED)
 
 
 def add_handlers(app: FastAPI) -> None:
@@ -72,6 +79,10 @@ def add_handlers(app: FastAPI) -> None:
     async def gone(request: Request, error: GoneError) -> Response:
         return Response(status_code=GONE)  # nobody reads it; it is counted
 
+    @app.exception_handler(ClientDisconnect)
+    async def cut_off(request: Request, error: ClientDisconnect) -> JSONResponse:
+        return problem(400, "the connection was closed before the body's end")
+
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
         return problem(error.status_code, str(error.detail), headers=error.headers)
@@ -79,7 +90,7 @@ def add_handlers(app: FastAPI) -> None:
 
 def failure() -> JSONResponse:
     """500, which says nothing of the reason."""
-    return problem(500, "the service failed; its log has the reason")
+    return problem(500, _FAILED)
 
 
 def describe_problems(document: dict[str, Any]) -> None:

@@ -1,16 +1,17 @@
 """What is asked for and known, put to the model; what it finds, told and noted."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 from secrets import token_hex
 from typing import Any
 
 from fastapi import HTTPException
-from fastapi.exceptions import RequestValidationError
 
 from service.catalogue.live_items import LiveItems
 from service.catalogue.matching import UnknownAttributeError
+from service.engine.batcher import GoneError
 from service.events.asking import UnknownAnswerError, joined, seen_lately, shown_before
 from service.events.record import Shown
 from service.generation.generation import Generation
@@ -24,6 +25,7 @@ from service.http.problems import as_problem
 from service.http.recommend_schemas import RecommendBatch, RecommendRequest
 from service.http.state import State
 
+log = logging.getLogger("bbqrec")
 _OTHERS = 0.5  # seconds until what another process has shown is known here
 
 
@@ -66,10 +68,14 @@ async def answer(body: RecommendRequest, state: State, caller: Caller) -> dict[s
 
 
 async def answer_each(body: RecommendBatch, state: State, caller: Caller) -> dict[str, Any]:
-    """A BatchResponse, as plain data: each request is answered as it would be alone."""
-    answers = await asyncio.gather(
-        *(_answer_or_problem(each, state, caller) for each in body.requests)
-    )
+    """A BatchResponse, as plain data: each request is answered as it would be alone.
+
+    Raises NotReadyError where nothing serves, GoneError where nobody waits for it.
+    """
+    async with state.lease(caller):
+        answers = await asyncio.gather(
+            *(_answer_or_problem(each, state, caller) for each in body.requests)
+        )
     return {"answers": answers}
 
 
@@ -79,8 +85,13 @@ async def _answer_or_problem(
     try:
         with caller.waiting():
             return await answer(body, state, caller)
-    except (HTTPException, RequestValidationError) as error:
-        return as_problem(error).model_dump()
+    except GoneError:  # nobody reads the others either
+        raise
+    except Exception as error:  # whatever it is, the others are answered
+        found = as_problem(error)
+        if found.status == 500:
+            log.exception("a request of a batch failed")
+        return found.model_dump()
 
 
 def _place(field: str, attribute: str) -> list[str]:

@@ -8,7 +8,7 @@ renames it over: who has the old one open reads it to its end, and goes on in th
 import logging
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Generic
 
@@ -17,7 +17,7 @@ from service.log.disk import held, said, state
 from service.log.file_reader import FileReader
 from service.log.file_tail import Tail
 from service.log.framing import frame, mark
-from service.log.log import Entry, Kind, Summary, T
+from service.log.log import Entry, EntryError, Kind, LogError, Summary, T, undecoded
 
 log = logging.getLogger("bbqrec")
 _WORTH = 4 * 2**20  # bytes: a smaller file is not compacted
@@ -64,12 +64,11 @@ class FileLog(Generic[T]):
 
     def trim(self, position: int) -> None:
         """Forget all entries up to this one; writers wait for the rename."""
-        with held(self.folder / "compacting"):
-            reader = self.reader()
-            kept: list[Entry[T]] = []
+        with held(self.folder / "compacting"), closing(self._lines()) as reader:
+            kept: list[bytes] = []
             while not kept and (entries := reader.read(_AT_ONCE)):
-                kept = [entry for entry in entries if entry.position > position]
-            self._replace([mark(min(position, reader.position)), *self._lines(kept)], reader)
+                kept = [line for at, line in entries if at > position]
+            self._replace([mark(min(position, reader.position)), *kept], reader)
 
     def close(self) -> None:
         """Close the file."""
@@ -81,14 +80,25 @@ class FileLog(Generic[T]):
             return self._tail.compacted_bytes
 
     def _compact(self, summary: Summary[T]) -> None:
-        reader = self.reader()
-        while entries := reader.read(_AT_ONCE):
-            for entry in entries:
-                summary.apply(entry)
-        self._replace([*self._lines(summary.entries()), mark(reader.position)], reader)
-        log.info("%s was compacted up to position %d", self.path, reader.position)
+        with closing(self._lines()) as reader:
+            while entries := reader.read(_AT_ONCE):
+                for _, line in entries:
+                    summary.apply(self._decoded(line))
+            lines = map(self.kind.encode, summary.entries())
+            self._replace([*lines, mark(reader.position)], reader)
+            log.info("%s was compacted up to position %d", self.path, reader.position)
 
-    def _replace(self, lines: Iterable[bytes], reader: FileReader[T]) -> None:
+    def _decoded(self, line: bytes) -> Entry[T]:
+        try:
+            return self.kind.decode(line)
+        except EntryError as error:  # whoever can read it still has to find it
+            raise LogError(f"{self.path} holds what is of another release: {error}") from error
+
+    def _lines(self) -> FileReader[bytes]:
+        """Reads entries as they are: what rewrites the file keeps those of another release."""
+        return FileReader(self.path, undecoded, self.grown)
+
+    def _replace(self, lines: Iterable[bytes], reader: FileReader[bytes]) -> None:
         """These lines, and what the reader has not given yet, are the file from now on."""
         partial = self.path.with_suffix(".partial")
         with said(self.folder), partial.open("wb") as file:
@@ -98,14 +108,10 @@ class FileLog(Generic[T]):
                 self._copy(reader, file)  # what came meanwhile
                 file.flush()
                 put_in_place(partial, self.path)
-        reader.close()
 
-    def _copy(self, reader: FileReader[T], file: BinaryIO) -> None:
+    def _copy(self, reader: FileReader[bytes], file: BinaryIO) -> None:
         while entries := reader.read(_AT_ONCE):
-            file.writelines(map(frame, self._lines(entries)))
-
-    def _lines(self, entries: Iterable[Entry[T]]) -> Iterator[bytes]:
-        return map(self.kind.encode, entries)
+            file.writelines(frame(line) for _, line in entries)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -11,7 +11,7 @@ from typing import Generic
 
 from service.log.disk import said, same_file, state
 from service.log.framing import frames, marked
-from service.log.log import Entry, EntryError, LogError, T
+from service.log.log import Entry, EntryError, T, pass_over, undecoded
 
 log = logging.getLogger("bbqrec")
 _CHUNK = 2**18  # bytes
@@ -46,6 +46,10 @@ class FileReader(Generic[T]):
             with self._grown:
                 if state(self.path) == before:
                     self._grown.wait(_LOOK)
+
+    def ends_before(self, position: int) -> bool:
+        """Whether the file does."""
+        return self.position < position
 
     def close(self) -> None:
         """Close the file."""
@@ -95,18 +99,31 @@ class FileReader(Generic[T]):
         found = []
         for payload in payloads:
             if (mark := marked(payload)) is not None:
-                self._seen = max(self._seen, mark)
-                self.position = max(self.position, mark)
+                self._advance(mark)
                 continue
             try:
                 entry = self._decode(payload)
             except EntryError as error:
-                raise LogError(f"{self.path} is of another release: {error}") from error
-            self._seen = max(self._seen, entry.position)
-            if entry.position > self.position:
-                self.position = entry.position
-                found.append(entry)
+                self._pass_over(payload, error)
+            else:
+                if self._advance(entry.position):
+                    found.append(entry)
         return found
+
+    def _pass_over(self, payload: bytes, error: EntryError) -> None:
+        try:
+            position = undecoded(payload).position
+        except EntryError:
+            position = self._seen + 1
+        if self._advance(position):
+            pass_over(position, self.path, error)
+
+    def _advance(self, position: int) -> bool:
+        """Up to there; whether that is beyond this reader's position."""
+        self._seen = max(self._seen, position)
+        beyond = position > self.position
+        self.position = max(self.position, position)
+        return beyond
 
     def _replaced(self) -> bool:
         """The path is another file than the one that is open."""

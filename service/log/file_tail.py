@@ -4,11 +4,10 @@ import logging
 import os
 from pathlib import Path
 
-from pydantic_core import from_json
-
 from models.contract.store import to_disk
 from service.log.disk import same_file
 from service.log.framing import frames, marked
+from service.log.log import EntryError, undecoded
 
 log = logging.getLogger("bbqrec")
 _CHUNK = 2**18  # bytes
@@ -71,9 +70,12 @@ class Tail:
         for payload in payloads:
             if marked(payload) is not None:
                 self.compacted_bytes = self._end + used
-        if payloads:
-            found = marked(payloads[-1])
-            self._last = found if found is not None else int(from_json(payloads[-1])["position"])
+        for after, payload in enumerate(reversed(payloads)):
+            if (found := _position(payload)) is not None:
+                self._last = found + after
+                break
+        else:
+            self._last += len(payloads)
         self._end += used
 
     def _replaced(self) -> bool:
@@ -82,3 +84,13 @@ class Tail:
             return not same_file(self._file, self.path)
         except FileNotFoundError:
             return True
+
+
+def _position(payload: bytes) -> int | None:
+    """None of what says none: no release wrote it, and readers count it as the next."""
+    if (found := marked(payload)) is not None:
+        return found
+    try:
+        return undecoded(payload).position
+    except EntryError:
+        return None

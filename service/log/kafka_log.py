@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from service.log.log import Entry, EntryError, Kind, LogError, T
+from service.log.log import Entry, EntryError, Kind, LogError, T, pass_over
 
 log = logging.getLogger("bbqrec")
 _TIMEOUT = 2.0  # seconds to connect and to answer
@@ -165,18 +165,29 @@ class KafkaReader(Generic[T]):
         until = time.monotonic() + patience
         with _said():
             consumer = self._consumer()
-            first = consumer.poll(max(0.0, until - time.monotonic()) if patience else 0.0)
-            if first is None and self._is_more(consumer):
-                first = consumer.poll(_TIMEOUT)
-            if first is None:
-                return []
-            found = [first, *consumer.consume(most - 1, 0.0)] if most > 1 else [first]
-            return [*self._entries(found)]
+            while messages := self._messages(consumer, most, until):
+                if entries := self._entries(messages):
+                    return entries
+            return []
+
+    def ends_before(self, position: int) -> bool:
+        """Whether the topic does. Raises LogError."""
+        with _said():
+            ends = self._ends(self._consumer())
+            return ends is not None and ends[1] < position
 
     def close(self) -> None:
         """Leave."""
         if self._opened is not None:
             self._opened.close()
+
+    def _messages(self, consumer: Consumer, most: int, until: float) -> list[Any]:
+        first = consumer.poll(max(0.0, until - time.monotonic()))
+        if first is None and self._is_more(consumer):
+            first = consumer.poll(_TIMEOUT)
+        if first is None:
+            return []
+        return [first, *consumer.consume(most - 1, 0.0)] if most > 1 else [first]
 
     def _consumer(self) -> Consumer:
         if self._opened is None:
@@ -199,13 +210,10 @@ class KafkaReader(Generic[T]):
 
         What it no longer keeps is passed over.
         """
-        partition = TopicPartition(self._topic, _PARTITION)
-        try:
-            first, end = consumer.get_watermark_offsets(partition, timeout=_TIMEOUT)
-        except KafkaException as error:
-            if error.args[0].code() in _NOT_THERE:
-                return False
-            raise
+        ends = self._ends(consumer)
+        if ends is None:
+            return False
+        first, end = ends
         if end < self.position:
             log.error("topic %s was made anew; it is read from its start", self._topic)
             self.position = 0
@@ -213,19 +221,42 @@ class KafkaReader(Generic[T]):
         self.position = max(self.position, first)
         return bool(end > self.position)
 
-    def _entries(self, messages: Sequence[Any]) -> Iterator[Entry[T]]:
+    def _ends(self, consumer: Consumer) -> tuple[int, int] | None:
+        """Offsets of the first message and after the last; None where there is no topic yet."""
+        partition = TopicPartition(self._topic, _PARTITION)
+        try:
+            first, end = consumer.get_watermark_offsets(partition, timeout=_TIMEOUT)
+        except KafkaException as error:
+            if error.args[0].code() in _NOT_THERE:
+                return None
+            raise
+        return first, end
+
+    def _entries(self, messages: Sequence[Any]) -> list[Entry[T]]:
+        """A fault is raised where nothing came with it: what did would not come again."""
+        found, fault = list[Entry[T]](), None
         for message in messages:
-            fault = message.error()
-            if fault is None:
+            if message.error() is None:
                 self.position = message.offset() + 1
-                yield Entry(self.position, self._decode(message.value()).value)
-            elif fault.code() not in _NOT_THERE:
-                raise KafkaException(fault)
+                if (entry := self._decoded(message.value())) is not None:
+                    found.append(entry)
+            elif message.error().code() not in _NOT_THERE:
+                fault = message.error()
+        if fault is not None and not found:
+            raise KafkaException(fault)
+        return found
+
+    def _decoded(self, line: bytes) -> Entry[T] | None:
+        try:
+            return Entry(self.position, self._decode(line).value)
+        except EntryError as error:
+            pass_over(self.position, f"topic {self._topic}", error)
+            return None
 
 
 @contextmanager
 def _said() -> Iterator[None]:
     try:
         yield
-    except (KafkaException, BufferError, EntryError) as error:
+    except (KafkaException, BufferError) as error:
         raise LogError(f"the log in Kafka is not to be had: {error}") from error

@@ -3,9 +3,13 @@
 Blocking, for threads: whoever appends waits for a disk or a network.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from pydantic_core import from_json
+
+log = logging.getLogger("bbqrec")
 T = TypeVar("T")
 
 
@@ -49,6 +53,23 @@ class Kind(NamedTuple, Generic[T]):
     summary: Callable[[], Summary[T]] | None = None
 
 
+def undecoded(line: bytes) -> Entry[bytes]:
+    """An entry of whatever release, as it is. Raises EntryError for what has no position."""
+    try:
+        return Entry(int(from_json(line)["position"]), line)
+    except (ValueError, KeyError, TypeError) as error:
+        raise EntryError(f"no entry of any release: {error}") from error
+
+
+def pass_over(position: int, name: object, error: EntryError) -> None:
+    """Say that a reader goes on after an entry that it cannot decode, as every reader does.
+
+    Another release wrote it, as while one replaces another, or somebody else: those who wait for
+    what comes after it would wait for ever.
+    """
+    log.error("position %d of %s is passed over: %s", position, name, error)
+
+
 class Reader(Protocol[T]):
     """One that follows the log from its beginning. For one thread at a time.
 
@@ -60,7 +81,14 @@ class Reader(Protocol[T]):
     def read(self, most: int, patience: float = 0.0) -> list[Entry[T]]:
         """The next entries, ``most`` or a few more; waits up to ``patience`` seconds for some.
 
-        Of entries that were compacted only what they came to is given. Raises LogError.
+        Of entries that were compacted only what they came to is given. What cannot be decoded is
+        said and passed over. Raises LogError.
+        """
+
+    def ends_before(self, position: int) -> bool:
+        """Whether the log does, for who has read all of it: it is another one than had that.
+
+        Raises LogError.
         """
 
     def close(self) -> None:

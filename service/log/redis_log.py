@@ -20,7 +20,16 @@ from pydantic_core import from_json, to_json
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from service.log.log import Entry, EntryError, Kind, LogError, Summary, T
+from service.log.log import (
+    Entry,
+    EntryError,
+    Kind,
+    LogError,
+    Summary,
+    T,
+    pass_over,
+    undecoded,
+)
 
 log = logging.getLogger("bbqrec")
 _TIMEOUT = 2.0  # seconds to connect and to answer
@@ -108,10 +117,11 @@ class RedisLog(Generic[T]):
         self.client.close()
 
     def _compact(self, before: _Compacted | None, summary: Summary[T]) -> None:
-        reader = self.reader()
+        # As they are: what is of another release is not passed over here, it would be gone.
+        reader = RedisReader(self.client, self.keys, undecoded, self._check)
         while entries := reader.read(_AT_ONCE):
-            for entry in entries:
-                summary.apply(entry)
+            for position, line in entries:
+                summary.apply(Entry(position, self.kind.decode(line).value))
         lines = [self.kind.encode(entry) for entry in summary.entries()]
         made = _Compacted(reader.position, len(lines), f"{self.keys.pointer}:{uuid.uuid4().hex}")
         for first in range(0, len(lines), _AT_ONCE):
@@ -169,12 +179,18 @@ class RedisReader(Generic[T]):
         """The next entries. Raises LogError."""
         until = time.monotonic() + patience
         while True:
+            before = self.position
             with _said():
                 self._check()
                 if entries := self._next(most, until):
                     return entries
-            if time.monotonic() >= until:
+            if self.position == before and time.monotonic() >= until:
                 return []
+
+    def ends_before(self, position: int) -> bool:
+        """Whether the stream does. Raises LogError."""
+        with _said():
+            return self._last() < position
 
     def close(self) -> None:
         """Nothing of its own to give back."""
@@ -187,15 +203,19 @@ class RedisReader(Generic[T]):
         wait = min(_TURN, until - time.monotonic())
         block = math.ceil(1000 * wait) if wait > 0 else None
         found = self._client.xread({self._keys.stream: f"0-{self.position}"}, most, block)
-        entries = [self._entry(*pair) for _, pairs in found for pair in pairs]
-        if not entries:
+        lines = [(_position(name), told) for _, pairs in found for name, told in pairs]
+        if not lines:
             return []
-        if entries[0].position != self.position + 1 and self._is_behind(
+        if lines[0][0] != self.position + 1 and self._is_behind(
             _compacted(self._client, self._keys)
         ):
             return self._next(most, until)  # trimmed this moment: what was compacted has the rest
-        self.position = entries[-1].position
-        return entries
+        self.position = lines[-1][0]
+        return [
+            Entry(position, entry.value)
+            for position, told in lines
+            if (entry := self._decoded(told.get(b"entry", b""), position)) is not None
+        ]
 
     def _is_behind(self, compacted: _Compacted | None) -> TypeGuard[_Compacted]:
         return compacted is not None and compacted.position > self.position
@@ -207,27 +227,29 @@ class RedisReader(Generic[T]):
             lines += self._client.lrange(compacted.key, first, first + _AT_ONCE - 1)
         if len(lines) < compacted.entries:  # replaced by another
             return []
-        entries = [entry for entry in map(self._decode, lines) if entry.position > self.position]
+        found = [self._decoded(line, compacted.position) for line in lines]
+        entries = [e for e in found if e is not None and e.position > self.position]
         self.position = compacted.position
         return entries
 
-    def _entry(self, stream_id: bytes, fields: dict[bytes, bytes]) -> Entry[T]:
+    def _decoded(self, line: bytes, position: int) -> Entry[T] | None:
         try:
-            return Entry(_position(stream_id), self._decode(fields[b"entry"]).value)
-        except KeyError as error:
-            raise EntryError("no entry of the log") from error
+            return self._decode(line)
+        except EntryError as error:
+            pass_over(position, f"{self._keys.stream} in Redis", error)
+            return None
 
     def _begin_anew_if_lost(self) -> None:
         """The stream ends before what was read: somebody emptied this Redis."""
-        if not self.position:
-            return
-        try:
-            last = _position(self._client.xinfo_stream(self._keys.stream)["last-generated-id"])
-        except redis.ResponseError:  # there is no stream
-            last = 0
-        if last < self.position:
+        if self.position and self._last() < self.position:
             log.error("%s in Redis was emptied; it is read from its start", self._keys.stream)
             self.position = 0
+
+    def _last(self) -> int:
+        try:
+            return _position(self._client.xinfo_stream(self._keys.stream)["last-generated-id"])
+        except redis.ResponseError:  # there is no stream
+            return 0
 
 
 def _compacted(client: Any, keys: _Keys) -> _Compacted | None:

@@ -1,5 +1,6 @@
 """Stored events: each once, whatever is killed; forgotten where a user is."""
 
+import resource
 import signal
 import subprocess
 import sys
@@ -13,13 +14,14 @@ from service.events import table
 from service.events.event_log import EVENT_LOG, open_events
 from service.events.record import Erased, Merged, decode, encode
 from service.events.store import Store, open_store
-from service.events.storing import Storing
+from service.events.storing import Progress, Storing
 from service.log.file_log import FileLog
 from service.log.log import Entry, EntryError
 from service.log.redis_log import RedisLog
 from tests.service.conftest import RedisServer
 from tests.service.events.made import NOON, answer, event
 from tests.service.kafka import kafka_broker
+from tests.service.program import eventually
 
 HOUR = 3600.0
 
@@ -229,6 +231,48 @@ def test_killed_at_any_moment_nothing_is_lost_or_twice(tmp_path: Path) -> None:
     store = open_store(storing)
     store.run()
     assert sorted(map(int, stored(store)["id"])) == [*range(sent)]
+
+
+def test_a_full_disk_is_waited_for_and_leaves_nothing_half_written(tmp_path: Path) -> None:
+    log = FileLog(tmp_path, EVENT_LOG)
+    log.append([event(str(n), user_id=f"user-{n}") for n in range(2000)])
+    hour = tmp_path / "done" / "date=2023-11-14" / "hour=22"
+    hour.mkdir(parents=True)
+    (hour / ".left.parquet").write_bytes(b"by one that was killed")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "service.events.program"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stderr is not None
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+    storing = Storing(folder=tmp_path, every=0.05)
+    process.stdin.write(storing.model_dump_json().encode() + b"\n")
+    process.stdin.flush()
+    for _ in range(2):
+        assert b"events cannot be stored now" in process.stderr.readline()
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    _, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert len(stored(open_store(storing))) == 2000
+    assert not [*hour.glob(".*")]
+
+
+def test_what_has_come_is_stored_before_the_process_ends(tmp_path: Path) -> None:
+    log, storing = FileLog(tmp_path, EVENT_LOG), Storing(folder=tmp_path, every=60)
+    log.append([event("first")])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "service.events.program"], stdin=subprocess.PIPE
+    )
+    assert process.stdin is not None
+    process.stdin.write(storing.model_dump_json().encode() + b"\n")
+    process.stdin.flush()
+    assert eventually(Progress.file(tmp_path).exists)
+    log.append([event("last")])
+    process.stdin.close()
+    assert process.wait(30) == 0
+    assert sorted(stored(open_store(storing))["id"]) == ["first", "last"]
 
 
 def test_a_place_that_no_table_can_hold_is_none(tmp_path: Path) -> None:

@@ -52,3 +52,30 @@ def test_what_waits_to_be_stored_is_measured_until_it_is(folder: Path) -> None:
         await keeper.close()
 
     asyncio.run(scenario())
+
+
+def test_where_no_process_can_be_started_it_is_tried_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("service.events.storekeeper._LOOK", 0.01)
+    monkeypatch.setattr(Storekeeper, "_wanted", lambda self: True)
+    tries = []
+
+    async def fail(*command: str, **options: object) -> None:
+        tries.append(command)
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", fail)
+    metrics = Metrics()
+    feed = FakeFeed(Users(frozenset({"view"}), 10, 10), metrics)
+
+    async def scenario() -> None:
+        keeper = Storekeeper(Storing(folder=folder), feed, metrics)
+        await keeper.close()
+        keeper.start()
+        await asyncio.sleep(0.2)
+        await keeper.close()
+
+    asyncio.run(scenario())
+    assert len(tries) > 1
+    assert "Cannot allocate memory" in caplog.text

@@ -1,6 +1,8 @@
 """What leaves the log stays counted: who starts after it knows the same as who was there before."""
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from service.events.store import open_store
 from service.events.storing import Storing
 from service.events.users import Users
 from service.log.file_log import FileLog
+from service.log.log import Entry, LogError, Reader
 from service.metrics import Metrics
 from tests.service.events.made import NOON, answer, event
 
@@ -28,10 +31,13 @@ def records() -> list[Record]:
     return found
 
 
+def feed_of(folder: Path, outcomes: Outcomes) -> Feed:
+    return Feed(Users([], 1, 1), Metrics(), outcomes=outcomes, trimmed=lambda: trimmed.read(folder))
+
+
 def replayed(folder: Path) -> Outcomes:
     outcomes = Outcomes(COUNTING)
-    feed = Feed(Users([], 1, 1), Metrics(), outcomes=outcomes, trimmed=lambda: trimmed.read(folder))
-    feed.replay(FileLog(folder, EVENT_LOG))
+    feed_of(folder, outcomes).replay(FileLog(folder, EVENT_LOG))
     return outcomes
 
 
@@ -49,6 +55,84 @@ def test_who_starts_after_the_log_was_trimmed_knows_the_same(tmp_path: Path) -> 
     whole = replayed(tmp_path)
     open_store(storing).run()
     assert replayed(tmp_path).state(0) == whole.state(0)
+
+
+def answers(outcomes: Outcomes) -> int:
+    assert outcomes.trial is not None
+    return sum(variant.answers for variant in outcomes.trial.roles().values())
+
+
+class Late:
+    """A log that cannot be read at first."""
+
+    def __init__(self, reader: Reader[Record]) -> None:
+        self.reader = reader
+        self.there = False
+
+    def read(self, most: int, patience: float = 0.0) -> list[Entry[Record]]:
+        if not self.there:
+            self.there = True
+            raise LogError("is not there yet")
+        return self.reader.read(most, patience)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.reader, name)
+
+
+def test_what_was_trimmed_counts_where_the_log_is_there_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = FileLog(tmp_path, EVENT_LOG)
+    log.append(records())
+    whole = replayed(tmp_path)
+    open_store(Storing(folder=tmp_path, keep=20, counting=COUNTING)).run()
+    late = Late(log.reader())
+    monkeypatch.setattr(log, "reader", lambda: late)
+
+    async def follow() -> Outcomes:
+        outcomes = Outcomes(COUNTING)
+        feed = feed_of(tmp_path, outcomes)
+        with pytest.raises(LogError):
+            await asyncio.to_thread(feed.replay, log)
+        feed.start()
+        await asyncio.wait_for(feed.until(121), 10)
+        await feed.close()
+        return outcomes
+
+    assert asyncio.run(follow()).state(0) == whole.state(0)
+
+
+def test_in_a_log_begun_anew_all_counts(tmp_path: Path) -> None:
+    """For who was there before, who starts while it is empty, and who starts later: these know of
+    the log before what was trimmed.
+    """
+    log = FileLog(tmp_path, EVENT_LOG)
+    log.append(records())
+    store = open_store(Storing(folder=tmp_path, keep=20, counting=COUNTING))
+    store.run()
+    counted, left = answers(replayed(tmp_path)), answers(Outcomes(COUNTING, trimmed.read(tmp_path)))
+
+    async def follow() -> list[int]:
+        feeds = [feed_of(tmp_path, Outcomes(COUNTING)) for _ in range(2)]
+        await asyncio.to_thread(feeds[0].replay, log)
+        log.path.unlink()
+        await asyncio.to_thread(feeds[1].replay, log)
+        log.append([answer(f"new-{n}", "eve", "x", model="A", time=NOON) for n in range(7)])
+        for feed in feeds:
+            feed.start()
+            async with asyncio.timeout(10):
+                while feed.position != 7:
+                    await asyncio.sleep(0.01)
+            await feed.close()
+        return [answers(feed.outcomes) for feed in feeds if feed.outcomes]
+
+    assert asyncio.run(follow()) == [counted + 7, left + 7]
+    store.run()
+    assert answers(replayed(tmp_path)) == left + 7
+    log.append([answer(f"more-{n}", "eve", "x", model="A", time=NOON) for n in range(40)])
+    store.run()
+    assert len(log.reader().read(1000)) == 20
+    assert answers(replayed(tmp_path)) == left + 47
 
 
 def test_killed_between_counting_and_trimming_nothing_counts_twice(tmp_path: Path) -> None:

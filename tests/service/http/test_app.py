@@ -10,11 +10,13 @@ import pytest
 from fastapi.testclient import TestClient
 
 from models.contract.bundle import Bundle
+from service.engine.link import EngineAwayError
 from service.http.app import create_app
+from service.http.problems import as_problem
 from service.metrics import SECONDS, Metrics
 from service.retrieval.selection import ANYTHING
 from service.settings import Settings
-from tests.service.fakes import POISON, FakeScorer, loader
+from tests.service.fakes import NAN, POISON, FakeScorer, loader
 from tests.service.program import eventually
 
 PROBLEM = "application/problem+json"
@@ -132,6 +134,22 @@ def test_a_failure_is_a_500_with_the_request_id_and_fails_nobody_else(
         assert counted in client.get("/metrics").text
 
 
+def test_of_a_batch_what_fails_is_a_problem_in_its_place(
+    tiny: Bundle, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = create_app(Settings(bundle=tiny.directory), loader(tiny, FakeScorer()))
+    asked = ["item-1", f"item-{POISON}", f"item-{NAN}", "item-2"]
+    body = {"requests": [{"history": [item]} for item in asked]}
+    with TestClient(app) as client:
+        answers = client.post("/recommend/batch", json=body).json()["answers"]
+        assert [each.get("status") for each in answers] == [None, 500, 500, None]
+        assert [len(each["items"]) > 0 for each in (answers[0], answers[3])] == [True, True]
+        assert "poisoned" not in str(answers)
+        assert "ValueError: poisoned" in caplog.text
+    away = as_problem(EngineAwayError("the engine process has ended"))
+    assert (away.status, away.detail) == (503, "the engine process has ended")
+
+
 def test_an_answer_that_is_too_slow_is_a_504(tiny: Bundle) -> None:
     scorer = FakeScorer()
     settings = Settings(bundle=tiny.directory, deadline=0.5)
@@ -153,6 +171,8 @@ def test_not_ready_before_a_model_is_loaded_and_while_draining(tiny: Bundle) -> 
         assert response.status_code == 503
         assert response.headers["content-type"] == PROBLEM
     assert unloaded.post("/recommend", json={"history": []}).status_code == 503
+    several = [{"history": ["item-1"]}]
+    assert unloaded.post("/recommend/batch", json={"requests": several}).status_code == 503
     with TestClient(app) as client:
         assert client.get("/readyz").status_code == 200
         app.state.service.draining = True

@@ -140,6 +140,15 @@ def test_one_at_fault_is_named_and_none_is_kept(
     assert live.get("/users/ada").json()["history"] == []
 
 
+def test_they_are_taken_before_there_is_a_model(store: BundleStore) -> None:
+    settings = Settings(bundle=store.output, wait=True, drain=0)
+    with TestClient(create_app(settings, beside=True), client=("::1", 50)) as client:
+        told = post(client, an_event(3), an_event(999))
+        assert (told["kept"], told["unknown_items"]) == (2, [])
+        assert client.get("/users/ada").json()["history"] == ["item-3", "item-999"]
+        assert client.get("/readyz").status_code == 503
+
+
 def test_too_many_are_refused(store: BundleStore, digests: list[str]) -> None:
     store.activate(digests[0])
     with serve(store.output, max_events=2) as client:

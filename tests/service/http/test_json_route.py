@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
-from starlette.types import Message
+from starlette.types import Message, Scope
 
 from models.contract.bundle import Bundle
 from service.http.app import create_app
@@ -52,8 +52,10 @@ def test_an_answer_is_what_the_document_says(client: TestClient, body: dict[str,
     assert list(answer.json()) == list(RecommendResponse.model_fields)
 
 
-def exchange(tiny: Bundle, *messages: Message) -> tuple[int, bytes]:
-    """POST /recommend at the level of ASGI, where a body may come in pieces and break off."""
+def exchange(
+    tiny: Bundle, *messages: Message, method: str = "POST", path: str = "/recommend"
+) -> tuple[int, bytes]:
+    """A request at the level of ASGI, where a body may come in pieces and break off."""
     app = create_app(Settings(bundle=tiny.directory, impressions=0), loader(tiny, FakeScorer()))
     waiting, sent = list(messages), []
 
@@ -64,7 +66,8 @@ def exchange(tiny: Bundle, *messages: Message) -> tuple[int, bytes]:
         sent.append(message)
 
     headers = [(b"content-type", b"application/json")]
-    scope = {"type": "http", "method": "POST", "path": "/recommend", "headers": headers}
+    told: Scope = {"query_string": b"", "client": ("127.0.0.1", 50), "headers": headers}
+    scope = {"type": "http", "method": method, "path": path, **told}
     with TestClient(app):
         asyncio.run(app(scope, receive, send))
     return sent[0]["status"], sent[1]["body"]
@@ -79,10 +82,16 @@ def test_a_body_in_pieces_is_read_whole(tiny: Bundle) -> None:
     assert status == 200
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/recommend"), ("POST", "/events"), ("POST", "/users/ada/merge"),
+     ("PUT", "/items/new"), ("PATCH", "/items/item-1")],
+)  # fmt: skip
 def test_a_body_that_breaks_off_is_no_failure_of_ours(
-    tiny: Bundle, caplog: pytest.LogCaptureFixture
+    tiny: Bundle, caplog: pytest.LogCaptureFixture, method: str, path: str
 ) -> None:
-    status, body = exchange(tiny, piece(b'{"history":'), {"type": "http.disconnect"})
+    pieces = piece(b'{"history":'), {"type": "http.disconnect"}
+    status, body = exchange(tiny, *pieces, method=method, path=path)
     assert (status, json.loads(body)["status"]) == (400, 400)
     assert "failed" not in caplog.text
 

@@ -17,6 +17,7 @@ from service.catalogue.change import Change, encode
 from service.catalogue.change_log import CHANGE_LOG
 from service.catalogue.fold import Fold
 from service.log.file_log import FileLog
+from service.log.framing import frame
 from service.log.log import Entry, LogError, Reader
 from tests.service.catalogue.changes import CHANGES, delete, put
 
@@ -100,6 +101,34 @@ def test_a_damaged_line_before_others_costs_no_other(tmp_path: Path, line: int) 
     assert positions(read_all(FileLog(tmp_path, CHANGE_LOG).reader())) == others
     assert FileLog(tmp_path, CHANGE_LOG).append([put()]) == [5]
     assert positions(read_all(FileLog(tmp_path, CHANGE_LOG).reader())) == [*others, 5]
+
+
+def test_an_entry_of_another_release_costs_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is passed over, and stays for whoever can read it."""
+    log, newer = FileLog(tmp_path, CHANGE_LOG, worth=0), b'{"position":3,"kind":"rename"}'
+    following = log.reader()
+    log.append(SEVERAL[:2])
+    with log.path.open("ab") as file:
+        file.write(frame(newer))
+    assert positions(following.read(10)) == [1, 2]
+    assert following.position == 3
+    assert log.append(SEVERAL[2:]) == [4, 5]
+    assert positions(following.read(10)) == [4, 5]
+    assert caplog.text.count("position 3 of") == 1
+    with pytest.raises(LogError, match="of another release"):
+        log.compact_if_due()
+    log.trim(1)
+    assert newer in log.path.read_bytes()
+    assert positions(read_all(log.reader())) == [2, 4, 5]
+    log.trim(3)
+    assert newer not in log.path.read_bytes()
+    assert positions(read_all(log.reader())) == [4, 5]
+    with log.path.open("ab") as file:
+        file.write(frame(b"of nobody"))
+    assert FileLog(tmp_path, CHANGE_LOG).append([put("d")]) == [7]
+    assert positions(read_all(following)) == [7]
 
 
 @given(

@@ -100,15 +100,21 @@ def test_without_a_broker_it_is_said_and_well_once_there_is_one() -> None:
         log_at(address).reader().read(10)
 
 
-def test_a_message_of_somebody_else_is_said(kafka: str) -> None:
+def test_messages_of_somebody_else_cost_no_other(
+    kafka: str, caplog: pytest.LogCaptureFixture
+) -> None:
     log = log_at(kafka)
     log.append([event("1")])
     producer = Producer({"bootstrap.servers": kafka})
-    producer.produce("bbqrec-events", b"hello", partition=0)
+    for _ in range(4):
+        producer.produce("bbqrec-events", b"hello", partition=0)
     producer.flush(10)
+    log.append([event("2")])
     reader = log.reader()
-    with pytest.raises(LogError):
-        everything(reader)
+    assert [entry.position for entry in everything(reader)] == [1, 6]
+    assert caplog.text.count("position 5 of") == 1
+    assert reader.ends_before(7)
+    assert not reader.ends_before(6)
 
 
 def test_a_broker_that_cannot_trim_is_told_of_once(

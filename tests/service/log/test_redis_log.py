@@ -70,6 +70,27 @@ def test_what_was_compacted_twice_leaves_no_key_behind(redis_server: RedisServer
     assert positions(read_all(log.reader())) == [6]
 
 
+def test_entries_of_another_release_cost_no_other(
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are passed over, and stay for whoever can read them."""
+    log = RedisLog(redis_server.url, CHANGE_LOG, worth=0)
+    log.append([put("a")])
+    with redis.Redis.from_url(redis_server.url) as client:
+        for _ in range(4):
+            client.xadd("bbqrec:log", {"entry": b'{"position":0,"kind":"rename"}'}, id="0-*")
+    following = log.reader()
+    assert positions(read_all(following)) == [1]
+    assert following.position == 5
+    log.append([put("b")])
+    assert positions(following.read(10)) == [6]
+    assert positions(read_all(log.reader())) == [1, 6]
+    assert caplog.text.count("position 5 of") == 2
+    with pytest.raises(LogError, match="no entry of the log"):
+        log.compact_if_due()
+    assert positions(read_all(log.reader())) == [1, 6]
+
+
 def test_who_waits_hears_at_once(redis_server: RedisServer) -> None:
     log = RedisLog(redis_server.url, CHANGE_LOG)
     reader = log.reader()
