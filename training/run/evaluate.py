@@ -63,14 +63,14 @@ def _details(
     gain = intervals.gain(both[OURS].rank_E, both[best].rank_E)
     popularity_N = np.bincount(known.up_to(Part.TRAIN).items, minlength=len(test.new_N))
     learned, counted = _learned(config), stage_files.memory(config.output / "fit")
-    memory = None
+    gained = None
     if counted is not None and len(counted.items_J):
         both_say = with_memory(learned, counted)
-        memory = details.memory(learned, both_say, test, config.filter_seen, config.seed)
+        gained = details.memory_gain(learned, both_say, test, config.filter_seen, config.seed)
     return {
         "gain": asdict(gain) if gain else None,
         "slices": [asdict(s) for s in details.slices(both, test.held_out, popularity_N)],
-        "memory": asdict(memory) if memory else None,
+        "memory": asdict(gained) if gained else None,
         "examples": [
             asdict(e) for e in details.examples(rankings[OURS], test.held_out, config.seed)
         ],

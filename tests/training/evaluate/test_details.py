@@ -79,7 +79,7 @@ def test_the_memory_is_judged_among_known_items() -> None:
     order = np.arange(ITEMS, 0, -1).astype(np.float32)
     learned = Fixed(np.where(new_N, np.float32(1000), order))
     ours = Fixed(np.where(new_N, np.float32(1000), 2 * order))
-    found = details.memory(learned, ours, mixed, filter_seen=False, seed=0)
+    found = details.memory_gain(learned, ours, mixed, filter_seen=False, seed=0)
     assert found.users == USERS
     assert found.without > 0.1
     assert found.gain is not None
