@@ -81,7 +81,7 @@ def examples(ranking: Ranking, held_out: EvaluationSet, seed: int) -> list[Examp
             history=held_out.items[latest[row] : ends[row]].tolist(),
             length=int(held_out.length[row]),
             target=int(held_out.target[row]),
-            best=ranking.top_EK[row, :_LIST].tolist(),
+            best=[item for item in ranking.top_EK[row, :_LIST].tolist() if item >= 0],
             rank=int(ranking.rank_E[row]),
         )
         for row in drawn

@@ -24,7 +24,8 @@ def ranked(ranker: Ranker, mixed: Mixed, filter_seen: bool, top: int = 0) -> Ran
 
 def shown(ranking: Ranking, mixed: Mixed) -> float:
     """Share of new items among the best ten."""
-    return float(mixed.new_N[ranking.top_EK[:, :_LIST]].mean())
+    best_EK = ranking.top_EK[:, :_LIST]
+    return float(mixed.new_N[best_EK[best_EK >= 0]].mean())
 
 
 @dataclass(frozen=True)
