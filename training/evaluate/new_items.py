@@ -46,7 +46,7 @@ class NewItemsTable:
         for name, ranker in rankers.items():
             of_new = ranked(ranker, cold, filter_seen)
             found = metrics(of_new, len(cold.new_N), CUTOFFS)
-            sure = intervals.of_ranking(of_new, CUTOFFS)
+            sure = intervals.of_ranking(of_new, CUTOFFS, cold.held_out.user)
             every = ranked(ranker, mixed, filter_seen, _LIST)
             models[name] = {
                 **{f"new recall@{k}": found[f"recall@{k}"] for k in CUTOFFS},
