@@ -81,7 +81,8 @@ def _of_new_items(
     config: RunConfig, rankers: dict[str, Ranker], new: NewItems
 ) -> NewItemsTable | None:
     """The table of new items, beside those that content resembles; None where there are none."""
-    if not new.mixed(Part.TEST, repeats=True).taken().any():
+    cold = new.cold(Part.TEST).held_out
+    if not len(cold.user) or not new.mixed(Part.TEST, repeats=True).taken().any():
         return None
     size, seen = len(new.new_in_N), config.filter_seen
     content_ND = load_content(config.output / "encode", size)
