@@ -14,6 +14,7 @@ from training.config import RunConfig
 from training.data.dataset import PreparedDataset
 from training.data.histories import Histories, Part
 from training.data.new_items import NewItems
+from training.errors import UserError
 
 SPACE, QUANTIZER, SEMANTIC_IDS, CODEWORDS = (
     "code_space.json",
@@ -51,13 +52,23 @@ def learned(config: RunConfig) -> Histories:
 
 
 def new_items(config: RunConfig) -> NewItems:
-    """The histories, with and without items that are treated as new."""
+    """The histories, with and without items that are treated as new.
+
+    Raises UserError where so many are drawn that nobody is left to evaluate on.
+    """
     prepared = data(config)
     histories, size = prepared.histories, prepared.card.items
     if config.split.kind == "temporal":
         return NewItems.as_they_came(histories, size)
     share = config.evaluate.cold_share if config.items else 0.0  # nothing tells what is new
-    return NewItems.drawn(histories, size, share, config.seed)
+    drawn = NewItems.drawn(histories, size, share, config.seed)
+    for part in (Part.VALIDATION, Part.TEST):
+        if share and not len(drawn.warm(part, repeats=not config.filter_seen).held_out.user):
+            raise UserError(
+                f"evaluate.cold_share = {share:g} leaves no user to hold an item out of for "
+                f"{part.name.lower()}: the data set is too small to draw new items, set it to 0"
+            )
+    return drawn
 
 
 def semantic_ids(directory: Path) -> tuple[SemanticIdTable, torch.Tensor]:

@@ -103,9 +103,10 @@ def _shown(top_UK: NDArray[np.int64], training: Histories, items: int) -> dict[s
     """Share of the catalogue that anybody is shown, and how popular that is, as a percentile."""
     count_N = np.bincount(training.items, minlength=items)
     percentile_N = count_N.argsort().argsort() / max(1, items - 1)
+    shown = top_UK[top_UK >= 0]
     return {
-        "coverage@10": len(np.unique(top_UK)) / items,
-        "popularity@10": float(percentile_N[top_UK].mean()),
+        "coverage@10": len(np.unique(shown)) / items,
+        "popularity@10": float(percentile_N[shown].mean()),
     }
 
 

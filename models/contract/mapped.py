@@ -15,6 +15,7 @@ _DTYPES = {
     "F64": np.float64,
     "U8": np.uint8,
     "U16": np.uint16,
+    "U32": np.uint32,
     "I32": np.int32,
     "I64": np.int64,
 }

@@ -11,20 +11,23 @@ from numpy.typing import NDArray
 from models.contract.config import CodeSpace
 from models.contract.types import CodeArray, FloatArray
 
+ExtraArray = NDArray[np.uint16] | NDArray[np.uint32]
+
 
 @dataclass(frozen=True)
 class SemanticIdTable:
     """Codes of every item, and the extra code that tells apart what codes alone cannot.
 
     codes_NS: (N, S) uint16, modality-major; a missing modality holds the null code K in all its
-    levels. extra_N: (N,) uint16, 0 for nearly all items. The pair is unique for every item, which
-    ``check`` looks at where a table is made or written: over ten million items it takes half a
-    minute, and a bundle that is read has been checked, and its hash says that it is the same.
+    levels. extra_N: (N,), 0 for nearly all items; uint32 where uint16 is too narrow. The pair is
+    unique for every item, which ``check`` looks at where a table is made or written: over ten
+    million items it takes half a minute, and a bundle that is read has been checked, and its hash
+    says that it is the same.
     """
 
     space: CodeSpace
     codes_NS: CodeArray
-    extra_N: NDArray[np.uint16]
+    extra_N: ExtraArray
 
     def __post_init__(self) -> None:
         """Refuse another shape, and codes out of range."""
@@ -95,7 +98,7 @@ def resolve_collisions(
     residual_NMQ: what the last level had to quantize, by modality. ``docs/method.md`` section 2.
     """
     codes_NS = codes_NS.copy()
-    extra_N = np.zeros(len(codes_NS), np.uint16)
+    extra_N = np.zeros(len(codes_NS), np.uint32)
     taken = {row.tobytes() for row in codes_NS}
     groups: dict[bytes, list[int]] = defaultdict(list)
     for item, row in enumerate(codes_NS):
@@ -116,13 +119,19 @@ def resolve_collisions(
             if own != space.null_code and _move(codes_NS[item], slot, distances_GK[member], taken):
                 moved += 1
             else:
-                extra_N[item] = _checked_extra(rank)
+                extra_N[item] = rank
     return Resolution(
-        SemanticIdTable(space, codes_NS, extra_N).check(),
+        SemanticIdTable(space, codes_NS, narrow(extra_N)).check(),
         collided=sum(map(len, crowded)),
         moved=moved,
         extended=int((extra_N > 0).sum()),
     )
+
+
+def narrow(extra_N: NDArray[np.uint32]) -> ExtraArray:
+    """(N,): as uint16 where they fit, as in nearly all catalogues."""
+    fits = extra_N.max(initial=0) <= np.iinfo(np.uint16).max
+    return extra_N.astype(np.uint16) if fits else extra_N
 
 
 def _last_present(space: CodeSpace, codes_S: CodeArray) -> tuple[int, int]:
@@ -153,9 +162,3 @@ def _move(codes_S: CodeArray, slot: int, distances_K: FloatArray, taken: set[byt
             return True
     codes_S[slot] = own
     return False
-
-
-def _checked_extra(rank: int) -> int:
-    if rank > np.iinfo(np.uint16).max:
-        raise ValueError("more than 65,536 items have the same content and no behaviour")
-    return rank

@@ -226,18 +226,15 @@ class LiveItems:
         """What cannot be taken in leaves the item as it was."""
         content, item_id = change.content, change.item_id
         assert content is not None
-        number = self._row_of.get(item_id)
-        try:
-            if isinstance(taken, IntakeError):
-                raise taken
-            if number is None or not self._is(number, taken):
-                extra = self._unique.extra(taken.codes_S)
-                self._set_gone(item_id, gone=True)
-                self.newcomers.add(item_id, change.time, before=number)
-                number = self._add(_Row(item_id, None, extra), taken)
-        except IntakeError as error:
-            self.refused[item_id] = str(error)
+        if isinstance(taken, IntakeError):
+            self.refused[item_id] = str(taken)
             return "refused"
+        number = self._row_of.get(item_id)
+        if number is None or not self._is(number, taken):
+            extra = self._unique.extra(taken.codes_S)
+            self._set_gone(item_id, gone=True)
+            self.newcomers.add(item_id, change.time, before=number)
+            number = self._add(_Row(item_id, None, extra), taken)
         self._rows[number] = self._rows[number]._replace(title=content.title)
         self._attributes[number] = dict(content.attributes)
         self._patches.pop(item_id, None)

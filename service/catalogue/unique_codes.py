@@ -10,11 +10,8 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from models.contract.intake import IntakeError
 from models.contract.semantic_id import SemanticIdTable
 from models.contract.types import CodeArray
-
-_MOST = np.iinfo(np.uint16).max
 
 
 class UniqueCodes:
@@ -35,17 +32,12 @@ class UniqueCodes:
                 self._sorted = hashes_N[order_N], order_N
 
     def extra(self, codes_S: CodeArray) -> int:
-        """The extra code of one more item of these codes; 0 where it is alone with them.
-
-        Raises IntakeError where 65,536 have them already.
-        """
+        """The extra code of one more item of these codes; 0 where it is alone with them."""
         key = codes_S.tobytes()
         before = self._latest.get(key)
         if before is None:
             extras = self._table.extra_N[self._rows(codes_S)]
             before = int(extras.max()) if len(extras) else -1
-        if before >= _MOST:
-            raise IntakeError("body", "more than 65,536 items have the same codes")
         self._latest[key] = before + 1
         return before + 1
 

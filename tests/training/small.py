@@ -1,5 +1,7 @@
 """A small world with a known truth: groups of items, users who stay in one, telling content."""
 
+from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -42,6 +44,12 @@ def histories(seed: int = 0, users: int = 240) -> Histories:
     parts = np.concatenate([[0] * (n - 2) + [1, 2] for n in lengths]).astype(np.uint8)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     return Histories(offsets, np.concatenate(rows).astype(np.int32), parts)
+
+
+def all_learned(rows: Sequence[Sequence[int]]) -> Histories:
+    """Of these items, all in the training part."""
+    offsets, items = np.cumsum([0, *map(len, rows)]), np.array([*chain(*rows)], np.int32)
+    return Histories(offsets, items, np.zeros(len(items), np.uint8))
 
 
 def world(seed: int = 0, flow: Histories | None = None) -> World:

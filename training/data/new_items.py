@@ -71,7 +71,7 @@ class NewItems:
     def mixed(self, part: Part, *, repeats: bool) -> Mixed:
         """Each user's held-out item, as it came; of a cut through time, every event of ``part``."""
         if self.timed:
-            return self._mixed(_events(self.whole, part), part, repeats)
+            return self._mixed(_events(self.whole, part, repeats), part, repeats=True)
         new = self._known_before(np.flatnonzero(self.whole.parts == part), part, before=1)
         known = targets(self.known, part)
         known = known.take(np.flatnonzero(~np.isin(known.user, new.user)))
@@ -125,9 +125,14 @@ def _without(histories: Histories, new_in_N: NDArray[np.uint8]) -> Histories:
     return Histories(offsets, histories.items[kept], leave_one_out(user).part, weights)
 
 
-def _events(histories: Histories, part: Part) -> EvaluationSet:
-    """Every interaction of ``part``, after all that its user had by then."""
-    at = np.flatnonzero(histories.parts == part)
+def _events(histories: Histories, part: Part, repeats: bool) -> EvaluationSet:
+    """Every interaction of ``part``, after all that its user had by then.
+
+    What users had before is told for all events of a user at once, by where they had it first: to
+    lay out a history for each of its events would cost the square of its length.
+    """
+    of_part = histories.parts == part
+    at = np.flatnonzero(of_part if repeats else of_part & histories.first_uses())
     user = np.searchsorted(histories.offsets, at, side="right") - 1
     start = histories.offsets[user]
     every = EvaluationSet(histories.items, user, start, at - start, histories.items[at])

@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 from models.contract.types import FloatArray
 from training.data.histories import EvaluationSet, Histories, Windows
 from training.evaluate.ranking import Ranker, ndcg
-from training.memory.lists import decayed, unit_rows
+from training.memory.lists import best, decayed, unit_rows, without_themselves
 
 DECAYS = (0.5, 0.6, 0.7, 0.8, 0.9)
+_WHOLE = 50_000  # items, beyond which cosines of all pairs might not fit into memory
+_NEAREST = 200  # of each item, that are then kept
+_AT_ONCE = 20_000_000  # pairs
 
 
 class Popularity:
@@ -65,7 +68,8 @@ def item_similarity(
 ) -> sp.csr_array:
     """(N, N) cosines between items' TF-IDF user vectors; without ``repeats`` not with themselves.
 
-    A user is a document, an item a word: users with long histories say less about each item.
+    A user is a document, an item a word: users with long histories say less about each item. Of
+    more than 50,000 items each keeps its 200 nearest alone.
     """
     users = histories.users()
     shape = (catalogue_size, len(histories))
@@ -75,11 +79,24 @@ def item_similarity(
     items_of_user: FloatArray = np.asarray(uses_NU.sum(axis=0)).ravel()
     idf_U = np.log(catalogue_size / np.maximum(items_of_user, 1)) + 1
     unit_NU = unit_rows(sp.csr_array(uses_NU @ sp.diags_array(idf_U)))
+    if catalogue_size > _WHOLE:
+        return _nearest(unit_NU, repeats)
     similarity_NN = sp.csr_array(unit_NU @ unit_NU.T)
     if not repeats:
         similarity_NN.setdiag(0)
         similarity_NN.eliminate_zeros()
     return similarity_NN.astype(np.float32)
+
+
+def _nearest(unit_NU: sp.csr_array, repeats: bool) -> sp.csr_array:
+    """(N, N): the best of each row, some rows at a time."""
+    unit_UN, parts = sp.csr_array(unit_NU.T), []
+    rows = max(1, _AT_ONCE // unit_NU.shape[0])
+    for first in range(0, unit_NU.shape[0], rows):
+        part_RN = sp.csr_array(unit_NU[first : first + rows] @ unit_UN)
+        part_RN = part_RN if repeats else without_themselves(part_RN, first)
+        parts.append(best(part_RN, _NEAREST).astype(np.float32))
+    return sp.csr_array(sp.vstack(parts, format="csr"))
 
 
 def choose_decay(

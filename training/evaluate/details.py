@@ -46,7 +46,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Memory:
+class MemoryGain:
     """What is counted adds to what is learned: NDCG@10 of the same users."""
 
     users: int
@@ -81,14 +81,16 @@ def examples(ranking: Ranking, held_out: EvaluationSet, seed: int) -> list[Examp
             history=held_out.items[latest[row] : ends[row]].tolist(),
             length=int(held_out.length[row]),
             target=int(held_out.target[row]),
-            best=ranking.top_EK[row, :_LIST].tolist(),
+            best=[item for item in ranking.top_EK[row, :_LIST].tolist() if item >= 0],
             rank=int(ranking.rank_E[row]),
         )
         for row in drawn
     ]
 
 
-def memory(learned: Ranker, ours: Ranker, test: Mixed, filter_seen: bool, seed: int) -> Memory:
+def memory_gain(
+    learned: Ranker, ours: Ranker, test: Mixed, filter_seen: bool, seed: int
+) -> MemoryGain:
     """Of ``learned`` alone, and what ``ours``, its sum with the memory, gains.
 
     Among the items that training knows: what brings new ones to scale reckons with the memory.
@@ -96,4 +98,4 @@ def memory(learned: Ranker, ours: Ranker, test: Mixed, filter_seen: bool, seed: 
     some = test.sample(_MOST, seed)
     known = some._replace(hidden_N=some.hidden_N | some.new_N)
     alone_E, both_E = (ranked(each, known, filter_seen).rank_E for each in (learned, ours))
-    return Memory(len(alone_E), ndcg_of(alone_E), intervals.gain(both_E, alone_E))
+    return MemoryGain(len(alone_E), ndcg_of(alone_E), intervals.gain(both_E, alone_E))

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluate.ranking import Ranking
+from training.evaluate.ranking import Ranking, gains_of
 
 RESAMPLES = 1000
 LEVEL = 0.95
@@ -33,21 +33,30 @@ class Estimate:
     high: float
 
 
-def of_ranking(ranking: Ranking, cutoffs: tuple[int, ...]) -> dict[str, Interval]:
-    """Of recall@k and ndcg@k."""
-    found = {}
+def of_ranking(
+    ranking: Ranking, cutoffs: tuple[int, ...], user_E: NDArray[np.int64] | None = None
+) -> dict[str, Interval]:
+    """Of recall@k and ndcg@k.
+
+    user_E: whose each event is; None: no two are of the same user.
+    """
+    values = {}
     for k in cutoffs:
-        hit_E, gain_E = hits(ranking.rank_E, k)
-        found[f"recall@{k}"], found[f"ndcg@{k}"] = interval(hit_E), interval(gain_E)
-    return found
+        values[f"recall@{k}"], values[f"ndcg@{k}"] = hits(ranking.rank_E, k)
+    if user_E is None or len(np.unique(user_E)) == len(user_E):
+        return {name: interval(value_E) for name, value_E in values.items()}
+    events_E = np.ones(len(user_E))
+    *sums, events_R = _sums(np.stack([*values.values(), events_E], axis=1), user_E).T
+    some = events_R > 0  # a draw of few users may hold none
+    means = (sums_R[some] / events_R[some] for sums_R in sums)
+    return {name: Interval(*_edges(mean_R)) for name, mean_R in zip(values, means, strict=True)}
 
 
 def hits(
     rank_E: NDArray[np.int64], cutoff: int = 10
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Whether the held-out item is in the list, and its gain: means are recall and NDCG."""
-    hit_E = (rank_E <= cutoff).astype(np.float64)
-    return hit_E, hit_E / np.log2(rank_E + 1)
+    return (rank_E <= cutoff).astype(np.float64), gains_of(rank_E, cutoff)
 
 
 def ndcg(rank_E: NDArray[np.int64]) -> Estimate:

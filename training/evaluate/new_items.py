@@ -24,7 +24,8 @@ def ranked(ranker: Ranker, mixed: Mixed, filter_seen: bool, top: int = 0) -> Ran
 
 def shown(ranking: Ranking, mixed: Mixed) -> float:
     """Share of new items among the best ten."""
-    return float(mixed.new_N[ranking.top_EK[:, :_LIST]].mean())
+    best_EK = ranking.top_EK[:, :_LIST]
+    return float(mixed.new_N[best_EK[best_EK >= 0]].mean())
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class NewItemsTable:
         for name, ranker in rankers.items():
             of_new = ranked(ranker, cold, filter_seen)
             found = metrics(of_new, len(cold.new_N), CUTOFFS)
-            sure = intervals.of_ranking(of_new, CUTOFFS)
+            sure = intervals.of_ranking(of_new, CUTOFFS, cold.held_out.user)
             every = ranked(ranker, mixed, filter_seen, _LIST)
             models[name] = {
                 **{f"new recall@{k}": found[f"recall@{k}"] for k in CUTOFFS},

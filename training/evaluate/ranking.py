@@ -28,7 +28,7 @@ class Ranking(NamedTuple):
     """What every metric is made from."""
 
     rank_E: NDArray[np.int64]  # of the held-out item, as ``ranks_of`` tells
-    top_EK: NDArray[np.int64]  # the best items, for coverage; K may be 0
+    top_EK: NDArray[np.int64]  # the best items, for coverage; K may be 0; -1: no more are left
 
 
 class SequenceRanker:
@@ -73,12 +73,18 @@ def rank(
     for users, scores_BN in _scored(ranker, held_out, most, filter_seen, hidden_N):
         ranks[users] = ranks_there(held_out.target[users], scores_BN).cpu().numpy()
         if best.shape[1]:
-            best[users] = scores_BN.topk(best.shape[1]).indices.cpu().numpy()
+            best[users] = _best(scores_BN, best.shape[1]).cpu().numpy()
     return Ranking(ranks, best)
 
 
+def _best(scores_BN: Tensor, most: int) -> Tensor:
+    """(B, most): what is hidden fills no place that is left."""
+    top = scores_BN.topk(most)
+    return torch.where(top.values.isfinite(), top.indices, -1)
+
+
 def ranks_of(target_B: NDArray[np.int32], scores_BN: FloatArray) -> NDArray[np.int64]:
-    """(B,): of the targets, 1 is best; ties count against it."""
+    """(B,): of the targets, 1 is best; ties count against it, and so does what is no number."""
     ranks_B: NDArray[np.int64] = ranks_there(target_B, torch.from_numpy(scores_BN)).numpy()
     return ranks_B
 
@@ -86,7 +92,7 @@ def ranks_of(target_B: NDArray[np.int32], scores_BN: FloatArray) -> NDArray[np.i
 def ranks_there(target_B: NDArray[np.int32], scores_BN: Tensor) -> Tensor:
     """The same, on the device of the scores."""
     target_B1 = torch.from_numpy(target_B).long().to(scores_BN.device)[:, None]
-    return (scores_BN >= scores_BN.gather(1, target_B1)).sum(1).clamp_min(1)
+    return scores_BN.shape[1] - (scores_BN < scores_BN.gather(1, target_B1)).sum(1)
 
 
 def scores(
@@ -150,7 +156,8 @@ def metrics(ranking: Ranking, catalogue_size: int, cutoffs: tuple[int, ...]) -> 
         values[f"recall@{k}"] = float((ranking.rank_E <= k).mean())
         values[f"ndcg@{k}"] = ndcg_of(ranking.rank_E, k)
         if ranking.top_EK.size:
-            values[f"coverage@{k}"] = len(np.unique(ranking.top_EK[:, :k])) / catalogue_size
+            shown = np.unique(ranking.top_EK[:, :k])
+            values[f"coverage@{k}"] = int((shown >= 0).sum()) / catalogue_size
     return values
 
 
@@ -167,7 +174,13 @@ def ndcg(
 
 def ndcg_of(rank_E: NDArray[np.int64], cutoff: int = 10) -> float:
     """The mean gain of ranks up to ``cutoff``."""
-    return float(((rank_E <= cutoff) / np.log2(rank_E + 1)).mean())
+    return float(gains_of(rank_E, cutoff).mean())
+
+
+def gains_of(rank_E: NDArray[np.int64], cutoff: int = 10) -> NDArray[np.float64]:
+    """(E,): what each rank is worth to NDCG; 0 behind ``cutoff``."""
+    gain_E: NDArray[np.float64] = (rank_E <= cutoff) / np.log2(rank_E + 1)
+    return gain_E
 
 
 def _batches(held_out: EvaluationSet, most: int) -> Iterator[NDArray[np.int64]]:

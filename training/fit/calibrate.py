@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from models.contract.types import FloatArray
 from training.data.new_items import Mixed
-from training.evaluate.ranking import Ranker, scores
+from training.evaluate.ranking import Ranker, gains_of, scores
 
 SCALES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
 _SHOWN = 10  # length of the lists that people look at
@@ -74,9 +74,8 @@ class Scored(NamedTuple):
                 top_BK = torch.from_numpy(scores_BC).topk(most).values.numpy()
                 best[kind][rows, :most] = top_BK
                 own = new_E[rows] == kind
-                at_least_BC = scores_BC[own] >= target_E[rows[own], None]
-                ahead_E[rows[own]] = at_least_BC.sum(axis=1)
-        return cls(best[False], best[True], target_E, new_E, np.maximum(ahead_E, 1))
+                ahead_E[rows[own]] = _not_behind(scores_BC[own], target_E[rows[own]])
+        return cls(best[False], best[True], target_E, new_E, ahead_E)
 
     def with_(self, calibration: Calibration) -> Exposure:
         """What is shown, and how well, by this calibration."""
@@ -84,9 +83,8 @@ class Scored(NamedTuple):
         new_EK = scale * self.new_EK + offset
         own_E = np.where(self.new_E, scale * self.target_E + offset, self.target_E)
         others_EK = np.where(self.new_E[:, None], self.known_EK, new_EK)
-        rank_E = self.ahead_E + (others_EK >= own_E[:, None]).sum(axis=1)
-        worth_E = 1 / np.log2(rank_E + 1)
-        gain_E, near_E = (np.where(rank_E <= most, worth_E, 0) for most in (_SHOWN, _NEAR))
+        rank_E = self.ahead_E + _not_behind(others_EK, own_E)
+        gain_E, near_E = (gains_of(rank_E, most) for most in (_SHOWN, _NEAR))
         new_E10, known_E10 = new_EK[:, :_SHOWN], self.known_EK[:, :_SHOWN]
         return Exposure(
             shown=float(((new_E10 >= known_E10[:, ::-1]) & np.isfinite(new_E10)).mean()),
@@ -104,6 +102,12 @@ class Scored(NamedTuple):
         """An offset beyond which nothing changes any more."""
         finite = (part[np.isfinite(part)] for part in (self.known_EK, self.new_EK))
         return float(sum(np.abs(part).max(initial=0) for part in finite)) + 1
+
+
+def _not_behind(scores_EK: FloatArray, own_E: FloatArray) -> NDArray[np.int64]:
+    """(E,): how many are not worse; what is no number is not."""
+    count_E: NDArray[np.int64] = scores_EK.shape[1] - (scores_EK < own_E[:, None]).sum(axis=1)
+    return count_E
 
 
 def choose(scored: Scored, most_cost: float) -> Calibration | None:

@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -30,6 +31,7 @@ from training.data.batches import (
     training_windows,
 )
 from training.data.histories import EvaluationSet, Histories, Windows
+from training.errors import UserError
 from training.evaluate.ranking import SequenceRanker, metrics, rank
 from training.fit.calibrate import Calibration, Exposure
 from training.fit.moving_average import MovingAverage
@@ -187,14 +189,15 @@ class SequenceModule(L.LightningModule):
         return self.averaged.module
 
     def on_train_epoch_end(self) -> None:
-        """Full-ranking validation, once an epoch."""
+        """Full-ranking validation, once an epoch. Raises UserError where training diverged."""
         if isinstance(optimizer := self.trainer.optimizers[0], RowwiseAdamW):
             optimizer.catch_up_all()
+        _must_be_finite(self.trainer.callback_metrics["train/loss"], "the loss")
         if self.validation is None:
             return
         mine = self.validation.share(self.process)
         codes_NS = self.codes_NS.cpu().numpy().astype(np.uint16)
-        ranker = SequenceRanker(self.averaged_model(), codes_NS)
+        ranker = _FiniteRanker(self.averaged_model(), codes_NS)
         size = self.model.config.catalogue_size
         values = metrics(rank(ranker, mine, size, self.filter_seen, top=0), size, (10,))
         # Processes hold shares of users that may differ by one: weigh them, then take the mean.
@@ -202,6 +205,23 @@ class SequenceModule(L.LightningModule):
         for name in ("ndcg@10", "recall@10"):
             value = torch.tensor(values[name] * weight, device=self.device)
             self.log(f"validation/{name}", value, prog_bar=name == "ndcg@10", sync_dist=True)
+
+
+class _FiniteRanker(SequenceRanker):
+    """One that has to score by finite numbers."""
+
+    def score_there(self, items: NDArray[np.int32], windows: Windows) -> Tensor:
+        """Scores (B, N). Raises UserError where one is not."""
+        scores_BN = super().score_there(items, windows)
+        _must_be_finite(torch.stack([*scores_BN.aminmax()]), "a score of the validation part")
+        return scores_BN
+
+
+def _must_be_finite(values: Tensor, what: str) -> None:
+    if not values.isfinite().all():
+        raise UserError(
+            f"training diverged: {what} is not finite any more: try a smaller fit.learning_rate"
+        )
 
 
 def _without(past: Past | None, item_C: Tensor, place_J: Tensor, logits_JC: Tensor) -> Tensor:
@@ -228,13 +248,27 @@ def new_model(
         tower.learn_words(words)
         tower.start_from_codewords(codewords_MLKQ)
     if config.reweighting != "off":
-        windows = training_windows(histories, config.max_history)
+        windows = _windows(histories, config.max_history)
         chosen = np.random.default_rng(0).permutation(len(windows.start))[:_EDGE_SAMPLE]
         sample = gather(histories.items, Windows(windows.start[chosen], windows.length[chosen]))
         codes_NS = torch.from_numpy(table.codes_NS.astype(np.int64))
         model.buckets.set_codebook(codewords_MLKQ)
         model.buckets.set_edges(codes_NS[sample.items_BT], sample.length_B)
     return model
+
+
+def _windows(histories: Histories, most: int) -> Windows:
+    """What is learned from. Raises UserError where nobody has two interactions."""
+    windows = training_windows(histories, most)
+    _must_tell(windows)
+    return windows
+
+
+def _must_tell(windows: Windows, which: str = "") -> None:
+    if not len(windows.start):
+        raise UserError(
+            f"nothing tells what follows what: nobody has two interactions to learn from{which}"
+        )
 
 
 def fit_sequence(
@@ -324,7 +358,8 @@ def _data(
     histories: Histories, config: FitConfig, seed: int, process: Process, *, repeats: bool
 ) -> HistoryData:
     """All windows of all histories, batched by length; processes share ``batch_tokens``."""
-    windows = training_windows(histories, config.max_history)
+    windows = _windows(histories, config.max_history)
     batches = TrainingBatches(histories, windows, repeats=repeats, with_past=config.mask_seen)
+    _must_tell(batches.windows, ", the later one with an item that is new to them")
     positions = max(1, config.batch_tokens // process.count)
     return HistoryData(batches, LengthBuckets(batches.windows.length, positions, seed, process))

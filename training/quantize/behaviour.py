@@ -25,7 +25,8 @@ def behaviour_embeddings(
 
     The closed form of what skip-gram item2vec learns (Levy and Goldberg, NeurIPS 2014): a choice,
     where the paper says only that behaviour comes from a sequence model. Items that training never
-    saw have no behaviour: a mask, not a zero vector.
+    saw have no behaviour: a mask, not a zero vector. Where nothing is left to factorise, or the
+    catalogue is too small to, vectors are zero.
     """
     counts = co_occurrence(histories, catalogue_size).tocoo()
     marginal = np.asarray(counts.sum(axis=1)).ravel() + 1e-12
@@ -35,9 +36,10 @@ def behaviour_embeddings(
     ppmi = sp.csr_array(
         (information[kept], (rows[kept], columns[kept])), shape=counts.shape, dtype=np.float64
     )
-    rank = min(size, catalogue_size - 2)
-    start = np.random.default_rng(seed).normal(size=catalogue_size)
-    left, values, _ = svds(ppmi, k=rank, v0=start)
     vectors = np.zeros((catalogue_size, size), np.float32)
-    vectors[:, :rank] = left * np.sqrt(np.abs(values))
+    rank = min(size, catalogue_size - 2)
+    if ppmi.nnz and rank > 0:
+        start = np.random.default_rng(seed).normal(size=catalogue_size)
+        left, values, _ = svds(ppmi, k=rank, v0=start)
+        vectors[:, :rank] = left * np.sqrt(np.abs(values))
     return vectors, np.asarray(ppmi.sum(axis=1)).ravel() > 0

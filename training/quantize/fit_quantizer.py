@@ -54,6 +54,8 @@ class View:
 def standard(vectors_NX: FloatArray, present_N: NDArray[np.bool_]) -> Standard:
     """One scale for all of a vector: relative variances carry meaning."""
     there = vectors_NX[present_N]
+    if not len(there):
+        return Standard(np.zeros(vectors_NX.shape[1], np.float32), 1.0)
     return Standard(there.mean(axis=0), float(there.std(axis=0).mean() + 1e-6))
 
 

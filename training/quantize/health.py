@@ -55,14 +55,15 @@ def _branches(module: QuantizerModule, modality: Modality) -> dict[str, float]:
     quantizer: Quantizer = module.quantizer
     view = module.views[modality]
     x_BX = view.vectors_NX[view.present_N]
+    if len(x_BX) < 2:  # nothing varies
+        return {}
     specific_BQ, bound_BQ = quantizer.branches(modality, x_BX)
     quantized_BQ = quantizer.codebook(modality)(bound_BQ).vectors_BQ
     decoded_BX = quantizer.decode(modality, specific_BQ, quantized_BQ)
-    share = F.mse_loss(decoded_BX, x_BX) / x_BX.var(0, unbiased=False).mean()
-    figures = {
-        f"{modality}/unexplained_variance": float(share),
-        f"{modality}/bound_variance": float(bound_BQ.var(0).mean()),
-    }
+    figures = {f"{modality}/bound_variance": float(bound_BQ.var(0).mean())}
+    if variance := x_BX.var(0, unbiased=False).mean():
+        share = F.mse_loss(decoded_BX, x_BX) / variance
+        figures[f"{modality}/unexplained_variance"] = float(share)
     if club := quantizer.club(modality):
         figures[f"{modality}/specific_variance"] = float(specific_BQ.var(0).mean())
         figures[f"{modality}/club_bound"] = float(club.bound(specific_BQ, bound_BQ))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch
 
@@ -13,6 +14,7 @@ from training.config import RunConfig
 from training.curves import make_loggers
 from training.data.histories import Histories
 from training.encoders.encode import load_embeddings
+from training.errors import UserError
 from training.processes import seed_run
 from training.progress import trainer_options
 from training.quantize.behaviour import behaviour_embeddings
@@ -29,8 +31,13 @@ from training.quantize.health import code_health
 def learn_codes(config: RunConfig, histories: Histories, directory: Path) -> Resolution:
     """Codebook, semantic IDs and their health, from content and these histories only.
 
-    All of them are written to ``directory``.
+    All of them are written to ``directory``. Raises UserError where histories tell nothing.
     """
+    if not (np.diff(histories.offsets) > 1).any():
+        raise UserError(
+            "nothing tells what follows what: nobody has two interactions to learn from, "
+            "before those that are held out"
+        )
     items = stage_files.data(config).card.items
     views = _views(config, histories, items)
     seed_run(config.seed, config.threads)
@@ -59,6 +66,8 @@ def _views(config: RunConfig, histories: Histories, items: int) -> dict[Modality
     size = config.quantize.behaviour_size
     behaviour = behaviour_embeddings(histories, items, size, config.seed)
     views[BEHAVIOUR] = View.standardise(*behaviour)
+    if not any(view.present_N.any() for view in views.values()):
+        raise UserError("nothing tells items apart: none has content, and use tells of none")
     return views
 
 

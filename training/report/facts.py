@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 
 from models.contract.config import CodeSpace, Frozen, Recommend
 from training.data.dataset import DatasetCard
-from training.evaluate.details import Example, Memory, Slice
+from training.evaluate.details import Example, MemoryGain, Slice
 from training.evaluate.intervals import Estimate, Interval
 from training.fit.calibrate import Exposure
 from training.memory.memory import Recipe
@@ -42,7 +42,7 @@ class Evaluation(Left):
     intervals: Intervals
     gain: Estimate | None
     slices: tuple[Slice, ...]
-    memory: Memory | None
+    memory: MemoryGain | None
     examples: tuple[Example, ...]
     new_items: NewItems | None
 

@@ -63,14 +63,14 @@ def _details(
     gain = intervals.gain(both[OURS].rank_E, both[best].rank_E)
     popularity_N = np.bincount(known.up_to(Part.TRAIN).items, minlength=len(test.new_N))
     learned, counted = _learned(config), stage_files.memory(config.output / "fit")
-    memory = None
+    gained = None
     if counted is not None and len(counted.items_J):
         both_say = with_memory(learned, counted)
-        memory = details.memory(learned, both_say, test, config.filter_seen, config.seed)
+        gained = details.memory_gain(learned, both_say, test, config.filter_seen, config.seed)
     return {
         "gain": asdict(gain) if gain else None,
         "slices": [asdict(s) for s in details.slices(both, test.held_out, popularity_N)],
-        "memory": asdict(memory) if memory else None,
+        "memory": asdict(gained) if gained else None,
         "examples": [
             asdict(e) for e in details.examples(rankings[OURS], test.held_out, config.seed)
         ],
@@ -81,7 +81,8 @@ def _of_new_items(
     config: RunConfig, rankers: dict[str, Ranker], new: NewItems
 ) -> NewItemsTable | None:
     """The table of new items, beside those that content resembles; None where there are none."""
-    if not new.mixed(Part.TEST, repeats=True).taken().any():
+    cold = new.cold(Part.TEST).held_out
+    if not len(cold.user) or not new.mixed(Part.TEST, repeats=True).taken().any():
         return None
     size, seen = len(new.new_in_N), config.filter_seen
     content_ND = load_content(config.output / "encode", size)

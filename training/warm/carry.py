@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from torch import Tensor
 
-from models.contract.semantic_id import SemanticIdTable
+from models.contract.semantic_id import SemanticIdTable, narrow
 from models.contract.types import BEHAVIOUR, CodeArray, Modality
 from models.nets.sequence import SequenceModel, item_tables
 from models.nets.words import WordBag
@@ -52,14 +52,14 @@ def carry_codes(
         codes_NS, _ = assign_codes(quantizer, views)
     old_N = at_N >= 0
     codes_NS[old_N] = kept.table.codes_NS[at_N[old_N]]
-    extra_N = np.zeros(size, np.uint16)
+    extra_N = np.zeros(size, np.uint32)
     extra_N[old_N] = kept.table.extra_N[at_N[old_N]]
     _tell_apart(codes_NS, extra_N, kept, old_N)
-    return SemanticIdTable(space, codes_NS, extra_N).check()
+    return SemanticIdTable(space, codes_NS, narrow(extra_N)).check()
 
 
 def _tell_apart(
-    codes_NS: CodeArray, extra_N: NDArray[np.uint16], kept: Kept, old_N: NDArray[np.bool_]
+    codes_NS: CodeArray, extra_N: NDArray[np.uint32], kept: Kept, old_N: NDArray[np.bool_]
 ) -> None:
     """In place: the next extra code after those that were given with these codes."""
     last: Counter[bytes] = Counter()

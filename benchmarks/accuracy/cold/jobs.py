@@ -87,7 +87,8 @@ def judge(ranker: Ranker, new: NewItems, filter_seen: bool) -> Judged:
         ranking = ranked(ranker, events, filter_seen, top=10 if name == "all-all" else 0)
         found[name] = near(ranking.rank_E, NEAR)
         if name == "all-all":
-            found["shown"] = events.new_N[ranking.top_EK].sum(axis=1).astype(np.uint8)
+            new_EK = events.new_N[ranking.top_EK] & (ranking.top_EK >= 0)
+            found["shown"] = new_EK.sum(axis=1).astype(np.uint8)
     return found
 
 

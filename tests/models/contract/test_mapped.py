@@ -15,6 +15,7 @@ def test_mapped_arrays_are_those_that_were_saved_and_cannot_be_written(tmp_path:
     saved: dict[str, NDArray[Any]] = {
         "vectors": random.standard_normal((7, 5)).astype(np.float32),
         "codes": random.integers(0, 9, (7, 3)).astype(np.uint16),
+        "extra": np.array([2**32 - 1], np.uint32),
         "rows": np.arange(3, dtype=np.int64),
     }
     save_file(saved, tmp_path / "arrays")

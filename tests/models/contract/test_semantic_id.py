@@ -55,6 +55,16 @@ def test_items_without_any_modality_are_told_apart_by_the_extra_code() -> None:
         shape, codes_NS, np.zeros((3, 2, 3), np.float32), np.zeros((2, 4, 3), np.float32)
     )
     assert found.table.extra_N.tolist() == [0, 1, 2]
+    assert found.table.extra_N.dtype == np.uint16
+
+
+def test_more_alike_items_than_16_bits_tell_apart_get_wider_extra_codes() -> None:
+    shape, items = space(), 2**16 + 1
+    codes_NS = np.full((items, 4), shape.null_code, np.uint16)
+    nothing = np.zeros((items, 2, 3), np.float32), np.zeros((2, 4, 3), np.float32)
+    found = resolve_collisions(shape, codes_NS, *nothing)
+    assert (found.table.extra_N == np.arange(items)).all()
+    assert found.table.extra_N.dtype == np.uint32
 
 
 @pytest.mark.parametrize(

@@ -254,3 +254,12 @@ def test_a_bundle_with_many_items_of_the_same_codes_gives_the_next_extra_code(
     written = Written(dataclasses.replace(tiny, semantic_ids=table))
     written.put("new", "item-0")
     assert written.items.semantic_id(ITEMS)[-1] == ITEMS
+
+
+def test_extra_codes_go_on_where_16_bits_end(tiny: Bundle) -> None:
+    extra_N = tiny.semantic_ids.extra_N.astype(np.uint32)
+    extra_N[3] = 2**16 - 1
+    table = dataclasses.replace(tiny.semantic_ids, extra_N=extra_N)
+    written = Written(dataclasses.replace(tiny, semantic_ids=table))
+    assert written.put("new", like="item-3") == "applied"
+    assert written.items.semantic_id(ITEMS)[-1] == 2**16

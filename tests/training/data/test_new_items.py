@@ -1,11 +1,26 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from tests.training.small import ITEMS, histories
+from training import stage_files
+from training.config import RunConfig
 from training.data.histories import Histories, Part, targets
 from training.data.new_items import Mixed, NewItems
+from training.errors import UserError
+from training.run import evaluate
 
 SHARE = 0.2
+CONFIG = RunConfig.model_validate(
+    {
+        "name": "small",
+        "output": "out",
+        "interactions": {"path": "log.csv"},
+        "items": {"path": "items.csv"},
+        "evaluate": {"cold_share": 0.1},
+    }
+)
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +146,43 @@ def test_in_time_items_are_new_in_the_part_that_they_came_in() -> None:
     assert test.new_N.tolist() == [False, True, True, True]
     assert found.mixed(Part.VALIDATION, repeats=False).held_out.target.tolist() == [1]
     assert found.cold(Part.VALIDATION).held_out.target.tolist() == [1]
+
+
+def test_in_time_what_a_user_had_before_is_left_out_of_all_events() -> None:
+    flow = histories()
+    items = np.random.default_rng(0).integers(0, 6, len(flow.items)).astype(np.int32)
+    found = NewItems.as_they_came(Histories(flow.offsets, items, flow.parts), ITEMS)
+    every, fresh = (found.mixed(Part.TEST, repeats=r).held_out for r in (True, False))
+    kept = every.take(np.flatnonzero(~every.had_before()))
+    assert 0 < len(kept.user) < len(every.user)
+    for expected, told in zip(kept, fresh, strict=True):
+        np.testing.assert_array_equal(told, expected)
+
+
+def test_items_are_not_drawn_if_nobody_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everybody has the same two items and another: without either, nothing can be held out."""
+    rows = [[0, 1, user % 8 + 2] for user in range(10)]
+    flow = Histories(
+        np.arange(0, 31, 3),
+        np.array(rows, np.int32).ravel(),
+        np.tile(np.arange(3, dtype=np.uint8), 10),
+    )
+    prepared = SimpleNamespace(histories=flow, card=SimpleNamespace(items=10))
+    monkeypatch.setattr(stage_files, "data", lambda _: prepared)
+    refused = 0
+    for seed in range(20):
+        try:
+            new = stage_files.new_items(CONFIG.model_copy(update={"seed": seed}))
+        except UserError as error:
+            refused += "evaluate.cold_share = 0.1" in str(error)
+        else:
+            assert all(len(targets(new.known, part).user) for part in Part if part)
+    assert 0 < refused < 20
+
+
+def test_new_items_that_nobody_took_behind_two_known_ones_have_no_table() -> None:
+    whole = Histories(np.array([0, 2]), np.array([0, 1], np.int32), np.array([0, 2], np.uint8))
+    known = Histories(np.array([0, 1]), np.array([0], np.int32), np.zeros(1, np.uint8))
+    new = NewItems(whole, known, np.array([Part.TRAIN, Part.TEST], np.uint8), timed=False)
+    assert new.mixed(Part.TEST, repeats=True).taken().all()
+    assert evaluate._of_new_items(CONFIG, {}, new) is None

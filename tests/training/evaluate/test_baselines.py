@@ -1,6 +1,8 @@
 import numpy as np
+import pytest
 
 from training.data.histories import Histories, Part, Windows, targets
+from training.evaluate import baselines
 from training.evaluate.baselines import DECAYS, ItemKnn, Popularity, choose_decay, item_similarity
 from training.evaluate.ranking import metrics, rank
 
@@ -26,6 +28,25 @@ def test_similarity_is_the_cosine_of_tf_idf_user_vectors() -> None:
     expected_NN = unit_NU @ unit_NU.T
     np.fill_diagonal(expected_NN, 0)
     np.testing.assert_allclose(item_similarity(data, ITEMS).toarray(), expected_NN, atol=1e-6)
+
+
+@pytest.mark.parametrize("repeats", [True, False])
+def test_in_a_large_catalogue_the_nearest_are_kept(
+    repeats: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = histories()
+    whole_NN = item_similarity(data, ITEMS, repeats=repeats).toarray()
+    monkeypatch.setattr(baselines, "_WHOLE", ITEMS - 1)
+    monkeypatch.setattr(baselines, "_AT_ONCE", 3 * ITEMS)
+    same_NN = item_similarity(data, ITEMS, repeats=repeats).toarray()
+    np.testing.assert_allclose(same_NN, whole_NN, atol=1e-6)
+    monkeypatch.setattr(baselines, "_NEAREST", 2)
+    nearest_NN = item_similarity(data, ITEMS, repeats=repeats).toarray()
+    assert ((nearest_NN > 0).sum(axis=1) == 2).all()
+    third_N = np.sort(whole_NN, axis=1)[:, -3]
+    np.testing.assert_allclose(
+        nearest_NN, np.where(whole_NN > third_N[:, None], whole_NN, 0), atol=1e-6
+    )
 
 
 def test_decay_weighs_the_latest_item_most() -> None:

@@ -70,6 +70,13 @@ def test_examples_are_drawn_by_a_seed_and_show_what_was_ranked() -> None:
         assert example.rank == ours.rank_E[row]
 
 
+def test_an_example_shows_no_more_than_there_is() -> None:
+    ours = ranking()
+    ours.top_EK[:, 4:] = -1
+    found = details.examples(ours, held_out([3] * USERS), seed=5)
+    assert all(len(example.best) == 4 and min(example.best) >= 0 for example in found)
+
+
 def test_the_memory_is_judged_among_known_items() -> None:
     """New items would win everywhere, as what brings them to scale reckons with the memory."""
     new_N = np.arange(ITEMS) >= 20
@@ -79,7 +86,7 @@ def test_the_memory_is_judged_among_known_items() -> None:
     order = np.arange(ITEMS, 0, -1).astype(np.float32)
     learned = Fixed(np.where(new_N, np.float32(1000), order))
     ours = Fixed(np.where(new_N, np.float32(1000), 2 * order))
-    found = details.memory(learned, ours, mixed, filter_seen=False, seed=0)
+    found = details.memory_gain(learned, ours, mixed, filter_seen=False, seed=0)
     assert found.users == USERS
     assert found.without > 0.1
     assert found.gain is not None

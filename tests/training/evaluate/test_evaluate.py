@@ -4,7 +4,7 @@ from numpy.typing import NDArray
 
 from models.contract.types import FloatArray
 from training.data.histories import EvaluationSet, Histories, Part, Windows, targets
-from training.evaluate.ranking import Ranking, metrics, rank
+from training.evaluate.ranking import Ranking, metrics, rank, ranks_of
 
 ITEMS = 12
 
@@ -64,6 +64,34 @@ def test_ties_count_against_the_model() -> None:
     held_out = targets(histories(), Part.TEST)
     found = rank(Constant(), held_out, ITEMS, filter_seen=False, top=3)
     assert (found.rank_E == ITEMS).all()
+
+
+def test_what_is_no_number_counts_against_the_model() -> None:
+    """A model that has diverged must not look perfect."""
+    nan = np.nan
+    scores_BN = np.array([[nan, nan, nan], [nan, 1, 2], [1, nan, 0], [3, nan, 0]], np.float32)
+    assert ranks_of(np.array([0, 0, 0, 0], np.int32), scores_BN).tolist() == [3, 3, 2, 2]
+
+
+def test_of_numbers_ranks_count_those_that_are_not_worse() -> None:
+    """Among ties, and targets and others that are hidden."""
+    random = np.random.default_rng(0)
+    scores_BN = random.integers(0, 9, (300, ITEMS)).astype(np.float32)
+    scores_BN[random.random(scores_BN.shape) < 0.3] = -np.inf
+    target_B = random.integers(0, ITEMS, 300).astype(np.int32)
+    own_B1 = scores_BN[np.arange(300), target_B][:, None]
+    assert np.isinf(own_B1).any()
+    assert (ranks_of(target_B, scores_BN) == (scores_BN >= own_B1).sum(axis=1)).all()
+
+
+def test_where_few_items_are_left_the_list_is_short() -> None:
+    """Of twelve items nine were seen: places that are left over show nothing."""
+    history, one = np.arange(9, dtype=np.int32), np.array([0])
+    held_out = EvaluationSet(history, one, one, np.array([9]), np.array([9], np.int32))
+    found = rank(HashRanker(), held_out, ITEMS, filter_seen=True, top=5)
+    assert sorted(found.top_EK[0, :3].tolist()) == [9, 10, 11]
+    assert found.top_EK[0, 3:].tolist() == [-1, -1]
+    assert metrics(found, ITEMS, (5,))["coverage@5"] == 3 / ITEMS
 
 
 def test_metrics_by_hand() -> None:

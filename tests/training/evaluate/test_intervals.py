@@ -50,6 +50,23 @@ def test_a_million_users_cost_no_resampling_of_each() -> None:
     assert time.process_time() - started < 5  # 1,000 draws of each would take a minute
 
 
+def test_what_a_user_does_often_is_no_surer_than_users_are() -> None:
+    """A hundred users with fifty events each, a fifth of whom the model suits."""
+    random, user_E = np.random.default_rng(1), np.repeat(np.arange(100), 50)
+    hit_E = random.random(len(user_E)) < np.where(random.random(100) < 0.2, 0.5, 0.02)[user_E]
+    ranking = Ranking(np.where(hit_E, 1, 99), np.zeros((0, 0), np.int64))
+    apart, together = (intervals.of_ranking(ranking, (10,), user) for user in (None, user_E))
+    for metric, (low, high) in together.items():
+        assert low < hit_E.mean() < high
+        assert high - low > 3 * (apart[metric].high - apart[metric].low)
+
+
+def test_where_no_two_events_are_of_one_user_it_makes_no_difference_to_name_them() -> None:
+    ranking = Ranking(ranks(300), np.zeros((0, 0), np.int64))
+    users = np.random.default_rng(0).permutation(900)[:300]
+    assert intervals.of_ranking(ranking, (10,), users) == intervals.of_ranking(ranking, (10,))
+
+
 def test_events_of_a_user_stay_together() -> None:
     """Users whom one model suits throughout, and as many whom the other does: no sure gain."""
     found = []

@@ -71,6 +71,13 @@ def test_what_a_calibration_does_is_what_ranking_with_it_finds(
     assert found.taken == mixed.taken().mean()
 
 
+def test_what_is_no_number_is_found_nowhere(truth: tuple[FloatArray, Mixed]) -> None:
+    scores_EN, mixed = truth
+    nothing = Fixed(np.full_like(scores_EN, np.nan))
+    found = Scored.by(nothing, mixed, filter_seen=True).with_(Calibration())
+    assert found.ndcg == found.found == found.known_ndcg == 0
+
+
 def test_new_items_are_shown_as_often_as_they_are_taken_and_found_more_often(
     truth: tuple[FloatArray, Mixed],
 ) -> None:

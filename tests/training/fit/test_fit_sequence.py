@@ -12,11 +12,12 @@ from models.contract.semantic_id import SemanticIdTable
 from models.contract.types import TEXT
 from models.nets.sequence import SequenceModel
 from models.nets.words import WordBag
-from tests.training.small import ITEMS, WORDS, histories
+from tests.training.small import ITEMS, WORDS, all_learned, histories
 from training.config import FitConfig
 from training.curves import make_loggers
 from training.data.batches import Asked, Batch, Past, TrainingBatches, training_windows
 from training.data.histories import EvaluationSet, Histories, Part, targets
+from training.errors import UserError
 from training.evaluate.baselines import Popularity
 from training.evaluate.ranking import SequenceRanker, metrics, rank
 from training.fit import fit_sequence as fit_sequence_module
@@ -106,6 +107,27 @@ def test_it_learns_what_comes_next(tmp_path: Path) -> None:
     assert ndcg(Popularity(flow.up_to(Part.TRAIN), ITEMS)) < 0.2
     assert fitted.validation_ndcg is not None
     assert fitted.validation_ndcg > 0.8
+
+
+@pytest.mark.parametrize("part", [None, Part.VALIDATION])
+def test_training_that_diverges_ends_and_says_what_to_try(
+    part: Part | None, tmp_path: Path
+) -> None:
+    config = CONFIG.model_copy(update={"learning_rate": 1e20})
+    validation = None if part is None else targets(histories(), part)
+    with pytest.raises(UserError, match=r"diverged.*fit\.learning_rate"):
+        fit(tmp_path, 3, validation, config)
+
+
+@pytest.mark.parametrize(
+    ("items", "filter_seen"), [([[0], [1], [2]], True), ([[3, 3], [4, 4, 4]], True), ([[5]], False)]
+)
+def test_histories_that_tell_nothing_are_refused(
+    items: list[list[int]], filter_seen: bool, tmp_path: Path
+) -> None:
+    flow = all_learned(items)
+    with pytest.raises(UserError, match="nobody has two interactions to learn from"):
+        fit_sequence(fresh(flow), table(), flow, None, CONFIG, 1, 0, tmp_path, filter_seen)
 
 
 def test_what_is_masked_costs_no_loss(tmp_path: Path) -> None:

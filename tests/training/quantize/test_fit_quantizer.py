@@ -1,5 +1,6 @@
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import lightning as L
 import numpy as np
@@ -8,14 +9,24 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from models.contract.semantic_id import Resolution
-from models.contract.types import IMAGE, CodeArray
+from models.contract.types import BEHAVIOUR, IMAGE, TEXT, CodeArray
 from models.nets.quantizer import Quantizer
-from tests.training.small import ITEMS, World, histories, world
-from training.config import QuantizeConfig
+from tests.training.small import ITEMS, World, all_learned, histories, world
+from training import stage_files
+from training.config import QuantizeConfig, RunConfig
 from training.data.histories import Histories, Part
+from training.errors import UserError
 from training.progress import trainer_options
-from training.quantize.fit_quantizer import QuantizerModule, build_table, code_space, fit_quantizer
+from training.quantize.behaviour import behaviour_embeddings
+from training.quantize.fit_quantizer import (
+    QuantizerModule,
+    View,
+    build_table,
+    code_space,
+    fit_quantizer,
+)
 from training.quantize.health import code_health
+from training.quantize.learn import learn_codes
 
 CONFIG = QuantizeConfig(
     levels=3, codebook_size=16, vector_size=16, hidden_size=32, epochs=40, batch_size=36
@@ -86,6 +97,51 @@ def test_quantized_vectors_recover_the_groups(
     near_NN = near_NN @ near_NN.T - 2 * torch.eye(ITEMS)
     agree = made.group_N[near_NN.argmax(1).numpy()] == made.group_N
     assert agree.mean() > 0.9  # chance: 0.15
+
+
+@pytest.mark.parametrize(
+    ("rows", "present"),
+    [
+        ([[0], [1], [2], [3]], [False] * 4),  # nothing is used beside anything
+        ([[0, 1], [1, 0]], [True, True]),  # nothing to factorise
+        ([[0, 0], [0]], [False]),
+    ],
+)
+def test_small_logs_have_no_behaviour_to_tell_items_by(
+    rows: list[list[int]], present: list[bool]
+) -> None:
+    vectors_NX, present_N = behaviour_embeddings(all_learned(rows), len(present), 16, seed=0)
+    assert vectors_NX.shape == (len(present), 16)
+    assert not vectors_NX.any()
+    assert present_N.tolist() == present
+    view = View.standardise(vectors_NX, present_N)
+    assert not view.vectors_NX.any()  # nor is it NaN
+
+
+def test_histories_that_tell_nothing_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"name": "small", "output": tmp_path, "interactions": {"path": "log.csv"}}
+    config = RunConfig.model_validate(asked)
+    (tmp_path / "encode").mkdir()
+    (tmp_path / "encode" / "encode.json").write_text("{}")
+    prepared = SimpleNamespace(card=SimpleNamespace(items=1))
+    monkeypatch.setattr(stage_files, "data", lambda _: prepared)
+    with pytest.raises(UserError, match="nobody has two interactions"):
+        learn_codes(config, all_learned([[0], [0]]), tmp_path)
+    with pytest.raises(UserError, match="nothing tells items apart"):
+        learn_codes(config, all_learned([[0, 0]]), tmp_path)
+
+
+def test_health_is_told_in_numbers_of_items_that_are_all_alike(tmp_path: Path) -> None:
+    """Text says the same of all, nothing is known of behaviour: the rest is numbers."""
+    made = world()
+    alike = View.standardise(np.ones((ITEMS, 20), np.float32), np.ones(ITEMS, bool))
+    nothing = View.standardise(np.zeros((ITEMS, 16), np.float32), np.zeros(ITEMS, bool))
+    few = made._replace(views={TEXT: alike, BEHAVIOUR: nothing})
+    health = code_health(*quantize(tmp_path, few, CONFIG.model_copy(update={"epochs": 1})))
+    assert np.isfinite([*health.values()]).all()
+    assert health["collision_rate_after"] == 0
 
 
 def test_codes_are_healthy(trained: tuple[World, QuantizerModule, Resolution]) -> None:

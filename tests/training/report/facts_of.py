@@ -10,7 +10,7 @@ from training.data.dataset import (
     SourceCard,
     SplitCard,
 )
-from training.evaluate.details import Memory, Slice
+from training.evaluate.details import MemoryGain, Slice
 from training.evaluate.intervals import Estimate, Interval
 from training.fit.calibrate import Exposure
 from training.memory.memory import Recipe
@@ -48,7 +48,7 @@ def evaluation(**changes: Any) -> Evaluation:
         "intervals": dict.fromkeys(models, sure),
         "gain": Estimate(0.5, 0.3, 0.7),
         "slices": (Slice("history", 3, 9, 5000, dict.fromkeys(models, some)),),
-        "memory": Memory(5000, 0.12, Estimate(0.1, 0.05, 0.15)),
+        "memory": MemoryGain(5000, 0.12, Estimate(0.1, 0.05, 0.15)),
         "examples": (),
         "new_items": NewItems(
             new=50,

@@ -4,7 +4,7 @@ import pytest
 
 from tests.training.report.facts_of import card, evaluation, facts
 from training.data.dataset import ContentCard, RemovedCard
-from training.evaluate.details import Memory
+from training.evaluate.details import MemoryGain
 from training.evaluate.intervals import Estimate
 from training.report.facts import Content, Cost, Facts, Reject
 from training.report.warnings import RULES, warnings
@@ -83,7 +83,7 @@ SPOILT = {
     "narrow": (covering(0.004), "Only 0.4% of the items", "ten histories"),
     "new_items": (fitted(exposure=None), "Too few new items", "evaluate.cold_share"),
     "memory_hurts": (
-        facts(evaluation=evaluation(memory=Memory(5000, 0.1, Estimate(-0.2, -0.3, -0.1)))),
+        facts(evaluation=evaluation(memory=MemoryGain(5000, 0.1, Estimate(-0.2, -0.3, -0.1)))),
         "costs 20%",
         "fit.memory = [0.0]",
     ),
@@ -114,7 +114,7 @@ def test_a_rule_at_its_bound_is_silent() -> None:
         facts(card=card(items_source=None, content=ContentCard(undescribed=800))),
         healthy(**{"level_1/used": 0.8}, moved_rate=0.05),
         facts(costs={"fit": Cost(seconds=900), "refit": Cost(seconds=800)}),
-        facts(evaluation=evaluation(memory=Memory(9, 0.1, Estimate(-0.2, -0.4, 0.0)))),
+        facts(evaluation=evaluation(memory=MemoryGain(9, 0.1, Estimate(-0.2, -0.4, 0.0)))),
     ):
         assert warnings(fine) == ()
 
