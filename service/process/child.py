@@ -67,10 +67,10 @@ class Pauses:
     def __init__(self) -> None:
         self._last = _FIRST_PAUSE
 
-    def after(self, died: Child) -> float:
-        """Seconds."""
+    def after(self, slot: Slot) -> float:
+        """Seconds, after one in this slot died or could not be started."""
         longer = min(2 * self._last, _LONGEST_PAUSE)
-        self._last = _FIRST_PAUSE if died.slot.ready else longer
+        self._last = _FIRST_PAUSE if slot.ready else longer
         return self._last
 
 

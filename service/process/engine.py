@@ -79,26 +79,25 @@ class EngineKeeper:
         self.process: EngineProcess | None = None
 
     def start(self) -> None:
-        """It begins."""
-        self.process = EngineProcess(self.config, self.listener, self.settings, self.slot)
-        self.process.start()
+        """It begins. Raises OSError where the machine has no room for a process."""
+        process = EngineProcess(self.config, self.listener, self.settings, self.slot)
+        process.start()
+        self.process = process
 
     def look(self) -> str | None:
         """At whether it runs and turns; why not, once, where it has died. Starts what is due."""
         if self.process is None:
             if time.monotonic() >= self.due:
-                self.start()
+                self._start_again()
             return None
         if (silent := self.slot.silent()) > self.settings.hang_timeout:
             log.warning("the engine process stands still for %.0fs: killed", silent)
             self.process.end()
         if self.process.process.is_alive():
             return None
-        died, self.process = self.process, None
-        pause = self.pauses.after(died)
-        self.due = time.monotonic() + pause
-        reason = f"the engine process died with status {died.exitcode}"
-        log.warning("%s; another in %gs", reason, pause)
+        reason = f"the engine process died with status {self.process.exitcode}"
+        self.process = None
+        self._be_due(reason)
         return reason
 
     def stop(self, patience: float) -> None:
@@ -112,6 +111,20 @@ class EngineKeeper:
             self.process.end()
 
     def close(self) -> None:
-        """Nobody can connect any more."""
+        """Nobody can connect any more. A process that runs still is killed."""
+        if self.process is not None:
+            self.process.end()
         self.listener.close()
         self.directory.cleanup()
+
+    def _start_again(self) -> None:
+        try:
+            self.start()
+        except OSError as error:  # the machine may have room for it later
+            self._be_due(f"the engine process cannot be started: {error}")
+
+    def _be_due(self, reason: str) -> None:
+        pause = self.pauses.after(self.slot)
+        self.slot.clear()
+        self.due = time.monotonic() + pause
+        log.warning("%s; another in %gs", reason, pause)

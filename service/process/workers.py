@@ -91,6 +91,8 @@ class Workers(Multiprocess):
             try:
                 super().run()
             finally:
+                for worker in self.processes:  # none is left, unless this is because of a fault
+                    worker.end()
                 del os.environ[SHARED]
                 if self.engine is not None:
                     self.engine.close()
@@ -121,7 +123,7 @@ class Workers(Multiprocess):
         now = time.monotonic()
         for number in [n for n, due in self.due.items() if due <= now]:
             del self.due[number]
-            self._start(self.slots[number])
+            self._start_again(self.slots[number])
         if not self.complete and all(slot.ready for slot in self.slots):
             self.complete = True
             log.info("ready on %s, %d workers", where(self.listener), self.settings.workers)
@@ -174,6 +176,12 @@ class Workers(Multiprocess):
         worker.start()
         self.processes.append(worker)
 
+    def _start_again(self, slot: Slot) -> None:
+        try:
+            self._start(slot)
+        except OSError as error:  # the machine may have room for it later
+            self._be_due(slot, f"a worker cannot be started: {error}")
+
     def _bury(self, worker: Worker) -> None:
         """Forget one that died; another is due, later if this one never got ready."""
         self.processes.remove(worker)
@@ -182,11 +190,15 @@ class Workers(Multiprocess):
         if not self.served:
             self._give_up(fault or OSError(f"worker {worker.pid} died with status {code}"))
             return
-        pause = self.pauses.after(worker)
-        self.due[worker.slot.number] = time.monotonic() + pause
         reason = fault or f"died with status {code}"
-        log.warning("worker %s: %s; another in %gs", worker.pid, reason, pause)
-        worker.slot.clear()
+        self._be_due(worker.slot, f"worker {worker.pid}: {reason}")
+
+    def _be_due(self, slot: Slot, reason: str) -> None:
+        """Another will be here."""
+        pause = self.pauses.after(slot)
+        slot.clear()
+        self.due[slot.number] = time.monotonic() + pause
+        log.warning("%s; another in %gs", reason, pause)
 
     def _give_up(self, fault: Exception) -> None:
         """Nothing can be served."""

@@ -15,6 +15,7 @@ from models.contract.store import BundleStore
 from tests.service.process.test_workers import (
     Served,
     assert_it_leaves_nothing_behind,
+    cannot_start,
     started,
 )
 from tests.service.program import (
@@ -69,6 +70,17 @@ def test_the_engine_alone_has_the_model_and_another_takes_its_place(served: Serv
     assert set(served.workers()) >= set(workers) - {engine}  # they went on
     assert served.log.read_text().count("serving tiny") == 2  # with the same generations
     assert served.log.read_text().count("another in 1s") == 1
+
+
+def test_one_that_cannot_be_started_again_is_tried_later(
+    bundle_directory: Path, tmp_path: Path
+) -> None:
+    with started(bundle_directory, tmp_path / "log", cannot_start(4, tmp_path)) as served:
+        os.kill(engine_of(served), signal.SIGKILL)
+        assert eventually(lambda: "cannot be started" in served.log.read_text())
+        assert eventually(lambda: refused(served.url)[0] == 200)
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(timeout=20) == 0
 
 
 def test_one_that_stands_still_is_replaced(
