@@ -14,11 +14,15 @@ from pathlib import Path
 
 import uvicorn
 
-from service.engine.choose import make_engine
+from models.contract.bundle import Bundle
+from service.engine.choose import make_engine, warm
+from service.engine.engine import Engine
 from service.engine.shared import SharedEngine
+from service.process.attempts import Attempts
 from service.process.child import Child, Pauses
 from service.process.server import tune
 from service.process.slots import Slot, slots
+from service.retrieval.live import CurrentLive
 from service.settings import Settings
 
 log = logging.getLogger("bbqrec")
@@ -30,9 +34,15 @@ class EngineProcess(Child):
     """It serves until it was told to stop, and until its last connection has closed."""
 
     def __init__(
-        self, config: uvicorn.Config, listener: socket.socket, settings: Settings, slot: Slot
+        self,
+        config: uvicorn.Config,
+        listener: socket.socket,
+        settings: Settings,
+        slot: Slot,
+        attempts: Attempts,
     ) -> None:
         self.settings = settings
+        self.attempts = attempts
         super().__init__(config, listener, slot)
 
     def serve(self, listener: socket.socket) -> None:
@@ -40,11 +50,19 @@ class EngineProcess(Child):
         tune()  # a bundle is loaded in a thread
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # workers, which hear it, end it
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        shared = SharedEngine(
-            lambda bundle, live: make_engine(bundle, self.settings, live), self.settings.max_batch
-        )
+        shared = SharedEngine(self.make, self.settings.max_batch)
         with asyncio.Runner(loop_factory=self.config.get_loop_factory()) as runner:
             runner.run(serve_connections(shared, listener, self.slot))
+
+    def make(self, bundle: Bundle, live: CurrentLive) -> Engine:
+        """The engine of a bundle. It is warm: what there is no memory for shows now, if ever.
+
+        Raises ProviderError where it cannot be, or where this process has died of it too often.
+        """
+        with self.attempts.attempt(bundle.directory):
+            engine = make_engine(bundle, self.settings, live)
+            warm(engine, bundle, self.settings.max_batch)
+        return engine
 
 
 async def serve_connections(shared: SharedEngine, listener: socket.socket, slot: Slot) -> None:
@@ -73,6 +91,7 @@ class EngineKeeper:
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.listener.bind(str(self.path))
         self.listener.listen(_BACKLOG)
+        self.attempts = Attempts(Path(self.directory.name))
         self.slot = slots(1)[0]
         self.pauses = Pauses()
         self.due = 0.0  # when the next is to be started, where none runs
@@ -80,7 +99,7 @@ class EngineKeeper:
 
     def start(self) -> None:
         """It begins. Raises OSError where the machine has no room for a process."""
-        process = EngineProcess(self.config, self.listener, self.settings, self.slot)
+        process = EngineProcess(self.config, self.listener, self.settings, self.slot, self.attempts)
         process.start()
         self.process = process
 

@@ -159,7 +159,9 @@ class Workers(Multiprocess):
         self.should_exit.set()
 
     def handle_hup(self) -> None:
-        """Have them load their bundle anew."""
+        """Have them look at what should serve, and try again what failed."""
+        if self.engine is not None:
+            self.engine.attempts.forget()
         for worker in self.processes:
             if worker.slot.ready:  # one that is starting loads what is there anyway
                 worker.tell(signal.SIGHUP)
