@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -10,6 +11,7 @@ from abc import abstractmethod
 import uvicorn
 from uvicorn.supervisors.multiprocess import Process
 
+from service.metrics import shared_directory
 from service.process.faults import FAULTS
 from service.process.server import start_logging
 from service.process.slots import Slot
@@ -36,6 +38,8 @@ class Child(Process):
         except FAULTS as error:
             self.child_conn.send(error)
             raise SystemExit(1) from None
+        finally:
+            _tidy_up()
 
     @abstractmethod
     def serve(self, listener: socket.socket) -> None:
@@ -84,3 +88,10 @@ def _stop_with_parent() -> None:
             os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True, name="bbqrec-parent").start()
+
+
+def _tidy_up() -> None:
+    """Nor could it remove what its children share; another of them may be doing so, too."""
+    parent, folder = multiprocessing.parent_process(), shared_directory()
+    if parent is not None and folder is not None and not parent.is_alive():
+        shutil.rmtree(folder, ignore_errors=True)

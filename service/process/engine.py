@@ -8,7 +8,6 @@ import asyncio
 import logging
 import signal
 import socket
-import tempfile
 import time
 from pathlib import Path
 
@@ -81,17 +80,19 @@ async def serve_connections(shared: SharedEngine, listener: socket.socket, slot:
 
 
 class EngineKeeper:
-    """Has an engine process run until it is closed, and another where that one dies."""
+    """Has an engine process run until it is closed, and another where that one dies.
 
-    def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
+    folder: of this service, for this user alone; its socket will be there.
+    """
+
+    def __init__(self, config: uvicorn.Config, settings: Settings, folder: Path) -> None:
         self.config = config
         self.settings = settings
-        self.directory = tempfile.TemporaryDirectory(prefix="bbqrec-engine-")  # for this user alone
-        self.path = Path(self.directory.name) / "socket"
+        self.path = folder / "socket"
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.listener.bind(str(self.path))
         self.listener.listen(_BACKLOG)
-        self.attempts = Attempts(Path(self.directory.name))
+        self.attempts = Attempts(folder)
         self.slot = slots(1)[0]
         self.pauses = Pauses()
         self.due = 0.0  # when the next is to be started, where none runs
@@ -134,7 +135,6 @@ class EngineKeeper:
         if self.process is not None:
             self.process.end()
         self.listener.close()
-        self.directory.cleanup()
 
     def _start_again(self) -> None:
         try:

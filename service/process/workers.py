@@ -75,8 +75,10 @@ class Workers(Multiprocess):
         self.slots = slots(settings.workers)
         self.due: dict[int, float] = {}  # when a worker is to be started again, by its slot
         self.pauses = Pauses()
+        self.folder = tempfile.TemporaryDirectory(prefix="bbqrec-")  # for this user alone
         shared = settings.engine == "shared"
-        self.engine = EngineKeeper(self.config, settings) if shared else None
+        folder = Path(self.folder.name)
+        self.engine = EngineKeeper(self.config, settings, folder) if shared else None
         self.served = False  # at least one has got ready
         self.complete = False  # all of them have, and it was said
         self.fault: Exception | None = None
@@ -86,8 +88,8 @@ class Workers(Multiprocess):
 
         Raises one of FAULTS where nothing can be served.
         """
-        with tempfile.TemporaryDirectory(prefix="bbqrec-metrics-") as directory:
-            os.environ[SHARED] = directory  # read by prometheus_client when a worker imports it
+        with self.folder as folder:
+            os.environ[SHARED] = folder  # read by prometheus_client when a worker imports it
             try:
                 super().run()
             finally:

@@ -16,6 +16,7 @@ from unittest import mock
 import pytest
 
 from models.contract.bundle import FILES
+from service.metrics import SHARED
 from tests.service.program import (
     PROGRAM,
     assert_one_clear_line,
@@ -55,9 +56,18 @@ class Served:
 def assert_it_leaves_nothing_behind(served: Served) -> None:
     """A parent that is killed."""
     children = served.workers()
+    folder = _shared_folder(children[0])
+    assert folder.exists()
     served.process.kill()
     served.process.wait()
     assert eventually(lambda: ended(children))
+    assert not folder.exists()
+
+
+def _shared_folder(pid: int) -> Path:
+    """What processes of one service tell each other is there."""
+    variables = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    return Path(dict(each.split("=", 1) for each in variables if each)[SHARED])
 
 
 SLOW_DRAIN = {"BBQREC_DRAIN": "1"}
