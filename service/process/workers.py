@@ -41,7 +41,7 @@ _GRACE = 5.0  # seconds that a worker may take to stop, beyond its drain and dea
 
 
 class Worker(Child):
-    """One process. engine: the socket of the process that has the model; None: it has its own."""
+    """One process. engine_socket: of the process that has the model; None: it has its own."""
 
     def __init__(
         self,
@@ -49,15 +49,15 @@ class Worker(Child):
         listener: socket.socket,
         settings: Settings,
         slot: Slot,
-        engine: Path | None,
+        engine_socket: Path | None,
     ) -> None:
         self.settings = settings
-        self.engine = engine
+        self.engine_socket = engine_socket
         super().__init__(config, listener, slot)
 
     def serve(self, listener: socket.socket) -> None:
         """In the process."""
-        serve(self.settings, listener, lambda: None, self.slot, self.engine)
+        serve(self.settings, listener, lambda: None, self.slot, self.engine_socket)
 
 
 class Workers(Multiprocess):
@@ -78,7 +78,7 @@ class Workers(Multiprocess):
         self.folder = tempfile.TemporaryDirectory(prefix="bbqrec-")  # for this user alone
         shared = settings.engine == "shared"
         folder = Path(self.folder.name)
-        self.engine = EngineKeeper(self.config, settings, folder) if shared else None
+        self.keeper = EngineKeeper(self.config, settings, folder) if shared else None
         self.served = False  # at least one has got ready
         self.complete = False  # all of them have, and it was said
         self.fault: Exception | None = None
@@ -96,22 +96,22 @@ class Workers(Multiprocess):
                 for worker in self.processes:  # none is left, unless this is because of a fault
                     worker.end()
                 del os.environ[SHARED]
-                if self.engine is not None:
-                    self.engine.close()
+                if self.keeper is not None:
+                    self.keeper.close()
         if self.fault is not None:
             raise self.fault
 
     def init_processes(self) -> None:
         """Start all."""
-        if self.engine is not None:
-            self.engine.start()
+        if self.keeper is not None:
+            self.keeper.start()
         for slot in self.slots:
             self._start(slot)
 
     def keep_subprocess_alive(self) -> None:
         """Look at each, start those that are due, say once that all are ready."""
-        if self.engine is not None and not self.should_exit.is_set():
-            died = self.engine.look()
+        if self.keeper is not None and not self.should_exit.is_set():
+            died = self.keeper.look()
             if died is not None and not self.served:
                 self._give_up(OSError(died))
                 return
@@ -150,8 +150,8 @@ class Workers(Multiprocess):
         for worker in self._alive():
             log.warning("worker %s does not stop: killed", worker.pid)
             worker.end()
-        if self.engine is not None:
-            self.engine.stop(_GRACE)
+        if self.keeper is not None:
+            self.keeper.stop(_GRACE)
 
     def handle_int(self) -> None:
         """They drain; a second Ctrl+C has them not wait."""
@@ -162,8 +162,8 @@ class Workers(Multiprocess):
 
     def handle_hup(self) -> None:
         """Have them look at what should serve, and try again what failed."""
-        if self.engine is not None:
-            self.engine.attempts.forget()
+        if self.keeper is not None:
+            self.keeper.attempts.forget()
         for worker in self.processes:
             if worker.slot.ready:  # one that is starting loads what is there anyway
                 worker.tell(signal.SIGHUP)
@@ -175,8 +175,8 @@ class Workers(Multiprocess):
         """Not supported: the number of workers is a setting."""
 
     def _start(self, slot: Slot) -> None:
-        engine = None if self.engine is None else self.engine.path
-        worker = Worker(self.config, self.listener, self.settings, slot, engine)
+        engine_socket = None if self.keeper is None else self.keeper.path
+        worker = Worker(self.config, self.listener, self.settings, slot, engine_socket)
         worker.start()
         self.processes.append(worker)
 
