@@ -20,6 +20,7 @@ from service.runtime import ProviderError
 log = logging.getLogger("bbqrec")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds between tries
 _BROKEN = OSError, FrameError  # of a connection
+MakeFrame = Callable[[Sender], Frame]
 
 
 class EngineAwayError(Exception):
@@ -42,9 +43,16 @@ class _Line:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.path = path
 
-    def ask(self, frame: Frame) -> Frame:
+    def packed(self, make: MakeFrame) -> bytes:
+        """A frame as it is to be sent, for the other end knows then what it tells. Raises
+        FrameError where it is too large.
+        """
+        with self.sender.telling():
+            return make(self.sender).packed()
+
+    def ask(self, packed: bytes) -> Frame:
         """One frame for one. Raises one of _BROKEN."""
-        self.socket.sendall(frame.packed())
+        self.socket.sendall(packed)
         while piece := self.socket.recv(PIECE):
             if frames := self.incoming.feed(piece):
                 return frames[0]
@@ -55,7 +63,7 @@ class _Line:
         and one of _BROKEN.
         """
         self.socket.connect(str(self.path))
-        told = self.ask(Frame({"open": str(directory)})).header
+        told = self.ask(Frame({"open": str(directory)}).packed()).header
         if "refused" in told:
             raise ProviderError(told["refused"])
         return Opened(told["provider"], told["retriever"])
@@ -93,13 +101,16 @@ class Link:
         """Whether nobody is there to ask."""
         return self._away
 
-    def ask(self, make: Callable[[Sender], Frame]) -> Frame:
-        """The answer to a frame; one at a time. Raises EngineAwayError."""
+    def ask(self, make: MakeFrame) -> Frame:
+        """The answer to a frame; one at a time. Raises EngineAwayError, and FrameError where the
+        frame is too large to be sent.
+        """
         with self._asking:
             if self._away:
                 raise EngineAwayError("the engine process is being started again")
+            packed = self._line.packed(make)
             try:
-                return self._line.ask(make(self._line.sender))
+                return self._line.ask(packed)
             except BaseException as error:  # the ends may know different things of each other
                 self._away = True
                 self._line.hang_up()

@@ -29,12 +29,12 @@ class RemoteEngine:
 
     def __init__(self, path: Path, bundle: Bundle, threads: int, live: CurrentLive) -> None:
         self.link = Link(path, bundle.directory)
+        weakref.finalize(self, self.link.close)  # nobody closes one, be it half made
         self.provider, self.retriever = self.link.opened
         self.items, width = bundle.item_vectors_ND.shape
         self.beside = Beside(width, threads)
         self.gone = Gone()
         self.live = live
-        weakref.finalize(self, self.link.close)  # nobody closes an engine
 
     @property
     def away(self) -> bool:
@@ -44,7 +44,9 @@ class RemoteEngine:
     def candidates(
         self, histories: Sequence[History], k: Sequence[int], selections: Sequence[Selection]
     ) -> Answered:
-        """The best ``k[b]`` items of each history. Raises EngineAwayError where nobody is there."""
+        """The best ``k[b]`` items of each history. Raises EngineAwayError where nobody is there,
+        FrameError where the question is too large.
+        """
         live = self.live()
         lives = len(live.gone_M) > 0
         question = Question(histories, k, selections, self.gone.of(live), vectors=lives)

@@ -3,8 +3,8 @@
 Both ends keep the latest of them, see the same ones in the same order, and so forget the same.
 """
 
-from collections import OrderedDict
 from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from hashlib import blake2b
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -33,19 +33,25 @@ class Kept:
     """The latest sets of one connection, at either end."""
 
     def __init__(self) -> None:
-        self._sets: OrderedDict[str, RowSet] = OrderedDict()
+        self._sets: dict[str, RowSet] = {}  # the latest is last; copied for each question
 
     def get(self, key: str) -> RowSet | None:
         """It is the latest now."""
-        if (found := self._sets.get(key)) is not None:
-            self._sets.move_to_end(key)
+        if (found := self._sets.pop(key, None)) is not None:
+            self._sets[key] = found
         return found
 
     def put(self, key: str, rows: RowSet) -> None:
         """A new one."""
         self._sets[key] = rows
         if len(self._sets) > MOST:
-            self._sets.popitem(last=False)
+            del self._sets[next(iter(self._sets))]
+
+    def copy(self) -> "Kept":
+        """As it is now."""
+        copied = Kept()
+        copied._sets = self._sets.copy()
+        return copied
 
 
 class Sender:
@@ -54,6 +60,16 @@ class Sender:
     def __init__(self) -> None:
         self.kept = Kept()
         self._keys: WeakKeyDictionary[RowSet, Told] = WeakKeyDictionary()
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Where this fails, what was told in it has not been sent, and is told again."""
+        before = self.kept.copy()
+        try:
+            yield
+        except BaseException:
+            self.kept = before
+            raise
 
     def tell(self, rows: RowSet, *, keep: bool = False) -> tuple[Told, NDArray[Any] | None]:
         """keep: however small it is, it will come again."""

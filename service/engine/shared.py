@@ -124,22 +124,23 @@ class SharedEngine:
         if (loading := self.loading.get(directory)) is None:
             load = asyncio.to_thread(Holding.load, directory, self.make)
             loading = self.loading[directory] = asyncio.create_task(load)
-        try:
-            return await loading
-        except Exception:
-            if self.loading.get(directory) is loading:  # who asks again tries again
-                del self.loading[directory]
-            raise
+            loading.add_done_callback(lambda _: self.let_go())
+        return await loading
 
     def serves(self) -> bool:
         """Whether a bundle is there to ask."""
         return any(connection.holding is not None for connection in self.connections)
 
     def let_go(self) -> None:
-        """Of bundles that no connection has open."""
+        """Of bundles that no connection has open, and of what failed: who asks again tries again.
+
+        What is being loaded stays, though nobody may want it any more: who asks for it meanwhile
+        would have it loaded twice at once.
+        """
         wanted = {connection.directory for connection in self.connections}
-        for directory in self.loading.keys() - wanted:
-            del self.loading[directory]
+        for directory, loading in [*self.loading.items()]:
+            if loading.done() and (directory not in wanted or _failed(loading)):
+                del self.loading[directory]
 
     def ask(self, waiting: _Waiting) -> None:
         """Answer it, with what else has come by then."""
@@ -254,6 +255,10 @@ class Connection(asyncio.Protocol):
             self.receiver = Receiver(holding.size, holding.interned)
             engine = holding.engine
             self.send(Frame({"provider": engine.provider, "retriever": engine.retriever}))
+
+
+def _failed(done: asyncio.Task[Holding]) -> bool:
+    return done.cancelled() or done.exception() is not None
 
 
 def _known(codes_NS: CodeArray, row: int) -> ItemCodes:

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -10,6 +11,7 @@ from abc import abstractmethod
 import uvicorn
 from uvicorn.supervisors.multiprocess import Process
 
+from service.metrics import shared_directory
 from service.process.faults import FAULTS
 from service.process.server import start_logging
 from service.process.slots import Slot
@@ -36,6 +38,8 @@ class Child(Process):
         except FAULTS as error:
             self.child_conn.send(error)
             raise SystemExit(1) from None
+        finally:
+            _tidy_up()
 
     @abstractmethod
     def serve(self, listener: socket.socket) -> None:
@@ -67,10 +71,10 @@ class Pauses:
     def __init__(self) -> None:
         self._last = _FIRST_PAUSE
 
-    def after(self, died: Child) -> float:
-        """Seconds."""
+    def after(self, slot: Slot) -> float:
+        """Seconds, after one in this slot died or could not be started."""
         longer = min(2 * self._last, _LONGEST_PAUSE)
-        self._last = _FIRST_PAUSE if died.slot.ready else longer
+        self._last = _FIRST_PAUSE if slot.ready else longer
         return self._last
 
 
@@ -84,3 +88,10 @@ def _stop_with_parent() -> None:
             os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True, name="bbqrec-parent").start()
+
+
+def _tidy_up() -> None:
+    """Nor could it remove what its children share; another of them may be doing so, too."""
+    parent, folder = multiprocessing.parent_process(), shared_directory()
+    if parent is not None and folder is not None and not parent.is_alive():
+        shutil.rmtree(folder, ignore_errors=True)

@@ -8,17 +8,20 @@ import asyncio
 import logging
 import signal
 import socket
-import tempfile
 import time
 from pathlib import Path
 
 import uvicorn
 
-from service.engine.choose import make_engine
+from models.contract.bundle import Bundle
+from service.engine.choose import make_engine, warm
+from service.engine.engine import Engine
 from service.engine.shared import SharedEngine
+from service.process.attempts import Attempts
 from service.process.child import Child, Pauses
 from service.process.server import tune
 from service.process.slots import Slot, slots
+from service.retrieval.live import CurrentLive
 from service.settings import Settings
 
 log = logging.getLogger("bbqrec")
@@ -30,9 +33,15 @@ class EngineProcess(Child):
     """It serves until it was told to stop, and until its last connection has closed."""
 
     def __init__(
-        self, config: uvicorn.Config, listener: socket.socket, settings: Settings, slot: Slot
+        self,
+        config: uvicorn.Config,
+        listener: socket.socket,
+        settings: Settings,
+        slot: Slot,
+        attempts: Attempts,
     ) -> None:
         self.settings = settings
+        self.attempts = attempts
         super().__init__(config, listener, slot)
 
     def serve(self, listener: socket.socket) -> None:
@@ -40,11 +49,19 @@ class EngineProcess(Child):
         tune()  # a bundle is loaded in a thread
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # workers, which hear it, end it
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        shared = SharedEngine(
-            lambda bundle, live: make_engine(bundle, self.settings, live), self.settings.max_batch
-        )
+        shared = SharedEngine(self.make, self.settings.max_batch)
         with asyncio.Runner(loop_factory=self.config.get_loop_factory()) as runner:
             runner.run(serve_connections(shared, listener, self.slot))
+
+    def make(self, bundle: Bundle, live: CurrentLive) -> Engine:
+        """The engine of a bundle. It is warm: what there is no memory for shows now, if ever.
+
+        Raises ProviderError where it cannot be, or where this process has died of it too often.
+        """
+        with self.attempts.attempt(bundle.directory):
+            engine = make_engine(bundle, self.settings, live)
+            warm(engine, bundle, self.settings.max_batch)
+        return engine
 
 
 async def serve_connections(shared: SharedEngine, listener: socket.socket, slot: Slot) -> None:
@@ -63,42 +80,44 @@ async def serve_connections(shared: SharedEngine, listener: socket.socket, slot:
 
 
 class EngineKeeper:
-    """Has an engine process run until it is closed, and another where that one dies."""
+    """Has an engine process run until it is closed, and another where that one dies.
 
-    def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
+    folder: of this service, for this user alone; its socket will be there.
+    """
+
+    def __init__(self, config: uvicorn.Config, settings: Settings, folder: Path) -> None:
         self.config = config
         self.settings = settings
-        self.directory = tempfile.TemporaryDirectory(prefix="bbqrec-engine-")  # for this user alone
-        self.path = Path(self.directory.name) / "socket"
+        self.path = folder / "socket"
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.listener.bind(str(self.path))
         self.listener.listen(_BACKLOG)
+        self.attempts = Attempts(folder)
         self.slot = slots(1)[0]
         self.pauses = Pauses()
         self.due = 0.0  # when the next is to be started, where none runs
         self.process: EngineProcess | None = None
 
     def start(self) -> None:
-        """It begins."""
-        self.process = EngineProcess(self.config, self.listener, self.settings, self.slot)
-        self.process.start()
+        """It begins. Raises OSError where the machine has no room for a process."""
+        process = EngineProcess(self.config, self.listener, self.settings, self.slot, self.attempts)
+        process.start()
+        self.process = process
 
     def look(self) -> str | None:
         """At whether it runs and turns; why not, once, where it has died. Starts what is due."""
         if self.process is None:
             if time.monotonic() >= self.due:
-                self.start()
+                self._start_again()
             return None
         if (silent := self.slot.silent()) > self.settings.hang_timeout:
             log.warning("the engine process stands still for %.0fs: killed", silent)
             self.process.end()
         if self.process.process.is_alive():
             return None
-        died, self.process = self.process, None
-        pause = self.pauses.after(died)
-        self.due = time.monotonic() + pause
-        reason = f"the engine process died with status {died.exitcode}"
-        log.warning("%s; another in %gs", reason, pause)
+        reason = f"the engine process died with status {self.process.exitcode}"
+        self.process = None
+        self._be_due(reason)
         return reason
 
     def stop(self, patience: float) -> None:
@@ -112,6 +131,19 @@ class EngineKeeper:
             self.process.end()
 
     def close(self) -> None:
-        """Nobody can connect any more."""
+        """Nobody can connect any more. A process that runs still is killed."""
+        if self.process is not None:
+            self.process.end()
         self.listener.close()
-        self.directory.cleanup()
+
+    def _start_again(self) -> None:
+        try:
+            self.start()
+        except OSError as error:  # the machine may have room for it later
+            self._be_due(f"the engine process cannot be started: {error}")
+
+    def _be_due(self, reason: str) -> None:
+        pause = self.pauses.after(self.slot)
+        self.slot.clear()
+        self.due = time.monotonic() + pause
+        log.warning("%s; another in %gs", reason, pause)

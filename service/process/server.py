@@ -135,20 +135,20 @@ def serve(
     listener: socket.socket,
     ready: Callable[[], object],
     slot: Slot | None = None,
-    engine: Path | None = None,
+    engine_socket: Path | None = None,
 ) -> None:
     """Serve until a signal; ``ready`` is called once a model is in service.
 
-    ``slot``: this worker's, where it is one of several. ``engine``: the socket of the process that
-    has the model for all of them. Raises BundleError or ProviderError where
-    there is nothing to serve, or nothing to do it with; OSError where it cannot listen.
+    ``slot``: this worker's, where it is one of several. ``engine_socket``: of the process that has
+    the model for all of them. Raises BundleError or ProviderError where there is nothing to serve,
+    or nothing to do it with; OSError where it cannot listen.
     """
     tune()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     metrics = Metrics()
     service = create_app(
         settings,
-        load=load_generation if engine is None else partial(load_generation, make=remote(engine)),
+        load=partial(load_generation, make=remote(engine_socket) if engine_socket else None),
         metrics=metrics,
         board=Board(shared_directory()),
         tell_others=_tell_parent if slot else lambda: None,

@@ -41,7 +41,7 @@ _GRACE = 5.0  # seconds that a worker may take to stop, beyond its drain and dea
 
 
 class Worker(Child):
-    """One process. engine: the socket of the process that has the model; None: it has its own."""
+    """One process. engine_socket: of the process that has the model; None: it has its own."""
 
     def __init__(
         self,
@@ -49,15 +49,15 @@ class Worker(Child):
         listener: socket.socket,
         settings: Settings,
         slot: Slot,
-        engine: Path | None,
+        engine_socket: Path | None,
     ) -> None:
         self.settings = settings
-        self.engine = engine
+        self.engine_socket = engine_socket
         super().__init__(config, listener, slot)
 
     def serve(self, listener: socket.socket) -> None:
         """In the process."""
-        serve(self.settings, listener, lambda: None, self.slot, self.engine)
+        serve(self.settings, listener, lambda: None, self.slot, self.engine_socket)
 
 
 class Workers(Multiprocess):
@@ -75,8 +75,10 @@ class Workers(Multiprocess):
         self.slots = slots(settings.workers)
         self.due: dict[int, float] = {}  # when a worker is to be started again, by its slot
         self.pauses = Pauses()
+        self.folder = tempfile.TemporaryDirectory(prefix="bbqrec-")  # for this user alone
         shared = settings.engine == "shared"
-        self.engine = EngineKeeper(self.config, settings) if shared else None
+        folder = Path(self.folder.name)
+        self.keeper = EngineKeeper(self.config, settings, folder) if shared else None
         self.served = False  # at least one has got ready
         self.complete = False  # all of them have, and it was said
         self.fault: Exception | None = None
@@ -86,28 +88,30 @@ class Workers(Multiprocess):
 
         Raises one of FAULTS where nothing can be served.
         """
-        with tempfile.TemporaryDirectory(prefix="bbqrec-metrics-") as directory:
-            os.environ[SHARED] = directory  # read by prometheus_client when a worker imports it
+        with self.folder as folder:
+            os.environ[SHARED] = folder  # read by prometheus_client when a worker imports it
             try:
                 super().run()
             finally:
+                for worker in self.processes:  # none is left, unless this is because of a fault
+                    worker.end()
                 del os.environ[SHARED]
-                if self.engine is not None:
-                    self.engine.close()
+                if self.keeper is not None:
+                    self.keeper.close()
         if self.fault is not None:
             raise self.fault
 
     def init_processes(self) -> None:
         """Start all."""
-        if self.engine is not None:
-            self.engine.start()
+        if self.keeper is not None:
+            self.keeper.start()
         for slot in self.slots:
             self._start(slot)
 
     def keep_subprocess_alive(self) -> None:
         """Look at each, start those that are due, say once that all are ready."""
-        if self.engine is not None and not self.should_exit.is_set():
-            died = self.engine.look()
+        if self.keeper is not None and not self.should_exit.is_set():
+            died = self.keeper.look()
             if died is not None and not self.served:
                 self._give_up(OSError(died))
                 return
@@ -121,7 +125,7 @@ class Workers(Multiprocess):
         now = time.monotonic()
         for number in [n for n, due in self.due.items() if due <= now]:
             del self.due[number]
-            self._start(self.slots[number])
+            self._start_again(self.slots[number])
         if not self.complete and all(slot.ready for slot in self.slots):
             self.complete = True
             log.info("ready on %s, %d workers", where(self.listener), self.settings.workers)
@@ -146,8 +150,8 @@ class Workers(Multiprocess):
         for worker in self._alive():
             log.warning("worker %s does not stop: killed", worker.pid)
             worker.end()
-        if self.engine is not None:
-            self.engine.stop(_GRACE)
+        if self.keeper is not None:
+            self.keeper.stop(_GRACE)
 
     def handle_int(self) -> None:
         """They drain; a second Ctrl+C has them not wait."""
@@ -157,7 +161,9 @@ class Workers(Multiprocess):
         self.should_exit.set()
 
     def handle_hup(self) -> None:
-        """Have them load their bundle anew."""
+        """Have them look at what should serve, and try again what failed."""
+        if self.keeper is not None:
+            self.keeper.attempts.forget()
         for worker in self.processes:
             if worker.slot.ready:  # one that is starting loads what is there anyway
                 worker.tell(signal.SIGHUP)
@@ -169,10 +175,16 @@ class Workers(Multiprocess):
         """Not supported: the number of workers is a setting."""
 
     def _start(self, slot: Slot) -> None:
-        engine = None if self.engine is None else self.engine.path
-        worker = Worker(self.config, self.listener, self.settings, slot, engine)
+        engine_socket = None if self.keeper is None else self.keeper.path
+        worker = Worker(self.config, self.listener, self.settings, slot, engine_socket)
         worker.start()
         self.processes.append(worker)
+
+    def _start_again(self, slot: Slot) -> None:
+        try:
+            self._start(slot)
+        except OSError as error:  # the machine may have room for it later
+            self._be_due(slot, f"a worker cannot be started: {error}")
 
     def _bury(self, worker: Worker) -> None:
         """Forget one that died; another is due, later if this one never got ready."""
@@ -182,11 +194,15 @@ class Workers(Multiprocess):
         if not self.served:
             self._give_up(fault or OSError(f"worker {worker.pid} died with status {code}"))
             return
-        pause = self.pauses.after(worker)
-        self.due[worker.slot.number] = time.monotonic() + pause
         reason = fault or f"died with status {code}"
-        log.warning("worker %s: %s; another in %gs", worker.pid, reason, pause)
-        worker.slot.clear()
+        self._be_due(worker.slot, f"worker {worker.pid}: {reason}")
+
+    def _be_due(self, slot: Slot, reason: str) -> None:
+        """Another will be here."""
+        pause = self.pauses.after(slot)
+        slot.clear()
+        self.due[slot.number] = time.monotonic() + pause
+        log.warning("%s; another in %gs", reason, pause)
 
     def _give_up(self, fault: Exception) -> None:
         """Nothing can be served."""

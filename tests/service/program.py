@@ -7,17 +7,19 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 PROGRAM = Path(sys.executable).with_name("bbqrec-serve")
 
 
-def serve(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def serve(
+    *arguments: str | Path, program: Sequence[str | Path] = (PROGRAM,)
+) -> subprocess.CompletedProcess[str]:
     """Run it to its end."""
     return subprocess.run(
-        [PROGRAM, *arguments], capture_output=True, text=True, timeout=60, check=False
+        [*program, *arguments], capture_output=True, text=True, timeout=60, check=False
     )
 
 

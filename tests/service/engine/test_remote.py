@@ -17,7 +17,8 @@ from models.contract import bundle as bundles
 from models.contract.bundle import Bundle
 from models.contract.memory import Recalled
 from models.contract.types import FloatArray, ItemCodes
-from service.engine import sets
+from service.engine import remote as remote_engine
+from service.engine import sets, wire
 from service.engine.batcher import Batcher
 from service.engine.choose import make_engine
 from service.engine.engine import Answered, Engine, HostEngine
@@ -25,7 +26,7 @@ from service.engine.feeds import History
 from service.engine.link import EngineAwayError
 from service.engine.remote import RemoteEngine
 from service.engine.shared import SharedEngine
-from service.engine.wire import Frame
+from service.engine.wire import Frame, FrameError
 from service.metrics import Metrics
 from service.retrieval.live import CurrentLive, nothing_lives
 from service.retrieval.rows import RowSet
@@ -242,6 +243,65 @@ def test_a_bundle_is_let_go_with_its_last_connection(tiny: Bundle) -> None:
             gc.enable()
         assert not shared.connections
         assert not shared.loading
+
+
+def test_a_bundle_that_nobody_waits_for_any_more_is_not_loaded_twice_at_once(tiny: Bundle) -> None:
+    """Two would take twice the memory. When it is loaded and still not wanted, it is let go."""
+    fake, loads, goes_on = Fake(), 0, threading.Event()
+
+    def slow(bundle: Bundle, live: CurrentLive) -> Engine:
+        nonlocal loads
+        loads += 1
+        assert goes_on.wait(30)
+        return fake(bundle, live)
+
+    shared = SharedEngine(slow, max_batch=32)
+    with serving(shared) as path:
+        for _ in range(2):
+            with socket.socket(socket.AF_UNIX) as line:
+                line.connect(str(path))
+                line.sendall(Frame({"open": str(tiny.directory)}).packed())
+                assert eventually(lambda: any(each.opening for each in shared.connections))
+                assert eventually(lambda: loads > 0)
+            assert eventually(lambda: not shared.connections)
+        goes_on.set()
+        assert eventually(lambda: not shared.loading)
+        assert loads == 1
+        assert ask(remote(path, tiny), 5).found.items_BK.tolist() == [[5, 6]]
+        assert loads == 2
+
+
+def test_an_engine_that_is_only_half_made_is_let_go(
+    tiny: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*arguments: object) -> None:
+        raise RuntimeError("no memory")
+
+    shared = SharedEngine(Fake(), max_batch=32)
+    with serving(shared) as path:
+        monkeypatch.setattr(remote_engine, "Beside", fails)
+        with pytest.raises(RuntimeError, match="no memory"):
+            remote(path, tiny)
+        assert eventually(lambda: not shared.connections)
+
+
+def test_what_is_too_large_to_be_sent_is_refused_and_the_connection_stays(
+    tiny: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each filter crosses alone; what was to be told of it with others is not taken for known."""
+    monkeypatch.setattr(sets, "_SMALL", 0)
+    rows_N = np.arange(ITEMS)
+    both = [Selection(rows_N[:0], Allowed(RowSet.of(rows_N % 2 == n))) for n in range(2)]
+    with serving(SharedEngine(Fake(), max_batch=32)) as path:
+        engine = remote(path, tiny)
+        monkeypatch.setattr(wire, "MOST_BYTES", 31)  # a question of both is 32
+        with pytest.raises(FrameError, match="too large"):
+            engine.candidates([history(1), history(2)], [2, 2], both)
+        assert not engine.away
+        for row, selection in enumerate(both):
+            found = engine.candidates([history(row)], [2], [selection]).found
+            assert found.items_BK.tolist() == [[row, row + 1]]
+        assert not engine.away
 
 
 def test_what_cannot_be_loaded_is_said(tiny_bundles: TinyBundles, tiny: Bundle) -> None:

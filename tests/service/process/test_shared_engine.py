@@ -3,11 +3,13 @@
 import json
 import os
 import signal
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from models.contract.store import BundleStore
 from tests.service.process.test_workers import (
     Served,
     assert_it_leaves_nothing_behind,
+    cannot_start,
     started,
 )
 from tests.service.program import (
@@ -69,6 +72,17 @@ def test_the_engine_alone_has_the_model_and_another_takes_its_place(served: Serv
     assert set(served.workers()) >= set(workers) - {engine}  # they went on
     assert served.log.read_text().count("serving tiny") == 2  # with the same generations
     assert served.log.read_text().count("another in 1s") == 1
+
+
+def test_one_that_cannot_be_started_again_is_tried_later(
+    bundle_directory: Path, tmp_path: Path
+) -> None:
+    with started(bundle_directory, tmp_path / "log", cannot_start(4, tmp_path)) as served:
+        os.kill(engine_of(served), signal.SIGKILL)
+        assert eventually(lambda: "cannot be started" in served.log.read_text())
+        assert eventually(lambda: refused(served.url)[0] == 200)
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(timeout=20) == 0
 
 
 def test_one_that_stands_still_is_replaced(
@@ -129,17 +143,64 @@ def test_what_the_engine_cannot_have_is_one_line(bundle_directory: Path) -> None
     assert_one_clear_line(done, "`cuda`", "CPUExecutionProvider")
 
 
+def workers_of(served: Served) -> list[dict[str, Any]]:
+    """As they tell of themselves."""
+    with urllib.request.urlopen(f"{served.url}/model", timeout=5) as response:
+        return list(json.load(response)["workers"])
+
+
 def test_another_bundle_is_swapped_in(
     store: BundleStore, digests: list[str], tmp_path: Path
 ) -> None:
     store.activate(digests[0])
     with started(store.output, tmp_path / "log") as served:
         store.activate(digests[1])
-
-        def swapped() -> bool:
-            with urllib.request.urlopen(f"{served.url}/model", timeout=5) as response:
-                workers = json.load(response)["workers"]
-            return all(worker["serves"] == {"current": digests[1]} for worker in workers)
-
-        assert eventually(swapped)
+        wanted = {"current": digests[1]}
+        assert eventually(lambda: all(each["serves"] == wanted for each in workers_of(served)))
         assert recommend(served.url)["model_version"] == digests[1]
+
+
+DEADLY = """
+import os
+import signal
+
+from service.generation import failures
+from service.process import engine
+from service.process.cli import main
+
+make_engine, failures._AGAIN = engine.make_engine, 1.0
+
+
+def make(bundle, settings, live):
+    if bundle.digest == "{digest}":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return make_engine(bundle, settings, live)
+
+
+engine.make_engine = make
+if __name__ == "__main__":
+    main()
+"""
+
+
+def test_a_bundle_that_ends_the_engine_is_refused_after_a_while(
+    store: BundleStore, digests: list[str], tmp_path: Path
+) -> None:
+    """As where there is no memory for another. Until somebody asks for it."""
+    program = tmp_path / "deadly.py"
+    program.write_text(DEADLY.format(digest=digests[1]))
+    store.activate(digests[0])
+    with started(store.output, tmp_path / "log", [sys.executable, program]) as served:
+
+        def deaths() -> int:
+            return served.log.read_text().count("engine process died")
+
+        store.activate(digests[1])
+        assert eventually(
+            lambda: all("3 times" in str(each["failures"]) for each in workers_of(served)), 60
+        )
+        assert deaths() == 3
+        assert eventually(lambda: refused(served.url)[0] == 200)
+        assert recommend(served.url)["model_version"] == digests[0]
+        served.process.send_signal(signal.SIGHUP)
+        assert eventually(lambda: deaths() > 3)

@@ -16,6 +16,7 @@ from unittest import mock
 import pytest
 
 from models.contract.bundle import FILES
+from service.metrics import SHARED
 from tests.service.program import (
     PROGRAM,
     assert_one_clear_line,
@@ -55,9 +56,18 @@ class Served:
 def assert_it_leaves_nothing_behind(served: Served) -> None:
     """A parent that is killed."""
     children = served.workers()
+    folder = _shared_folder(children[0])
+    assert folder.exists()
     served.process.kill()
     served.process.wait()
     assert eventually(lambda: ended(children))
+    assert not folder.exists()
+
+
+def _shared_folder(pid: int) -> Path:
+    """What processes of one service tell each other is there."""
+    variables = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    return Path(dict(each.split("=", 1) for each in variables if each)[SHARED])
 
 
 SLOW_DRAIN = {"BBQREC_DRAIN": "1"}
@@ -68,9 +78,41 @@ def _command(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_text()
 
 
+CANNOT_START = """
+import errno
+import os
+
+from service.process.child import Child
+from service.process.cli import main
+
+start, starts = Child.start, []
+
+
+def fail_once(child):
+    starts.append(child)
+    if len(starts) == {number}:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    start(child)
+
+
+if __name__ == "__main__":
+    Child.start = fail_once
+    main()
+"""
+
+
+def cannot_start(number: int, folder: Path) -> list[str | Path]:
+    """The program, on a machine that has no room for the process which it starts so late."""
+    program = folder / "cannot_start.py"
+    program.write_text(CANNOT_START.format(number=number))
+    return [sys.executable, program]
+
+
 @contextlib.contextmanager
-def started(bundle: Path, log: Path) -> Iterator[Served]:
-    made = Served(bundle, log)
+def started(
+    bundle: Path, log: Path, program: Sequence[str | Path] = (PROGRAM,)
+) -> Iterator[Served]:
+    made = Served(bundle, log, program)
     try:
         yield made
     finally:
@@ -112,6 +154,24 @@ def test_any_worker_tells_of_all_and_one_that_dies_is_replaced(served: Served) -
     assert served.metric(ANSWERED) == 20  # what the dead one counted is not forgotten
     assert recommend(served.url)["items"]
     assert len(set(served.workers()) - set(first)) == 1
+
+
+def test_one_that_cannot_be_started_again_is_tried_later(
+    bundle_directory: Path, tmp_path: Path
+) -> None:
+    with started(bundle_directory, tmp_path / "log", cannot_start(3, tmp_path)) as served:
+        os.kill(served.workers()[0], signal.SIGKILL)
+        assert eventually(lambda: "a worker cannot be started" in served.log.read_text())
+        assert recommend(served.url)["items"]
+        assert eventually(lambda: served.log.read_text().count("serving tiny") == 3)
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(timeout=20) == 0
+
+
+def test_where_not_all_can_be_started_none_is(bundle_directory: Path, tmp_path: Path) -> None:
+    program = cannot_start(2, tmp_path)
+    done = serve(bundle_directory, "--port", "0", "--workers", "2", program=program)
+    assert_one_clear_line(done, "Resource temporarily unavailable")
 
 
 def _resident(pid: int) -> int:
