@@ -29,6 +29,7 @@ REASONS = {
 }
 REMOVED = {
     "min_rating": "rated too low (interactions.min_rating)",
+    "listed": "with items that the catalogue does not list (filter.listed)",
     "events": "of types that [events] leaves out",
     "deduplicate": "repeats (filter.deduplicate)",
     "k_core": "of users or items with too few (filter.k_core)",
