@@ -93,6 +93,8 @@ def _read(
         item_id = identifier(row.values[0])
         if item_id is None:
             rejects.add(path, row.line, Reason.MISSING_ITEM, _excerpt(row))
+        elif "\0" in item_id:
+            rejects.add(path, row.line, Reason.ZERO_BYTE, _excerpt(row))
         elif item_id in seen:
             rejects.add(path, row.line, Reason.DUPLICATE_ITEM, _excerpt(row))
         else:

@@ -40,16 +40,17 @@ class Raw(NamedTuple):
         return Raw("user", "item", *others)
 
 
-def judged(frame: pl.LazyFrame, raw: Raw, time_format: str, rated: bool) -> pl.LazyFrame:
+def judged(frame: pl.LazyFrame, raw: Raw, time_format: str) -> pl.LazyFrame:
     """Adds user, item, time (microseconds), rating, type and ``reason``, null for a good row.
 
-    ``rated``: every row must have a rating.
+    Where there is a column of ratings, every row must have one.
     """
     types = frame.collect_schema()
     user, item = identifier(raw.user, types[raw.user]), identifier(raw.item, types[raw.item])
     checks = [
         (_blank(user), Reason.MISSING_USER),
         (_blank(item), Reason.MISSING_ITEM),
+        (_has_zero_byte(user) | _has_zero_byte(item), Reason.ZERO_BYTE),
     ]
     time: pl.Expr = pl.lit(None, pl.Int64)
     rating: pl.Expr = pl.lit(None, pl.Float64)
@@ -69,9 +70,8 @@ def judged(frame: pl.LazyFrame, raw: Raw, time_format: str, rated: bool) -> pl.L
         checks += [
             (_infinite(raw.rating, types[raw.rating]), Reason.NOT_FINITE),
             (rating.is_null() & ~absent, Reason.BAD_RATING),
+            (absent, Reason.MISSING_RATING),
         ]
-        if rated:
-            checks.append((absent, Reason.MISSING_RATING))
     reason = pl.coalesce(pl.when(bad).then(pl.lit(reason.value)) for bad, reason in checks)
     return frame.with_columns(
         user.alias("user"),
@@ -93,15 +93,18 @@ def guess_time_format(sample: Sequence[object]) -> str:
 def identifier(name: str, dtype: pl.DataType) -> pl.Expr:
     """An id is text, always, without surrounding blanks: "007" stays "007".
 
-    Tools that know no missing integers write ids as 7.0; such a one is the integer's text.
+    Tools that know no missing integers write ids as 7.0; such a one is the integer's text. What is
+    no finite number, or true or false, is no id.
     """
     column = pl.col(name)
+    if dtype == pl.Boolean:
+        return pl.lit(None, pl.String)
     if dtype.is_float():
         whole = column.cast(pl.Int64, strict=False)
         return (
             pl.when(column == whole)
             .then(whole.cast(pl.String))
-            .otherwise(column.fill_nan(None).cast(pl.String))
+            .otherwise(pl.when(column.is_finite()).then(column).cast(pl.String))
         )
     return column.cast(pl.String).str.strip_chars()
 
@@ -109,6 +112,8 @@ def identifier(name: str, dtype: pl.DataType) -> pl.Expr:
 def number(name: str, dtype: pl.DataType) -> pl.Expr:
     """A number, null where there is none to read."""
     column = pl.col(name)
+    if dtype == pl.Boolean:
+        return pl.lit(None, pl.Float64)
     if dtype == pl.String:
         column = column.str.strip_chars()
     return column.cast(pl.Float64, strict=False)
@@ -154,6 +159,11 @@ def _from_text(text: pl.Expr, pattern: str) -> pl.Expr:
 
 def _blank(identifier: pl.Expr) -> pl.Expr:
     return identifier.is_null() | (identifier == "")
+
+
+def _has_zero_byte(identifier: pl.Expr) -> pl.Expr:
+    """Where the map of ids in a bundle would stop reading."""
+    return identifier.str.contains("\0", literal=True)
 
 
 def _absent(name: str, dtype: pl.DataType) -> pl.Expr:

@@ -20,6 +20,7 @@ REASONS = {
     "unparsable_time": "a time that cannot be read",
     "unparsable_rating": "a rating that is no number",
     "not_finite": "a number that is not finite",
+    "zero_byte_in_id": "an id with a zero byte in it",
     "duplicate_item": "an item id that came before",
     "file_outside_folder": "a file outside the item file's folder",
     "broken_utf8": "bytes that are not UTF-8",
