@@ -4,6 +4,7 @@ The same expressions judge a Parquet file, a CSV file read in parallel, and a ch
 were read one by one, so a row is good or bad whatever the road it came by.
 """
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from training.data.rejects import Reason
 
 # Numbers this large are no seconds (the year 5138) but milliseconds, and so on by thousands.
 MILLISECONDS, MICROSECONDS, NANOSECONDS = 1e11, 1e14, 1e17
+_YEAR = 366 * 86_400  # seconds
 JUDGED = ("user", "item", "time", "rating", "type")
 ISO_8601 = (
     *("%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M%#z"),
@@ -88,6 +90,20 @@ def guess_time_format(sample: Sequence[object]) -> str:
     values = [text for value in sample if value is not None and (text := str(value).strip())]
     dated = sum(value[:1] != "-" and value.count("-") >= 2 for value in values)
     return "iso8601" if 2 * dated > len(values) else "auto"
+
+
+def is_time_format(time_format: str) -> bool:
+    """Whether it is a name that is known, or a pattern by which a date comes back as it was."""
+    if time_format in ("auto", "seconds", "milliseconds", "iso8601"):
+        return True
+    date = pl.Series("date", [dt.datetime(2024, 5, 6, tzinfo=dt.UTC)])
+    try:
+        written = date.dt.strftime(time_format.replace("%#z", "%z"))  # the former is for reading
+        read = written.to_frame().select(_from_text(pl.col("date"), time_format)).item()
+    except pl.exceptions.PolarsError:
+        return False
+    # Of a pattern without a year Polars makes the year 1, and without a month January.
+    return read is not None and abs(read / 1e6 - date[0].timestamp()) < _YEAR
 
 
 def identifier(name: str, dtype: pl.DataType) -> pl.Expr:

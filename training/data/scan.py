@@ -71,7 +71,7 @@ def _is_plain(file: LogFile) -> bool:
     layout = file.layout
     return (
         layout.kind == "delimited"
-        and len(layout.separator) == 1
+        and len(layout.separator.encode()) == 1
         and layout.encoding == "utf-8"
         and file.table.header_line <= 1
         and not is_gzip(file.path)
