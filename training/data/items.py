@@ -28,7 +28,7 @@ CONTENT = {
     "text": pl.String(),
     "attributes": pl.String(),  # as given: a JSON object of columns, each a scalar or a list
     "picture": pl.String(),  # for pages: a URL, or a path from the item file's folder
-    "image_path": pl.String(),
+    "image_path": pl.String(),  # from the item file's folder; there may be no such file
     "image_bytes": pl.Binary(),
 }
 

@@ -11,6 +11,7 @@ from tests.simulated_shop import Shop
 from tests.training.data.preparing import GOOD_CSV, config, run, write
 from training.data.dataset import PreparedDataset
 from training.data.histories import Part, targets
+from training.data.item_files import ItemFiles
 from training.data.prepare import prepare
 from training.errors import UserError
 
@@ -30,8 +31,10 @@ def test_the_simulated_shop_is_prepared_as_it_was_made_up(shop: Shop, tmp_path: 
     assert (
         set(data.items.filter(pl.col("text").is_null())["item_id"]) == set(ids) & shop.without_text
     )
+    assert settings.items is not None
+    there = ItemFiles(settings.items).located(data.items)
     assert (
-        set(data.items.filter(pl.col("image_path").is_null())["item_id"])
+        set(there.filter(pl.col("image_path").is_null())["item_id"])
         == set(ids) & shop.without_picture
     )
     assert card.content.left_out == len(shop.never_bought)
