@@ -3,12 +3,16 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from training.errors import UserError
 from training.progress import console
+
+if TYPE_CHECKING:
+    from training.config import RunConfig
+    from training.run.pipeline import Pipeline
 
 app = typer.Typer(
     help="From an interaction log and item content to a bundle that `bbqrec-serve` serves.",
@@ -23,59 +27,58 @@ Force = Annotated[bool, typer.Option("--force", help="Run even if nothing has ch
 @app.command()
 def run(config: Config, force: Force = False) -> None:
     """Run all stages in order; those whose inputs have not changed are skipped."""
-    from training.run.stages import STAGES
-
-    for stage in STAGES:
-        _run_stage(config, stage.name, force)
-    _name_report(config)
+    pipeline = _pipeline(config)
+    for name in pipeline.stages:
+        _run_stage(pipeline, name, force)
+    _name_report(pipeline.config)
 
 
 @app.command()
 def prepare(config: Config, force: Force = False) -> None:
     """Read interactions and items, reject bad rows, filter, index and split."""
-    _run_stage(config, "prepare", force)
+    _run_stage(_pipeline(config), "prepare", force)
 
 
 @app.command()
 def encode(config: Config, force: Force = False) -> None:
     """Turn item text and pictures into vectors, cached by content."""
-    _run_stage(config, "encode", force)
+    _run_stage(_pipeline(config), "encode", force)
 
 
 @app.command()
 def quantize(config: Config, force: Force = False) -> None:
     """Learn the shared codebook and give every item its unique semantic ID."""
-    _run_stage(config, "quantize", force)
+    _run_stage(_pipeline(config), "quantize", force)
 
 
 @app.command()
 def fit(config: Config, force: Force = False) -> None:
     """Train the reweighted sequence model; stop on validation NDCG@10."""
-    _run_stage(config, "fit", force)
+    _run_stage(_pipeline(config), "fit", force)
 
 
 @app.command()
 def evaluate(config: Config, force: Force = False) -> None:
     """Rank the full catalogue on the test part, beside popularity and item-kNN."""
-    _run_stage(config, "evaluate", force)
+    _run_stage(_pipeline(config), "evaluate", force)
 
 
 @app.command()
 def requantize(config: Config, force: Force = False) -> None:
     """Semantic IDs again, from everything: new items then have behaviour too."""
-    _run_stage(config, "requantize", force)
+    _run_stage(_pipeline(config), "requantize", force)
 
 
 @app.command()
 def refit(config: Config, force: Force = False) -> None:
     """Train again on everything, with the settings and epochs that validation chose."""
-    _run_stage(config, "refit", force)
+    _run_stage(_pipeline(config), "refit", force)
 
 
 @app.command()
 def export(config: Config, force: Force = False) -> None:
     """Write the bundle: ONNX, torch weights, semantic IDs, item vectors, model card."""
-    _run_stage(config, "export", force)
+    _run_stage(_pipeline(config), "export", force)
 
 
 @app.command()
@@ -258,13 +261,19 @@ def demo_data(
     console.print(f"MovieLens-100k is in {directory}")
 
 
-def _run_stage(path: Path, name: str, force: bool) -> None:
+def _pipeline(path: Path) -> "Pipeline":
+    """For all that is run at once: files are hashed once, and may grow meanwhile, as logs do."""
     from training.config import load
-    from training.processes import this_process
     from training.run.pipeline import Pipeline
     from training.run.stages import STAGES
 
-    pipeline, process = Pipeline(load(path), STAGES), this_process()
+    return Pipeline(load(path), STAGES)
+
+
+def _run_stage(pipeline: "Pipeline", name: str, force: bool) -> None:
+    from training.processes import this_process
+
+    process = this_process()
     if force and process.count > 1:
         raise UserError("--force is for one process: the others could not tell what is new")
     if process.rank > 0:
@@ -279,13 +288,12 @@ def _run_stage(path: Path, name: str, force: bool) -> None:
     console.print(f"[bold]{name:10}[/] [green]done[/]: {summary}")
 
 
-def _name_report(path: Path) -> None:
+def _name_report(config: "RunConfig") -> None:
     """Where the bundle that is current tells of itself."""
     from models.contract.manifest import FILES
-    from training.config import load
     from training.processes import this_process
 
-    page = load(path).output / "current" / FILES.REPORT
+    page = config.output / "current" / FILES.REPORT
     if page.exists() and this_process().rank == 0:
         console.print(f"[bold]{'report':10}[/]", end=" ")
         console.print(str(page), markup=False, highlight=False, soft_wrap=True)

@@ -8,9 +8,11 @@ import re
 import tomllib
 from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import (
+    AfterValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -30,6 +32,15 @@ Accelerator = Literal["auto", "cpu", "gpu"]
 Share = Annotated[float, Field(ge=0, le=1)]
 PartOf = Annotated[float, Field(gt=0, lt=1)]
 Part = TypeVar("Part", bound=Frozen)
+
+
+def _separates(separator: str) -> str:
+    if {*separator} & {*'"\r\n'}:
+        raise ValueError(f"{separator!r} has a quote or a line break in it")
+    return separator
+
+
+Separator = Annotated[str, AfterValidator(_separates)]
 
 
 class Section(Frozen):
@@ -57,7 +68,7 @@ class InteractionsConfig(Section):
     path: Path = Field(description="the log: a file, or a folder of files")
     format: Format = Field("auto", description="auto: by the file's name, else by its content")
     columns: InteractionColumns = InteractionColumns()
-    separator: str | None = Field(
+    separator: Separator | None = Field(
         None, min_length=1, description="for csv and tsv; default , or tab"
     )
     time_format: str = Field(
@@ -72,6 +83,18 @@ class InteractionsConfig(Section):
         description="read beside the log: the folder in which the service stores events, such as "
         "my-shop/events/done; it may not be there yet. Needs [events]",
     )
+
+    @field_validator("time_format")
+    @classmethod
+    def _reads_dates(cls, time_format: str) -> str:
+        from training.data.rules import is_time_format  # Polars takes a while to import
+
+        if not is_time_format(time_format):
+            raise ValueError(
+                f"{time_format!r} is none of auto, seconds, milliseconds and iso8601, and no "
+                "strptime pattern by which a date can be read"
+            )
+        return time_format
 
 
 class ItemColumns(Section):
@@ -103,7 +126,7 @@ class ItemsConfig(Section):
     path: Path = Field(description="the catalogue: a file, or a folder of files")
     format: Format = Field("auto", description="auto: by the file's name, else by its content")
     columns: ItemColumns = ItemColumns()
-    separator: str | None = Field(
+    separator: Separator | None = Field(
         None, min_length=1, description="for csv and tsv; default , or tab"
     )
     image_template: str | None = Field(
@@ -151,6 +174,13 @@ class SplitConfig(Section):
         "file", description="order of a user's interactions of equal time: as read, or seeded"
     )
 
+    @field_validator("test_from")
+    @classmethod
+    def _is_of_a_time_line(cls, test_from: int | None, info: ValidationInfo) -> int | None:
+        if test_from is not None and info.data.get("kind") == "leave_one_out":
+            raise ValueError("needs kind = 'temporal'")
+        return test_from
+
     @field_validator("test_share")
     @classmethod
     def _leave_something_to_train_on(cls, test_share: float, info: ValidationInfo) -> float:
@@ -169,6 +199,15 @@ class ModalityConfig(Section):
     vectors: Path | None = Field(None, description="ready vectors: .npy, .safetensors or .parquet")
     ids: Path | None = Field(None, description="item ids of the rows of .npy, one a line")
     batch_size: int = Field(64, ge=1, description="items encoded at once")
+
+    @model_validator(mode="after")
+    def _vectors_have_ids(self) -> Self:
+        ending = self.vectors.suffix if self.vectors else ".parquet"
+        if ending not in (".npy", ".safetensors", ".parquet"):
+            raise ValueError("vectors: they are read from .npy, .safetensors or .parquet")
+        if ending != ".parquet" and self.ids is None:
+            raise ValueError(f"ids: required, {ending} holds none: a file of an item id a line")
+        return self
 
 
 class WordsConfig(Section):
@@ -382,8 +421,14 @@ class RunConfig(Section):
     @classmethod
     def _can_be_found(cls, loggers: tuple[str, ...]) -> tuple[str, ...]:
         for name in loggers:
-            if name not in ("csv", "tensorboard") and not re.fullmatch(r"\w+(\.\w+)+", name):
+            if name in ("csv", "tensorboard"):
+                continue
+            if not re.fullmatch(r"\w+(\.\w+)+", name):
                 raise ValueError(f"{name!r} is neither csv nor tensorboard nor a dotted name")
+            try:
+                resolve_name(name)
+            except (ImportError, AttributeError) as error:
+                raise ValueError(f"{name!r} cannot be found: {error}") from error
         return loggers
 
     @model_validator(mode="after")

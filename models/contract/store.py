@@ -6,8 +6,10 @@ the new one and nothing between. A service that has a bundle open keeps it: what
 folder stays readable to whoever has mapped it.
 """
 
+import contextlib
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +22,7 @@ Role = Literal["current", "canary", "shadow"]
 ROLES: tuple[Role, ...] = ("current", "canary", "shadow")
 BUNDLES = "bundles"
 _PARTIAL = ".partial-"
+_DAY = 86_400  # seconds
 _SHORTEST = 4  # characters of a digest that a person must type
 
 
@@ -59,8 +62,10 @@ class BundleStore:
     def new(self) -> Iterator[Path]:
         """A folder to write a bundle into, which gets its name when all is written.
 
-        Nothing is left of it where writing fails, or leaves no manifest.
+        Nothing is left of it where writing fails, or leaves no manifest. What was left of one that
+        was killed goes.
         """
+        self._sweep()
         partial = self.root / f"{_PARTIAL}{uuid.uuid4().hex}"
         partial.mkdir(parents=True)
         try:
@@ -98,6 +103,13 @@ class BundleStore:
         for stored in idle:
             shutil.rmtree(stored.directory)
         return [stored.digest for stored in idle]
+
+    def _sweep(self) -> None:
+        """Nobody writes to a folder any more that has not changed for a day."""
+        for left in self.root.glob(f"{_PARTIAL}*"):
+            with contextlib.suppress(FileNotFoundError):  # whoever wrote it has just finished
+                if time.time() - left.stat().st_mtime > _DAY:
+                    shutil.rmtree(left, ignore_errors=True)
 
     def _roles_of(self, directory: Path) -> tuple[Role, ...]:
         resolved = directory.resolve()

@@ -34,8 +34,8 @@ def test_paths_start_at_the_files_folder(tmp_path: Path) -> None:
         ),
         (GOOD + "[encode.shape]\n", r"encode\.shape\.vectors: required"),
         (GOOD + "[encode.shape]\nvector = 'a.npy'\n", r"encode\.shape\.vector: Extra inputs"),
-        (GOOD + "[encode.behaviour]\nvectors = 'a.npy'\n", r"encode\.behaviour: .*the log"),
-        (GOOD + "[encode.'../x']\nvectors = 'a.npy'\n", r"encode\.\.\./x: no name"),
+        (GOOD + "[encode.behaviour]\nvectors = 'a.parquet'\n", r"encode\.behaviour: .*the log"),
+        (GOOD + "[encode.'../x']\nvectors = 'a.parquet'\n", r"encode\.\.\./x: no name"),
         ("name = ", "not valid TOML"),
     ],
 )
@@ -45,7 +45,8 @@ def test_a_fault_is_named_with_file_and_field(tmp_path: Path, content: str, comp
 
 
 def test_a_table_of_any_name_is_a_modality(tmp_path: Path) -> None:
-    text = "[encode.type]\nvectors = 'own.npy'\n[encode.colour]\nvectors = 'c.parquet'\n"
+    own = "[encode.type]\nvectors = 'own.npy'\nids = 'own.txt'\n"
+    text = f"{own}[encode.colour]\nvectors = 'c.parquet'\n"
     found = load(write(tmp_path, GOOD + text)).encode.modalities()
     assert list(found) == ["text", "image", "colour", "type"]
     assert found["type"].vectors == tmp_path / "own.npy"  # its paths start there too

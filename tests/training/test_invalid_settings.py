@@ -85,12 +85,22 @@ INVALID = [
     ("encode.text.batch_size", "0"),
     ("interactions.format", '"xml"'),
     ("interactions.separator", '""'),
+    ("interactions.separator", "'\"'"),
+    ("interactions.time_format", '"%Q"'),
+    ("interactions.time_format", '"iso"'),
+    ("items.separator", '"\\n"'),
+    ("encode.scent", '{ vectors = "scent.npy" }'),
+    ("encode.text", '{ vectors = "text.safetensors" }'),
+    ("encode.text", '{ vectors = "text.csv" }'),
+    ("split.test_from", "5"),
     ("items.image_template", '"posters/all.jpg"'),
     ("items.separator", '""'),
     ("seed", "-1"),
     ("seed", "5_000_000_000"),
     ("threads", "0"),
     ("loggers", '["wandb"]'),
+    ("loggers", '["no.such.Logger"]'),
+    ("loggers", '["lightning.pytorch.loggers.NoSuch"]'),
 ]
 
 
@@ -118,6 +128,8 @@ def test_a_switch_of_ablations_is_no_setting_of_a_users(field: str, tmp_path: Pa
     ("field", "value"),
     [
         ("evaluate.cutoffs", "[5, 20]"),
+        ("interactions.time_format", '"%d/%m/%Y"'),
+        ("encode.scent", '{ vectors = "scent.parquet" }'),
         ("fit.heads", "64"),
         ("fit.reweighting", "false"),
         ("research.reweighting", '"multiplicative"'),

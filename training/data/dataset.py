@@ -60,7 +60,7 @@ class ContentCard(Frozen):
 
     title: int = Field(0, ge=0)
     text: int = Field(0, ge=0)
-    image: int = Field(0, ge=0)
+    image: int = Field(0, ge=0, description="the picture is given, or its file named")
     columns: ContentColumns = ContentColumns()
     undescribed: int = Field(0, ge=0, description="items of the log missing in the catalogue")
     unseen: int = Field(0, ge=0, description="items that no kept interaction names, kept as asked")
@@ -115,9 +115,14 @@ class PreparedDataset:
         """One row an item_index, in order; nulls where there is no content.
 
         item_index, item_id, title, text, attributes (a JSON object: column to scalar or list, as
-        given), picture (for pages: a URL, or a path from the item file's folder), image_path,
-        image_bytes, and a column NAME_path for each of ``items.columns.files``.
+        given), picture (for pages: a URL, or a path from the item file's folder), image_path and a
+        column NAME_path for each of ``items.columns.files``: paths from there, too, be the files
+        there or not.
         """
+        return pl.scan_parquet(self.directory / ITEMS).drop("image_bytes").collect()
+
+    def contents(self) -> pl.DataFrame:
+        """``items`` and image_bytes, which may be more than all else together."""
         return pl.read_parquet(self.directory / ITEMS)
 
     def times(self) -> NDArray[np.int64]:

@@ -28,7 +28,7 @@ CONTENT = {
     "text": pl.String(),
     "attributes": pl.String(),  # as given: a JSON object of columns, each a scalar or a list
     "picture": pl.String(),  # for pages: a URL, or a path from the item file's folder
-    "image_path": pl.String(),
+    "image_path": pl.String(),  # from the item file's folder; there may be no such file
     "image_bytes": pl.Binary(),
 }
 
@@ -93,6 +93,8 @@ def _read(
         item_id = identifier(row.values[0])
         if item_id is None:
             rejects.add(path, row.line, Reason.MISSING_ITEM, _excerpt(row))
+        elif "\0" in item_id:
+            rejects.add(path, row.line, Reason.ZERO_BYTE, _excerpt(row))
         elif item_id in seen:
             rejects.add(path, row.line, Reason.DUPLICATE_ITEM, _excerpt(row))
         else:

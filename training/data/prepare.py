@@ -115,7 +115,10 @@ def _filtered(config: RunConfig, log: Log, catalogue: Catalogue) -> tuple[Indexe
     listed = rated
     if config.filter.listed:
         ids = catalogue.frame.select("item_id")
-        listed = rated.join(ids, left_on="item", right_on="item_id", how="semi")
+        # The file's order decides between equal times, and unless told a join keeps none.
+        listed = rated.join(
+            ids, left_on="item", right_on="item_id", how="semi", maintain_order="left"
+        )
     frame = weighted(listed, config.events) if config.events else listed
     shuffled = config.split.ties == "shuffle" and log.timed
     indexed = encode(frame, config.seed if shuffled else None)

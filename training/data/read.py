@@ -20,6 +20,7 @@ from training.data.records import Row, Table, open_table
 from training.data.rejects import Reason, SourceRejects
 from training.data.rules import JUDGED, Raw, guess_time_format, judged
 from training.data.scan import LogFile, read_delimited, read_parquet
+from training.data.values import identifier
 from training.errors import UserError
 
 CHUNK = 200_000  # records judged at a time
@@ -81,26 +82,24 @@ def _open(path: Path, config: InteractionsConfig, rejects: SourceRejects, typed:
     layout = recognise(path, config.format, config.separator)
     table = open_table(path, layout, rejects)
     columns, asked = Columns(path, table.names, SECTION), config.columns
-    rated = config.min_rating is not None
-    rating = columns.required if rated else columns.optional
+    rated = config.min_rating is not None  # else ratings may be as they are
     raw = Raw(
         user=columns.required("user", asked.user, USER),
         item=columns.required("item", asked.item, ITEM),
         time=columns.optional("time", asked.time, TIME),
-        rating=rating("rating", asked.rating, RATING),
+        rating=columns.required("rating", asked.rating, RATING) if rated else None,
         type=columns.required("type", asked.type, TYPE) if typed else None,
     )
     time_format = config.time_format
     if time_format == "auto" and raw.time:
         time_format = _time_format(path, layout, raw.time)
-    return LogFile(path, layout, table, raw, time_format, rated)
+    return LogFile(path, layout, table, raw, time_format)
 
 
 def _what_matters(file: LogFile) -> Mapping[str, object]:
     """Columns that all files must have alike: without times in one, none would count in any."""
     raw = file.raw
-    alike = {"user": raw.user, "item": raw.item, "time": raw.time, "type": raw.type}
-    return alike | ({"rating": raw.rating} if file.rated else {})
+    return raw._asdict()
 
 
 def _time_format(path: Path, layout: Layout, column: str) -> str:
@@ -119,10 +118,11 @@ def _one_by_one(file: LogFile, rejects: SourceRejects, scratch: Path) -> pl.Lazy
     scratch.mkdir(parents=True)
     raw = file.raw.by_role()
     schema = dict.fromkeys(Raw._fields, pl.String())
+    as_text = [_number if role in ("time", "rating") else identifier for role in Raw._fields]
     for at, rows in enumerate(_chunks(file.table.rows(file.raw))):
-        columns = [[_text(row.values[place]) for row in rows] for place in range(len(Raw._fields))]
+        columns = [[text(row.values[place]) for row in rows] for place, text in enumerate(as_text)]
         chunk = pl.LazyFrame(columns, schema, orient="col").with_row_index("at")
-        judge = judged(chunk, raw, file.time_format, file.rated).collect()
+        judge = judged(chunk, raw, file.time_format).collect()
         bad = judge.filter(pl.col("reason").is_not_null())
         for place, reason in bad.select("at", "reason").iter_rows():
             rejects.add(file.path, rows[place].line, Reason(reason), rows[place].text)
@@ -138,10 +138,8 @@ def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
         yield chunk
 
 
-def _text(value: Any) -> str | None:
-    """JSON's numbers as text; a list or an object is no id, time or rating."""
-    if value is None or isinstance(value, str):
-        return value
+def _number(value: Any) -> str | None:
+    """JSON's numbers as text; a list or an object is no time or rating."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return str(value) if isinstance(value, int | float) else None
+    return str(value) if isinstance(value, str | int | float) else None

@@ -24,6 +24,7 @@ class Reason(StrEnum):
     BAD_TIME = "unparsable_time"
     BAD_RATING = "unparsable_rating"
     NOT_FINITE = "not_finite"
+    ZERO_BYTE = "zero_byte_in_id"
     DUPLICATE_ITEM = "duplicate_item"
     OUTSIDE_FOLDER = "file_outside_folder"
     BROKEN_UTF8 = "broken_utf8"

@@ -4,6 +4,7 @@ The same expressions judge a Parquet file, a CSV file read in parallel, and a ch
 were read one by one, so a row is good or bad whatever the road it came by.
 """
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from training.data.rejects import Reason
 
 # Numbers this large are no seconds (the year 5138) but milliseconds, and so on by thousands.
 MILLISECONDS, MICROSECONDS, NANOSECONDS = 1e11, 1e14, 1e17
+_YEAR = 366 * 86_400  # seconds
 JUDGED = ("user", "item", "time", "rating", "type")
 ISO_8601 = (
     *("%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M%#z"),
@@ -40,16 +42,17 @@ class Raw(NamedTuple):
         return Raw("user", "item", *others)
 
 
-def judged(frame: pl.LazyFrame, raw: Raw, time_format: str, rated: bool) -> pl.LazyFrame:
+def judged(frame: pl.LazyFrame, raw: Raw, time_format: str) -> pl.LazyFrame:
     """Adds user, item, time (microseconds), rating, type and ``reason``, null for a good row.
 
-    ``rated``: every row must have a rating.
+    Where there is a column of ratings, every row must have one.
     """
     types = frame.collect_schema()
     user, item = identifier(raw.user, types[raw.user]), identifier(raw.item, types[raw.item])
     checks = [
         (_blank(user), Reason.MISSING_USER),
         (_blank(item), Reason.MISSING_ITEM),
+        (_has_zero_byte(user) | _has_zero_byte(item), Reason.ZERO_BYTE),
     ]
     time: pl.Expr = pl.lit(None, pl.Int64)
     rating: pl.Expr = pl.lit(None, pl.Float64)
@@ -69,9 +72,8 @@ def judged(frame: pl.LazyFrame, raw: Raw, time_format: str, rated: bool) -> pl.L
         checks += [
             (_infinite(raw.rating, types[raw.rating]), Reason.NOT_FINITE),
             (rating.is_null() & ~absent, Reason.BAD_RATING),
+            (absent, Reason.MISSING_RATING),
         ]
-        if rated:
-            checks.append((absent, Reason.MISSING_RATING))
     reason = pl.coalesce(pl.when(bad).then(pl.lit(reason.value)) for bad, reason in checks)
     return frame.with_columns(
         user.alias("user"),
@@ -90,18 +92,35 @@ def guess_time_format(sample: Sequence[object]) -> str:
     return "iso8601" if 2 * dated > len(values) else "auto"
 
 
+def is_time_format(time_format: str) -> bool:
+    """Whether it is a name that is known, or a pattern by which a date comes back as it was."""
+    if time_format in ("auto", "seconds", "milliseconds", "iso8601"):
+        return True
+    date = pl.Series("date", [dt.datetime(2024, 5, 6, tzinfo=dt.UTC)])
+    try:
+        written = date.dt.strftime(time_format.replace("%#z", "%z"))  # the former is for reading
+        read = written.to_frame().select(_from_text(pl.col("date"), time_format)).item()
+    except pl.exceptions.PolarsError:
+        return False
+    # Of a pattern without a year Polars makes the year 1, and without a month January.
+    return read is not None and abs(read / 1e6 - date[0].timestamp()) < _YEAR
+
+
 def identifier(name: str, dtype: pl.DataType) -> pl.Expr:
     """An id is text, always, without surrounding blanks: "007" stays "007".
 
-    Tools that know no missing integers write ids as 7.0; such a one is the integer's text.
+    Tools that know no missing integers write ids as 7.0; such a one is the integer's text. What is
+    no finite number, or true or false, is no id.
     """
     column = pl.col(name)
+    if dtype == pl.Boolean:
+        return pl.lit(None, pl.String)
     if dtype.is_float():
         whole = column.cast(pl.Int64, strict=False)
         return (
             pl.when(column == whole)
             .then(whole.cast(pl.String))
-            .otherwise(column.fill_nan(None).cast(pl.String))
+            .otherwise(pl.when(column.is_finite()).then(column).cast(pl.String))
         )
     return column.cast(pl.String).str.strip_chars()
 
@@ -109,6 +128,8 @@ def identifier(name: str, dtype: pl.DataType) -> pl.Expr:
 def number(name: str, dtype: pl.DataType) -> pl.Expr:
     """A number, null where there is none to read."""
     column = pl.col(name)
+    if dtype == pl.Boolean:
+        return pl.lit(None, pl.Float64)
     if dtype == pl.String:
         column = column.str.strip_chars()
     return column.cast(pl.Float64, strict=False)
@@ -154,6 +175,11 @@ def _from_text(text: pl.Expr, pattern: str) -> pl.Expr:
 
 def _blank(identifier: pl.Expr) -> pl.Expr:
     return identifier.is_null() | (identifier == "")
+
+
+def _has_zero_byte(identifier: pl.Expr) -> pl.Expr:
+    """Where the map of ids in a bundle would stop reading."""
+    return identifier.str.contains("\0", literal=True)
 
 
 def _absent(name: str, dtype: pl.DataType) -> pl.Expr:

@@ -23,13 +23,12 @@ class LogFile(NamedTuple):
     table: Table
     raw: Raw
     time_format: str
-    rated: bool  # every row must have a rating
 
 
 def read_parquet(file: LogFile, rejects: SourceRejects) -> pl.LazyFrame:
     """Good rows; bad ones are reported with the number of their row."""
     frame = scan_parquet(file.path).with_row_index("line", 1)
-    judge = judged(frame, file.raw, file.time_format, file.rated)
+    judge = judged(frame, file.raw, file.time_format)
     raw = dict.fromkeys(name for name in file.raw if name)
     bad = judge.filter(pl.col("reason").is_not_null()).select(
         "line", "reason", **{RAW + name: pl.col(name) for name in raw}
@@ -57,7 +56,7 @@ def read_delimited(file: LogFile) -> pl.LazyFrame | None:
         schema={RAW + name: pl.String() for name in names},
         glob=False,
     )
-    judge = judged(scanned, file.raw.prefixed(RAW), file.time_format, file.rated)
+    judge = judged(scanned, file.raw.prefixed(RAW), file.time_format)
     # Every column is looked at, so that every byte is checked to be UTF-8. Polars fills short
     # rows with nulls, so an empty last column may hide one.
     counts = judge.select(pl.col("reason").count(), pl.col(f"^{RAW}.*$").null_count())
@@ -72,7 +71,7 @@ def _is_plain(file: LogFile) -> bool:
     layout = file.layout
     return (
         layout.kind == "delimited"
-        and len(layout.separator) == 1
+        and len(layout.separator.encode()) == 1
         and layout.encoding == "utf-8"
         and file.table.header_line <= 1
         and not is_gzip(file.path)

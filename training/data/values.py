@@ -1,5 +1,6 @@
 """A file's value as an id, as text, or as given."""
 
+import math
 from typing import Any
 
 from models.contract.words import plain_text
@@ -8,9 +9,9 @@ Scalar = str | int | float | bool
 
 
 def identifier(value: Any) -> str | None:
-    """As ``rules.identifier`` has it for interactions, or the two would not meet."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
+    """As ``rules.identifier`` has it, whatever the road: ids of a log and a catalogue must meet."""
+    if isinstance(value, float) and math.isfinite(value):
+        value = int(value) if value.is_integer() else str(value)
     if not isinstance(value, str | int) or isinstance(value, bool):
         return None
     return str(value).strip() or None

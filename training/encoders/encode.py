@@ -43,8 +43,8 @@ def encode_items(
 ) -> dict[Modality, ItemEmbeddings]:
     """Encode every item's content and write embeddings, ``encode.json`` and rejects.
 
-    ``items`` is the frame of a PreparedDataset. A modality that no item has, or that is switched
-    off, is left out.
+    ``items`` are the contents of a PreparedDataset, whose files are located. A modality that no
+    item has, or that is switched off, is left out.
     """
     if items["item_index"].to_list() != list(range(len(items))):
         raise ValueError("items must have one row an item, in item_index order")

@@ -20,6 +20,7 @@ REASONS = {
     "unparsable_time": "a time that cannot be read",
     "unparsable_rating": "a rating that is no number",
     "not_finite": "a number that is not finite",
+    "zero_byte_in_id": "an id with a zero byte in it",
     "duplicate_item": "an item id that came before",
     "file_outside_folder": "a file outside the item file's folder",
     "broken_utf8": "bytes that are not UTF-8",
@@ -29,6 +30,7 @@ REASONS = {
 }
 REMOVED = {
     "min_rating": "rated too low (interactions.min_rating)",
+    "listed": "with items that the catalogue does not list (filter.listed)",
     "events": "of types that [events] leaves out",
     "deduplicate": "repeats (filter.deduplicate)",
     "k_core": "of users or items with too few (filter.k_core)",

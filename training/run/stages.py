@@ -3,9 +3,13 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+import polars as pl
+
 from training.config import RunConfig
+from training.data.dataset import ITEMS
+from training.data.item_files import NAMED, ItemFiles
 from training.run import encode, evaluate, export, fit, prepare, quantize
-from training.run.pipeline import Stage
+from training.run.pipeline import DONE, Stage
 
 
 def log_files(config: RunConfig) -> list[Path]:
@@ -18,8 +22,14 @@ def log_files(config: RunConfig) -> list[Path]:
 def _content_files(config: RunConfig) -> Iterable[Path]:
     for modality in config.encode.modalities().values():
         yield from (path for path in (modality.vectors, modality.ids) if path)
-    if config.items and config.items.image_template:
-        yield (config.items.path.parent / config.items.image_template).parent
+
+
+def _named_files(config: RunConfig) -> Iterable[str]:
+    prepared = config.output / "prepare"
+    if not config.items or not (prepared / DONE).exists():
+        return ()
+    items = pl.scan_parquet(prepared / ITEMS).select(NAMED).collect()
+    return ItemFiles(config.items).paths(items)
 
 
 _QUANTIZE = (
@@ -53,6 +63,7 @@ STAGES = (
         settings=("encode",),
         but=("encode.cache",),
         files=_content_files,
+        named=_named_files,
     ),
     Stage(
         "quantize",

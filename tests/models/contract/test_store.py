@@ -1,6 +1,8 @@
 """Bundles beside each other: never changed, activated by one rename, pruned but for those used."""
 
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,17 @@ def test_nothing_is_left_of_one_that_could_not_be_written(store: BundleStore) ->
     with store.new() as partial:
         (partial / FILES.ONNX).write_bytes(b"no manifest")
     assert list(store.root.iterdir()) == []
+
+
+def test_what_a_killed_export_left_is_gone_a_day_later(store: BundleStore) -> None:
+    for name, hours in ((".partial-old", 25), (".partial-of-another-that-writes", 1)):
+        left = store.root / name
+        left.mkdir(parents=True)
+        (left / FILES.ONNX).write_bytes(b"half")
+        os.utime(left, (time.time() - 3600 * hours,) * 2)
+    with store.new():
+        pass
+    assert [path.name for path in store.root.iterdir()] == [".partial-of-another-that-writes"]
 
 
 def test_files_are_for_everybody_to_read_and_nobody_to_write(

@@ -36,7 +36,7 @@ class Prepared:
         return [Part(part) for part in self.log.filter(user_id=user)["part"]]
 
     def item(self, item_id: str) -> dict[str, Any]:
-        return self.data.items.filter(item_id=item_id).row(0, named=True)
+        return self.data.contents().filter(item_id=item_id).row(0, named=True)
 
     @property
     def bad(self) -> list[tuple[str, int, str]]:

@@ -70,6 +70,11 @@ def test_a_separator_may_have_several_characters(tmp_path: Path) -> None:
     assert run(log, interactions={"format": "csv", "separator": "||"}).triples == GOOD
 
 
+def test_a_separator_may_be_of_several_bytes(tmp_path: Path) -> None:
+    log = write(tmp_path / "x.txt", GOOD_CSV.replace(",", "¦"))
+    assert run(log, interactions={"format": "csv", "separator": "¦"}).triples == GOOD
+
+
 def test_a_parquet_folder_is_read_in_the_order_of_names(tmp_path: Path) -> None:
     rows = pl.DataFrame(GOOD, ["user_id", "item_id", "timestamp"], orient="row")
     write(tmp_path / "log/_SUCCESS", "")

@@ -9,6 +9,8 @@ import polars as pl
 import pytest
 
 from tests.training.data.preparing import GOOD_CSV, Prepared, run, write
+from training.config import ItemsConfig
+from training.data.item_files import ItemFiles
 from training.errors import UserError
 
 
@@ -148,16 +150,17 @@ def test_recbole_movielens_and_amazon_catalogues(tmp_path: Path) -> None:
 
 
 def test_pictures_by_template_and_by_column(tmp_path: Path) -> None:
-    here = write(tmp_path / "shop/posters/a.jpg", "picture").resolve()
+    write(tmp_path / "shop/posters/a.jpg", "picture")
     write(tmp_path / "log.jpg", "not below posters")
     content = "item_id,image\na,\nb,posters/a.jpg\nc,https://example.org/c.jpg\n../../log,\n"
     options = {"image_template": "posters/{item_id}.jpg", "keep_unseen": True}
     by_template = prepare_items(tmp_path, "items.csv", content, **options)
     found = dict(by_template.data.items.select("item_id", "image_path").iter_rows())
-    assert found == {"a": str(here), "b": None, "c": None, "../../log": None}
+    names = {item_id: f"posters/{item_id}.jpg" for item_id in "abc"}
+    assert found == names | {"../../log": None}
     by_column = prepare_items(tmp_path, "items.csv", content, columns={"image": "image"})
     found = dict(by_column.data.items.select("item_id", "image_path").iter_rows())
-    assert found == {"a": None, "b": str(here), "c": None}
+    assert found == {"a": None, "b": "posters/a.jpg", "c": None}
     assert by_column.card.content.image == 1
 
 
@@ -188,7 +191,40 @@ def test_a_row_that_climbs_out_of_the_items_folder_is_refused(
     assert prepared.bad == [("items.csv", 2, "file_outside_folder")]
     path = "image_path" if column == "image" else "audio_path"
     assert prepared.item("a")[path] is None
-    assert prepared.item("b")[path] == str((tmp_path / "shop/b.jpg").resolve())
+    assert prepared.item("b")[path] == "b.jpg"
+
+
+def test_a_file_is_looked_for_when_it_is_read(tmp_path: Path) -> None:
+    """It may come after the item file, and so may a link that leads out."""
+    content = "item_id,image_path,clip\na,pictures/a.jpg,\nb,,clips/b.mp3\nc,,clips/c.mp3\n"
+    template = "{item_id}/main.jpg"
+    options = {"image_template": template, "columns": {"files": {"audio": "clip"}}}
+    prepared = prepare_items(tmp_path, "items.csv", content, **options)
+    files = ItemFiles(ItemsConfig(path=tmp_path / "shop/items.csv", image_template=template))
+    found = files.located(prepared.data.items)
+    assert found.select("image_path", "audio_path").null_count().row(0) == (3, 3)
+    secret = write(tmp_path / "secret.mp3", "not for the service")
+    here = [write(tmp_path / "shop" / name, "x") for name in ("pictures/a.jpg", "b/main.jpg")]
+    clip = write(tmp_path / "shop/clips/b.mp3", "x")
+    (tmp_path / "shop/clips/c.mp3").symlink_to(secret)
+    found = files.located(prepared.data.items)
+    assert found["image_path"].to_list() == [*(str(path.resolve()) for path in here), None]
+    assert found["audio_path"].to_list() == [None, str(clip.resolve()), None]
+
+
+def test_a_zero_byte_in_an_id_is_bad(tmp_path: Path) -> None:
+    content = '{"item_id": "a\\u0000b"}\n{"item_id": 2.5, "title": "half"}\n{"item_id": true}\n'
+    prepared = prepare_items(tmp_path, "items.jsonl", content, keep_unseen=True)
+    assert prepared.bad == [
+        ("items.jsonl", 1, "zero_byte_in_id"),
+        ("items.jsonl", 3, "missing_item_id"),
+    ]
+    assert prepared.item("2.5")["title"] == "half"  # as a log names it
+
+
+def test_bytes_of_pictures_are_read_only_when_asked_for(tmp_path: Path) -> None:
+    prepared = prepare_items(tmp_path, "items.csv", "item_id\na\n")
+    assert {*prepared.data.contents().columns} - {*prepared.data.items.columns} == {"image_bytes"}
 
 
 def test_pictures_inside_parquet(tmp_path: Path) -> None:

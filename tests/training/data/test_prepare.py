@@ -3,6 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -10,6 +11,7 @@ from tests.simulated_shop import Shop
 from tests.training.data.preparing import GOOD_CSV, config, run, write
 from training.data.dataset import PreparedDataset
 from training.data.histories import Part, targets
+from training.data.item_files import ItemFiles
 from training.data.prepare import prepare
 from training.errors import UserError
 
@@ -29,8 +31,10 @@ def test_the_simulated_shop_is_prepared_as_it_was_made_up(shop: Shop, tmp_path: 
     assert (
         set(data.items.filter(pl.col("text").is_null())["item_id"]) == set(ids) & shop.without_text
     )
+    assert settings.items is not None
+    there = ItemFiles(settings.items).located(data.items)
     assert (
-        set(data.items.filter(pl.col("image_path").is_null())["item_id"])
+        set(there.filter(pl.col("image_path").is_null())["item_id"])
         == set(ids) & shop.without_picture
     )
     assert card.content.left_out == len(shop.never_bought)
@@ -129,6 +133,19 @@ def test_what_the_catalogue_lists_no_more_may_be_left_out(tmp_path: Path) -> Non
     assert (prepared.card.removed.listed, prepared.card.removed.events) == (1, 1)
     with pytest.raises(ValueError, match=r"filter.listed needs \[items\]"):
         config(log, filter={"listed": True})
+
+
+def test_what_is_left_out_leaves_the_files_order(tmp_path: Path) -> None:
+    """Of parts that are read beside each other."""
+    users, steps = 12_000, 40
+    rows = np.arange(users * steps)
+    log = pl.DataFrame({"user": rows % users, "item": 100 + rows // users}).cast(pl.String)
+    log.write_parquet(tmp_path / "log.parquet", row_group_size=20_000)
+    listed = "".join(f"{100 + n}\n" for n in range(steps) if n % 5)
+    items = write(tmp_path / "items.csv", f"item_id\n{listed}")
+    prepared = run(tmp_path / "log.parquet", items={"path": items}, filter={"listed": True})
+    items_US = prepared.data.histories.items.reshape(users, -1)
+    assert (items_US == np.arange(items_US.shape[1])).all()
 
 
 def test_deduplicate_all_keeps_a_users_first(tmp_path: Path) -> None:

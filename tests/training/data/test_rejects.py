@@ -28,6 +28,8 @@ from training.errors import UserError
         (b"u,a,1,-Infinity", "not_finite"),
         (b"u,a,1,good", "unparsable_rating"),
         (b"u,a,1,", "missing_rating"),
+        (b"u,a\0b,1,5", "zero_byte_in_id"),
+        (b"u\0,a,1,5", "zero_byte_in_id"),
         (b"u,\xff\xfe,1,5", "broken_utf8"),
         (b"u,a,1", "wrong_number_of_fields"),
         (b"u,a,1,5,6", "wrong_number_of_fields"),
@@ -57,7 +59,13 @@ def test_a_bad_row_is_named_and_the_others_stay(
     [
         ('{"item": "a", "time": 1}', "missing_user_id"),
         ('{"user": ["u"], "item": "a", "time": 1}', "missing_user_id"),
+        ('{"user": NaN, "item": "a", "time": 1}', "missing_user_id"),
+        ('{"user": 1e999, "item": "a", "time": 1}', "missing_user_id"),
+        ('{"user": true, "item": "a", "time": 1}', "missing_user_id"),
         ('{"user": "u", "item": null, "time": 1}', "missing_item_id"),
+        ('{"user": "u", "item": false, "time": 1}', "missing_item_id"),
+        ('{"user": "u", "item": "a\\u0000b", "time": 1}', "zero_byte_in_id"),
+        ('{"user": "u", "item": "a", "time": true}', "unparsable_time"),
         ('{"user": "u", "item": "a", "time": NaN}', "not_finite"),
         ('{"user": "u", "item": "a", "time": 1', "malformed_line"),
         ('["u", "a", 1]', "malformed_line"),
@@ -69,6 +77,40 @@ def test_a_bad_json_line(tmp_path: Path, row: str, reason: str) -> None:
     good = [f'{{"user": "{u}", "item": "{i}", "time": {t}}}' for u, i, t in GOOD]
     prepared = run(write(tmp_path / "log.jsonl", "\n".join([*good[:2], "", row, good[2]])))
     assert prepared.bad == [("log.jsonl", 4, reason)]
+    assert prepared.triples == GOOD
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("user", float("nan"), "missing_user_id"),
+        ("user", float("inf"), "missing_user_id"),
+        ("user", True, "missing_user_id"),
+        ("item", "a\0b", "zero_byte_in_id"),
+        ("time", True, "unparsable_time"),
+    ],
+)
+def test_what_is_no_id_or_time_in_json_is_none_in_parquet(
+    tmp_path: Path, column: str, value: object, reason: str
+) -> None:
+    good = pl.DataFrame(GOOD, ["user", "item", "time"], orient="row")
+    row = good[:1].with_columns(pl.lit(value).alias(column))
+    for name, part in (("1.parquet", good), ("2.parquet", row)):
+        (tmp_path / "log").mkdir(exist_ok=True)
+        part.write_parquet(tmp_path / "log" / name)
+    prepared = run(tmp_path / "log")
+    assert prepared.bad == [("2.parquet", 1, reason)]
+    assert prepared.triples == GOOD
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.csv.gz"])
+def test_ratings_that_nobody_asked_for_may_be_as_they_are(tmp_path: Path, name: str) -> None:
+    head, *good = GOOD_CSV.splitlines()
+    rows = [f"{head},stars", f"{good[0]},good", f"{good[1]},inf", f"{good[2]},"]
+    content = "\n".join(rows).encode()
+    log = write(tmp_path / name, gzip.compress(content) if name.endswith("gz") else content)
+    prepared = run(log)
+    assert prepared.bad == []
     assert prepared.triples == GOOD
 
 

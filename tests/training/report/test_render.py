@@ -3,6 +3,9 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.training.report.facts_of import card, evaluation, facts
+from training.data.dataset import RemovedCard
+from training.data.rejects import Reason
+from training.report import words
 from training.report.facts import Facts, Group, Reject, Shown, Story
 from training.report.render import render
 
@@ -49,6 +52,13 @@ def test_what_users_wrote_is_shown_and_never_run() -> None:
     assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
     assert HOSTILE in page.texts
     assert "".join(page.texts).count(HOSTILE) > 10
+
+
+def test_whatever_was_left_out_has_a_name() -> None:
+    assert {*words.REMOVED} == {*RemovedCard.model_fields}
+    assert {*words.REASONS} == {*Reason}
+    removed = RemovedCard.model_validate(dict.fromkeys(RemovedCard.model_fields, 7))
+    assert "(filter.listed)" in render(facts(card=card(removed=removed)))
 
 
 def test_nothing_is_asked_of_any_host() -> None:

@@ -9,8 +9,10 @@ from typing import cast
 import lightning as L
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from models.contract.standing import Standing
+from training.cli import app
 from training.config import RunConfig, load
 from training.epochs_told import EpochsTold
 from training.errors import UserError
@@ -120,6 +122,28 @@ def test_a_changed_file_reruns_but_a_touched_one_does_not(journal: Journal) -> N
     assert journal.run() == []
     log.write_text("user,item\n1,2\n")
     assert journal.run() == ["prepare", "fit"]
+
+
+def test_a_log_that_grows_while_a_run_reads_it_stops_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path)
+    (tmp_path / "run.toml").write_text(TOML.format(seed=1, epochs=1))
+
+    def grows(config: RunConfig, directory: Path) -> str:
+        with config.interactions.path.open("a") as log:
+            log.write("1,2\n")
+        return journal.noting("prepare")(config, directory)
+
+    first = Stage("prepare", "", grows, files=lambda config: [config.interactions.path])
+    stages = (first, Stage("fit", "", journal.noting("fit"), needs=("prepare",)))
+    for stage in stages:
+        stage.run.__module__ = "training.run.prepare"  # of tests, no code is hashed
+    monkeypatch.setattr("training.run.stages.STAGES", stages)
+    for _ in range(2):  # the second learns what came during the first
+        done = CliRunner().invoke(app, ["run", str(tmp_path / "run.toml")])
+        assert done.exit_code == 0, done.exception
+    assert journal.ran == ["prepare", "fit", "prepare", "fit"]
 
 
 def test_a_stage_refuses_to_run_before_what_it_needs(journal: Journal) -> None:

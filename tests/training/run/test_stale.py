@@ -3,6 +3,7 @@
 import ast
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,30 @@ def test_a_setting_reruns_the_stages_that_read_it_and_those_after(
 ) -> None:
     before = fingerprints(load(written(tmp_path)))
     assert stale(before, fingerprints(load(written(tmp_path, settings)))) == expected
+
+
+@pytest.mark.parametrize("template", ["pictures/{item_id}.jpg", "{item_id}/main.jpg", None])
+def test_a_picture_that_comes_or_changes_is_noticed(template: str | None, tmp_path: Path) -> None:
+    """And none where the folder has moved along with all that lies in it."""
+    name = (template or "of/{item_id}").format(item_id="b")
+    named = "image_path" if template is None else "title"
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    rows = [f"u{user},{item},{time}\n" for user in "12" for time, item in enumerate("abc")]
+    (folder / "log.csv").write_text("user,item,time\n" + "".join(rows))
+    (folder / "items.csv").write_text(f"item_id,{named}\na,of/a\nb,of/b\nc,of/c\n")
+    told = f'image_template = "{template}"\n' if template else ""
+    text = f'{TOML}[filter]\nk_core = 0\n[items]\npath = "items.csv"\n{told}'
+    (folder / "run.toml").write_text(text)
+    pipeline(load(folder / "run.toml")).run("prepare")
+    found = [fingerprints(load(folder / "run.toml"))]
+    for content in ("a picture", "another one"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(content)
+        found.append(fingerprints(load(folder / "run.toml")))
+    moved = folder.rename(tmp_path / "moved")
+    found.append(fingerprints(load(moved / "run.toml")))
+    assert [stale(*pair) for pair in pairwise(found)] == [ALL[1:], ALL[1:], ()]
 
 
 def test_no_stage_reads_a_setting_that_its_fingerprint_lacks(
