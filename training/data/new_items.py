@@ -19,8 +19,8 @@ _BEFORE = 2  # known items before a user's first new one, for the history to say
 class Mixed(NamedTuple):
     """What users take next, known or new, and what there is to be taken.
 
-    new_N: items that are new then, those that nobody ever used among them. hidden_N: those that
-    are not in the catalogue yet.
+    new_N: items that are new then. hidden_N: those that are not in the catalogue yet. Of those that
+    nobody ever used see ``NewItems.unused_N``.
     """
 
     held_out: EvaluationSet
@@ -68,6 +68,10 @@ class NewItems:
         new_in_N[used[each : 2 * each]] = Part.VALIDATION
         return cls(histories, _without(histories, new_in_N), new_in_N, timed=False)
 
+    def unused_N(self) -> NDArray[np.bool_]:
+        """(N,): items that nobody ever used: new in every part, and taken in none."""
+        return np.bincount(self.whole.items, minlength=len(self.new_in_N)) == 0
+
     def mixed(self, part: Part, *, repeats: bool) -> Mixed:
         """Each user's held-out item, as it came; of a cut through time, every event of ``part``."""
         if self.timed:
@@ -95,8 +99,7 @@ class NewItems:
         if not repeats:
             held_out = held_out.take(np.flatnonzero(~held_out.had_before()))
         other = Part.VALIDATION if part == Part.TEST else Part.TEST
-        used_N = np.bincount(self.whole.items, minlength=len(self.new_in_N)) > 0
-        unknown_N = (self.new_in_N != Part.TRAIN) | ~used_N
+        unknown_N = self.new_in_N != Part.TRAIN
         hidden_N = self.new_in_N == other
         if self.timed and part == Part.TEST:
             hidden_N = np.zeros_like(hidden_N)  # what came with validation is there

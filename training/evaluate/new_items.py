@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -22,10 +24,10 @@ def ranked(ranker: Ranker, mixed: Mixed, filter_seen: bool, top: int = 0) -> Ran
     return rank(ranker, mixed.held_out, size, filter_seen, top, mixed.hidden_N)
 
 
-def shown(ranking: Ranking, mixed: Mixed) -> float:
+def _shown(ranking: Ranking, new_N: NDArray[np.bool_]) -> float:
     """Share of new items among the best ten."""
     best_EK = ranking.top_EK[:, :_LIST]
-    return float(mixed.new_N[best_EK[best_EK >= 0]].mean())
+    return float(new_N[best_EK[best_EK >= 0]].mean())
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class NewItemsTable:
             models[name] = {
                 **{f"new recall@{k}": found[f"recall@{k}"] for k in CUTOFFS},
                 "mixed ndcg@10": metrics(every, len(mixed.new_N), (_LIST,))["ndcg@10"],
-                "new shown": shown(every, mixed),
+                "new shown": _shown(every, mixed.new_N | new.unused_N()),
             }
             edges[name] = {f"new recall@{k}": sure[f"recall@{k}"] for k in CUTOFFS}
         taken = mixed.taken()

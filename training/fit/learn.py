@@ -214,7 +214,8 @@ def _calibrated(
     new_J = torch.from_numpy(np.flatnonzero(new_N)).to(model.seen.device)
     new_N[new_N] = told_of(model, codes_NS, new_J).cpu().numpy()
     if choices.mixed and model.has_free_column():
-        mixed = choices.mixed._replace(new_N=choices.mixed.new_N & new_N)
+        # Not those of validation alone: what nobody ever used is brought to scale with them.
+        mixed = choices.mixed._replace(new_N=new_N & ~choices.mixed.hidden_N)
         ranker = with_memory(SequenceRanker(model, table.codes_NS), memory)
         scored = Scored.by(ranker, mixed, config.filter_seen)
         if chosen := choose(scored, config.fit.new_items_cost):

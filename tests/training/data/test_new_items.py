@@ -58,14 +58,11 @@ def test_training_is_shown_none_of_them(drawn: NewItems) -> None:
         assert of_user(drawn.known, user) == kept
 
 
-def test_what_nobody_ever_used_is_new_too() -> None:
-    """It is scored as new items are, so it takes part where their share is chosen."""
+def test_what_nobody_ever_used_is_told_apart_from_what_is_drawn() -> None:
     wider = NewItems.drawn(histories(), ITEMS + 5, SHARE, seed=0)
-    for part in (Part.VALIDATION, Part.TEST):
-        mixed = wider.mixed(part, repeats=True)
-        assert mixed.new_N[-5:].all()
-        assert mixed.new_N[:-5].sum() == (wider.new_in_N == part).sum()
-    assert (wider.new_in_N[-5:] == Part.TRAIN).all()
+    assert wider.unused_N()[-5:].all()
+    assert not wider.unused_N()[wider.whole.items].any()
+    assert (wider.new_in_N[wider.unused_N()] == Part.TRAIN).all()
 
 
 def test_without_a_share_everything_is_as_it_was() -> None:
@@ -140,10 +137,10 @@ def test_in_time_items_are_new_in_the_part_that_they_came_in() -> None:
     assert validation.held_out.target.tolist() == [0, 1]  # every event, after what was before
     assert validation.held_out.length.tolist() == [1, 2]
     assert validation.hidden_N.tolist() == [False, False, True, False]
-    assert validation.new_N.tolist() == [False, True, False, True]
+    assert validation.new_N.tolist() == [False, True, False, False]
     assert test.held_out.target.tolist() == [2, 2]
     assert not test.hidden_N.any()
-    assert test.new_N.tolist() == [False, True, True, True]
+    assert test.new_N.tolist() == [False, True, True, False]
     assert found.mixed(Part.VALIDATION, repeats=False).held_out.target.tolist() == [1]
     assert found.cold(Part.VALIDATION).held_out.target.tolist() == [1]
 

@@ -25,13 +25,16 @@ from tests.training.run.conftest import Run
 from tests.training.shop_run import train
 from training import stage_files
 from training.config import load
+from training.data.histories import Part
 from training.encoders.encode import load_embeddings, load_words
 from training.errors import UserError
+from training.evaluate.new_items import ranked
 from training.export.intake import write_intake
 from training.fit.learn import load_model
 from training.memory.likeness import likeness
 from training.memory.memory import Recipe, Sources
 from training.report.collect import collect
+from training.run.evaluate import ours
 from training.run.export import _intake, write_report
 from training.run.report import anew
 
@@ -295,6 +298,18 @@ def test_new_items_are_brought_to_scale_and_refit_takes_it_over(config: Path, ma
     of_new = evaluation(config)["new_items"]
     assert of_new["models"]["bbqrec"]["new recall@50"] > 0
     assert made.manifest.metrics["new taken"] == of_new["taken"]
+
+
+def test_what_nobody_ever_bought_counts_among_the_new_items_that_are_shown(config: Path) -> None:
+    """It is brought to scale with those of validation, so the scale is chosen by both."""
+    read = load(config)
+    new = stage_files.new_items(read)
+    mixed = new.mixed(Part.VALIDATION, repeats=not read.filter_seen)
+    best_EK = ranked(ours(read), mixed, read.filter_seen, top=10).top_EK
+    shown = (mixed.new_N | new.unused_N())[best_EK].mean()
+    assert shown > mixed.new_N[best_EK].mean()
+    chosen = json.loads((read.output / "fit/fitted.json").read_text())
+    assert shown == pytest.approx(chosen["exposure"]["shown"], abs=1e-6)
 
 
 def test_a_bundle_says_when_its_item_file_was_written(made: Bundle, shop: Shop) -> None:
