@@ -70,7 +70,9 @@ class NewItems:
 
     def unused_N(self) -> NDArray[np.bool_]:
         """(N,): items that nobody ever used: new in every part, and taken in none."""
-        return np.bincount(self.whole.items, minlength=len(self.new_in_N)) == 0
+        uses_N = np.bincount(self.whole.items, minlength=len(self.new_in_N))
+        unused_N: NDArray[np.bool_] = uses_N == 0
+        return unused_N
 
     def mixed(self, part: Part, *, repeats: bool) -> Mixed:
         """Each user's held-out item, as it came; of a cut through time, every event of ``part``."""
