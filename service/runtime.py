@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from onnx import StringStringEntryProto, TensorProto, helper
 
+from service.pace import rest
+
 Device = Literal["cpu", "cuda"]
 _NONE: Mapping[str, NDArray[Any]] = MappingProxyType({})
 
@@ -63,6 +65,7 @@ def open_session(
     values = map(onnxruntime.OrtValue.ortvalue_from_numpy, constants.values())
     options.add_external_initializers([*constants], [*values])
     session = onnxruntime.InferenceSession(graph, options, providers=[wanted])
+    rest()
     if (active := session.get_providers()[0]) != wanted:
         raise ProviderError(f"ONNX Runtime could not start {wanted}, and fell back to {active}")
     return session

@@ -12,6 +12,7 @@ from models.contract.types import ItemCodes
 from service.engine.device import DeviceEngine
 from service.engine.engine import Engine, HostEngine
 from service.engine.scorer import OnnxScorer, import_torch, make_scorer, why
+from service.pace import rest
 from service.retrieval.choose import make_retriever
 from service.retrieval.live import CurrentLive, nothing_lives
 from service.retrieval.matrix import MOST_BYTES
@@ -50,6 +51,7 @@ def warm(engine: Engine, bundle: Bundle, max_batch: int) -> None:
     longest = bundle.manifest.architecture.max_history
     for batch, length in ((1, 1), (1, longest), (max_batch, longest)):
         _answer(engine, bundle, batch, length)
+        rest()
 
 
 def _answer(engine: Engine, bundle: Bundle, batch: int, length: int) -> None:

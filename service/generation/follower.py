@@ -190,7 +190,7 @@ class Follower:
     async def _loaded(self, directory: Path) -> Generation:
         load = partial(self.load, directory, self.settings, self.metrics)
         try:
-            generation = await beside(load)
+            generation = await beside(load, rests=bool(self.registry.roles()))
         except (BundleError, ProviderError):
             raise
         except Exception as error:  # whatever a runtime makes of a bad bundle: the old one serves

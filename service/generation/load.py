@@ -20,6 +20,7 @@ from service.generation.popular import Popular
 from service.generation.recommender import Recommender
 from service.generation.ruled import Ruled
 from service.metrics import Metrics
+from service.pace import rest
 from service.retrieval.live import CurrentLive
 from service.settings import Settings
 
@@ -36,6 +37,7 @@ def load_generation(
     ``background``, files that are mapped are left for ``verify_mapped``.
     """
     bundle = read(directory, FILES.MAPPED if settings.verify == "background" else ())
+    rest()
     items = LiveItems(bundle)
     engine = (make or make_engine)(bundle, settings, lambda: items.live)
     warm(engine, bundle, settings.max_batch)

@@ -15,7 +15,10 @@ from fastapi.testclient import TestClient
 from benchmarks.reliability.broken import BROKEN, flip, give_no_numbers
 from models.contract.bundle import FILES, Bundle, read
 from models.contract.store import BundleStore
+from service import pace
 from service.generation import load
+from service.generation.generation import Generation
+from service.generation.load import load_generation
 from service.http.app import create_app
 from service.settings import Settings
 from tests.service.program import eventually
@@ -69,6 +72,27 @@ def test_the_link_is_followed_and_going_back_too(
             "changed_on_disk": False,
         }
     assert sample(client, 'bbqrec_loads_total{result="ok"}') == 3
+
+
+def test_what_is_loaded_beside_what_serves_rests_between_its_steps(
+    store: BundleStore, digests: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one is what all requests wait for."""
+    rests = list[bool]()
+
+    def load(*args: Any) -> Generation:
+        rests.append(hasattr(pace._thread, "began"))
+        return load_generation(*args)
+
+    store.activate(digests[0])
+    settings = Settings.model_validate(
+        {"bundle": store.output, "provider": "cpu", "watch": 0.02, "admin_key": KEY}
+    )
+    with TestClient(create_app(settings, load)) as client:
+        store.activate(digests[1])
+        reload(client)
+        assert version(client) == digests[1]
+    assert rests == [False, True]
 
 
 def test_an_operator_reloads_with_the_key_alone(
