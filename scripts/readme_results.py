@@ -26,8 +26,9 @@ DETAILS = "<details><summary>Every model, NDCG@10 and Recall@10</summary>"
 METRICS = ("ndcg@10", "recall@10")
 COUNTED_START, COUNTED_END = "<!-- counted -->", "<!-- end of counted -->"
 COUNTED_MODELS = (
-    *("item-knn-decayed", TRANSITIONS, MEMORY, *BACKBONES, OURS, WORDED),
-    *SHIPPED[:2],
+    *("item-knn-decayed", TRANSITIONS, MEMORY, *BACKBONES),
+    *(f"{name}-and-memory" for name in BACKBONES),
+    *(OURS, WORDED, *SHIPPED[:2]),
 )
 REPLAY_START, REPLAY_END = "<!-- replay -->", "<!-- end of replay -->"
 REPLAYED = "online-retail"
