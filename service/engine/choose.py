@@ -46,7 +46,14 @@ def make_engine(bundle: Bundle, settings: Settings, live: CurrentLive | None = N
     return next(_working(("cpu",), made), None) or made("torch")
 
 
-def warm(engine: Engine, bundle: Bundle, max_batch: int) -> None:
+def warm_engine(bundle: Bundle, settings: Settings, live: CurrentLive) -> Engine:
+    """The same, and no request pays for being the first. Raises what an engine does, too."""
+    engine = make_engine(bundle, settings, live)
+    _warm(engine, bundle, settings.max_batch)
+    return engine
+
+
+def _warm(engine: Engine, bundle: Bundle, max_batch: int) -> None:
     """Answer what takes most memory once, so that no request pays for it."""
     longest = bundle.manifest.architecture.max_history
     for batch, length in ((1, 1), (1, longest), (max_batch, longest)):
@@ -100,7 +107,7 @@ def _working(providers: Sequence[Provider], made: Callable[[Provider], Engine]) 
 
 def _seconds(engine: Engine, bundle: Bundle, max_batch: int) -> float:
     """What the largest batch takes."""
-    warm(engine, bundle, max_batch)
+    _warm(engine, bundle, max_batch)
     taken = []
     for _ in range(_TURNS):
         began = time.perf_counter()

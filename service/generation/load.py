@@ -11,7 +11,7 @@ from service.catalogue.live_items import LiveItems
 from service.catalogue.shared_codes import SharedCodes
 from service.catalogue.taking import NoIntake, Taking
 from service.engine.batcher import Batcher
-from service.engine.choose import make_engine, warm
+from service.engine.choose import warm_engine
 from service.engine.engine import Engine
 from service.generation.generation import Generation
 from service.generation.heard import Heard
@@ -30,8 +30,8 @@ MakeEngine = Callable[[Bundle, Settings, CurrentLive], Engine]
 def load_generation(
     directory: Path, settings: Settings, metrics: Metrics, make: MakeEngine | None = None
 ) -> Generation:
-    """Read, verify, load and warm a bundle; for a thread of its own. make: the engine, None: as
-    ``make_engine`` does, in this process.
+    """Read, verify, load and warm a bundle; for a thread of its own. make: a warm engine, None:
+    as ``warm_engine`` does, in this process.
 
     Raises BundleError or ProviderError, each a clear sentence. Where ``settings.verify`` is
     ``background``, files that are mapped are left for ``verify_mapped``.
@@ -39,8 +39,7 @@ def load_generation(
     bundle = read(directory, FILES.MAPPED if settings.verify == "background" else ())
     rest()
     items = LiveItems(bundle)
-    engine = (make or make_engine)(bundle, settings, lambda: items.live)
-    warm(engine, bundle, settings.max_batch)
+    engine = (make or warm_engine)(bundle, settings, lambda: items.live)
     intake = BundleIntake(bundle) if bundle.intake_path else NoIntake()
     return new_generation(items, engine, intake, settings, metrics)
 

@@ -60,6 +60,8 @@ def as_problem(error: Exception) -> Problem:
             return _unprocessable([_fault(fault) for fault in error.errors()[:MOST_FAULTS]])
         case EngineAwayError() | NotReadyError():
             return _problem(503, str(error))
+        case ClientDisconnect():
+            return _problem(400, "the connection was closed before the body's end")
     return _problem(500, _FAILED)
 
 
@@ -67,25 +69,22 @@ def add_handlers(app: FastAPI) -> None:
     """Translate every error that was foreseen; the envelope has the last word on others."""
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        return unprocessable([_fault(fault) for fault in error.errors()[:MOST_FAULTS]])
+    @app.exception_handler(ClientDisconnect)
+    async def faulty(request: Request, error: Exception) -> JSONResponse:
+        return _answered(error)
 
     @app.exception_handler(EngineAwayError)
     @app.exception_handler(NotReadyError)
-    async def not_ready(request: Request, error: NotReadyError) -> JSONResponse:
-        return problem(503, str(error), headers={"retry-after": "1"})
+    async def not_ready(request: Request, error: Exception) -> JSONResponse:
+        return _answered(error, {"retry-after": "1"})
 
     @app.exception_handler(GoneError)
     async def gone(request: Request, error: GoneError) -> Response:
         return Response(status_code=GONE)  # nobody reads it; it is counted
 
-    @app.exception_handler(ClientDisconnect)
-    async def cut_off(request: Request, error: ClientDisconnect) -> JSONResponse:
-        return problem(400, "the connection was closed before the body's end")
-
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
-        return problem(error.status_code, str(error.detail), headers=error.headers)
+        return _answered(error, error.headers)
 
 
 def failure() -> JSONResponse:
@@ -102,9 +101,9 @@ def describe_problems(document: dict[str, Any]) -> None:
                     response["content"] = {MEDIA_TYPE: response["content"].pop("application/json")}
 
 
-def unprocessable(faults: Sequence[FieldError]) -> JSONResponse:
-    """422, each fault with its field."""
-    return JSONResponse(_unprocessable(faults).model_dump(), 422, media_type=MEDIA_TYPE)
+def _answered(error: Exception, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    found = as_problem(error)
+    return JSONResponse(found.model_dump(), found.status, headers, MEDIA_TYPE)
 
 
 def _unprocessable(faults: Sequence[FieldError]) -> Problem:

@@ -14,7 +14,7 @@ from pathlib import Path
 import uvicorn
 
 from models.contract.bundle import Bundle
-from service.engine.choose import make_engine, warm
+from service.engine.choose import warm_engine
 from service.engine.engine import Engine
 from service.engine.shared import SharedEngine
 from service.process.attempts import Attempts
@@ -59,9 +59,7 @@ class EngineProcess(Child):
         Raises ProviderError where it cannot be, or where this process has died of it too often.
         """
         with self.attempts.attempt(bundle.directory):
-            engine = make_engine(bundle, self.settings, live)
-            warm(engine, bundle, self.settings.max_batch)
-        return engine
+            return warm_engine(bundle, self.settings, live)
 
 
 async def serve_connections(shared: SharedEngine, listener: socket.socket, slot: Slot) -> None:

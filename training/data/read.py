@@ -98,8 +98,7 @@ def _open(path: Path, config: InteractionsConfig, rejects: SourceRejects, typed:
 
 def _what_matters(file: LogFile) -> Mapping[str, object]:
     """Columns that all files must have alike: without times in one, none would count in any."""
-    raw = file.raw
-    return raw._asdict()
+    return file.raw._asdict()
 
 
 def _time_format(path: Path, layout: Layout, column: str) -> str:

@@ -44,7 +44,7 @@ class NewItemsTable:
     def of(cls, rankers: dict[str, Ranker], new: NewItems, filter_seen: bool) -> "NewItemsTable":
         """Evaluate all of them on the test part."""
         cold, mixed = new.cold(Part.TEST), new.mixed(Part.TEST, repeats=not filter_seen)
-        models, edges = {}, {}
+        new_N, models, edges = mixed.new_N | new.unused_N(), {}, {}
         for name, ranker in rankers.items():
             of_new = ranked(ranker, cold, filter_seen)
             found = metrics(of_new, len(cold.new_N), CUTOFFS)
@@ -53,7 +53,7 @@ class NewItemsTable:
             models[name] = {
                 **{f"new recall@{k}": found[f"recall@{k}"] for k in CUTOFFS},
                 "mixed ndcg@10": metrics(every, len(mixed.new_N), (_LIST,))["ndcg@10"],
-                "new shown": _shown(every, mixed.new_N | new.unused_N()),
+                "new shown": _shown(every, new_N),
             }
             edges[name] = {f"new recall@{k}": sure[f"recall@{k}"] for k in CUTOFFS}
         taken = mixed.taken()

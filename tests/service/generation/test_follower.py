@@ -206,38 +206,39 @@ def test_files_written_over_are_noticed(
     assert sample(client, "bbqrec_bundle_changed") == 1
 
 
-def test_mapped_tables_may_be_checked_while_they_serve(
-    store: BundleStore, digests: list[str]
-) -> None:
-    """What does not pass goes out of service: back to the one before, or to none."""
+@pytest.fixture
+def hasty(store: BundleStore, digests: list[str]) -> Settings:
+    """Of a service that serves before it has looked at all. The second bundle is damaged."""
     flip(FILES.ITEM_VECTORS, store.root / digests[1])
     store.activate(digests[0])
-    settings = Settings.model_validate(
+    return Settings.model_validate(
         {"bundle": store.output, "provider": "cpu", "watch": 0.02, "verify": "background"}
     )
-    with TestClient(create_app(settings)) as client:
+
+
+def test_mapped_tables_may_be_checked_while_they_serve(
+    hasty: Settings, store: BundleStore, digests: list[str]
+) -> None:
+    """What does not pass goes out of service: back to the one before, or to none."""
+    with TestClient(create_app(hasty)) as client:
         time.sleep(0.5)  # the first one passes
         store.activate(digests[1])
         assert eventually(lambda: "SHA-256" in worker(client)["failures"].get("current", ""))
         assert version(client) == digests[0]
-    with TestClient(create_app(settings)) as client:
+    with TestClient(create_app(hasty)) as client:
         assert eventually(lambda: client.get("/readyz").status_code == 503)
 
 
 @pytest.mark.parametrize("lost", [shutil.rmtree, lambda folder: flip(FILES.ITEM_VECTORS, folder)])
 def test_what_is_damaged_goes_out_of_service_though_there_is_nothing_to_go_back_to(
+    hasty: Settings,
     lost: Callable[[Path], None],
     store: BundleStore,
     digests: list[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The one before was removed since, or damaged too."""
-    flip(FILES.ITEM_VECTORS, store.root / digests[1])
-    store.activate(digests[0])
-    settings = Settings.model_validate(
-        {"bundle": store.output, "provider": "cpu", "watch": 0.02, "verify": "background"}
-    )
-    with TestClient(create_app(settings)) as client:
+    with TestClient(create_app(hasty)) as client:
         time.sleep(0.5)  # the first one passes
         store.activate(digests[1])
         lost(store.root / digests[0])

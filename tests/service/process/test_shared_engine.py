@@ -168,16 +168,16 @@ from service.generation import failures
 from service.process import engine
 from service.process.cli import main
 
-make_engine, failures._AGAIN = engine.make_engine, 1.0
+warm_engine, failures._AGAIN = engine.warm_engine, 1.0
 
 
 def make(bundle, settings, live):
     if bundle.digest == "{digest}":
         os.kill(os.getpid(), signal.SIGKILL)
-    return make_engine(bundle, settings, live)
+    return warm_engine(bundle, settings, live)
 
 
-engine.make_engine = make
+engine.warm_engine = make
 if __name__ == "__main__":
     main()
 """
