@@ -83,11 +83,13 @@ def _made_by(directory: Path, recipe: str) -> bool:
 def left_by(job: Job, recipe: str, workshop: Workshop) -> Path | None:
     """The folder with the weights of a finished training, if that was made here.
 
-    ``recipe`` says which: one of other settings may have left a result, or taken the folder.
+    ``recipe`` says which: one of other settings may have left a result, or taken the folder, and
+    one of the same that was cut short, beside a kept result, leaves checkpoints alone.
     """
     done, directory = workshop.store.read(job), folder(workshop.scratch, job)
     finished = done is not None and done.facts["recipe"] == recipe
-    return directory if finished and _made_by(directory, recipe) else None
+    whole = (directory / stage_files.WEIGHTS).exists() and not any(directory.glob("*.ckpt"))
+    return directory if finished and _made_by(directory, recipe) and whole else None
 
 
 def run_both(

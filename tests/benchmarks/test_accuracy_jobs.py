@@ -1,5 +1,6 @@
 """The harness on the simulated shop: jobs train, test, are kept, and are not done twice."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -240,3 +241,16 @@ def test_nothing_is_drawn_from_another_training(
     retried = Workshop(Store(tmp_path / "results"), workshop.scratch)
     retried.store.write(job, done.rank_U.astype(np.int64), done.facts | {"recipe": others(job)})
     assert jobs.left_by(job, others(job), retried) is None  # the folder is another's
+
+
+def test_a_training_cut_short_beside_a_kept_result_has_left_nothing(
+    workshop: Workshop, config: RunConfig, tmp_path: Path
+) -> None:
+    """Where results are kept and weights are not, one is trained anew, and may be killed."""
+    job = Job("shop", "bbqrec", 1, "strict")
+    copied = Workshop(workshop.store, tmp_path)
+    shutil.copytree(jobs.folder(workshop.scratch, job), jobs.folder(copied.scratch, job))
+    asked = recipe_of(config, FEW_EPOCHS)(job)
+    assert jobs.left_by(job, asked, copied)
+    (jobs.folder(copied.scratch, job) / "last.ckpt").touch()
+    assert jobs.left_by(job, asked, copied) is None
