@@ -122,7 +122,7 @@ class Attributes(dict[str, Column]):
     def load(cls, path: Path) -> Self:
         """Map the file. Raises ValueError, KeyError or OSError for others."""
         arrays = load_mapped(path)
-        names = _text(arrays, _NAMES)
+        names = TextColumn.of_arrays(arrays, _NAMES)
         return cls({name or "": _column(arrays, number) for number, name in enumerate(names)})
 
 
@@ -180,9 +180,10 @@ def _ordered(numbers: "array[float]", rows: "array[int]") -> dict[str, NDArray[A
 
 
 def _column(arrays: Mapping[str, NDArray[Any]], number: int) -> Column:
-    plain = ("starts", "term_rows", "numbers", "number_rows")
-    return Column(_text(arrays, f"{number}.terms"), *(arrays[f"{number}.{name}"] for name in plain))
-
-
-def _text(arrays: Mapping[str, NDArray[Any]], name: str) -> TextColumn:
-    return TextColumn(arrays[f"{name}.offsets"], arrays[f"{name}.utf8"])
+    return Column(
+        terms=TextColumn.of_arrays(arrays, f"{number}.terms"),
+        offsets=arrays[f"{number}.starts"],
+        term_rows=arrays[f"{number}.term_rows"],
+        numbers=arrays[f"{number}.numbers"],
+        number_rows=arrays[f"{number}.number_rows"],
+    )

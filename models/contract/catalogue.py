@@ -1,6 +1,6 @@
 """The catalogue as the bundle holds it: columns and an id map, mapped, no Python object an item."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self, overload
@@ -94,7 +94,9 @@ class Catalogue(Sequence[CatalogueItem]):
     def load(cls, columns: Path, ids: Path) -> Self:
         """Map both files. Raises ValueError, KeyError, RuntimeError or OSError for others."""
         arrays = load_mapped(columns)
-        item_ids, titles, attributes, pictures = (_text(arrays, name) for name in _TEXTS)
+        item_ids, titles, attributes, pictures = (
+            TextColumn.of_arrays(arrays, name) for name in _TEXTS
+        )
         trie = marisa_trie.Trie()
         trie.mmap(str(ids))
         return cls(
@@ -129,7 +131,3 @@ def write_catalogue(columns: Path, ids: Path, items: Sequence[CatalogueItem]) ->
         arrays |= text_arrays(name, texts)
     save_file(arrays, columns)
     trie.save(str(ids))
-
-
-def _text(arrays: Mapping[str, NDArray[Any]], name: str) -> TextColumn:
-    return TextColumn(arrays[f"{name}.offsets"], arrays[f"{name}.utf8"])

@@ -1,7 +1,7 @@
 """Strings of a whole catalogue in two mapped arrays: no Python object an item."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, overload
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,11 @@ class TextColumn(Sequence[str | None]):
     def __init__(self, offsets: NDArray[np.int64], utf8: NDArray[np.uint8]) -> None:
         # Memory views: an element of one costs a third of an array's.
         self._offsets, self._utf8 = offsets.data, utf8.data
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, NDArray[Any]], name: str) -> Self:
+        """The inverse of ``text_arrays``. Raises KeyError where there is no such column."""
+        return cls(arrays[f"{name}.offsets"], arrays[f"{name}.utf8"])
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
