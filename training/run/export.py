@@ -66,9 +66,15 @@ def run(config: RunConfig, directory: Path, *, report: bool = True) -> str:
             ids = [item.item_id for item in items]
             drawn = draw_samples(held_out, ids, samples, data.card.split.seed)
             (partial / FILES.SAMPLES).write_text(drawn.model_dump_json(), encoding="utf-8")
-        indexed = config.export.index_from
         parity = export_bundle(
-            *(partial, model, table, items, held_out, fields, indexed, memory),
+            partial,
+            model,
+            table,
+            items,
+            held_out,
+            fields,
+            config.export.index_from,
+            memory,
             more=lambda created_at: write_report(config, partial, created_at) if report else None,
         )
         digest = read_manifest(partial)[1]
