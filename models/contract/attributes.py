@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from models.contract.mapped import load_mapped
+from models.contract.ragged import before_each
 from models.contract.text_column import TextColumn, text_arrays
 from models.contract.types import IndexArray
 
@@ -166,7 +167,7 @@ def _inverted(rows_of: Mapping[str, "array[int]"]) -> dict[str, NDArray[Any]]:
     rows = [np.frombuffer(rows_of[term], np.int32) for term in terms]
     return {
         **text_arrays("terms", terms),
-        "starts": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        "starts": before_each(counts),
         "term_rows": np.concatenate([np.empty(0, np.int32), *rows]),
     }
 

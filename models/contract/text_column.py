@@ -6,6 +6,8 @@ from typing import Any, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from models.contract.ragged import before_each
+
 
 class TextColumn(Sequence[str | None]):
     """One string a row, or None: UTF-8, one after another, and where each starts."""
@@ -46,5 +48,7 @@ def text_arrays(name: str, texts: Iterable[str | None]) -> dict[str, NDArray[Any
     """What is stored of a column; the empty string is stored as None."""
     encoded = [(text or "").encode() for text in texts]
     lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return {f"{name}.offsets": offsets, f"{name}.utf8": np.frombuffer(b"".join(encoded), np.uint8)}
+    return {
+        f"{name}.offsets": before_each(lengths),
+        f"{name}.utf8": np.frombuffer(b"".join(encoded), np.uint8),
+    }

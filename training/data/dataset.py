@@ -12,7 +12,8 @@ from pydantic import Field
 
 from models.contract.config import Frozen
 from models.contract.intake import ContentColumns
-from training.data.histories import Histories, Part
+from models.contract.ragged import before_each
+from training.data.histories import Histories
 from training.errors import UserError
 
 INTERACTIONS, ITEMS, USERS = "interactions.parquet", "items.parquet", "users.parquet"
@@ -135,11 +136,8 @@ def histories_of(log: pl.DataFrame, users: int) -> Histories:
     """Histories of a log that is sorted by user_index, then order."""
     counts = np.bincount(log["user_index"].to_numpy(), minlength=users)
     return Histories(
-        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        offsets=before_each(counts),
         items=log["item_index"].cast(pl.Int32).to_numpy(),
         parts=log["part"].to_numpy(),
         weights=log["weight"].to_numpy() if "weight" in log.columns else None,
     )
-
-
-__all__ = ["DatasetCard", "Histories", "Part", "PreparedDataset", "SplitCard", "histories_of"]
