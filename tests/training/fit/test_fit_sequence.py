@@ -21,14 +21,10 @@ from training.errors import UserError
 from training.evaluate.baselines import Popularity
 from training.evaluate.ranking import SequenceRanker, metrics, rank
 from training.fit import fit_sequence as fit_sequence_module
-from training.fit.fit_sequence import (
-    Fitted,
-    SequenceModule,
-    fit_sequence,
-    new_model,
-)
+from training.fit.fit_sequence import Fitted, fit_sequence, new_model
 from training.fit.moving_average import MovingAverage
 from training.fit.resident import Resident
+from training.fit.sequence_module import SequenceModule
 from training.losses import same_JC
 from training.progress import trainer_options
 
