@@ -191,10 +191,8 @@ def _sums(
     told = [(query, s.recalled) for query, s in enumerate(selections) if s.recalled is not None]
     longest = max((len(recalled.rows_J) for _, recalled in told), default=0)
     width = power_of_two(max(_SUMS, longest)) if longest else 0
-    rows_BX, scores_BX = (
-        np.zeros((queries, width), np.int64),
-        np.zeros((queries, width), np.float32),
-    )
+    rows_BX = np.zeros((queries, width), np.int64)
+    scores_BX = np.zeros((queries, width), np.float32)
     for query, (rows_J, scores_J) in told:
         rows_BX[query, : len(rows_J)], scores_BX[query, : len(rows_J)] = rows_J, scores_J
     return rows_BX, scores_BX
