@@ -11,10 +11,10 @@ from abc import abstractmethod
 import uvicorn
 from uvicorn.supervisors.multiprocess import Process
 
-from service.metrics import shared_directory
 from service.process.faults import FAULTS
 from service.process.server import start_logging
 from service.process.slots import Slot
+from service.shared_metrics import shared_directory
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0  # seconds until one that died is replaced
 

@@ -27,13 +27,13 @@ from pathlib import Path
 import uvicorn
 from uvicorn.supervisors.multiprocess import Multiprocess
 
-from service.metrics import SHARED, forget_worker
 from service.process.accept import refuse_new
 from service.process.child import Child, Pauses
 from service.process.engine import EngineKeeper
 from service.process.server import serve, where
 from service.process.slots import Slot, slots
 from service.settings import Settings
+from service.shared_metrics import SHARED, forget_worker
 
 log = logging.getLogger("bbqrec")
 _LOOK = 0.1  # seconds between looks at workers that stop

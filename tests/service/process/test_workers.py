@@ -16,7 +16,7 @@ from unittest import mock
 import pytest
 
 from models.contract.bundle import FILES
-from service.metrics import SHARED
+from service.shared_metrics import SHARED
 from tests.service.program import (
     PROGRAM,
     assert_one_clear_line,
