@@ -19,7 +19,7 @@ from torch import Tensor
 from models.contract.bundle import Bundle
 from models.contract.types import FloatArray, ItemCodes
 from models.nets.sequence import HistoryEncoder
-from service.engine.engine import Answered
+from service.engine.engine import Answered, check_finite
 from service.engine.feeds import History, row_feeds
 from service.engine.masks import Masks
 from service.engine.recalling import summed
@@ -118,8 +118,7 @@ class TorchEngine:
         there = self.replay(self._find, top, asked)
         vectors_BD = _here(there.vectors_BD, len(histories))
         shown_B = _here(there.best.shown_B, len(histories))
-        if not np.isfinite(vectors_BD).all():
-            raise ArithmeticError("the model gave a vector that is not finite")
+        check_finite(vectors_BD)
         found = _found(there.best, len(histories))
         if unsure := np.flatnonzero(~shown_B).tolist():
             some = self._asked(
