@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
-from models.contract.config import Frozen
+from models.contract.config import Frozen, Recommend
 from models.contract.intake import ContentColumns
 from models.contract.ragged import before_each
 from training.data.histories import Histories
@@ -18,6 +18,7 @@ from training.errors import UserError
 
 INTERACTIONS, ITEMS, USERS = "interactions.parquet", "items.parquet", "users.parquet"
 REJECTS, CARD = "rejects.jsonl", "dataset.json"
+_OFTEN = 0.05  # share of the interactions, from which on to have an item again is a habit
 
 
 class SourceCard(Frozen):
@@ -86,6 +87,14 @@ class DatasetCard(Frozen):
     removed: RemovedCard
     content: ContentCard
     split: SplitCard
+
+    def fitting(self) -> Recommend:
+        """Which ``recommend`` the log speaks for."""
+        return "all" if self.repeats >= _OFTEN else "new"
+
+    def is_doubled(self) -> bool:
+        """Whether what is one use is there several times: deduplicate = 'consecutive' fits."""
+        return self.adjacent >= _OFTEN
 
 
 @dataclass(frozen=True)
