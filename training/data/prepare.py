@@ -125,7 +125,7 @@ def _filtered(config: RunConfig, log: Log, catalogue: Catalogue) -> tuple[Indexe
     found = len(indexed.log)
     more = config.filter.listed or config.events
     sizes = [log.good, *(_sizes([rated, listed]) if more else [found, found]), found]
-    kept, removed = _filter(indexed.log.weighed(), config.filter)
+    kept, removed = _filter(indexed.log.without_equal_weights(), config.filter)
     min_rating, unlisted, events = (-np.diff(sizes)).tolist()
     removed = removed.model_copy(
         update={"min_rating": min_rating, "listed": unlisted, "events": events}
