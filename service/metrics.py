@@ -1,38 +1,20 @@
 """Every Prometheus metric of the service, in a registry of its own.
 
 No user or item is a label. Label values are known beforehand and start at zero, so that a dashboard
-shows that nothing happened as 0, not as "no data". Where several workers serve, each writes files
-that all of them read: whichever is asked answers for all.
+shows that nothing happened as 0, not as "no data".
 """
 
-import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import partial
-from pathlib import Path
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    Metric,
-    ProcessCollector,
-    generate_latest,
-)
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
-from prometheus_client.registry import Collector
 
-# The folder of the workers' files. prometheus_client looks for it when it is imported.
-SHARED = "PROMETHEUS_MULTIPROC_DIR"
+from service.shared_metrics import exposed
 
 # Beyond the deadline of 5 s: a quantile cannot rise above the last bucket.
 SECONDS = (
-    *(
-        milliseconds / 1000
-        for milliseconds in (0.5, 1, 2, 3, 5, 7.5, 10, 15, 25, 50, 100, 250, 500)
-    ),
+    *(0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5),
     *(1.0, 2.5, 5.0, 10.0),
 )
 LOAD_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160)
@@ -43,9 +25,8 @@ REFUSALS = ("overload", "connections", "head", "slow", "malformed")
 CHANGES = ("put", "patch", "delete")
 OUTCOMES = ("applied", "stale", "deleted", "refused")
 EVENTS = ("kept", "shown", "repeated", "lost")
-ROLES = ("current", "canary")
+ROLES = ("current", "canary")  # that answer
 STATUSES = ("200", "413", "422", "500", "503", "504")
-ANSWERING = ("current", "canary")
 FALLBACKS = ("popular", "popular_in_context")
 PARTS = ("head", "tail", "new")
 DECILES = 10
@@ -82,13 +63,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._exposed = self.registry
-        if shared := shared_directory():
-            self._exposed = CollectorRegistry()
-            MultiProcessCollector(self._exposed, str(shared))  # type: ignore[no-untyped-call]
-            self._exposed.register(_AllProcesses(shared))
-        else:
-            ProcessCollector(registry=self.registry)
+        self._exposed = exposed(self.registry)
         self._serving: set[Gauge] = set()
         self._of_requests()
         self._of_the_cache()
@@ -100,7 +75,7 @@ class Metrics:
         # Label values resolved once: prometheus_client takes some 5 µs to find them anew.
         self._of_request: dict[tuple[str, int], tuple[Histogram, Counter]] = {}
         self._of_refusal: dict[tuple[str, str], tuple[Counter, Counter]] = {}
-        self._of_role = {role: self.answer.labels(role) for role in ANSWERING}
+        self._of_role = {role: self.answer.labels(role) for role in ROLES}
         self._of_lookup = {
             backend: [self.cache_lookups.labels(backend, result) for result in ("hit", "miss")]
             for backend in BACKENDS
@@ -346,40 +321,3 @@ class Metrics:
         return Gauge(
             f"bbqrec_{name}", what, labels, registry=self.registry, multiprocess_mode="livemax"
         )
-
-
-class _AllProcesses(Collector):
-    """CPU, memory and files of all workers together; the start is the first one's."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-
-    def collect(self) -> Iterable[Metric]:
-        """What ProcessCollector says of each live worker, as one."""
-        # A worker that is gone has no such file any more: `forget_worker` took it away.
-        pids = {int(path.stem.split("_")[-1]) for path in self.directory.glob("gauge_live*.db")}
-        of_each = [ProcessCollector(pid=partial(int, pid), registry=None).collect() for pid in pids]
-        # Of one that is just going there is nothing to read.
-        together = zip(*filter(None, map(list, of_each)), strict=True)
-        return [_combined(metrics) for metrics in together]
-
-
-def _combined(metrics: Sequence[Metric]) -> Metric:
-    """The sum over processes; of their starts the first."""
-    first = metrics[0]
-    combine = min if first.name.endswith("start_time_seconds") else sum
-    value = combine(metric.samples[0].value for metric in metrics)
-    first.samples = [first.samples[0]._replace(value=value)]
-    return first
-
-
-def shared_directory() -> Path | None:
-    """Where workers leave files for each other; None where there is but one process."""
-    shared = os.environ.get(SHARED)
-    return Path(shared) if shared else None
-
-
-def forget_worker(pid: int | None) -> None:
-    """Of a worker that died counts are kept, and what only a live one has is not."""
-    if pid is not None:
-        mark_process_dead(pid)  # type: ignore[no-untyped-call]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from training.errors import UserError
-from training.progress import console
+from training.progress import console, say
 
 if TYPE_CHECKING:
     from training.config import RunConfig
@@ -87,7 +87,7 @@ def report(config: Config) -> None:
     from training.config import load
     from training.run.report import anew
 
-    console.print(str(anew(load(config))), markup=False, highlight=False, soft_wrap=True)
+    say(str(anew(load(config))))
 
 
 @app.command()
@@ -115,9 +115,6 @@ def follow(
     """Train again as events come; what is not shown to be worse than what serves goes live."""
     from training.config import load
     from training.follow.follow import Follower, Following
-
-    def say(text: str) -> None:
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     follower = Follower(load(config), Following(events, margin, every, warm), say)
     if once:
@@ -225,8 +222,7 @@ def init(
     console.print(show.guessed(of_log, of_items))
     if of_log.doubt:
         console.print(of_log.doubt, style="yellow", highlight=False, soft_wrap=True)
-    said = f"Wrote {file}. Change what is not so; then: bbqrec-train run {file}"
-    console.print(said, markup=False, highlight=False, soft_wrap=True)
+    say(f"Wrote {file}. Change what is not so; then: bbqrec-train run {file}")
 
 
 @app.command()
@@ -296,7 +292,7 @@ def _name_report(config: "RunConfig") -> None:
     page = config.output / "current" / FILES.REPORT
     if page.exists() and this_process().rank == 0:
         console.print(f"[bold]{'report':10}[/]", end=" ")
-        console.print(str(page), markup=False, highlight=False, soft_wrap=True)
+        say(str(page))
 
 
 def main() -> None:
@@ -308,5 +304,5 @@ def main() -> None:
         app()
     except UserError as error:
         console.print("[bold red]error:[/]", end=" ")
-        console.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        say(str(error))
         sys.exit(1)

@@ -10,6 +10,11 @@ from rich.console import Console
 console = Console(stderr=True)
 
 
+def say(text: str) -> None:
+    """A line as it is: what users call their files is no markup, and is not broken."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 def trainer_options(directory: Path) -> dict[str, Any]:
     """Lightning options that every stage shares: one bar, no chatter, files in our own folder."""
     from lightning.pytorch.callbacks import RichProgressBar

@@ -9,6 +9,7 @@ from training.config import RunConfig
 
 RESEARCH = "research"
 NOT_SET = "not set"
+_HOLDS = {"array": ("list", "items"), "object": ("table", "additionalProperties")}
 
 
 class Setting(NamedTuple):
@@ -82,9 +83,6 @@ def _section(field: dict[str, Any]) -> str | None:
         if reference := each.get("$ref"):
             return str(reference).rpartition("/")[2]
     return None
-
-
-_HOLDS = {"array": ("list", "items"), "object": ("table", "additionalProperties")}
 
 
 def _type(field: dict[str, Any]) -> str:

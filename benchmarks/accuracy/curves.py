@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from training.fit.fit_sequence import MONITOR
+from training.fit.sequence_module import MONITOR
 
 
 def validation_curve(directory: Path) -> list[float]:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from models.contract.mapped import load_mapped
+from models.contract.ragged import before_each
 from models.contract.text_column import TextColumn, text_arrays
 from models.contract.types import IndexArray
 
@@ -122,7 +123,7 @@ class Attributes(dict[str, Column]):
     def load(cls, path: Path) -> Self:
         """Map the file. Raises ValueError, KeyError or OSError for others."""
         arrays = load_mapped(path)
-        names = _text(arrays, _NAMES)
+        names = TextColumn.of_arrays(arrays, _NAMES)
         return cls({name or "": _column(arrays, number) for number, name in enumerate(names)})
 
 
@@ -166,7 +167,7 @@ def _inverted(rows_of: Mapping[str, "array[int]"]) -> dict[str, NDArray[Any]]:
     rows = [np.frombuffer(rows_of[term], np.int32) for term in terms]
     return {
         **text_arrays("terms", terms),
-        "starts": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        "starts": before_each(counts),
         "term_rows": np.concatenate([np.empty(0, np.int32), *rows]),
     }
 
@@ -180,9 +181,10 @@ def _ordered(numbers: "array[float]", rows: "array[int]") -> dict[str, NDArray[A
 
 
 def _column(arrays: Mapping[str, NDArray[Any]], number: int) -> Column:
-    plain = ("starts", "term_rows", "numbers", "number_rows")
-    return Column(_text(arrays, f"{number}.terms"), *(arrays[f"{number}.{name}"] for name in plain))
-
-
-def _text(arrays: Mapping[str, NDArray[Any]], name: str) -> TextColumn:
-    return TextColumn(arrays[f"{name}.offsets"], arrays[f"{name}.utf8"])
+    return Column(
+        terms=TextColumn.of_arrays(arrays, f"{number}.terms"),
+        offsets=arrays[f"{number}.starts"],
+        term_rows=arrays[f"{number}.term_rows"],
+        numbers=arrays[f"{number}.numbers"],
+        number_rows=arrays[f"{number}.number_rows"],
+    )

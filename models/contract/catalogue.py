@@ -1,6 +1,6 @@
 """The catalogue as the bundle holds it: columns and an id map, mapped, no Python object an item."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self, overload
@@ -78,10 +78,14 @@ class Catalogue(Sequence[CatalogueItem]):
         if isinstance(row, slice):
             return [self[n] for n in range(*row.indices(len(self)))]
         return CatalogueItem(
-            self.id_of(row), self.titles[row], int(self.popularity_N[row]),
-            self.attributes[row], self.pictures[row],
-            float(self.recent_N[row]), int(self.first_used_N[row]),
-        )  # fmt: skip
+            item_id=self.id_of(row),
+            title=self.titles[row],
+            popularity=int(self.popularity_N[row]),
+            attributes=self.attributes[row],
+            picture=self.pictures[row],
+            recent=float(self.recent_N[row]),
+            first_used=int(self.first_used_N[row]),
+        )
 
     def __iter__(self) -> Iterator[CatalogueItem]:
         return (self[row] for row in range(len(self)))
@@ -94,17 +98,19 @@ class Catalogue(Sequence[CatalogueItem]):
     def load(cls, columns: Path, ids: Path) -> Self:
         """Map both files. Raises ValueError, KeyError, RuntimeError or OSError for others."""
         arrays = load_mapped(columns)
-        item_ids, titles, attributes, pictures = (_text(arrays, name) for name in _TEXTS)
         trie = marisa_trie.Trie()
         trie.mmap(str(ids))
         return cls(
-            item_ids, titles, attributes, pictures,
+            item_ids=TextColumn.of_arrays(arrays, "item_id"),
+            titles=TextColumn.of_arrays(arrays, "title"),
+            attributes=TextColumn.of_arrays(arrays, "attributes"),
+            pictures=TextColumn.of_arrays(arrays, "picture"),
             popularity_N=arrays["popularity"],
             recent_N=arrays.get("recent", arrays["popularity"].astype(np.float32)),
             by_popularity_N=arrays["by_popularity"],
             first_used_N=arrays.get("first_used", np.zeros_like(arrays["popularity"])),
             rows=IdMap(trie, arrays["row_of_key"]),
-        )  # fmt: skip
+        )
 
 
 def write_catalogue(columns: Path, ids: Path, items: Sequence[CatalogueItem]) -> None:
@@ -129,7 +135,3 @@ def write_catalogue(columns: Path, ids: Path, items: Sequence[CatalogueItem]) ->
         arrays |= text_arrays(name, texts)
     save_file(arrays, columns)
     trie.save(str(ids))
-
-
-def _text(arrays: Mapping[str, NDArray[Any]], name: str) -> TextColumn:
-    return TextColumn(arrays[f"{name}.offsets"], arrays[f"{name}.utf8"])

@@ -32,7 +32,7 @@ class ModalityCard(Frozen):
 
 
 class IntakeCard(Frozen):
-    """``intake/card.json``: what a bundle can take in, and how."""
+    """``intake.json``: what a bundle can take in, and how."""
 
     columns: ContentColumns
     modalities: dict[Modality, ModalityCard] = Field(description="of content, in order")

@@ -79,6 +79,10 @@ class WordLikeness:
             return None
         worth, scale = arrays["alike_worth"].tolist()
         return cls(
-            arrays["alike_offsets"], arrays["alike_items"], arrays["alike_weights"],
-            arrays["alike_rarity"], worth, scale,
-        )  # fmt: skip
+            offsets=arrays["alike_offsets"],
+            items_J=arrays["alike_items"],
+            weights_J=arrays["alike_weights"],
+            rarity_V=arrays["alike_rarity"],
+            worth=worth,
+            scale=scale,
+        )

@@ -1,10 +1,12 @@
 """Strings of a whole catalogue in two mapped arrays: no Python object an item."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, overload
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
+
+from models.contract.ragged import before_each
 
 
 class TextColumn(Sequence[str | None]):
@@ -13,6 +15,11 @@ class TextColumn(Sequence[str | None]):
     def __init__(self, offsets: NDArray[np.int64], utf8: NDArray[np.uint8]) -> None:
         # Memory views: an element of one costs a third of an array's.
         self._offsets, self._utf8 = offsets.data, utf8.data
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, NDArray[Any]], name: str) -> Self:
+        """The inverse of ``text_arrays``. Raises KeyError where there is no such column."""
+        return cls(arrays[f"{name}.offsets"], arrays[f"{name}.utf8"])
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
@@ -41,5 +48,7 @@ def text_arrays(name: str, texts: Iterable[str | None]) -> dict[str, NDArray[Any
     """What is stored of a column; the empty string is stored as None."""
     encoded = [(text or "").encode() for text in texts]
     lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return {f"{name}.offsets": offsets, f"{name}.utf8": np.frombuffer(b"".join(encoded), np.uint8)}
+    return {
+        f"{name}.offsets": before_each(lengths),
+        f"{name}.utf8": np.frombuffer(b"".join(encoded), np.uint8),
+    }

@@ -110,10 +110,8 @@ class SequenceModel(nn.Module):
         A tower without residuals has no room for either. Raises ValueError where no tower has a
         free column and there is an offset.
         """
-        scales_D, offset_D = (
-            torch.ones(self.config.vector_size),
-            torch.zeros(self.config.vector_size),
-        )
+        scales_D = torch.ones(self.config.vector_size)
+        offset_D = torch.zeros(self.config.vector_size)
         width, free = self.config.width, list[int]()
         for n, tower in enumerate(self.each()):
             if tower.residuals():

@@ -14,12 +14,13 @@ import marisa_trie
 import numpy as np
 
 from models.contract.bundle import FILES, Bundle
+from models.contract.content_vectors import unit
 from models.contract.intake import Content, IntakeCard, Taken
 from models.contract.likeness import NOBODY, WordLikeness
 from models.contract.mapped import load_mapped
 from models.contract.types import CodeArray, FloatArray, Modality
 from models.contract.words import words_of
-from service.catalogue.content_vectors import Column, ContentVectors, unit
+from service.catalogue.content_vectors import Column, ContentVectors
 from service.catalogue.picture_vectors import PictureVectors
 from service.runtime import open_session
 

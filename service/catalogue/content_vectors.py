@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from models.contract.content_vectors import mean_of_tokens, unit
 from models.contract.intake import Content, IntakeCard, IntakeError
 from models.contract.types import IMAGE, TEXT, FloatArray, Modality
 from models.contract.words import joined
 from service.catalogue.picture_vectors import PictureVectors
-
-_MOST_CHARACTERS = 32_768  # of a text, as in training
 
 
 class Column(NamedTuple):
@@ -88,11 +87,10 @@ class ContentVectors:
 
     def _of_text(self, content: Content) -> FloatArray | None:
         """The mean of its tokens' vectors, at unit length; None without a text."""
-        text = (self.text(content) or "").strip()[:_MOST_CHARACTERS]
+        text = (self.text(content) or "").strip()
         if not text or self._tokens_VX is None:
             return None
-        tokens = self._tokenizer.encode(text, add_special_tokens=False).ids
-        mean_X = self._tokens_VX[tokens].astype(np.float32).sum(axis=0) / max(len(tokens), 1)
+        mean_X = mean_of_tokens(text, self._tokenizer, self._tokens_VX)
         vector_X: FloatArray = unit(mean_X[None])[0]
         return vector_X
 
@@ -102,10 +100,3 @@ class ContentVectors:
         tokenizer.no_padding()
         tokenizer.no_truncation()
         return tokenizer
-
-
-def unit(vectors_BX: FloatArray) -> FloatArray:
-    """Each row at length 1, as training compares them; zero stays zero."""
-    length_B1 = np.linalg.norm(vectors_BX, axis=1, keepdims=True)
-    unit_BX: FloatArray = vectors_BX / np.maximum(length_B1, np.finfo(np.float32).tiny)
-    return unit_BX

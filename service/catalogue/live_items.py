@@ -116,7 +116,10 @@ class LiveItems:
         if any(row < self.size for row in self._gone_now):
             gone_N = gone_N.copy()
         for row, gone in self._gone_now.items():
-            (gone_N if row < self.size else gone_M)[row - self.size * (row >= self.size)] = gone
+            if row < self.size:
+                gone_N[row] = gone
+            else:
+                gone_M[row - self.size] = gone
         self._gone_now.clear()
         self.live = Live(self._scored.rows, gone_M, gone_N)
         return self.live
@@ -192,9 +195,15 @@ class LiveItems:
             return None
         mark, position = self._marks.get(item_id, (Mark(), None))
         return Item(
-            item_id, row, row >= self.size, self.names([row])[0][1], self.attributes(row),
-            self.semantic_id(row), mark.version, position,
-        )  # fmt: skip
+            item_id=item_id,
+            row=row,
+            live=row >= self.size,
+            title=self.names([row])[0][1],
+            attributes=self.attributes(row),
+            semantic_id=self.semantic_id(row),
+            version=mark.version,
+            position=position,
+        )
 
     def semantic_id(self, row: int) -> list[int]:
         """The codes of a row and its extra code: no other row of this generation has them."""

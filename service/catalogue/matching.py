@@ -16,6 +16,7 @@ MOST_BYTES = 2**26  # of what is kept
 _MOST_KEPT = 500  # filters: their bytes are added up for each that is new
 _INLINE = 200  # changes that the event loop looks through by itself
 _SLACK = 1_000  # entries of the log beside those of rows that changed last
+_NONE = np.zeros(0, np.bool_)  # no live rows yet
 
 
 class UnknownAttributeError(Exception):
@@ -117,9 +118,6 @@ class Matching:
             held = sum(each.bytes for each in self._kept.values())
             while (held > MOST_BYTES or len(self._kept) > _MOST_KEPT) and len(self._kept) > 1:
                 held -= self._kept.popitem(last=False)[1].bytes
-
-
-_NONE = np.zeros(0, np.bool_)
 
 
 def _set(mask_M: Mask, numbers: Rows, inside: Mask) -> Mask:

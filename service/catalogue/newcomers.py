@@ -7,9 +7,7 @@ from service.retrieval.rows import Rows, RowSet
 from service.retrieval.selection import Allowed
 
 NOT_NEW = -np.inf
-_TOLD = (
-    60.0  # seconds: of the bundle ages are told no finer, so that they are not compared each time
-)
+_TOLD = 60.0  # seconds: ages are told no finer, so that all of the bundle's are compared seldom
 
 
 class Newcomers:

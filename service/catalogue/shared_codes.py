@@ -16,13 +16,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from models.contract.bundle import Bundle
 from models.contract.intake import Taken
 from models.contract.likeness import NEAREST, Alike
 from service.catalogue.soon import Soon
+from service.log.redis_client import open_redis
 from service.metrics import Metrics
 from service.settings import Settings
 
@@ -56,11 +55,7 @@ class SharedCodes:
         )
         self.settings = settings
         self.metrics = metrics
-        self.client: Any = redis.Redis.from_url(
-            str(settings.redis_url), socket_timeout=settings.redis_timeout,
-            socket_connect_timeout=settings.redis_timeout, retry=Retry(NoBackoff(), 0),
-            health_check_interval=0,
-        )  # fmt: skip
+        self.client = open_redis(str(settings.redis_url), settings.redis_timeout)
         self._soon = Soon(_RESOLVED)
         self._again = 0.0  # when to ask after a failure, of the monotonic clock
         self._warned = False

@@ -24,6 +24,7 @@ from service.retrieval.selection import Allowed, Selection
 
 _Known = Callable[[int], ItemCodes]
 _RowOf = Callable[[NDArray[np.uint16], FloatArray], int]
+_NOTHING = Recalled.summed([], [])
 
 
 class Question(NamedTuple):
@@ -145,9 +146,6 @@ def _hidden(selections: Sequence[Selection], items: int) -> Sequence[Rows]:
     if np.concatenate(hidden).max(initial=0) < items:
         return hidden
     return [rows[rows < items] for rows in hidden]
-
-
-_NOTHING = Recalled.summed([], [])
 
 
 def _recalled(recalled: Recalled | None, items: int) -> Recalled:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from models.contract.types import FloatArray
 from service.engine import lookup
-from service.engine.engine import Answered, recall
+from service.engine.engine import Answered, check_finite, recall
 from service.engine.feeds import History, row_feeds
 from service.engine.scorer import OnnxScorer
 from service.retrieval.live import CurrentLive
@@ -64,8 +64,7 @@ class DeviceEngine:
         there = self._encoded(histories)
         vectors_BD = there.numpy()
         encoded = time.perf_counter()
-        if not np.isfinite(vectors_BD).all():
-            raise ArithmeticError("the model gave a vector that is not finite")
+        check_finite(vectors_BD)
         self.search.there = vectors_BD, there
         found = self.overlay.search(vectors_BD, k, recall(self.memory, histories, selections))
         return Answered(found, encoded - started, time.perf_counter() - encoded, vectors_BD)

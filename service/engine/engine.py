@@ -62,10 +62,15 @@ class HostEngine:
         started = time.perf_counter()
         vectors_BD = self.scorer.encode(histories)
         encoded = time.perf_counter()
-        if not np.isfinite(vectors_BD).all():
-            raise ArithmeticError("the model gave a vector that is not finite")
+        check_finite(vectors_BD)
         found = self.searcher.search(vectors_BD, k, recall(self.memory, histories, selections))
         return Answered(found, encoded - started, time.perf_counter() - encoded, vectors_BD)
+
+
+def check_finite(vectors_BD: FloatArray) -> None:
+    """Raises ArithmeticError for vectors that are no numbers."""
+    if not np.isfinite(vectors_BD).all():
+        raise ArithmeticError("the model gave a vector that is not finite")
 
 
 def recall(

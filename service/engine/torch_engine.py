@@ -19,7 +19,7 @@ from torch import Tensor
 from models.contract.bundle import Bundle
 from models.contract.types import FloatArray, ItemCodes
 from models.nets.sequence import HistoryEncoder
-from service.engine.engine import Answered
+from service.engine.engine import Answered, check_finite
 from service.engine.feeds import History, row_feeds
 from service.engine.masks import Masks
 from service.engine.recalling import summed
@@ -118,8 +118,7 @@ class TorchEngine:
         there = self.replay(self._find, top, asked)
         vectors_BD = _here(there.vectors_BD, len(histories))
         shown_B = _here(there.best.shown_B, len(histories))
-        if not np.isfinite(vectors_BD).all():
-            raise ArithmeticError("the model gave a vector that is not finite")
+        check_finite(vectors_BD)
         found = _found(there.best, len(histories))
         if unsure := np.flatnonzero(~shown_B).tolist():
             some = self._asked(
@@ -191,10 +190,8 @@ def _sums(
     told = [(query, s.recalled) for query, s in enumerate(selections) if s.recalled is not None]
     longest = max((len(recalled.rows_J) for _, recalled in told), default=0)
     width = power_of_two(max(_SUMS, longest)) if longest else 0
-    rows_BX, scores_BX = (
-        np.zeros((queries, width), np.int64),
-        np.zeros((queries, width), np.float32),
-    )
+    rows_BX = np.zeros((queries, width), np.int64)
+    scores_BX = np.zeros((queries, width), np.float32)
     for query, (rows_J, scores_J) in told:
         rows_BX[query, : len(rows_J)], scores_BX[query, : len(rows_J)] = rows_J, scores_J
     return rows_BX, scores_BX

@@ -187,10 +187,8 @@ class Outcomes:
         return caller
 
     def _note(self, event: Event) -> None:
-        clicks, converts = (
-            event.type in self.counting.clicks,
-            event.type in self.counting.conversions,
-        )
+        clicks = event.type in self.counting.clicks
+        converts = event.type in self.counting.conversions
         if self.trial is None or not (clicks or converts):
             return
         named = event.recommendation_id is not None

@@ -25,9 +25,9 @@ def of_metric(trial: Trial, canary: Variant, metric: Metric) -> Verdict:
         says = f"decided: the canary is {better}, since {since}, after {decision.callers:,} callers"
         return Verdict(True, difference, says)
     if difference is None:
-        says = f"undecided: {_who(metric)}, by now {_some(trial.current, metric)} of the current's"
-        says += (
-            f" callers and {_some(canary, metric)} of the canary's, at least {FEWEST} are needed"
+        says = (
+            f"undecided: {_who(metric)}, by now {_some(trial.current, metric)} of the current's "
+            f"callers and {_some(canary, metric)} of the canary's, at least {FEWEST} are needed"
         )
         return Verdict(False, None, says)
     says = f"undecided: with {LEVEL:.0%} certainty the difference may be of either sign"
@@ -43,8 +43,10 @@ def of_split(trial: Trial, canary: Variant) -> str:
         return f"the canary is meant to get {canary.share:.0%}: there is nothing to compare"
     found = f"{canary.callers / callers:.2%} of {callers:,} callers, {canary.share:.2%} are meant"
     if chance < SUSPICIOUS:
-        return f"not as meant: the canary got {found}. Something lets callers of one go missing: "\
-            "do not trust the comparison"  # fmt: skip
+        return (
+            f"not as meant: the canary got {found}. Something lets callers of one go missing: "
+            "do not trust the comparison"
+        )
     return f"as meant: the canary got {found}"
 
 

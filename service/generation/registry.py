@@ -121,9 +121,12 @@ async def _end(generation: Generation) -> None:
 def _named(generation: Generation) -> Serving:
     engine, bundle = generation.batcher.engine, generation.bundle
     return Serving(
-        bundle.digest, bundle.manifest.name, engine.provider, engine.retriever,
-        len(bundle.catalogue),
-    )  # fmt: skip
+        digest=bundle.digest,
+        name=bundle.manifest.name,
+        provider=engine.provider,
+        retriever=engine.retriever,
+        items=len(bundle.catalogue),
+    )
 
 
 def place(key: str | None, salt: str) -> float:

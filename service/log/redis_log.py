@@ -17,8 +17,6 @@ from typing import Any, Generic, NamedTuple, TypeGuard
 
 import redis
 from pydantic_core import from_json, to_json
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from service.log.log import (
     Entry,
@@ -30,6 +28,7 @@ from service.log.log import (
     pass_over,
     undecoded,
 )
+from service.log.redis_client import open_redis
 
 log = logging.getLogger("bbqrec")
 _TIMEOUT = 2.0  # seconds to connect and to answer
@@ -66,10 +65,7 @@ class RedisLog(Generic[T]):
         self.kind = kind
         self.keys = _Keys.of(kind.key)
         self.worth = worth
-        self.client: Any = redis.Redis.from_url(
-            url, socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT,
-            retry=Retry(NoBackoff(), 0), health_check_interval=0,
-        )  # fmt: skip
+        self.client = open_redis(url, _TIMEOUT)
         self._keeps = False
         self._looking = threading.Lock()
 

@@ -1,21 +1,24 @@
 """A process that the supervisor starts, hears faults of, and sends signals to."""
 
+import logging
 import multiprocessing
 import os
 import shutil
 import signal
 import socket
 import threading
+import time
 from abc import abstractmethod
 
 import uvicorn
 from uvicorn.supervisors.multiprocess import Process
 
-from service.metrics import shared_directory
 from service.process.faults import FAULTS
 from service.process.server import start_logging
 from service.process.slots import Slot
+from service.shared_metrics import shared_directory
 
+log = logging.getLogger("bbqrec")
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0  # seconds until one that died is replaced
 
 
@@ -71,11 +74,13 @@ class Pauses:
     def __init__(self) -> None:
         self._last = _FIRST_PAUSE
 
-    def after(self, slot: Slot) -> float:
-        """Seconds, after one in this slot died or could not be started."""
+    def begin(self, slot: Slot, reason: str) -> float:
+        """One in this slot died or could not be started: when another is due, by time.monotonic."""
         longer = min(2 * self._last, _LONGEST_PAUSE)
         self._last = _FIRST_PAUSE if slot.ready else longer
-        return self._last
+        slot.clear()
+        log.warning("%s; another in %gs", reason, self._last)
+        return time.monotonic() + self._last
 
 
 def _stop_with_parent() -> None:

@@ -115,7 +115,7 @@ class EngineKeeper:
             return None
         reason = f"the engine process died with status {self.process.exitcode}"
         self.process = None
-        self._be_due(reason)
+        self.due = self.pauses.begin(self.slot, reason)
         return reason
 
     def stop(self, patience: float) -> None:
@@ -138,10 +138,5 @@ class EngineKeeper:
         try:
             self.start()
         except OSError as error:  # the machine may have room for it later
-            self._be_due(f"the engine process cannot be started: {error}")
-
-    def _be_due(self, reason: str) -> None:
-        pause = self.pauses.after(self.slot)
-        self.slot.clear()
-        self.due = time.monotonic() + pause
-        log.warning("%s; another in %gs", reason, pause)
+            reason = f"the engine process cannot be started: {error}"
+            self.due = self.pauses.begin(self.slot, reason)

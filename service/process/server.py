@@ -25,12 +25,13 @@ from service.generation.board import Board
 from service.generation.load import MakeEngine, load_generation
 from service.http.app import Service, create_app
 from service.http.state import State
-from service.metrics import Metrics, shared_directory
+from service.metrics import Metrics
 from service.process.accept import Acceptor, refuse_new
 from service.process.gate import Gate
 from service.process.protocol import Connection
 from service.process.slots import Slot, slots
 from service.settings import Settings
+from service.shared_metrics import shared_directory
 
 _SWITCH_AFTER = 0.0005  # seconds
 _SELDOM = 1000  # collections of the younger ones

@@ -27,13 +27,13 @@ from pathlib import Path
 import uvicorn
 from uvicorn.supervisors.multiprocess import Multiprocess
 
-from service.metrics import SHARED, forget_worker
 from service.process.accept import refuse_new
 from service.process.child import Child, Pauses
 from service.process.engine import EngineKeeper
 from service.process.server import serve, where
 from service.process.slots import Slot, slots
 from service.settings import Settings
+from service.shared_metrics import SHARED, forget_worker
 
 log = logging.getLogger("bbqrec")
 _LOOK = 0.1  # seconds between looks at workers that stop
@@ -184,7 +184,7 @@ class Workers(Multiprocess):
         try:
             self._start(slot)
         except OSError as error:  # the machine may have room for it later
-            self._be_due(slot, f"a worker cannot be started: {error}")
+            self.due[slot.number] = self.pauses.begin(slot, f"a worker cannot be started: {error}")
 
     def _bury(self, worker: Worker) -> None:
         """Forget one that died; another is due, later if this one never got ready."""
@@ -194,15 +194,8 @@ class Workers(Multiprocess):
         if not self.served:
             self._give_up(fault or OSError(f"worker {worker.pid} died with status {code}"))
             return
-        reason = fault or f"died with status {code}"
-        self._be_due(worker.slot, f"worker {worker.pid}: {reason}")
-
-    def _be_due(self, slot: Slot, reason: str) -> None:
-        """Another will be here."""
-        pause = self.pauses.after(slot)
-        slot.clear()
-        self.due[slot.number] = time.monotonic() + pause
-        log.warning("%s; another in %gs", reason, pause)
+        reason = f"worker {worker.pid}: {fault or f'died with status {code}'}"
+        self.due[worker.slot.number] = self.pauses.begin(worker.slot, reason)
 
     def _give_up(self, fault: Exception) -> None:
         """Nothing can be served."""

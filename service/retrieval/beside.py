@@ -6,6 +6,7 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from models.contract.memory import Recalled
+from models.contract.ragged import nth_of_each
 from models.contract.types import FloatArray
 from service.retrieval.live import Live
 from service.retrieval.retriever import Found, nothing_found, tidied
@@ -34,7 +35,7 @@ class Beside:
         better = np.flatnonzero(_better(found, scores_BM, k))
         queries, numbers = np.divmod(better, rows)
         counts = np.bincount(queries, minlength=len(k))
-        places = np.arange(len(better)) - np.repeat(np.cumsum(counts) - counts, counts)
+        places = nth_of_each(counts)
         width, most = found.items_BK.shape[1], min(max(k), items + rows)
         both = nothing_found(len(k), max(most, width + counts.max()))
         both.put(range(len(k)), found)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import faiss
 import numpy as np
 
+from models.contract.ragged import nth_of_each
 from models.contract.types import FloatArray
 from service.retrieval.live import Live
 from service.retrieval.retriever import Found, tidied
@@ -73,7 +74,7 @@ class Remembered:
         """Best first, those that were lifted among them."""
         queries_F = lifted.queries_F
         counts_B = np.bincount(queries_F, minlength=len(vectors_BD))
-        place_F = np.arange(len(queries_F)) - np.repeat(np.cumsum(counts_B) - counts_B, counts_B)
+        place_F = nth_of_each(counts_B)
         rows_BL = np.full((len(vectors_BD), counts_B.max()), -1, np.int64)
         rows_BL[queries_F, place_F] = lifted.rows_F
         scores_BL = self._scores(vectors_BD, rows_BL)

@@ -49,8 +49,10 @@ def _halves(part: Part, marking: Allowed) -> Iterator[Part]:
 
 def pooled(parts: Sequence[Part], found: Sequence[Candidates], marks: int) -> Pool:
     """What was found of each part, together. marks: how many sets were marked."""
-    of_each = [np.tile(np.array(part.marks, np.bool_), (len(best.items_K), 1))
-               for part, best in zip(parts, found, strict=True)]  # fmt: skip
+    of_each = [
+        np.tile(np.array(part.marks, np.bool_), (len(best.items_K), 1))
+        for part, best in zip(parts, found, strict=True)
+    ]
     rows_J = np.concatenate([np.empty(0, np.int64), *(best.items_K for best in found)])
     scores_J = np.concatenate([np.empty(0, np.float32), *(best.scores_K for best in found)])
     marks_JM = np.concatenate([np.empty((0, marks), np.bool_), *of_each])

@@ -29,9 +29,14 @@ class Slots:
     """
 
     def __init__(
-        self, k: int, pool: Pool, pins: Mapping[int, int], rules: Rules, facts: Facts,
+        self,
+        k: int,
+        pool: Pool,
+        pins: Mapping[int, int],
+        rules: Rules,
+        facts: Facts,
         dice: random.Random,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.k, self.pool, self.rules = k, pool, rules
         self.pins = dict(pins)
         rows = pool.rows_J.tolist()
@@ -117,9 +122,11 @@ class Slots:
             return [each._replace(odds=None) for each in self.placed]
         told, rank = [], 0
         for slot, each in enumerate(self.placed):
-            if not each.explored:
-                each, rank = each._replace(odds=self.explorer.odds(slot, rank)), rank + 1  # noqa: PLW2901
-            told.append(each)
+            if each.explored:
+                told.append(each)
+            else:
+                told.append(each._replace(odds=self.explorer.odds(slot, rank)))
+                rank += 1
         return told
 
 

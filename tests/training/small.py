@@ -11,7 +11,7 @@ from models.contract.types import BEHAVIOUR, IMAGE, TEXT, Modality
 from models.nets.words import ItemWords
 from training.data.histories import Histories, Part
 from training.quantize.behaviour import behaviour_embeddings
-from training.quantize.fit_quantizer import View
+from training.quantize.views import View
 
 GROUPS, PER_GROUP = 6, 12
 ITEMS = GROUPS * PER_GROUP

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from models.contract.ragged import before_each
 from training.data.histories import Histories, Windows, laid_out, unroll
 from training.processes import ALONE, Process
 
@@ -90,7 +91,7 @@ def past(histories: Histories, windows: Windows, learned_P: NDArray[np.bool_]) -
     had = unroll(histories.items, Windows(first, windows.start + predict - first))
     stop_E = np.cumsum(predict)[had.row]
     first_E = stop_E - np.minimum(had.back + 1, predict[had.row])
-    before_P = np.concatenate([[0], np.cumsum(learned_P)])
+    before_P = before_each(learned_P)
     bounds = (torch.from_numpy(before_P[place_E]) for place_E in (first_E, stop_E))
     return Past(torch.from_numpy(had.item).long(), *bounds)
 
@@ -109,7 +110,7 @@ class TrainingBatches(Dataset[Asked]):
         self.learned = np.ones(len(histories.items), np.bool_)
         if not repeats:
             self.learned = histories.first_uses()
-        before = np.concatenate([[0], np.cumsum(self.learned)])
+        before = before_each(self.learned)
         learned_W = before[windows.start + windows.length] - before[windows.start + 1]
         some = learned_W > 0
         self.windows = Windows(windows.start[some], windows.length[some])

@@ -10,13 +10,15 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
-from models.contract.config import Frozen
+from models.contract.config import Frozen, Recommend
 from models.contract.intake import ContentColumns
-from training.data.histories import Histories, Part
+from models.contract.ragged import before_each
+from training.data.histories import Histories
 from training.errors import UserError
 
 INTERACTIONS, ITEMS, USERS = "interactions.parquet", "items.parquet", "users.parquet"
 REJECTS, CARD = "rejects.jsonl", "dataset.json"
+_OFTEN = 0.05  # share of the interactions, from which on to have an item again is a habit
 
 
 class SourceCard(Frozen):
@@ -86,6 +88,14 @@ class DatasetCard(Frozen):
     content: ContentCard
     split: SplitCard
 
+    def fitting(self) -> Recommend:
+        """Which ``recommend`` the log speaks for."""
+        return "all" if self.repeats >= _OFTEN else "new"
+
+    def is_doubled(self) -> bool:
+        """Whether what is one use is there several times: deduplicate = 'consecutive' fits."""
+        return self.adjacent >= _OFTEN
+
 
 @dataclass(frozen=True)
 class PreparedDataset:
@@ -135,11 +145,8 @@ def histories_of(log: pl.DataFrame, users: int) -> Histories:
     """Histories of a log that is sorted by user_index, then order."""
     counts = np.bincount(log["user_index"].to_numpy(), minlength=users)
     return Histories(
-        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        offsets=before_each(counts),
         items=log["item_index"].cast(pl.Int32).to_numpy(),
         parts=log["part"].to_numpy(),
         weights=log["weight"].to_numpy() if "weight" in log.columns else None,
     )
-
-
-__all__ = ["DatasetCard", "Histories", "Part", "PreparedDataset", "SplitCard", "histories_of"]

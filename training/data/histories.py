@@ -1,12 +1,13 @@
 """UserHistories as two flat arrays, and the held-out items they are evaluated on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.contract.ragged import before_each, nth_of_each
 from training.processes import Process
 
 
@@ -43,17 +44,27 @@ class Histories:
 
     def first_uses(self) -> NDArray[np.bool_]:
         """(interactions,): whether the user had not had the item before."""
-        pair = self.users().astype(np.uint64) << np.uint64(32) | self.items.astype(np.uint64)
-        first = np.zeros(len(pair), np.bool_)
-        first[np.unique(pair, return_index=True)[1]] = True
-        return first
+        return first_of_each(self.users(), self.items)
 
     def up_to(self, part: Part) -> Self:
         """Only what is not later than ``part``; users keep their index."""
-        kept = self.parts <= part
-        before = np.concatenate([[0], np.cumsum(kept)])
+        return self.where(self.parts <= part)
+
+    def where(self, kept: NDArray[np.bool_]) -> Self:
+        """Only some of the interactions; users keep their index."""
+        offsets = before_each(kept)[self.offsets]
         weights = None if self.weights is None else self.weights[kept]
-        return type(self)(before[self.offsets], self.items[kept], self.parts[kept], weights)
+        return replace(
+            self, offsets=offsets, items=self.items[kept], parts=self.parts[kept], weights=weights
+        )
+
+
+def first_of_each(user: NDArray[np.integer], item: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """(interactions,): whether each is its user's first with its item."""
+    pair = user.astype(np.uint64) << np.uint64(32) | item.astype(np.uint64)
+    first = np.zeros(len(pair), np.bool_)
+    first[np.unique(pair, return_index=True)[1]] = True
+    return first
 
 
 class Windows(NamedTuple):
@@ -81,9 +92,7 @@ class Steps(NamedTuple):
 def laid_out(windows: Windows) -> Laid:
     """Where every item of every window is."""
     row = np.repeat(np.arange(len(windows.start)), windows.length)
-    ends = np.cumsum(windows.length)
-    place = np.arange(len(row)) - np.repeat(ends - windows.length, windows.length)
-    return Laid(row, windows.start[row] + place)
+    return Laid(row, windows.start[row] + nth_of_each(windows.length))
 
 
 def unroll(items: NDArray[np.int32], windows: Windows) -> Steps:

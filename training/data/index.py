@@ -25,8 +25,8 @@ class Interactions:
     def __len__(self) -> int:
         return len(self.user)
 
-    def weighed(self) -> "Interactions":
-        """Without weights, where all are the same."""
+    def without_equal_weights(self) -> "Interactions":
+        """Without weights, where all are the same: then they say nothing."""
         alike = self.weight is not None and bool((self.weight == self.weight[:1]).all())
         return replace(self, weight=None) if alike else self
 

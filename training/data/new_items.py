@@ -4,12 +4,13 @@ Leave-one-out knows no time: a share of the items is drawn for each of validatio
 taken out of all histories. A cut through time needs no such thing: items come as they came.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.contract.ragged import before_each
 from training.data.histories import EvaluationSet, Histories, Part, targets
 from training.data.split import leave_one_out
 
@@ -112,7 +113,7 @@ class NewItems:
         at = at[self.new_in_N[self.whole.items[at]] == part]
         user = np.searchsorted(self.whole.offsets, at, side="right") - 1
         kept = self.new_in_N[self.whole.items] == Part.TRAIN
-        before_J = np.concatenate([[0], np.cumsum(kept)])
+        before_J = before_each(kept)
         length = before_J[at] - before_J[self.whole.offsets[user]]
         found = EvaluationSet(
             self.known.items, user, self.known.offsets[user], length, self.whole.items[at]
@@ -122,12 +123,8 @@ class NewItems:
 
 def _without(histories: Histories, new_in_N: NDArray[np.uint8]) -> Histories:
     """Known items alone, split anew; users keep their index."""
-    kept = new_in_N[histories.items] == Part.TRAIN
-    before = np.concatenate([[0], np.cumsum(kept)])
-    offsets = before[histories.offsets]
-    user = np.repeat(np.arange(len(histories), dtype=np.uint32), np.diff(offsets))
-    weights = None if histories.weights is None else histories.weights[kept]
-    return Histories(offsets, histories.items[kept], leave_one_out(user).part, weights)
+    known = histories.where(new_in_N[histories.items] == Part.TRAIN)
+    return replace(known, parts=leave_one_out(known.users().astype(np.uint32)).part)
 
 
 def _events(histories: Histories, part: Part, repeats: bool) -> EvaluationSet:

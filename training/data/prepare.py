@@ -14,7 +14,7 @@ from training.config import FilterConfig, RunConfig, SplitConfig
 from training.data import dataset, split
 from training.data.dataset import ContentCard, DatasetCard, RemovedCard, SourceCard, SplitCard
 from training.data.events import weighted
-from training.data.histories import Histories, Part, targets
+from training.data.histories import Histories, Part, first_of_each, targets
 from training.data.index import Indexed, Interactions, close_gaps, encode, item_table, with_unseen
 from training.data.items import CONTENT, Catalogue, read_items
 from training.data.read import Log, read_interactions
@@ -125,7 +125,7 @@ def _filtered(config: RunConfig, log: Log, catalogue: Catalogue) -> tuple[Indexe
     found = len(indexed.log)
     more = config.filter.listed or config.events
     sizes = [log.good, *(_sizes([rated, listed]) if more else [found, found]), found]
-    kept, removed = _filter(indexed.log.weighed(), config.filter)
+    kept, removed = _filter(indexed.log.without_equal_weights(), config.filter)
     min_rating, unlisted, events = (-np.diff(sizes)).tolist()
     removed = removed.model_copy(
         update={"min_rating": min_rating, "listed": unlisted, "events": events}
@@ -150,7 +150,7 @@ def _sizes(frames: list[pl.LazyFrame]) -> list[int]:
 def _filter(log: Interactions, config: FilterConfig) -> tuple[Interactions, RemovedCard]:
     sizes = [len(log)]
     if config.deduplicate == "all":
-        log = log.where(split.first_of_each(log.user, log.item))
+        log = log.where(first_of_each(log.user, log.item))
     elif config.deduplicate == "consecutive":
         log = log.where(split.not_adjacent(log.user, log.item))
     sizes.append(len(log))

@@ -65,10 +65,8 @@ def judged(frame: pl.LazyFrame, raw: Raw, time_format: str) -> pl.LazyFrame:
             (time.is_null(), Reason.BAD_TIME),
         ]
     if raw.rating:
-        rating, absent = (
-            number(raw.rating, types[raw.rating]),
-            _absent(raw.rating, types[raw.rating]),
-        )
+        rating = number(raw.rating, types[raw.rating])
+        absent = _absent(raw.rating, types[raw.rating])
         checks += [
             (_infinite(raw.rating, types[raw.rating]), Reason.NOT_FINITE),
             (rating.is_null() & ~absent, Reason.BAD_RATING),
@@ -184,11 +182,9 @@ def _has_zero_byte(identifier: pl.Expr) -> pl.Expr:
 
 def _absent(name: str, dtype: pl.DataType) -> pl.Expr:
     column = pl.col(name)
-    return (
-        column.is_null() | (column.str.strip_chars() == "")
-        if dtype == pl.String
-        else column.is_null()
-    )
+    if dtype == pl.String:
+        return column.is_null() | (column.str.strip_chars() == "")
+    return column.is_null()
 
 
 def _infinite(name: str, dtype: pl.DataType) -> pl.Expr:

@@ -27,16 +27,6 @@ def k_core(user: Codes, item: Codes, k: int) -> Mask:
     return kept
 
 
-def first_of_each(user: Codes, item: Codes) -> Mask:
-    """A user's first interaction with each item."""
-    pair = user.astype(np.uint64) << np.uint64(32) | item
-    order = np.argsort(pair, kind="stable")
-    kept = np.empty(len(pair), bool)
-    ordered = pair[order]
-    kept[order] = np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(pair)]
-    return kept
-
-
 def not_adjacent(user: Codes, item: Codes) -> Mask:
     """All but repeats of the interaction just before, by the same user."""
     kept = np.ones(len(user), bool)

@@ -8,9 +8,9 @@ from PIL.Image import Image
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from models.contract.content_vectors import unit
 from models.contract.pictures import SIDE, pixels
 from models.contract.types import FloatArray
-from training.encoders.interface import unit
 from training.errors import UserError
 
 CHUNK = 16  # activations of more pictures than this fall out of a CPU's cache

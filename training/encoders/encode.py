@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from safetensors.numpy import load_file, save_file
 
+from models.contract.content_vectors import unit
 from models.contract.types import FloatArray, Modality, in_order
 from models.nets.words import ItemWords
 from training.config import EncodeConfig, ModalityConfig
@@ -17,7 +18,6 @@ from training.encoders.cache import VectorCache
 from training.encoders.contents import Reject
 from training.encoders.embed import embed
 from training.encoders.embeddings import ItemEmbeddings, file_of
-from training.encoders.interface import unit
 from training.encoders.kinds import Kind, kind_of
 from training.encoders.vectors import read_vectors
 from training.encoders.words import item_words

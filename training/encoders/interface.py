@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-import numpy as np
-
 from models.contract.types import FloatArray
 
 Content = TypeVar("Content")
@@ -24,10 +22,3 @@ class Encoder(Protocol[Encodable_contra]):
 
     def encode(self, batch: Sequence[Encodable_contra]) -> FloatArray:
         """Vectors of shape (len(batch), size), each of unit length."""
-
-
-def unit(vectors_BX: FloatArray) -> FloatArray:
-    """Each row at length 1: these encoders were trained to be compared by direction."""
-    length_B1 = np.linalg.norm(vectors_BX, axis=1, keepdims=True)
-    unit_BX: FloatArray = vectors_BX / np.maximum(length_B1, np.finfo(np.float32).tiny)
-    return unit_BX

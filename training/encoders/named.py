@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from models.contract.content_vectors import unit
 from models.contract.types import FloatArray
-from training.encoders.interface import unit
 from training.errors import UserError
 
 

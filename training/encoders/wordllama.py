@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
+from models.contract.content_vectors import mean_of_tokens, unit
 from models.contract.types import FloatArray
-from training.encoders.interface import unit
 from training.errors import UserError
 
 WEIGHTS = Path("weights", "l2_supercat_256.safetensors")
 TOKENIZER = Path("tokenizers", "l2_supercat_tokenizer_config.json")
-MAX_CHARACTERS = 32_768  # a mean over more than this says little, and costs memory
 
 
 class WordLlamaEncoder:
@@ -39,13 +38,8 @@ class WordLlamaEncoder:
         """Unit vectors of texts."""
         if not batch:
             return np.zeros((0, self.size), np.float32)
-        return unit(np.stack([self._mean(text) for text in batch]))
-
-    def _mean(self, text: str) -> FloatArray:
-        # One text at a time: encode_batch would start threads that make later forks complain.
-        tokens = self._tokenizer.encode(text[:MAX_CHARACTERS], add_special_tokens=False).ids
-        mean_X: FloatArray = self._vectors_VX[tokens].sum(axis=0) / max(len(tokens), 1)
-        return mean_X
+        means = [mean_of_tokens(text, self._tokenizer, self._vectors_VX) for text in batch]
+        return unit(np.stack(means))
 
 
 def tokenizer_path() -> Path:

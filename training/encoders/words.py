@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from models.contract.ragged import before_each
 from models.contract.words import words_of
 from models.nets.words import ItemWords
 from training.config import WordsConfig
@@ -34,6 +35,5 @@ def item_words(items: pl.DataFrame, config: WordsConfig) -> Vocabulary:
     rows = vocabulary.select("word").with_row_index("row").collect()
     found = said.join(rows.lazy(), on="word").sort("item_index", "row").collect()
     per_item = np.bincount(found["item_index"].to_numpy(), minlength=len(items))
-    offsets = np.concatenate([[0], np.cumsum(per_item)]).astype(np.int64)
-    said_by = ItemWords(offsets, found["row"].cast(pl.Int32).to_numpy(), len(rows))
+    said_by = ItemWords(before_each(per_item), found["row"].cast(pl.Int32).to_numpy(), len(rows))
     return Vocabulary(said_by, rows["word"].to_list())

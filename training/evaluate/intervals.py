@@ -42,7 +42,8 @@ def of_ranking(
     """
     values = {}
     for k in cutoffs:
-        values[f"recall@{k}"], values[f"ndcg@{k}"] = hits(ranking.rank_E, k)
+        values[f"recall@{k}"] = (ranking.rank_E <= k).astype(np.float64)
+        values[f"ndcg@{k}"] = gains_of(ranking.rank_E, k)
     if user_E is None or len(np.unique(user_E)) == len(user_E):
         return {name: interval(value_E) for name, value_E in values.items()}
     events_E = np.ones(len(user_E))
@@ -52,16 +53,9 @@ def of_ranking(
     return {name: Interval(*_edges(mean_R)) for name, mean_R in zip(values, means, strict=True)}
 
 
-def hits(
-    rank_E: NDArray[np.int64], cutoff: int = 10
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Whether the held-out item is in the list, and its gain: means are recall and NDCG."""
-    return (rank_E <= cutoff).astype(np.float64), gains_of(rank_E, cutoff)
-
-
 def ndcg(rank_E: NDArray[np.int64]) -> Estimate:
     """NDCG@10 of these users."""
-    gain_E = hits(rank_E)[1]
+    gain_E = gains_of(rank_E)
     return Estimate(float(gain_E.mean()), *interval(gain_E))
 
 
@@ -80,7 +74,7 @@ def gain(
     user_E: whose each is; None: no two are of the same user. None is returned where some draw finds
     nothing of theirs to be relative to.
     """
-    ours_E, theirs_E = hits(our_rank_E)[1], hits(their_rank_E)[1]
+    ours_E, theirs_E = gains_of(our_rank_E), gains_of(their_rank_E)
     both_EC = np.stack([ours_E, theirs_E], axis=1)
     ours_R, theirs_R = (_means(both_EC) if user_E is None else _sums(both_EC, user_E)).T
     if not theirs_R.all():

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from models.contract import bundle
 from models.contract.bundle import FILES, CatalogueItem
+from models.contract.config import SequenceConfig
 from models.contract.item_vectors import ItemVectors, read_columns
 from models.contract.manifest import onnx_inputs, onnx_outputs
 from models.contract.memory import Memory
@@ -62,51 +63,46 @@ def export_bundle(
     draw_map(vectors.scored_ND, popularity_N).write(directory / FILES.MAP)
     if len(catalogue) > index_from:
         write_index(directory, vectors.scored_ND)
-    parity = check_parity(directory / FILES.ONNX, model, table, vectors, held_out)
+    fp32 = OnnxRanker(directory / FILES.ONNX, model.config, table.codes_NS, vectors)
+    parity = check_parity(fp32, model, held_out)
+    _must_agree(parity)
+    int8 = _offer_int8(directory / FILES.ONNX_INT8, fp32, model.config, held_out)
+    card = model_card(fields, parity, int8, len(catalogue))
+    (directory / FILES.MODEL_CARD).write_text(card, encoding="utf-8")
+    created_at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    more(created_at)
+    only_new = fields.get("recommend", "new") == "new"
+    made = {
+        "created_at": created_at,
+        "score_deciles": score_deciles(
+            with_memory(fp32, memory), held_out, len(catalogue), filter_seen=only_new
+        ),
+        "architecture": model.config,
+        "onnx_inputs": onnx_inputs(model.config),
+        "onnx_outputs": onnx_outputs(model.config),
+    }
+    bundle.write_manifest(directory, {**fields, **made})
+    return parity
+
+
+def _must_agree(parity: Parity) -> None:
     if parity.worst_score > SCORE_TOLERANCE or parity.same_top < parity.histories:
         raise UserError(
             f"ONNX Runtime and torch disagree, so no bundle was written: worst score difference "
             f"{parity.worst_score:.2e} (limit {SCORE_TOLERANCE}), same top-{TOP} on "
             f"{parity.same_top} of {parity.histories} histories"
         )
-    int8 = _offer_int8(directory, model, table, vectors, held_out)
-    served = OnnxRanker(directory / FILES.ONNX, model.config, table.codes_NS, vectors)
-    only_new = fields.get("recommend", "new") == "new"
-    card = model_card(fields, parity, int8, len(catalogue))
-    (directory / FILES.MODEL_CARD).write_text(card, encoding="utf-8")
-    created_at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-    more(created_at)
-    bundle.write_manifest(
-        directory,
-        {
-            **fields,
-            "created_at": created_at,
-            "score_deciles": score_deciles(
-                with_memory(served, memory), held_out, len(catalogue), filter_seen=only_new
-            ),
-            "architecture": model.config,
-            "onnx_inputs": onnx_inputs(model.config),
-            "onnx_outputs": onnx_outputs(model.config),
-        },
-    )
-    return parity
 
 
 def _offer_int8(
-    directory: Path,
-    model: SequenceModel,
-    table: SemanticIdTable,
-    vectors: ItemVectors,
-    held_out: EvaluationSet,
+    graph: Path, fp32: OnnxRanker, config: SequenceConfig, held_out: EvaluationSet
 ) -> Int8:
     """Write the INT8 graph, and take it away again where it costs too much accuracy."""
-    graphs = directory / FILES.ONNX, directory / FILES.ONNX_INT8
-    fp32 = OnnxRanker(graphs[0], model.config, table.codes_NS, vectors)
-    write_int8(fp32, graphs[1], held_out)
-    int8 = OnnxRanker(graphs[1], model.config, table.codes_NS, vectors)
+    write_int8(fp32, graph, held_out)
+    int8 = OnnxRanker(graph, config, fp32.codes_NS, fp32.vectors)
     found = compare(fp32, int8, held_out)
     if not found.kept:
-        graphs[1].unlink()
+        graph.unlink()
     return found
 
 
@@ -147,22 +143,17 @@ def write_onnx(encoder: HistoryEncoder, path: Path) -> None:
 
 
 @torch.inference_mode()
-def check_parity(
-    path: Path,
-    model: SequenceModel,
-    table: SemanticIdTable,
-    vectors: ItemVectors,
-    held_out: EvaluationSet,
-) -> Parity:
+def check_parity(onnx: OnnxRanker, model: SequenceModel, held_out: EvaluationSet) -> Parity:
     """Score the same real histories with both runtimes, one batch of mixed lengths at a time.
 
     torch runs the whole model, tables and all: that what is served of it adds up is proved, too.
     """
-    onnx = OnnxRanker(path, model.config, table.codes_NS, vectors)
     worst, same, histories = 0.0, 0, 0
     for batch in batches(held_out, model.config.max_history, most=PARITY_HISTORIES):
-        codes_BTS = torch.from_numpy(table.codes_NS[batch.items_BT.numpy()])
-        torch_BN = model(codes_BTS, batch.items_BT, batch.length_B).numpy() @ vectors.scored_ND.T
+        codes_BTS = torch.from_numpy(onnx.codes_NS[batch.items_BT.numpy()])
+        torch_BN = (
+            model(codes_BTS, batch.items_BT, batch.length_B).numpy() @ onnx.vectors.scored_ND.T
+        )
         onnx_BN = onnx.score_batch(batch)
         worst = max(worst, float(np.abs(torch_BN - onnx_BN).max()))
         same += same_top(torch_BN, onnx_BN)

@@ -28,7 +28,7 @@ from training.encoders.embeddings import ItemEmbeddings
 from training.export.graph import BATCH, Border, write_graph
 from training.fit.borrowing import NEIGHBOURS, lenders_index, lenders_of
 from training.memory.likeness import for_new_items
-from training.quantize.fit_quantizer import standard
+from training.quantize.views import standard
 
 _TEXT_ENCODER = "wordllama-"  # the one whose vectors are means, and whose tables a bundle can hold
 

@@ -51,9 +51,11 @@ class Choices(NamedTuple):
     def made(cls, fitted: Mapping[str, Any], epochs: int | None = None) -> Self:
         """What a training before has chosen, as its FITTED tells; for so many epochs, if told."""
         return cls(
-            *(fitted["epochs"] if epochs is None else epochs, (fitted["borrowing"],), None, None),
-            Calibration(**fitted["calibration"]),
-            Recipe(**fitted["memory"]),
+            epochs=fitted["epochs"] if epochs is None else epochs,
+            shares=(fitted["borrowing"],),
+            validation=None,
+            calibration=Calibration(**fitted["calibration"]),
+            recipe=Recipe(**fitted["memory"]),
         )
 
     def hidden_N(self) -> NDArray[np.bool_] | None:
@@ -208,11 +210,8 @@ def _calibrated(
     """Bring the scores of items that training never saw, but knows something of, to scale."""
     model, memory = fitted.model, fitted.memory
     calibration, exposure = choices.calibration, None
-    new_N = _described(config.output / "encode", len(table))
-    new_N[histories.items] = False
     codes_NS = torch.from_numpy(table.codes_NS.astype(np.int64)).to(model.seen.device)
-    new_J = torch.from_numpy(np.flatnonzero(new_N)).to(model.seen.device)
-    new_N[new_N] = told_of(model, codes_NS, new_J).cpu().numpy()
+    new_N = _new(config, model, codes_NS, histories)
     if choices.mixed and model.has_free_column():
         # Not those of validation alone: what nobody ever used is brought to scale with them.
         mixed = choices.mixed._replace(new_N=new_N & ~choices.mixed.hidden_N)
@@ -224,6 +223,17 @@ def _calibrated(
         model.calibrate(codes_NS, torch.from_numpy(new_N).to(model.seen), *calibration)
         memory = memory.scaled(new_N, calibration.scale) if memory is not None else None
     return fitted._replace(memory=memory, calibration=calibration, exposure=exposure)
+
+
+def _new(
+    config: RunConfig, model: SequenceModel, codes_NS: Tensor, histories: Histories
+) -> NDArray[np.bool_]:
+    """(N,): items that training never saw, and whose vectors say something all the same."""
+    new_N = _described(config.output / "encode", len(codes_NS))
+    new_N[histories.items] = False
+    new_J = torch.from_numpy(np.flatnonzero(new_N)).to(codes_NS.device)
+    new_N[new_N] = told_of(model, codes_NS, new_J).cpu().numpy()
+    return new_N
 
 
 def _described(encoded: Path, size: int) -> NDArray[np.bool_]:

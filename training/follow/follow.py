@@ -28,6 +28,7 @@ from training.warm.stages import WARM
 
 JOURNAL = "follow.jsonl"
 _TRIES = 5  # to read files that somebody else writes
+Listing = list[tuple[str, int, int]]  # path, bytes and time of every file
 Judge = Callable[[RunConfig, Path, Path | None, float], Verdict]
 
 
@@ -58,7 +59,7 @@ class Follower:
         self.say = say
         self.judge = judge
         self.store = BundleStore(config.output)
-        self._seen: object = None
+        self._seen: Listing | None = None
 
     def run(self) -> None:
         """For ever."""
@@ -132,8 +133,8 @@ class Follower:
             if not pipeline.is_done(name):
                 self.say(f"{name}: {pipeline.run(name)}")
 
-    def files(self) -> object:
-        """What changes when somebody writes to what is read: cheaper to look at than hashes."""
+    def files(self) -> Listing:
+        """All that is read, as it is now: cheaper to look at than hashes."""
         paths = log_files(self.config)
         every = (file for path in paths for file in (path, *path.rglob("*")) if file.exists())
         return sorted((str(f), s.st_size, s.st_mtime_ns) for f in every if (s := f.stat()))

@@ -20,7 +20,7 @@ from training.data.dataset import PreparedDataset
 from training.data.histories import Part, Windows, targets
 from training.evaluate.intervals import gain
 from training.evaluate.ranking import ndcg_of, rank
-from training.evaluate.report import CUTOFF
+from training.evaluate.report import CUTOFF, HEADLINE, OURS
 from training.evaluate.served import ServedRanker
 from training.export.onnx_ranker import OnnxRanker
 
@@ -134,8 +134,8 @@ def _blank(bundle: Bundle, length_B: NDArray[np.int64]) -> Batch:
 def _beside_baselines(config: RunConfig, margin: float) -> Verdict:
     """Where what serves cannot be asked: no worse than what needs no training."""
     evaluation = stage_files.read_json(config.output / "evaluate" / stage_files.EVALUATION)
-    found = {name: row[f"ndcg@{CUTOFF}"] for name, row in evaluation["models"].items()}
-    mine = found.pop("bbqrec")
+    found = {name: row[HEADLINE] for name, row in evaluation["models"].items()}
+    mine = found.pop(OURS)
     best = max(found, key=lambda name: found[name])
     why = (
         "too few events, or of no known time, are newer than what serves; "

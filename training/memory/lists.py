@@ -4,6 +4,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from models.contract.ragged import before_each, nth_of_each
 from training.data.histories import Windows, unroll
 
 
@@ -21,7 +22,7 @@ def best(table_RN: sp.csr_array, most: int) -> sp.csr_array:
     """The ``most`` largest entries of every row; of equal ones, those that come first."""
     row_J = rows_of(table_RN)
     order = np.lexsort((-table_RN.data, row_J))
-    place = np.arange(len(order)) - np.repeat(table_RN.indptr[:-1], np.diff(table_RN.indptr))
+    place = nth_of_each(np.diff(table_RN.indptr))
     return _only(table_RN, np.sort(order[place < most]))
 
 
@@ -43,6 +44,5 @@ def rows_of(table_RN: sp.csr_array) -> NDArray[np.int64]:
 
 def _only(table_RN: sp.csr_array, kept: NDArray[np.int64]) -> sp.csr_array:
     counts = np.bincount(rows_of(table_RN)[kept], minlength=table_RN.shape[0])
-    offsets = np.concatenate([[0], np.cumsum(counts)])
-    parts = table_RN.data[kept], table_RN.indices[kept], offsets
+    parts = table_RN.data[kept], table_RN.indices[kept], before_each(counts)
     return sp.csr_array(parts, shape=table_RN.shape)

@@ -1,7 +1,6 @@
-"""Stage quantize: vectors and training histories -> codebook and SemanticIdTable."""
+"""Stage quantize: a quantizer learned from items' vectors and training histories."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +9,11 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from models.contract.config import CodeSpace
-from models.contract.semantic_id import Resolution, resolve_collisions
-from models.contract.types import CodeArray, FloatArray, Modality, in_order
-from models.nets.content_codes import Standard
+from models.contract.types import Modality
 from models.nets.quantizer import Quantized, Quantizer, ResidualCodebook
 from training.config import QuantizeConfig, ResearchConfig
 from training.data.batches import EpochShuffle
@@ -26,37 +21,12 @@ from training.data.histories import Histories
 from training.losses import info_nce
 from training.processes import seed_epoch
 from training.quantize.transitions import CONTEXT, Transitions
+from training.quantize.views import View
 
 _DECAY = 0.7  # what one step further back is worth to it
 _WHOLE = ResearchConfig()  # nothing taken apart
+_TERMS = ("reconstruction", "codebook", "diversity", "club", "contrast", "sequence")
 _LAST_RESEED = 0.8  # share of the epochs after which dead codes are left alone, to settle
-
-
-@dataclass(frozen=True)
-class View:
-    """One modality of all items: vectors (N, X), standardised, and which items have it."""
-
-    vectors_NX: Tensor
-    present_N: Tensor
-
-    def to(self, device: torch.device) -> "View":
-        """The same one there."""
-        return View(self.vectors_NX.to(device), self.present_N.to(device))
-
-    @classmethod
-    def standardise(cls, vectors_NX: FloatArray, present_N: NDArray[np.bool_]) -> "View":
-        """Zero mean and unit variance over the items that are there; the others stay zero."""
-        by = standard(vectors_NX, present_N)
-        standard_NX = np.where(present_N[:, None], (vectors_NX - by.mean_X) / by.scale, 0)
-        return cls(torch.from_numpy(standard_NX.astype(np.float32)), torch.from_numpy(present_N))
-
-
-def standard(vectors_NX: FloatArray, present_N: NDArray[np.bool_]) -> Standard:
-    """One scale for all of a vector: relative variances carry meaning."""
-    there = vectors_NX[present_N]
-    if not len(there):
-        return Standard(np.zeros(vectors_NX.shape[1], np.float32), 1.0)
-    return Standard(there.mean(axis=0), float(there.std(axis=0).mean() + 1e-6))
 
 
 class QuantizerModule(L.LightningModule):
@@ -230,9 +200,6 @@ class QuantizerModule(L.LightningModule):
         return view.vectors_NX[items_B[view.present_N[items_B]]]
 
 
-_TERMS = ("reconstruction", "codebook", "diversity", "club", "contrast", "sequence")
-
-
 def fit_quantizer(
     quantizer: Quantizer,
     views: Mapping[Modality, View],
@@ -268,42 +235,3 @@ def fit_quantizer(
         **trainer,
     ).fit(module, items, ckpt_path=last if last.exists() else None, weights_only=True)
     return module
-
-
-@torch.no_grad()
-def assign_codes(
-    quantizer: Quantizer, views: Mapping[Modality, View]
-) -> tuple[CodeArray, FloatArray]:
-    """Codes (N, S), null where a modality is missing, and last residuals (N, M, Q)."""
-    space = quantizer.space
-    items = len(next(iter(views.values())).present_N)
-    shape = (items, len(space.modalities), space.levels)
-    codes_NML = torch.full(shape, space.null_code, dtype=torch.int64)
-    residual_NMQ = torch.zeros(items, len(space.modalities), space.vector_size)
-    for m, modality in enumerate(space.modalities):
-        view = views[modality]
-        bound_BQ = quantizer.branches(modality, view.vectors_NX[view.present_N]).bound_BQ
-        result = quantizer.codebook(modality)(bound_BQ)
-        codes_NML[view.present_N, m] = result.codes_BL
-        residual_NMQ[view.present_N, m] = result.residual_BQ
-    codes_NS = codes_NML.flatten(1).numpy().astype(np.uint16)
-    return codes_NS, residual_NMQ.numpy()
-
-
-def build_table(quantizer: Quantizer, views: Mapping[Modality, View]) -> Resolution:
-    """The SemanticIdTable of all items, unique."""
-    codes_NS, residual_NMQ = assign_codes(quantizer, views)
-    books = (quantizer.codebook(modality) for modality in quantizer.space.modalities)
-    last_MKQ = torch.stack([book.codewords_LKQ[-1] for book in books]).detach().numpy()
-    return resolve_collisions(quantizer.space, codes_NS, residual_NMQ, last_MKQ)
-
-
-def code_space(views: Mapping[Modality, View], config: QuantizeConfig) -> CodeSpace:
-    """The space for these views; fewer codes where there are fewer vectors than codes."""
-    vectors = sum(int(view.present_N.sum()) for view in views.values())
-    return CodeSpace(
-        modalities=in_order(views),
-        levels=config.levels,
-        codebook_size=max(2, min(config.codebook_size, vectors)),
-        vector_size=config.vector_size,
-    )

@@ -18,14 +18,10 @@ from training.errors import UserError
 from training.processes import seed_run
 from training.progress import trainer_options
 from training.quantize.behaviour import behaviour_embeddings
-from training.quantize.fit_quantizer import (
-    QuantizerModule,
-    View,
-    build_table,
-    code_space,
-    fit_quantizer,
-)
+from training.quantize.codes import build_table, code_space
+from training.quantize.fit_quantizer import QuantizerModule, fit_quantizer
 from training.quantize.health import code_health
+from training.quantize.views import View
 
 
 def learn_codes(config: RunConfig, histories: Histories, directory: Path) -> Resolution:

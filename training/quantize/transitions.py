@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.contract.ragged import nth_of_each
 from training.data.histories import Histories
 
 CONTEXT = 5  # items of history that a step looks back on
@@ -22,8 +23,7 @@ class Transitions:
     @classmethod
     def of(cls, histories: Histories) -> "Transitions":
         """All transitions of these histories."""
-        length = np.diff(histories.offsets)
-        place = np.arange(len(histories.items)) - np.repeat(histories.offsets[:-1], length)
+        place = nth_of_each(np.diff(histories.offsets))
         at = np.flatnonzero(place > 0)
         before = np.minimum(place[at], CONTEXT).astype(np.uint8)
         return cls(torch.tensor(histories.items), torch.from_numpy(at), torch.from_numpy(before))

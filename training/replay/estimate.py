@@ -9,15 +9,17 @@ Joachims, 2015) it is a little biased and varies far less: that is what is told.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.errors import UserError
-from training.evaluate.intervals import LEVEL, resampled
+from training.evaluate.intervals import LEVEL, Estimate, resampled
 
 _SUPPORT = 0.5  # share of the slots: of less nothing can be said
+# Columns of what is summed: rewards by clipped weights, these, plain rewards, whole weights, slots.
+_WEIGHED, _WEIGHT, _REWARD, _UNCLIPPED, _SLOTS = range(5)
 
 
 class Slots(NamedTuple):
@@ -32,53 +34,46 @@ class Slots(NamedTuple):
     matched_J: NDArray[np.bool_]
 
 
-class Interval(NamedTuple):
-    """A mean of slots and its 95%, by a bootstrap over users."""
+class Replayed(NamedTuple):
+    """Means a slot; intervals are 95%, by a bootstrap over users.
 
-    mean: float
-    low: float
-    high: float
-
-
-class Estimate(NamedTuple):
-    """A slot. snips: self-normalised, of weights clipped; ips: neither. logged: what the log got.
-
-    change: snips less logged. support: share of the other ranking's slots that had a chance, 1 but
-    for chance itself where all had. effective: slots that the weights are worth. clipped: share of
-    the matched.
+    snips: self-normalised, of weights clipped; ips: neither. logged: what the log got. change:
+    snips less logged. support: share of the other ranking's slots that had a chance, 1 but for
+    chance itself where all had. effective: slots that the weights are worth. clipped: share of the
+    matched.
     """
 
-    snips: Interval
-    change: Interval
+    snips: Estimate
+    change: Estimate
     ips: float
     logged: float
-    support: Interval
+    support: Estimate
     effective: float
     matched: int
     slots: int
     clipped: float
 
 
-def estimate(slots: Slots, clip: float, seed: int = 0) -> Estimate:
+def estimate(slots: Slots, clip: float, seed: int = 0) -> Replayed:
     """clip: the most that a weight may be. Raises UserError where the log cannot tell."""
     weight_J = np.where(slots.matched_J, 1 / slots.odds_J, 0.0)
     clipped_J = np.minimum(weight_J, clip)
     matched = int(slots.matched_J.sum())
     ips = float((weight_J * slots.reward_J).mean())
     users = int(slots.user_J.max()) + 1
-    columns = (clipped_J * slots.reward_J, clipped_J, slots.reward_J, weight_J)
     ones_J = np.ones(len(weight_J))
-    each = [np.bincount(slots.user_J, column, users) for column in (*columns, ones_J)]
+    columns = (clipped_J * slots.reward_J, clipped_J, slots.reward_J, weight_J, ones_J)
+    each = [np.bincount(slots.user_J, column, users) for column in columns]
     sums_UC = np.stack(each, axis=1).astype(np.float64)
-    support = _told(sums_UC[:, 3:], seed, lambda sums: sums[0] / sums[1])
+    support = _told(sums_UC, seed, lambda sums: sums[_UNCLIPPED] / sums[_SLOTS])
     if support.high < _SUPPORT or not matched:
         raise UserError(
-            f"the log cannot tell: of what this ranking shows only {support.mean:.0%} had a chance "
-            "to be shown. Explore more, or all that is to be compared"
+            f"the log cannot tell: of what this ranking shows only {support.value:.0%} had a "
+            "chance to be shown. Explore more, or all that is to be compared"
         )
-    return Estimate(
-        snips=_told(sums_UC, seed, lambda sums: sums[0] / sums[1]),
-        change=_told(sums_UC, seed, lambda sums: sums[0] / sums[1] - sums[2] / sums[4]),
+    return Replayed(
+        snips=_told(sums_UC, seed, _snips),
+        change=_told(sums_UC, seed, lambda sums: _snips(sums) - sums[_REWARD] / sums[_SLOTS]),
         ips=ips,
         logged=float(slots.reward_J.mean()),
         support=support,
@@ -89,13 +84,17 @@ def estimate(slots: Slots, clip: float, seed: int = 0) -> Estimate:
     )
 
 
+def _snips(sums_C: NDArray[np.float64]) -> Any:
+    return sums_C[_WEIGHED] / sums_C[_WEIGHT]
+
+
 def _told(
     sums_UC: NDArray[np.float64],
     seed: int,
-    of: Callable[[NDArray[np.float64]], NDArray[np.float64]],
-) -> Interval:
+    of: Callable[[NDArray[np.float64]], Any],
+) -> Estimate:
     """Of all users, and of users drawn anew: answers to one are alike, and stay together."""
     with np.errstate(divide="ignore", invalid="ignore"):
         means_R = np.array([of(sums_C) for sums_C in resampled(sums_UC, seed)])
     low, high = np.nanquantile(means_R, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(of(sums_UC.sum(axis=0))), float(low), float(high))
+    return Estimate(float(of(sums_UC.sum(axis=0))), float(low), float(high))

@@ -14,8 +14,9 @@ from models.contract.store import BundleStore, Role
 from training.config import RunConfig
 from training.data.histories import Windows, unroll
 from training.errors import UserError
+from training.evaluate.intervals import Estimate
 from training.evaluate.served import ServedRanker
-from training.replay.estimate import Estimate, Interval, Slots, estimate
+from training.replay.estimate import Replayed, Slots, estimate
 from training.replay.shown import read_done, rewarded, shown
 
 STEPS = ("view", "click", "cart", "purchase", "like")
@@ -25,7 +26,7 @@ _AT_ONCE = 3_000_000  # scores
 
 def replay(
     config: RunConfig, folder: Path, done: Path, role: Role, types: Sequence[str], clip: float
-) -> Estimate:
+) -> Replayed:
     """Of the bundle in that role. Raises UserError."""
     directory = BundleStore(config.output).find(role)
     if directory is None:
@@ -94,7 +95,7 @@ def _top(
     return np.concatenate(tops)
 
 
-def table(found: Estimate, role: Role) -> Table:
+def table(found: Replayed, role: Role) -> Table:
     """For people."""
     shown = Table(
         title=f"{found.slots:,} slots that chance filled",
@@ -105,12 +106,12 @@ def table(found: Estimate, role: Role) -> Table:
     for column in ("", "clicks a slot", "95%"):
         shown.add_column(column, justify="left" if not column else "right")
     shown.add_row("the log", f"{found.logged:.4f}", "")
-    shown.add_row(role, f"{found.snips.mean:.4f}", _span(found.snips))
-    shown.add_row("difference", f"{found.change.mean:+.4f}", _span(found.change))
+    shown.add_row(role, f"{found.snips.value:.4f}", _span(found.snips))
+    shown.add_row("difference", f"{found.change.value:+.4f}", _span(found.change))
     return shown
 
 
-def _span(interval: Interval) -> str:
+def _span(interval: Estimate) -> str:
     return f"[{interval.low:.4f}, {interval.high:.4f}]"
 
 
@@ -119,8 +120,8 @@ def _enough(effective: float) -> str:
     return "" if effective >= FEWEST else f"Fewer than {FEWEST}: do not decide by this. "
 
 
-def _supported(support: Interval) -> str:
+def _supported(support: Estimate) -> str:
     if support.low <= 1 <= support.high:
         return "What it shows had a chance"
-    told = f"{support.mean:.0%} [{support.low:.0%}, {support.high:.0%}]"
+    told = f"{support.value:.0%} [{support.low:.0%}, {support.high:.0%}]"
     return f"Biased: of what it shows {told} had a chance, and only of that this tells"

@@ -67,10 +67,8 @@ def _data(facts: Facts) -> Charts:
     ends = f"{lengths.least:,}", f"{lengths.histogram.edges[-1]:,.0f}"
     found = {caption: charts.histogram(caption, lengths.histogram, *ends, "interactions")}
     if time:
-        caption, ends = (
-            "Interactions over time",
-            (words.day(time.edges[0]), words.day(time.edges[-1])),
-        )
+        caption = "Interactions over time"
+        ends = words.day(time.edges[0]), words.day(time.edges[-1])
         found[caption] = charts.histogram(caption, time, *ends, "")
     return found
 

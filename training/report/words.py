@@ -2,9 +2,10 @@
 
 import datetime as dt
 
-LIST = 10  # the list by which models are compared
-HIT, NDCG = f"recall@{LIST}", f"ndcg@{LIST}"
-OURS = "bbqrec"
+from training.evaluate import report as evaluation
+
+LIST, OURS = evaluation.CUTOFF, evaluation.OURS
+HIT, NDCG = f"recall@{LIST}", evaluation.HEADLINE
 BASELINES = {
     "popularity": "what is most popular",
     "item-knn": "what the same people took",

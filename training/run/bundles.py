@@ -7,18 +7,17 @@ from rich.table import Table
 from models.contract.bundle import BundleError
 from models.contract.store import BundleStore, Role, Stored
 from training.errors import UserError
-
-_SHOWN = "ndcg@10"
+from training.evaluate.report import HEADLINE
 
 
 def table(bundles: Sequence[Stored]) -> Table:
     """Newest first. Raises UserError where there are none."""
     if not bundles:
         raise UserError("there is no bundle yet: `bbqrec-train run` makes one")
-    shown = Table("digest", "made", "items", _SHOWN, "serves as")
+    shown = Table("digest", "made", "items", HEADLINE, "serves as")
     for stored in bundles:
         manifest = stored.manifest
-        score = manifest.metrics.get(_SHOWN)
+        score = manifest.metrics.get(HEADLINE)
         shown.add_row(
             stored.digest[:12],
             manifest.created_at.replace("T", " ").removesuffix("+00:00"),

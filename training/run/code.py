@@ -21,6 +21,7 @@ BY_VALUE = frozenset({"training.config"})
 ASIDE = "training.report"
 # Whoever imports one of these may find any of its modules by name.
 BY_NAME = frozenset({"training.encoders.kinds"})
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 class Module(NamedTuple):
@@ -109,6 +110,3 @@ def _said(tree: ast.Module) -> str:
         if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:]
     return ast.dump(tree)
-
-
-_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)

@@ -29,13 +29,14 @@ from training.encoders.encode import (
     load_vocabulary,
     load_words,
 )
+from training.evaluate.report import OURS
 from training.export.export import export_bundle
 from training.export.intake import IntakeParts, write_intake
 from training.export.popularity import Uses, recency, recent
 from training.export.samples import draw_samples
 from training.fit.learn import load_model
 from training.memory.memory import Recipe
-from training.progress import console
+from training.progress import say
 from training.report import render
 
 
@@ -66,9 +67,15 @@ def run(config: RunConfig, directory: Path, *, report: bool = True) -> str:
             ids = [item.item_id for item in items]
             drawn = draw_samples(held_out, ids, samples, data.card.split.seed)
             (partial / FILES.SAMPLES).write_text(drawn.model_dump_json(), encoding="utf-8")
-        indexed = config.export.index_from
         parity = export_bundle(
-            *(partial, model, table, items, held_out, fields, indexed, memory),
+            partial,
+            model,
+            table,
+            items,
+            held_out,
+            fields,
+            config.export.index_from,
+            memory,
             more=lambda created_at: write_report(config, partial, created_at) if report else None,
         )
         digest = read_manifest(partial)[1]
@@ -88,7 +95,7 @@ def write_report(config: RunConfig, partial: Path, created_at: str) -> None:
     try:
         render.write(config, partial, created_at, partial / FILES.REPORT)
     except Exception as error:  # whatever it is, it must not cost what was trained
-        console.print(f"no report: {error!r}", markup=False, highlight=False, soft_wrap=True)
+        say(f"no report: {error!r}")
 
 
 def _split(config: RunConfig, data: PreparedDataset) -> dict[str, Any]:
@@ -111,9 +118,9 @@ def _items_as_of(config: RunConfig) -> str | None:
 
 def _metrics(evaluation: Mapping[str, Any]) -> dict[str, float]:
     """Those of the model, of new items too where it was evaluated on any."""
-    metrics: dict[str, float] = evaluation["models"]["bbqrec"]
+    metrics: dict[str, float] = evaluation["models"][OURS]
     if new := evaluation["new_items"]:
-        metrics = metrics | new["models"]["bbqrec"] | {"new taken": new["taken"]}
+        metrics = metrics | new["models"][OURS] | {"new taken": new["taken"]}
     return metrics
 
 

@@ -29,10 +29,10 @@ def to_be_made(config: RunConfig, new: NewItems) -> Choices:
     repeats, most = not config.filter_seen, config.evaluate.validation_users
     data = stage_files.data(config)
     return Choices(
-        config.fit.epochs,
-        config.fit.borrowing,
-        targets(new.known, Part.VALIDATION, repeats=repeats).sample(most, config.seed),
-        new.mixed(Part.VALIDATION, repeats=repeats).sample(most, config.seed),
+        epochs=config.fit.epochs,
+        shares=config.fit.borrowing,
+        validation=targets(new.known, Part.VALIDATION, repeats=repeats).sample(most, config.seed),
+        mixed=new.mixed(Part.VALIDATION, repeats=repeats).sample(most, config.seed),
         passing=Passing(data.histories, data.times()) if data.card.split.timed else None,
     )
 

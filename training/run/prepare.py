@@ -2,12 +2,9 @@
 
 from pathlib import Path
 
-from models.contract.config import Recommend
 from training.config import RunConfig
 from training.data.dataset import DatasetCard
 from training.data.prepare import prepare
-
-_MANY = 0.05  # of all interactions, from which on to buy again is worth learning
 
 
 def run(config: RunConfig, directory: Path) -> str:
@@ -24,15 +21,14 @@ def run(config: RunConfig, directory: Path) -> str:
 def _proposal(card: DatasetCard) -> str:
     """Which settings the log speaks for."""
     said = ""
-    if card.adjacent >= _MANY:
+    if card.is_doubled():
         said = (
             f"; {card.adjacent:.1%} are of the item just before, as views that end in a purchase "
             "are: filter.deduplicate = 'consecutive' fits"
         )
     if not card.repeats:
         return said
-    mode: Recommend = "all" if card.repeats >= _MANY else "new"
     return (
         f"{said}; {card.repeats:.1%} are of an item that the user had before: "
-        f"recommend = '{mode}' fits"
+        f"recommend = '{card.fitting()}' fits"
     )

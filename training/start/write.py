@@ -17,6 +17,18 @@ _OFTEN = (
     *("fit.accelerator", "fit.precision", "fit.new_items_cost"),
     *("evaluate.cutoffs", "evaluate.cold_share"),
 )
+# What shops mostly choose; of a name the first word that it holds decides.
+_WEIGHTS = {
+    "dislike": -1, "remove": -1, "impression": 0, "purchase": 4, "buy": 4, "order": 4,
+    "transaction": 4, "cart": 2, "basket": 2, "like": 2, "fav": 2,
+}  # fmt: skip
+_USUAL_TYPES = ["purchase", "view", "dislike"]  # for want of any: of what the service will hear
+_ANY_FORMAT = 'time_format = "%d.%m.%Y %H:%M"'  # for want of any: to be changed
+_NO_ITEMS = """\
+# [items]  # without it only behaviour is learned from
+# path = "catalogue.csv"
+# columns = { item = "sku", title = "name", text = ["name", "description"] }
+"""
 
 
 def write(path: Path, log: Guess, catalogue: Guess | None) -> None:
@@ -52,38 +64,13 @@ output = {toml(f"artifacts/{name}")}  # what every stage writes, and at last the
 """
 
 
-# What shops mostly choose; of a name the first word that it holds decides.
-_WEIGHTS = {
-    "dislike": -1, "remove": -1, "impression": 0, "purchase": 4, "buy": 4, "order": 4,
-    "transaction": 4, "cart": 2, "basket": 2, "like": 2, "fav": 2,
-}  # fmt: skip
-
-
-_USUAL_TYPES = ["purchase", "view", "dislike"]  # for want of any: of what the service will hear
-
-
 def _events(names: list[str]) -> str:
-    weights = (f"# {toml(name)} = {_weight(name)}" for name in names)
-    return "\n".join(
-        [
-            "# [events]  # what each type weighs in training; what is not named is left out",
-            *weights,
-            "",
-        ]
-    )
+    head = "# [events]  # what each type weighs in training; what is not named is left out"
+    return "\n".join([head, *(f"# {toml(name)} = {_weight(name)}" for name in names), ""])
 
 
 def _weight(name: str) -> int:
     return next((weight for word, weight in _WEIGHTS.items() if word in name.lower()), 1)
-
-
-_ANY_FORMAT = 'time_format = "%d.%m.%Y %H:%M"'  # for want of any: to be changed
-
-_NO_ITEMS = """\
-# [items]  # without it only behaviour is learned from
-# path = "catalogue.csv"
-# columns = { item = "sku", title = "name", text = ["name", "description"] }
-"""
 
 
 def _section(section: str, guess: Guess, path: Path) -> str:

@@ -18,7 +18,8 @@ from models.nets.words import WordBag
 from training import stage_files
 from training.encoders.embeddings import ItemEmbeddings
 from training.errors import UserError
-from training.quantize.fit_quantizer import View, assign_codes
+from training.quantize.codes import assign_codes
+from training.quantize.views import View
 from training.warm.kept import CODES, Kept
 
 Places = NDArray[np.int64]  # where each of today's was; -1: it is new

@@ -34,7 +34,11 @@ def learn_on(config: RunConfig, directory: Path) -> str:
     vocabulary = pl.Series("word", load_vocabulary(config.output / "encode"), pl.String)
     word_at_V = carry.places(vocabulary, before.words)
     learn_sequence(
-        *(config, config.output / "requantize", stage_files.learned(config), choices, directory),
+        config,
+        config.output / "requantize",
+        stage_files.learned(config),
+        choices,
+        directory,
         start=lambda model: carry.carry_weights(model, before, at_N, word_at_V),
     )
     return f"{EPOCHS} epoch on everything, from the weights before"

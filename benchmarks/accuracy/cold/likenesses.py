@@ -23,6 +23,7 @@ from benchmarks.accuracy.models import OURS, configured
 from benchmarks.accuracy.statistics import Interval
 from benchmarks.accuracy.store import Job, near
 from benchmarks.accuracy.tables import markdown
+from models.contract.content_vectors import unit
 from models.contract.types import BEHAVIOUR, FloatArray
 from models.nets.similarity import SimilarityBuckets
 from training import stage_files
@@ -30,7 +31,6 @@ from training.config import FitConfig, RunConfig
 from training.data.histories import Part
 from training.data.new_items import Mixed
 from training.encoders.encode import load_content, load_words
-from training.encoders.interface import unit
 from training.evaluate.new_items import ranked
 from training.memory.likeness import likeness
 from training.memory.lists import best, without_themselves

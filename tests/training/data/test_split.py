@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from training.config import SplitConfig
 from training.data import split
-from training.data.histories import Part
+from training.data.histories import Part, first_of_each
 from training.errors import UserError
 
 PAIRS = st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), min_size=1, max_size=60)
@@ -46,7 +46,7 @@ def test_first_of_each_keeps_every_pair_once_where_it_was_first(pairs: Pairs) ->
     user, item = codes(pairs)
     together = list(zip(user.tolist(), item.tolist(), strict=True))
     expected = [pair not in together[:at] for at, pair in enumerate(together)]
-    assert split.first_of_each(user, item).tolist() == expected
+    assert first_of_each(user, item).tolist() == expected
 
 
 @given(PAIRS)

@@ -20,15 +20,11 @@ from training.data.histories import EvaluationSet, Histories, Part, targets
 from training.errors import UserError
 from training.evaluate.baselines import Popularity
 from training.evaluate.ranking import SequenceRanker, metrics, rank
-from training.fit import fit_sequence as fit_sequence_module
-from training.fit.fit_sequence import (
-    Fitted,
-    SequenceModule,
-    fit_sequence,
-    new_model,
-)
+from training.fit import sequence_module
+from training.fit.fit_sequence import Fitted, fit_sequence, new_model
 from training.fit.moving_average import MovingAverage
 from training.fit.resident import Resident
+from training.fit.sequence_module import SequenceModule
 from training.losses import same_JC
 from training.progress import trainer_options
 
@@ -277,7 +273,7 @@ def test_what_is_compiled_learns_the_same(monkeypatch: pytest.MonkeyPatch) -> No
     all lengths. What the piece is then made of, for minutes, is torch's own.
     """
     monkeypatch.setattr(WordBag, "forward", WordBag.of_all)
-    monkeypatch.setattr(fit_sequence_module, "no_negatives", lambda n, c, _: (same_JC(n, c),))
+    monkeypatch.setattr(sequence_module, "no_negatives", lambda n, c, _: (same_JC(n, c),))
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
     training = histories().up_to(Part.TRAIN)
     resident, steps = some(range(20), range(7), range(30, 60))

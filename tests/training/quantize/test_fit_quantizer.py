@@ -18,15 +18,11 @@ from training.data.histories import Histories, Part
 from training.errors import UserError
 from training.progress import trainer_options
 from training.quantize.behaviour import behaviour_embeddings
-from training.quantize.fit_quantizer import (
-    QuantizerModule,
-    View,
-    build_table,
-    code_space,
-    fit_quantizer,
-)
+from training.quantize.codes import build_table, code_space
+from training.quantize.fit_quantizer import QuantizerModule, fit_quantizer
 from training.quantize.health import code_health
 from training.quantize.learn import learn_codes
+from training.quantize.views import View
 
 CONFIG = QuantizeConfig(
     levels=3, codebook_size=16, vector_size=16, hidden_size=32, epochs=40, batch_size=36

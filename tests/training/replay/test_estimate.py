@@ -51,9 +51,9 @@ def test_what_is_told_is_that_mean_and_its_interval_holds_the_truth() -> None:
         weight_J = slots.matched_J / slots.odds_J
         assert found.ips == pytest.approx((weight_J * slots.reward_J).mean())
         wanted = (weight_J * slots.reward_J).sum() / weight_J.sum()
-        assert found.snips.mean == pytest.approx(wanted)
+        assert found.snips.value == pytest.approx(wanted)
         assert found.logged == slots.reward_J.mean()
-        assert found.support.mean == pytest.approx(weight_J.mean())
+        assert found.support.value == pytest.approx(weight_J.mean())
         assert found.effective == pytest.approx(weight_J.sum() ** 2 / (weight_J**2).sum())
         inside += found.snips.low <= TRUTH <= found.snips.high
     assert inside >= 16

@@ -6,7 +6,6 @@ from training.report.warnings.notice import Notice
 
 MUCH = 0.2  # share of the interactions
 SOME = 0.05  # of the items
-REPEATS = 0.05  # share of the interactions, as prepare has it
 
 
 def rejects(facts: Facts) -> Notice | None:
@@ -92,10 +91,9 @@ def no_times(facts: Facts) -> Notice | None:
 
 def repeats(facts: Facts) -> Notice | None:
     """People buy again, and the model never recommends that; or the other way round."""
-    often = facts.card.repeats >= REPEATS
-    if often == (facts.recommend == "all"):
+    fits = facts.card.fitting()
+    if fits == facts.recommend:
         return None
-    fits = "all" if often else "new"
     return Notice(
         "look",
         f"{words.share(facts.card.repeats)} of the interactions are of an item that the user had "
@@ -106,7 +104,7 @@ def repeats(facts: Facts) -> Notice | None:
 
 def adjacent(facts: Facts) -> Notice | None:
     """What is one use is there several times."""
-    if facts.card.adjacent < REPEATS:
+    if not facts.card.is_doubled():
         return None
     return Notice(
         "look",
