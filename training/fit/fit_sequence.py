@@ -349,7 +349,8 @@ def _distribution(process: Process, config: FitConfig) -> dict[str, Any]:
     return {
         "devices": process.local_count,
         "num_nodes": process.count // process.local_count,
-        "strategy": DDPStrategy(process_group_backend=backend),
+        # Buffers never change, and some are as large as the catalogue: not sent at every step.
+        "strategy": DDPStrategy(process_group_backend=backend, broadcast_buffers=False),
         "use_distributed_sampler": False,  # LengthBuckets shares the batches out itself
     }
 

@@ -30,6 +30,7 @@ from training.fit.fit_sequence import (
 from training.fit.moving_average import MovingAverage
 from training.fit.resident import Resident
 from training.losses import same_JC
+from training.processes import Process
 from training.progress import trainer_options
 
 CONFIG = FitConfig(
@@ -330,3 +331,9 @@ def test_towers_learn_apart() -> None:
     assert any(parameter.grad is not None for parameter in first.parameters())
     assert len(others) == 2
     assert all(p.grad is None for tower in others for p in tower.parameters())
+
+
+def test_several_processes_send_each_other_gradients_alone() -> None:
+    """Codes and words of all items are buffers: at every step they would be sent, too."""
+    options = fit_sequence_module._distribution(Process(0, 2, 2), CONFIG)
+    assert options["strategy"]._ddp_kwargs["broadcast_buffers"] is False
