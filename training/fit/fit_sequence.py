@@ -335,7 +335,7 @@ def _let_go(optimizer: torch.optim.Optimizer) -> None:
 
 def _best(module: SequenceModule, kept: ModelCheckpoint) -> tuple[int, float]:
     """Take the weights of the epoch with the best validation: which it is, and how good."""
-    best = torch.load(kept.best_model_path, weights_only=True)
+    best = torch.load(kept.best_model_path, map_location="cpu", weights_only=True)
     module.load_state_dict(best["state_dict"])
     score = float(kept.best_model_score or 0.0)
     return int(best["epoch"]) + 1, score
