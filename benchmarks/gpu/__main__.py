@@ -14,6 +14,7 @@ import torch
 import typer
 from rich.console import Console
 
+from benchmarks.gpu.checks import checks
 from benchmarks.gpu.engine import engines, profile
 from benchmarks.gpu.http import http
 from benchmarks.gpu.rows import Row, Where, write
@@ -21,7 +22,8 @@ from benchmarks.gpu.search import search
 from benchmarks.gpu.train import train
 
 PARTS: dict[str, Callable[[Where], Iterator[Row]]] = {
-    "search": search, "engine": engines, "http": http, "train": train, "profile": profile,
+    "checks": checks, "search": search, "engine": engines, "http": http, "train": train,
+    "profile": profile,
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from models.contract.types import ItemCodes
 from service.engine.device import DeviceEngine
 from service.engine.engine import Engine, HostEngine
 from service.engine.scorer import OnnxScorer, import_torch, make_scorer, why
+from service.engine.watched import watched
 from service.pace import rest
 from service.retrieval.choose import make_retriever
 from service.retrieval.live import CurrentLive, nothing_lives
@@ -47,10 +48,13 @@ def make_engine(bundle: Bundle, settings: Settings, live: CurrentLive | None = N
 
 
 def warm_engine(bundle: Bundle, settings: Settings, live: CurrentLive) -> Engine:
-    """The same, and no request pays for being the first. Raises what an engine does, too."""
+    """The same, and no request pays for being the first. Raises what an engine does, too.
+
+    Where the GPU answers no more while it serves, the process ends.
+    """
     engine = make_engine(bundle, settings, live)
     _warm(engine, bundle, settings.max_batch)
-    return engine
+    return watched(engine)
 
 
 def _warm(engine: Engine, bundle: Bundle, max_batch: int) -> None:

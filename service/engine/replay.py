@@ -4,6 +4,7 @@ A small model on a GPU spends its time on launching kernels, one after another. 
 inputs of one shape only, and reads and writes where it did when it was made.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ Call = Callable[..., Any]  # of tensors: gives some
 Record = Callable[[Call, Inputs], Callable[[], Any]]
 
 MOST = 64  # recordings; other shapes are launched each time
+# A process records one thing at a time, and gives no memory back meanwhile: torch says so of both.
+RECORDING = threading.Lock()
 
 
 class Replay:
@@ -23,8 +26,9 @@ class Replay:
     Those that it is given may lie on the host: they are copied to where a recording reads them.
     """
 
-    def __init__(self, record: Record, device: torch.device) -> None:
-        self.record = record
+    def __init__(self, recorder: Callable[[], Record], device: torch.device) -> None:
+        self.recorder = recorder
+        self.record = recorder()
         self.device = device
         self.recordings: dict[Any, tuple[Inputs, Callable[[], Any]]] = {}
 
@@ -46,8 +50,9 @@ class Replay:
         return [given.to(self.device) for given in inputs]
 
     def forget(self) -> None:
-        """What is read lies elsewhere."""
+        """What is read lies elsewhere. The memory that recordings shared goes with the last."""
         self.recordings.clear()
+        self.record = self.recorder()
 
 
 def record_cuda() -> Record:
@@ -55,17 +60,19 @@ def record_cuda() -> Record:
     replayed at a time, and what it gave is read before the next.
     """
     pool = torch.cuda.graph_pool_handle()
+    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # who shares memory shares it, too
 
     def record(call: Call, inputs: Inputs) -> Callable[[], Any]:
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):  # what a first call sets up must not be recorded
-            call(*inputs)
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        # Another generation may be answering meanwhile, in another thread.
-        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
-            output = call(*inputs)
+        with RECORDING:
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):  # what a first call sets up must not be recorded
+                call(*inputs)
+            torch.cuda.current_stream().wait_stream(side)
+            graph = torch.cuda.CUDAGraph()
+            # Another generation may be answering meanwhile, in another thread.
+            mode = "thread_local"
+            with torch.cuda.graph(graph, pool=pool, stream=side, capture_error_mode=mode):
+                output = call(*inputs)
 
         def replay() -> Any:
             graph.replay()
@@ -76,6 +83,6 @@ def record_cuda() -> Record:
     return record
 
 
-def call_again(call: Call, inputs: Inputs) -> Callable[[], Any]:
-    """A Record where there is nothing to record by: it is called anew each time."""
-    return lambda: call(*inputs)
+def call_again() -> Record:
+    """Where there is nothing to record by: it is called anew each time."""
+    return lambda call, inputs: lambda: call(*inputs)

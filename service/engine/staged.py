@@ -45,6 +45,12 @@ class Items(NamedTuple):
         self.scan_RD[rows] = vectors_MD.bfloat16()
         torch.maximum(self.largest_D, vectors_MD.abs().amax(0), out=self.largest_D)
 
+    def take(self, others: "Items") -> None:
+        """Write all of others, of which there are as many at most, from the first row on."""
+        rows = len(others.scan_RD)
+        self.scan_RD[:rows], self.exact_RD[:rows] = others.scan_RD, others.exact_RD
+        torch.maximum(self.largest_D, others.largest_D, out=self.largest_D)
+
 
 class Sums(NamedTuple):
     """What is added to the scores of some rows: rows (B, J), ascending, each told of once but for
@@ -83,7 +89,7 @@ class Among(NamedTuple):
 
     def of(self, scores_BR: Tensor) -> Tensor:
         """The scores, in place."""
-        scores_BR += self.added.to(scores_BR.dtype)
+        scores_BR += self.added
         if self.sums is not None:
             rows_BJ, scores_BJ = self.sums
             scores_BR.scatter_add_(1, rows_BJ, scores_BJ.to(scores_BR.dtype))

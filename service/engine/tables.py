@@ -11,6 +11,7 @@ from torch import Tensor
 from models.contract.bundle import Bundle
 from models.contract.types import FloatArray, ItemCodes
 from service.engine.recalling import Lists
+from service.engine.replay import RECORDING
 from service.engine.staged import BLOCK, Items
 from service.retrieval.live import Live
 from service.retrieval.rows import Mask
@@ -29,12 +30,17 @@ class Tables:
     added_R: 0, or -inf for what is not to be found, as is a row that nothing lies in.
     """
 
+    items: Items
+    codes_RS: Tensor
+    added_R: Tensor
+    read_RD: Tensor
+
     def __init__(self, bundle: Bundle, device: Device) -> None:
         self.bundle, self.device = bundle, torch.device(device)
         self.size: int = len(bundle.item_vectors_ND)
         self.width: int = bundle.item_vectors_ND.shape[1]
         needed = bytes_needed(bundle)
-        if device == "cuda" and (free := torch.cuda.mem_get_info()[0]) < needed:
+        if device == "cuda" and (free := _free_bytes()) < needed:
             raise ProviderError(
                 f"{self.size:,} items need {needed:,} bytes of the GPU's memory, {free:,} are "
                 "free: the retriever `compressed` needs none"
@@ -94,30 +100,41 @@ class Tables:
         if self.bundle.vectors.columns:
             self.read_RD[at] = self._there(read_MD)
 
-    def _make(self, rows: int) -> None:
+    def _make(self, rows: int, kept: int = 0) -> None:
+        """Room for so many rows, the first of which are kept. Without memory nothing changes."""
         slots = self.bundle.semantic_ids.codes_NS.shape[1]
-        self.items = Items.room(rows, self.width, self.device)
-        rows = len(self.items.scan_RD)
-        self.codes_RS = torch.zeros(rows, slots, dtype=torch.int32, device=self.device)
-        self.added_R = torch.full((rows,), -torch.inf, dtype=torch.bfloat16, device=self.device)
-        self.read_RD = self.items.exact_RD  # unless some towers read other vectors than they score
+        items = Items.room(rows, self.width, self.device)
+        rows = len(items.scan_RD)
+        codes_RS = torch.zeros(rows, slots, dtype=torch.int32, device=self.device)
+        added_R = torch.full((rows,), -torch.inf, dtype=torch.bfloat16, device=self.device)
+        read_RD = items.exact_RD  # unless some towers read other vectors than they score
         if self.bundle.vectors.columns:
-            self.read_RD = torch.zeros_like(self.read_RD)
+            read_RD = torch.zeros_like(read_RD)
+        if kept:
+            items.take(self.items)
+            codes_RS[:kept], added_R[:kept] = self.codes_RS, self.added_R
+            read_RD[:kept] = self.read_RD
+        self.items, self.codes_RS, self.added_R, self.read_RD = items, codes_RS, added_R, read_RD
 
     def _make_room(self, live: int) -> bool:
         """For so many live rows; for twice as many, where that needs more of it."""
         if self.size + live < self.rows:  # the last is left free
             return False
-        old = self.items, self.codes_RS, self.added_R, self.read_RD, self.rows
-        items, codes_RS, added_R, read_RD, rows = old
-        self._make(self.size + 2 * live)
-        self.items.put(0, items.exact_RD)
-        self.codes_RS[:rows], self.added_R[:rows], self.read_RD[:rows] = codes_RS, added_R, read_RD
+        rows = self.rows
+        self._make(self.size + 2 * live, kept=rows)
         self.found_R = np.concatenate([self.found_R, np.zeros(self.rows - rows, np.bool_)])
         return True
 
     def _there(self, array: NDArray[Any]) -> Tensor:
         return torch.tensor(array, device=self.device)
+
+
+def _free_bytes() -> int:
+    """Of the GPU's memory: with what torch keeps of an engine that was let go."""
+    with RECORDING:
+        torch.cuda.empty_cache()
+    free: int = torch.cuda.mem_get_info()[0]
+    return free
 
 
 def bytes_needed(bundle: Bundle) -> int:

@@ -73,8 +73,8 @@ class TorchEngine:
         self.tables = Tables(bundle, device)
         self.live = live
         self.masks = Masks(self.tables)
-        record = record_cuda() if device == "cuda" else call_again
-        self.replay = Replay(record, self.tables.device)
+        recorder = record_cuda if device == "cuda" else call_again
+        self.replay = Replay(recorder, self.tables.device)
 
     def prepare(self, max_batch: int) -> None:
         """Record what batches of up to so many are answered by, so that none waits for it."""

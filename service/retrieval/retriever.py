@@ -13,6 +13,8 @@ from models.contract.types import FloatArray
 from service.retrieval.rows import Rows, RowSet
 from service.retrieval.selection import Selection
 
+_LOWEST = np.finfo(np.float32).min  # no score is, nor is -inf
+
 
 class Found(NamedTuple):
     """The best items of each query, best first: scores (B, K) and item indices (B, K).
@@ -74,8 +76,12 @@ def nothing_found(queries: int, k: int) -> Found:
 
 
 def tidied(found: Found, k: Sequence[int]) -> Found:
-    """Without what is beyond each one's ``k``, and without what has no score."""
+    """Without what is beyond each one's ``k``, and without what has no score.
+
+    Where fewer are left than are looked for, ONNX Runtime's TopK on a GPU puts the lowest number
+    that there is before -inf, of rows that there are not (microsoft/onnxruntime#9843, #22738).
+    """
     beyond_BK = np.arange(found.items_BK.shape[1]) >= np.array(k)[:, None]
-    none_BK = beyond_BK | (found.items_BK < 0) | (found.scores_BK == -np.inf)
+    none_BK = beyond_BK | (found.items_BK < 0) | (found.scores_BK <= _LOWEST)
     items_BK = np.where(none_BK, -1, found.items_BK)
     return Found(np.where(none_BK, np.float32(-np.inf), found.scores_BK), items_BK)

@@ -20,9 +20,14 @@ def test_every_part_runs_and_its_rows_are_kept(
     found = json.loads((tmp_path / "gpu.json").read_text())
     assert {*found[0]} == {"what", "size", "value", "unit", "floor", "goal", "met", "device"}
     what = {row["what"] for row in found}
+    assert {"failed while another recorded", "wrong after tables grew"} <= what
     assert {"exact top-100", "engine, best 100", "training, like Beauty", "over HTTP"} <= what
     assert "aten::topk" in (tmp_path / "gpu-profile-32.txt").read_text()
-    assert all(row["value"] == 0 for row in found if row["what"].startswith(("lost", "other")))
+    assert all(
+        row["value"] == 0
+        for row in found
+        if row["what"].startswith(("lost", "other", "wrong", "failed"))
+    )
     assert all(row["value"] > 0 for row in found if row["unit"].endswith("a second"))
     assert "stand-in" in (tmp_path / "gpu.md").read_text()
 

@@ -152,7 +152,7 @@ def _let_go(optimizer: torch.optim.Optimizer) -> None:
 
 def _best(module: SequenceModule, kept: ModelCheckpoint) -> tuple[int, float]:
     """Take the weights of the epoch with the best validation: which it is, and how good."""
-    best = torch.load(kept.best_model_path, weights_only=True)
+    best = torch.load(kept.best_model_path, map_location="cpu", weights_only=True)
     module.load_state_dict(best["state_dict"])
     score = float(kept.best_model_score or 0.0)
     return int(best["epoch"]) + 1, score
@@ -166,7 +166,8 @@ def _distribution(process: Process, config: FitConfig) -> dict[str, Any]:
     return {
         "devices": process.local_count,
         "num_nodes": process.count // process.local_count,
-        "strategy": DDPStrategy(process_group_backend=backend),
+        # Buffers never change, and some are as large as the catalogue: not sent at every step.
+        "strategy": DDPStrategy(process_group_backend=backend, broadcast_buffers=False),
         "use_distributed_sampler": False,  # LengthBuckets shares the batches out itself
     }
 

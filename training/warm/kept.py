@@ -89,7 +89,7 @@ def kept(config: RunConfig) -> Kept:
 
 def averaged(checkpoint: Path) -> dict[str, Tensor]:
     """The moving average of a model's weights, from a checkpoint of its training."""
-    state = torch.load(checkpoint, weights_only=True)["state_dict"]
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
     return {
         name.removeprefix(_AVERAGED): weight.contiguous()
         for name, weight in state.items()

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -9,6 +10,7 @@ import pytest
 
 from models.contract.bundle import Bundle
 from models.contract.types import ItemCodes
+from service.engine import device
 from service.engine.choose import make_engine
 from service.engine.device import DeviceEngine
 from service.engine.engine import HostEngine
@@ -70,6 +72,29 @@ def test_items_come_and_go(tiny: Bundle, device: Device) -> None:
         found, expected = engine.candidates(*asked).found, host.candidates(*asked).found
         np.testing.assert_allclose(found.scores_BK, expected.scores_BK, rtol=1e-3, atol=1e-4)
         assert (found.items_BK == expected.items_BK).mean() > 0.99
+
+
+def test_rows_that_are_not_there_are_left_out(
+    tiny: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TopK on a GPU finds such, of the lowest score there is, where it runs out of others."""
+    engine, run = on("cpu", tiny), device._run
+
+    def as_on_a_gpu(session: Any, feeds: Any, outputs: Any) -> Any:
+        found = run(session, feeds, outputs)
+        if session is not engine.search.session:
+            return found
+        scores_BK, items_BK = found[0].numpy(), found[1].numpy()
+        scores_BK[:, 5:7], items_BK[:, 5:7] = np.finfo(np.float32).min, 2**40
+        scores_BK[:, 7:] = -np.inf
+        arrays = scores_BK, items_BK, found[2].numpy(), found[3].numpy()
+        return [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in arrays]
+
+    monkeypatch.setattr(device, "_run", as_on_a_gpu)
+    found = engine.candidates(histories(tiny), [9] * 40, [ANYTHING] * 40).found
+    assert (found.items_BK[:, :5] >= 0).all()
+    assert (found.items_BK[:, 5:] == -1).all()
+    assert (found.scores_BK[:, 5:] == -np.inf).all()
 
 
 def test_both_steps_are_timed(tiny: Bundle) -> None:

@@ -1,14 +1,18 @@
 """The engine in torch on one device: what it answers, with a CPU in the GPU's place."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
 from models.contract import bundle as bundles
 from models.contract.bundle import Bundle
 from models.contract.types import ItemCodes
+from models.nets import similarity
 from service.engine import tables, torch_engine
 from service.engine.choose import make_engine
-from service.engine.tables import bytes_needed
+from service.engine.staged import BLOCK, Among, Items, best, best_in_full
+from service.engine.tables import WORK_BYTES, bytes_needed
 from service.engine.torch_engine import TorchEngine, power_of_two
 from service.retrieval.live import nothing_lives
 from service.retrieval.rows import RowSet
@@ -16,6 +20,7 @@ from service.retrieval.selection import Allowed, Selection
 from service.runtime import Device, ProviderError
 from service.settings import Settings
 from tests.conftest import TinyBundles
+from tests.on_meta import META, OnDevice, Waited
 from tests.service.engine.shop import Shop
 from tests.tiny_bundle import ITEMS
 
@@ -129,10 +134,113 @@ def test_masks_that_are_used_stay_on_the_device(
     assert [id(each) for each in told] == [id(one), id(other)]
 
 
+@pytest.mark.parametrize("in_full", [False, True])
+def test_nothing_that_is_recorded_waits_for_the_device(
+    bundle: Bundle, in_full: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor makes a shape of numbers, nor sends anything there: a GPU would refuse to record it."""
+    monkeypatch.setattr(similarity, "in_float32", nullcontext)  # which knows nothing of `meta`
+    shop = Shop(bundle)
+    shop.change(5)
+    engine = TorchEngine(bundle, META.type, lambda: shop.live)  # type: ignore[arg-type]
+    engine.tables.follow(shop.live)
+    for _ in range(5):
+        histories, _, selections = shop.asks(6)
+        asked = engine.replay.there(engine._asked(histories, selections))
+        with torch.inference_mode(), OnDevice():
+            found = engine._find(16, *asked, in_full=in_full)
+        assert found.best.rows_BK.shape == (8, 16)
+
+
+def test_what_would_not_be_recorded_is_noticed() -> None:
+    """By what looks for it in the test above."""
+    rows = torch.arange(3, device=META)
+    for call in (
+        lambda: rows[rows > 1],
+        rows.nonzero,
+        lambda: int(rows.sum()),
+        rows.unique,
+        lambda: rows + torch.arange(3),
+        lambda: torch.arange(3).to(META),
+        lambda: torch.repeat_interleave(rows, rows),
+    ):
+        with torch.inference_mode(), OnDevice(), pytest.raises((Waited, RuntimeError)):
+            call()
+    with OnDevice():
+        torch.nonzero_static(rows > 1, size=2)
+        rows.sort()
+
+
+def test_a_search_works_in_as_much_as_is_reckoned_with(bundle: Bundle) -> None:
+    """Of the largest batch, each of which may find other items: recorded, and again in full."""
+    rows, width, k = 10_000 * BLOCK, 192, 2 * 128
+    items = Items.room(rows, width, META)
+    engine = TorchEngine(bundle, META.type, nothing_lives(*bundle.item_vectors_ND.shape))  # type: ignore[arg-type]
+    tables = engine.tables
+    tables.items, tables.added_R = items, torch.empty(rows, dtype=torch.bfloat16, device=META)
+    tables.codes_RS = torch.empty(rows, 1, device=META)
+    queries = engine._together()
+    vectors_BD = torch.empty(queries, width, device=META)
+    allowed_BW = torch.empty(queries, rows // 8, dtype=torch.uint8, device=META)
+    hidden_H2 = torch.empty(64 * queries, 2, dtype=torch.long, device=META)
+    given = [*items, vectors_BD, allowed_BW, hidden_H2, tables.added_R, engine.masks.bit_8]
+    together = 0
+    for search in best, best_in_full:
+        with torch.inference_mode(), OnDevice(given) as seen:
+            search(items, vectors_BD, Among(engine.masks.added(allowed_BW), hidden_H2), k)
+        together += seen.most
+    asked = 3 * allowed_BW.nbytes  # each query's, all together, and where a recording reads them
+    assert WORK_BYTES < together + asked < 2 * WORK_BYTES
+
+
+def test_room_that_there_is_no_memory_for_costs_nothing_that_is_there(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop(bundle)
+    engine = TorchEngine(bundle, "cpu", lambda: shop.live)
+    asked = shop.asks(20)
+    before = engine.candidates(*asked).found
+    rows, full = engine.tables.rows, torch.full
+
+    def no_memory(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    nothing = shop.live
+    shop.change(engine.tables.rows)
+    monkeypatch.setattr(torch, "full", no_memory)
+    with pytest.raises(torch.OutOfMemoryError):
+        engine.candidates(*asked)
+    monkeypatch.setattr(torch, "full", full)
+    assert engine.tables.rows == rows
+    grown, shop.live = shop.live, nothing
+    np.testing.assert_array_equal(engine.candidates(*asked).found.items_BK, before.items_BK)
+    shop.live = grown
+    host = make_engine(bundle, Settings(bundle=bundle.directory, provider="cpu"), lambda: grown)
+    found, expected = engine.candidates(*asked).found, host.candidates(*asked).found
+    assert (found.items_BK == expected.items_BK).mean() > 0.99
+
+
+def test_what_an_engine_before_left_is_reckoned_as_free(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch keeps it, and the driver does not know that it is free: every other bundle would be
+    refused, of a catalogue that takes a third of the memory.
+    """
+    free = [10**9]
+
+    def given_back() -> None:
+        free[0] = 80 * 10**9
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (free[0], 80 * 10**9))
+    monkeypatch.setattr(torch.cuda, "empty_cache", given_back)
+    assert tables._free_bytes() == 80 * 10**9
+
+
 def test_a_catalogue_that_does_not_fit_is_refused_with_the_bytes(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (10**9, 10**9))
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     with pytest.raises(ProviderError, match=r"60 items need 4,\d{3},\d{3},\d{3} bytes"):
         tables.Tables(bundle, "cuda")
     assert bytes_needed(bundle) > 2 * tables.WORK_BYTES

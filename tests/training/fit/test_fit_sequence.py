@@ -26,6 +26,7 @@ from training.fit.moving_average import MovingAverage
 from training.fit.resident import Resident
 from training.fit.sequence_module import SequenceModule
 from training.losses import same_JC
+from training.processes import Process
 from training.progress import trainer_options
 
 CONFIG = FitConfig(
@@ -326,3 +327,29 @@ def test_towers_learn_apart() -> None:
     assert any(parameter.grad is not None for parameter in first.parameters())
     assert len(others) == 2
     assert all(p.grad is None for tower in others for p in tower.parameters())
+
+
+def test_several_processes_send_each_other_gradients_alone() -> None:
+    """Codes and words of all items are buffers: at every step they would be sent, too."""
+    options = fit_sequence_module._distribution(Process(0, 2, 2), CONFIG)
+    assert options["strategy"]._ddp_kwargs["broadcast_buffers"] is False
+
+
+def test_what_a_gpu_learned_is_taken_up_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or by a process that has another one: what it is kept as says which GPU had it."""
+    places: list[object] = []
+    load = torch.load
+
+    def loaded(*given: object, **more: object) -> object:
+        places.append(more["map_location"])
+        return load(*given, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(torch, "load", loaded)
+    training, validation = histories().up_to(Part.TRAIN), targets(histories(), Part.VALIDATION)
+    fit_sequence(
+        fresh(training), table(), training, validation, CONFIG, 1, 0, tmp_path,
+        **trainer_options(tmp_path),
+    )  # fmt: skip
+    assert places == ["cpu"]
