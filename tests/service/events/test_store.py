@@ -131,6 +131,19 @@ def test_each_event_is_stored_once(tmp_path: Path) -> None:
     assert len(store.done.files()) < 9
 
 
+def test_what_was_shown_before_and_is_written_after_is_forgotten_too(tmp_path: Path) -> None:
+    """Answers of another process wait a moment to be written."""
+    log, late = FileLog(tmp_path, EVENT_LOG), answer("late", "ada", "a")
+    log.append([Erased("ada", NOON + 1), late, answer("again", "ada", "b", time=NOON + 2)])
+    store = store_of(tmp_path)
+    store.run()
+    assert stored(store, "shown")["recommendation_id"].to_list() == ["again"]
+    log.append([answer("later", "ada", "a")])
+    after = store_of(tmp_path)  # which has not stored that she is forgotten
+    after.run()
+    assert stored(after, "shown")["recommendation_id"].to_list() == ["again"]
+
+
 def test_a_user_is_forgotten_and_a_guest_renamed_as_of_then(tmp_path: Path) -> None:
     log = FileLog(tmp_path, EVENT_LOG)
     log.append([event("1"), event("2", "bob"), event("3", "guest"), answer("r", "ada", "a")])
