@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from models.contract.live_counts import LiveTransitions
+from service.events.forgotten import Forgotten
 from service.events.latest import Latest
 from service.events.outcomes import Outcomes, State
 from service.events.record import Erased, Event, Merged, Record, Shown
@@ -55,6 +56,7 @@ class Feed:
         self._counted = 0  # position: what is before it is in the outcomes already
         self._resumed = False
         self._seen: Latest[None] = Latest(IDS)
+        self._forgotten = Forgotten()
         self._repeated: Latest[None] = Latest(IDS)
         self._reached = Reached()
         self._reader: Reader[Record] | None = None
@@ -157,6 +159,9 @@ class Feed:
 
     def _hear(self, entry: Entry[Record]) -> None:
         position, record = entry
+        if self._forgotten.covers(record):
+            return
+        self._forgotten.hear(record)
         match record:
             case Event():
                 if not self._seen.put(record.key(), None):

@@ -3,9 +3,10 @@
 A record is one line of JSON there; ``kind`` says which it is.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from pydantic import ConfigDict, TypeAdapter
 from pydantic_core import from_json, to_json
 
 from service.log.log import Entry, EntryError
@@ -80,10 +81,14 @@ class Split(NamedTuple):
 
 
 Record = Event | Shown | Erased | Merged | Split
-_KINDS: Mapping[str, Callable[..., Record]] = {
+_KINDS: Mapping[str, type[Record]] = {
     "event": Event, "shown": Shown, "erased": Erased, "merged": Merged, "split": Split
 }  # fmt: skip
 _NAMES = {kind: name for name, kind in _KINDS.items()}
+# Whoever else writes to the log: what is of another type would stop those who store it, for ever.
+_READ: Mapping[str, TypeAdapter[Record]] = {
+    name: TypeAdapter(kind, config=ConfigDict(strict=True)) for name, kind in _KINDS.items()
+}
 
 
 def encode(entry: Entry[Record]) -> bytes:
@@ -97,6 +102,7 @@ def decode(line: bytes) -> Entry[Record]:
     """The inverse. Raises EntryError."""
     try:
         found = from_json(line)
-        return Entry(found["position"], _KINDS[found["kind"]](**found["record"]))
+        record = _READ[found["kind"]].validate_python(found["record"])
+        return Entry(int(found["position"]), record)
     except (ValueError, KeyError, TypeError) as error:
         raise EntryError(f"no record of events: {error}") from error

@@ -16,6 +16,7 @@ from pathlib import Path
 from models.contract.store import put_in_place
 from service.events import table, trimmed
 from service.events.event_log import open_events
+from service.events.forgotten import Forgotten
 from service.events.record import Erased, Event, Merged, Record, Shown
 from service.events.storing import Progress, Storing
 from service.events.table import Table
@@ -37,6 +38,7 @@ class Store:
         self._file = Progress.file(storing.folder)
         self.progress = Progress.read(storing.folder)
         self._reader = events.reader()
+        self._forgotten = Forgotten()
         self._trimmed = 0
 
     def run(self) -> int:
@@ -63,6 +65,8 @@ class Store:
     def _next(self) -> list[Entry[Record]]:
         found: list[Entry[Record]] = []
         while len(found) < _AT_ONCE and (entries := self._reader.read(_AT_ONCE)):
+            for entry in entries:
+                self._forgotten.hear(entry.value)
             found += [entry for entry in entries if entry.position > self.progress.position]
         last = self.progress.position
         if not found and self._reader.position < last and self._reader.ends_before(last):
@@ -81,6 +85,7 @@ class Store:
     def _add(self, records: Sequence[Record]) -> None:
         events = [record for record in records if isinstance(record, Event)]
         answers = [record for record in records if isinstance(record, Shown)]
+        answers = [answer for answer in answers if not self._forgotten.covers(answer)]
         if events:
             self.done.add(table.done(events))
         if answers:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from models.contract.store import put_in_place
 from service.events.feed import IDS
+from service.events.forgotten import Forgotten
 from service.events.latest import Latest
 from service.events.outcomes import Counting, Outcomes, State
 from service.events.record import Erased, Event, Merged, Record
@@ -38,10 +39,13 @@ def read(folder: Path) -> State | None:
 def count(folder: Path, counting: Counting, events: Log[Record], position: int) -> None:
     """All up to this position, which is about to be trimmed. Raises LogError, OSError."""
     before = read(folder) or State()
-    outcomes, seen = Outcomes(counting, before), Latest[None](IDS)
+    outcomes, seen, forgotten = Outcomes(counting, before), Latest[None](IDS), Forgotten()
     with closing(events.reader()) as reader:
         while entries := reader.read(_AT_ONCE):
             for at, record in entries:
+                if forgotten.covers(record):
+                    continue
+                forgotten.hear(record)
                 # Who is forgotten later on is forgotten here, too: no name stays behind.
                 named = isinstance(record, Erased | Merged)
                 if (_new(record, seen) and before.position < at <= position) or named:

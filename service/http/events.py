@@ -19,6 +19,7 @@ from service.http.event_schemas import (
 from service.http.items import body_of
 from service.http.json_route import check_json, read_body
 from service.http.keys import check_write
+from service.http.paths import USER
 from service.http.problems import documented
 from service.http.routes import CurrentState
 from service.http.state import State
@@ -58,19 +59,19 @@ def add_events(app: FastAPI, settings: Settings) -> None:
         body: EventsRequest = read_body(limited, await request.body())
         return await _taken([event.event() for event in body.events], state)
 
-    @router.get("/users/{user_id:path}")
+    @router.get(f"/users/{USER}")
     async def user(user_id: User, state: CurrentState) -> UserState:
         """What is known of a user. Where nothing is, both lists are empty."""
         found = state.events.feed.users.get(user_id)
         history, disliked = (found.items, found.disliked) if found else ([], {})
         return UserState(user_id=user_id, history=history, disliked=[*disliked])
 
-    @router.delete("/users/{user_id:path}")
+    @router.delete(f"/users/{USER}")
     async def erase(user_id: User, state: CurrentState) -> UserChanged:
         """Forget a user: at once in answers, and in files when events are next stored."""
         return await _changed(Erased(user_id, time.time()), state)
 
-    @router.post("/users/{user_id:path}/merge", openapi_extra=body_of(MergeRequest))
+    @router.post(f"/users/{USER}/merge", openapi_extra=body_of(MergeRequest))
     async def merge(user_id: User, request: Request, state: CurrentState) -> UserChanged:
         """A guest was this user: what the guest did, the user did. The guest is no more."""
         check_json(request.scope)

@@ -32,6 +32,7 @@ from service.http.item_schemas import (
 )
 from service.http.json_route import check_json, fault, read_body
 from service.http.keys import check_write
+from service.http.paths import ITEM
 from service.http.problems import documented
 from service.http.routes import CurrentCaller, CurrentState
 from service.http.state import State
@@ -88,7 +89,7 @@ K = Annotated[int, Query(ge=1, le=100, description="how many items")]
 
 
 @items.put(
-    "/items/{item_id:path}",
+    f"/items/{ITEM}",
     dependencies=[Depends(may_write)],
     responses=_WRITE,
     openapi_extra=body_of(PutItem),
@@ -106,7 +107,7 @@ async def put_item(item_id: Id, request: Request, state: CurrentState) -> ItemWr
 
 
 @items.patch(
-    "/items/{item_id:path}",
+    f"/items/{ITEM}",
     dependencies=[Depends(may_write)],
     responses=_WRITE,
     openapi_extra=body_of(PatchItem),
@@ -119,7 +120,7 @@ async def patch_item(item_id: Id, request: Request, state: CurrentState) -> Item
     return await _written(change, state)
 
 
-@items.delete("/items/{item_id:path}", dependencies=[Depends(may_write)], responses=_WRITE)
+@items.delete(f"/items/{ITEM}", dependencies=[Depends(may_write)], responses=_WRITE)
 async def delete_item(
     item_id: Id,
     state: CurrentState,
@@ -129,7 +130,7 @@ async def delete_item(
     return await _written(Change("delete", item_id, time.time(), version), state)
 
 
-@items.get("/items/{item_id:path}", responses=_READ)
+@items.get(f"/items/{ITEM}", responses=_READ)
 async def get_item(item_id: Id, state: CurrentState, caller: CurrentCaller) -> ItemState:
     """What is known of it, and what it is like."""
     async with state.lease(caller) as generation:
@@ -152,7 +153,7 @@ async def get_item(item_id: Id, state: CurrentState, caller: CurrentCaller) -> I
         )
 
 
-@items.get("/similar/{item_id:path}", responses=_READ)
+@items.get(f"/similar/{ITEM}", responses=_READ)
 async def similar(
     item_id: Id, state: CurrentState, caller: CurrentCaller, by: By = "behaviour", k: K = 10
 ) -> SimilarItems:

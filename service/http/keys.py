@@ -32,6 +32,8 @@ def check_local(request: Request) -> None:
     proxied = any(name in request.headers for name in _FORWARDED)
     if proxied or client is None or not _loopback(client.host):
         raise HTTPException(403, "only from this machine, unless a key is set")
+    if _may_be_foreign(request.headers.get("host", "")):
+        raise HTTPException(403, "only as localhost or by an address, unless a key is set")
 
 
 def _loopback(host: str) -> bool:
@@ -39,3 +41,19 @@ def _loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _may_be_foreign(host: str) -> bool:
+    """Whether a site may have this name, and a browser of this machine show a page of that site.
+
+    Whoever owns a name may have it lead here: then the browser takes what that page asks for as
+    asked of its own site. Addresses, and names without a dot, are nobody's.
+    """
+    name = host.partition(":")[0]
+    if "." not in name or name.endswith(".localhost"):
+        return False
+    try:
+        ip_address(name)
+    except ValueError:
+        return True
+    return False

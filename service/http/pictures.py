@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.generation.generation import Generation
+from service.http.paths import ITEM
 from service.http.state import State
 
 _MOST_BYTES = 8 * 2**20
@@ -37,7 +38,7 @@ def add_pictures(app: FastAPI, folder: Path) -> None:
             raise HTTPException(404, "there is no picture of such an item")
         return Response(found[0], headers=_HEADERS, media_type=found[1])
 
-    app.add_route("/pictures/{item_id:path}", picture, include_in_schema=False)
+    app.add_route(f"/pictures/{ITEM}", picture, include_in_schema=False)
 
 
 async def places(

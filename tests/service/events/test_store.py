@@ -6,16 +6,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
+from pydantic_core import from_json, to_json
 
 from service.events import table
 from service.events.event_log import EVENT_LOG, open_events
-from service.events.record import Erased, Merged, decode, encode
+from service.events.record import Erased, Merged, Record, decode, encode
 from service.events.store import Store, open_store
 from service.events.storing import Progress, Storing
 from service.log.file_log import FileLog
+from service.log.framing import frame
 from service.log.log import Entry, EntryError
 from service.log.redis_log import RedisLog
 from tests.service.conftest import RedisServer
@@ -48,6 +51,33 @@ def test_what_is_kept_comes_back(record: object) -> None:
 def test_what_is_no_record_is_refused(line: bytes) -> None:
     with pytest.raises(EntryError):
         decode(line)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        ("event", {"time": "2024"}),
+        ("event", {"user_id": 7}),
+        ("event", {"of_another_release": 1}),
+        ("shown", {"item_ids": [1, 2]}),
+        ("erased", {"user_id": ["ada"]}),
+    ],
+)
+def test_what_somebody_else_wrote_keeps_nothing_from_being_stored(
+    tmp_path: Path, kind: str, wrong: dict[str, Any]
+) -> None:
+    records: dict[str, Record] = {
+        "event": event("1"),
+        "shown": answer("r", "ada", "a"),
+        "erased": Erased("ada", 1.0),
+    }
+    told = from_json(encode(Entry(1, records[kind])))
+    line = to_json(told | {"record": told["record"] | wrong})
+    (tmp_path / "events.log").write_bytes(frame(line))
+    FileLog(tmp_path, EVENT_LOG).append([event("2", user_id="eve")])
+    store = store_of(tmp_path)
+    store.run()
+    assert stored(store)["id"].to_list() == ["2"]
 
 
 def test_events_go_to_the_hour_when_they_happened(tmp_path: Path) -> None:
@@ -129,6 +159,19 @@ def test_each_event_is_stored_once(tmp_path: Path) -> None:
     rows = stored(store := store_of(tmp_path))
     assert sorted(rows["id"]) == sorted([*map(str, range(12)), "always"])
     assert len(store.done.files()) < 9
+
+
+def test_what_was_shown_before_and_is_written_after_is_forgotten_too(tmp_path: Path) -> None:
+    """Answers of another process wait a moment to be written."""
+    log, late = FileLog(tmp_path, EVENT_LOG), answer("late", "ada", "a")
+    log.append([Erased("ada", NOON + 1), late, answer("again", "ada", "b", time=NOON + 2)])
+    store = store_of(tmp_path)
+    store.run()
+    assert stored(store, "shown")["recommendation_id"].to_list() == ["again"]
+    log.append([answer("later", "ada", "a")])
+    after = store_of(tmp_path)  # which has not stored that she is forgotten
+    after.run()
+    assert stored(after, "shown")["recommendation_id"].to_list() == ["again"]
 
 
 def test_a_user_is_forgotten_and_a_guest_renamed_as_of_then(tmp_path: Path) -> None:

@@ -164,3 +164,16 @@ def test_who_is_erased_is_in_the_file_no_more(tmp_path: Path) -> None:
     assert "user-2" in told
     assert "user-3" not in told
     assert "ada" not in told
+
+
+def test_what_was_shown_before_and_is_written_after_is_in_no_process(tmp_path: Path) -> None:
+    log = FileLog(tmp_path, EVENT_LOG)
+    late = answer("late", "ada", "x", model="A", time=NOON)
+    log.append([Split(NOON, "A"), Erased("ada", NOON + 1), late])
+    outcomes = Outcomes(COUNTING)
+    feed = feed_of(tmp_path, outcomes)
+    feed.replay(log)
+    assert (len(outcomes.answers), feed.users.get("ada")) == (0, None)
+    log.append([answer(f"{n}", None, "x", model="A", time=NOON) for n in range(40)])
+    open_store(Storing(folder=tmp_path, keep=5, counting=COUNTING)).run()
+    assert "ada" not in (tmp_path / ".outcomes.json").read_text()

@@ -190,6 +190,17 @@ def test_a_user_is_forgotten_and_a_guest_becomes_one(live: TestClient) -> None:
     assert recommend(live, user_id="ada")["fallback"] == "popular"
 
 
+def test_only_who_is_named_is_forgotten(live: TestClient) -> None:
+    """A line's end is of an id as anything else."""
+    post(live, an_event(3), an_event(4, "ada\n"), an_event(5, "a\nb"))
+    assert live.get("/users/ada%0A").json()["history"] == ["item-4"]
+    assert live.delete("/users/ada%0A").json()["user_id"] == "ada\n"
+    assert live.delete("/users/a%0Ab").json()["user_id"] == "a\nb"
+    assert live.get("/users/ada").json()["history"] == ["item-3"]
+    for user in ("ada%0A", "a%0Ab"):
+        assert live.get(f"/users/{user}").json()["history"] == []
+
+
 def test_who_may_write_is_asked_for_the_key(store: BundleStore, digests: list[str]) -> None:
     store.activate(digests[0])
     with serve(store.output, events_key="secret") as client:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from fastapi.testclient import TestClient
@@ -170,6 +171,11 @@ def test_only_whoever_has_the_key_writes(shop: TestClient) -> None:
         ("10.0.0.1", {}, 403),
         ("127.0.0.1", {"x-forwarded-for": "127.0.0.1"}, 403),
         ("127.0.0.1", {"forwarded": "for=10.0.0.1"}, 403),
+        ("127.0.0.1", {"host": "shop.localhost:8000"}, 200),
+        ("127.0.0.1", {"host": "0.0.0.0:8000"}, 200),
+        ("::1", {"host": "[::1]:8000"}, 200),
+        ("127.0.0.1", {"host": "evil.example:8000"}, 403),  # a name that leads here
+        ("127.0.0.1", {"host": "127.0.0.1.evil.example"}, 403),
     ],
 )
 def test_without_a_key_only_this_machine_writes_and_no_proxy(
@@ -178,6 +184,18 @@ def test_without_a_key_only_this_machine_writes_and_no_proxy(
     app = create_app(settings(tiny, tmp_path, items_key=None), loader(tiny, FakeScorer()))
     with TestClient(app, client=(peer, 1), headers=header) as client:
         assert put(client).status_code == status
+
+
+def test_an_id_is_all_of_the_path_that_is_left(shop: TestClient) -> None:
+    """A line's end is of an id as anything else: else another item was meant."""
+    put(shop)
+    for item_id in ("new%0A", "a/b%0Ac", "%0A"):
+        put(shop, item_id)
+        told = shop.get(f"/items/{item_id}").json()
+        assert told["item_id"] == unquote(item_id)
+        assert shop.delete(f"/items/{item_id}").json()["item_id"] == unquote(item_id)
+        assert shop.get(f"/items/{item_id}").status_code == 404
+    assert shop.get("/items/new").status_code == 200
 
 
 def test_many_items_are_answered_line_by_line(shop: TestClient) -> None:
