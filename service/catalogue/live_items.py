@@ -75,6 +75,7 @@ class LiveItems:
         self._codes = Growing(space.slots, np.uint16)
         self._scored = Growing(vectors.scored_ND.shape[1], np.float32)
         self._read = Growing(vectors.read_NW.shape[1], np.float32)
+        self._before = Growing(1, np.int64)  # the bundle's row of the same item, -1: it has none
         self._rows: list[_Row] = []
         self._attributes: list[dict[str, AttributeValue]] = []
         self._row_of: dict[str, int] = {}  # the latest live row of an id, be it gone
@@ -169,9 +170,22 @@ class LiveItems:
         return np.stack(vectors)
 
     def uses(self, rows: Sequence[int]) -> Rows:
-        """(J,): how often each was used in what the bundle learned from; a live one never."""
-        used_N = self.bundle.catalogue.popularity_N
-        return np.array([used_N[row] if row < self.size else 0 for row in rows], np.int64)
+        """(J,): how often each was used in what the bundle learned from, be it put anew since."""
+        bundle_J = self.before(np.array(rows, np.int64))
+        used_J: Rows = self.bundle.catalogue.popularity_N[bundle_J].astype(np.int64)
+        return np.where(bundle_J < 0, 0, used_J)
+
+    def before(self, rows_J: Rows) -> Rows:
+        """(J,): the rows that these items have in the bundle, -1 for what it does not have."""
+        bundle_J = rows_J.copy()
+        live_J = rows_J >= self.size
+        bundle_J[live_J] = self._before.rows[rows_J[live_J] - self.size, 0]
+        return bundle_J
+
+    @property
+    def anew(self) -> Rows:
+        """Live rows of items that the bundle has, gone ones too."""
+        return self.size + np.flatnonzero(self._before.rows[:, 0] >= 0)
 
     def attributes(self, row: int) -> dict[str, Any]:
         """Of a row, as they are now."""
@@ -261,6 +275,8 @@ class LiveItems:
         for table, part in self._parts(taken):
             table.add(part)
         self.alike.add(taken.alike)
+        before = self.bundle.catalogue.rows.get(row.item_id)
+        self._before.add(np.array([-1 if before is None else before]))
         self._rows.append(row)
         self._attributes.append({})
         self._row_of[row.item_id] = number

@@ -6,26 +6,25 @@ from models.contract.catalogue import Catalogue
 from service.retrieval.rows import Rows, RowSet
 from service.retrieval.selection import Allowed
 
-NOT_NEW = -np.inf
 _TOLD = 60.0  # seconds: ages are told no finer, so that all of the bundle's are compared seldom
 
 
 class Newcomers:
     """Items of the bundle that nobody has used, or not before a time; live ones put since then.
 
-    What is used, and then put anew, is not new. For one event loop.
+    What is used, and then put anew, is as new as it was. For one event loop.
     """
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
-        self._since: list[float] = []  # of live rows: when the item was put first
+        self._since: list[float] = []  # of live rows: when the item was put or used first
         self._kept: tuple[float, RowSet] | None = None
 
     def add(self, item_id: str, put: float, before: int | None) -> None:
         """The next live row. before: an earlier one of that item."""
         row = self.catalogue.rows.get(item_id)
         if row is not None and self.catalogue.popularity_N[row]:
-            put = NOT_NEW
+            put = float(self.catalogue.first_used_N[row])
         self._since.append(put if before is None else self._since[before])
 
     def since(self, time: float) -> Allowed:

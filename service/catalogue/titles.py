@@ -62,7 +62,7 @@ class Titles:
         by_use_N = self.items.bundle.catalogue.by_popularity_N
         words = folded(query).split()[:MOST_WORDS]
         if not words:
-            yield from map(int, by_use_N)
+            yield from map(self._now, by_use_N.tolist())
             return
         words.sort(key=len, reverse=True)  # long ones are rare
         for before in b" ", b"":
@@ -74,6 +74,13 @@ class Titles:
                     return
                 time.sleep(0)
             yield from self._live(needles)
+
+    def _now(self, row: int) -> int:
+        """Where an item of the bundle is, which may have been put anew."""
+        if not self.items.is_gone(row):
+            return row
+        now = self.items.row(self.items.bundle.catalogue.id_of(row))
+        return row if now is None else now
 
     def _of_bundle(self) -> list[bytes]:
         with self._reading:  # once, though whoever asked first may have given up

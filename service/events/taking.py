@@ -84,7 +84,7 @@ class Events:
                 repeated.append(event)
             else:
                 fresh[event.source, event.id] = event
-        positions = await self._keep([*fresh.values()])
+        positions = await self._keep([*fresh.values()]) if fresh else []
         for event, position in zip(fresh.values(), positions, strict=True):
             if self.feed.repeated(position):  # another process was faster
                 repeated.append(event)
@@ -93,17 +93,8 @@ class Events:
         return Kept(positions[-1] if positions else self.feed.position, repeated)
 
     async def change(self, record: Erased | Merged) -> int:
-        """Forget a user, or make a guest one: its position, once it is so. Raises LogError.
-
-        What they were shown and is not written yet comes before it in the log, not after.
-        """
-        shown, self._shown = self._shown, []
-        try:
-            *_, position = await self._keep([*shown, record])
-        except LogError:
-            self._shown = [*shown, *self._shown]
-            raise
-        self.metrics.events.labels("shown").inc(len(shown))
+        """Forget a user, or make a guest one: its position, once it is so. Raises LogError."""
+        (position,) = await self._keep([record])
         return position
 
     def show(self, shown: Shown) -> None:
@@ -119,16 +110,28 @@ class Events:
             self._writing = asyncio.create_task(self._write())
 
     async def _keep(self, records: Sequence[Record]) -> list[int]:
-        if not records:
-            return []
-        positions = await self.appender.append(records)
+        """Their positions, once they are known here. What was shown and is not written yet comes
+        before them in the log, not after: it may be what they came of, or what is to be forgotten.
+        """
+        (shown, self._shown), split = (self._shown, []), self.split()
+        before = [*self._changed(split), *shown] if shown else []
+        try:
+            positions = await self.appender.append([*before, *records])
+        except LogError:
+            self._shown = [*shown, *self._shown]
+            raise
+        if shown:
+            self.metrics.events.labels("shown").inc(len(shown))
+            self._split = split
         await self.feed.until(positions[-1])
-        return positions
+        return positions[len(before) :]
 
     async def _write(self) -> None:
         while self._shown:
             await asyncio.sleep(_GATHER)
             shown, self._shown = self._shown, []
+            if not shown:  # an event that came meanwhile took them along
+                break
             split = self.split()
             try:
                 await self.appender.append([*self._changed(split), *shown])

@@ -117,9 +117,13 @@ class Users:
         if guest_id == user_id or (guest := self._take(guest_id)) is None:
             return
         user = self._heard(user_id)
+        steps = [*zip(user.times, user.items, strict=True)]
+        steps += zip(guest.times, guest.items, strict=True)
+        user.items, user.times = [], array("d")
+        for time, item_id in sorted(steps, key=lambda step: step[0]):  # as if one had done it all
+            user.step(item_id, time, self.most)
         for item_id, time in zip(guest.items, guest.times, strict=True):
             user.like(item_id, time)
-            user.step(item_id, time, self.most)
         for item_id, time in guest.disliked.items():
             user.dislike(item_id, time, self.most)
         both = sorted((guest.shown | user.shown).items(), key=lambda named: named[1][0])

@@ -39,8 +39,8 @@ class Popular:
         whoever asks, each by another thing.
         """
         live = self.items.live
-        rows_K = _of_bundle(self.items, k, selection, live)
-        scores_K = self.catalogue.recent_N[rows_K]
+        rows_K = self._put_anew(_of_bundle(self.items, k, selection, live), selection)[:k]
+        scores_K = self._recent(rows_K)
         if trending.item_ids or alike:
             rows_K, scores_K = self._heard(rows_K, selection, trending, alike)
         rows_K, scores_K = rows_K[:k], scores_K[:k]
@@ -50,6 +50,22 @@ class Popular:
             rows_K = np.concatenate([rows_K, late_J])
             scores_K = np.concatenate([scores_K, np.zeros(len(late_J), np.float32)])
         return Candidates(scores_K, rows_K)
+
+    def _put_anew(self, rows_K: Rows, selection: Selection) -> Rows:
+        """Beside these of the bundle, best first, what was used before it was put anew: it has
+        another row since, and is used no less for it.
+        """
+        anew_J = self.items.anew
+        if not len(anew_J):
+            return rows_K
+        anew_J = self._kept(anew_J, selection)
+        rows_J = np.concatenate([rows_K, anew_J[self._recent(anew_J) > 0]])
+        return rows_J[np.argsort(-self._recent(rows_J), kind="stable")]
+
+    def _recent(self, rows_J: Rows) -> FloatArray:
+        """(J,): what the bundle counted of these items."""
+        bundle_J = self.items.before(rows_J)
+        return np.where(bundle_J < 0, np.float32(0), self.catalogue.recent_N[bundle_J])
 
     def _heard(
         self, rows_K: Rows, selection: Selection, trending: Trending, alike: Sequence[Trending]
@@ -61,8 +77,7 @@ class Popular:
         told = np.concatenate([placed.rows_J for placed in (trend, *others)])
         rows_J = _distinct(np.concatenate([self._kept(told, selection), rows_K]))
         scores_J, faded = _uses(trend, rows_J), self._faded(trending.now)
-        counted_J = rows_J < self.items.size
-        scores_J[counted_J] += np.float32(faded) * self.catalogue.recent_N[rows_J[counted_J]]
+        scores_J += np.float32(faded) * self._recent(rows_J)
         if others:
             whole = faded * self._counted + float(trend.weights_J.sum())
             scores_J = _as_alike(rows_J, scores_J, whole, others)

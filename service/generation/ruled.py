@@ -118,7 +118,8 @@ class Ruled:
         return ordered(pool._replace(scores_J=self._fused(pool.rows_J, rules.rank)))
 
     def _fused(self, rows_J: Rows, rank: Rank) -> FloatArray:
-        places = {self.items.row(item_id): n for n, item_id in enumerate(rank.item_ids, 1)}
+        sent = enumerate(dict.fromkeys(rank.item_ids), 1)  # of two the first counts
+        places = {self.items.row(item_id): n for n, item_id in sent}
         last = len(places) + 1  # of an item that was put meanwhile
         sent_J = np.array([places.get(row, last) for row in rows_J.tolist()], np.float32)
         model_J = np.arange(1, len(rows_J) + 1, dtype=np.float32)
@@ -144,6 +145,10 @@ class Ruled:
 
 
 def _depth(rules: Rules, k: int) -> int:
-    """Of each part: ``k`` are enough, but for what is passed over, and to draw from."""
+    """Of each part: ``k`` are enough, but for what is passed over, to draw from, and where another
+    order than that of scores counts.
+    """
     depth = k if rules.diversify is None else 4 * k + _SOME
+    if rules.rank is not None and rules.rank.in_order:
+        depth = max(depth, len(rules.rank.item_ids))
     return depth if rules.explore is None else max(depth, k + MOST)

@@ -119,6 +119,17 @@ def test_an_item_of_the_bundle_is_replaced_and_deleted(written: Written) -> None
     assert written.items.counts() == (1, 1)
 
 
+def test_what_was_used_before_it_was_put_anew_is_as_new_as_it_was(tiny: Bundle) -> None:
+    used = dataclasses.replace(tiny.catalogue, first_used_N=np.full(ITEMS, 500, np.int64))
+    written = Written(dataclasses.replace(tiny, catalogue=used))
+    for item_id in ("new", "item-9"):
+        written.put(item_id)
+    assert written.items.uses([8, 9, ITEMS, ITEMS + 1]).tolist() == [8, 9, 0, 9]
+    since = written.items.newcomers.since
+    assert since(400.0).live.tolist() == [ITEMS, ITEMS + 1]
+    assert since(600.0).live.tolist() == [ITEMS]
+
+
 def test_put_with_the_same_content_keeps_its_row(written: Written) -> None:
     """A price a night must not fill the table."""
     for price in range(5):

@@ -107,3 +107,11 @@ def test_what_is_put_while_it_serves_is_found_by_its_title_of_now(tiny: Bundle) 
     put(2, "Another thing")
     assert searched.find("brand new", 5) == []
     assert searched.find("another", 5) == [items.size]
+
+
+def test_without_words_what_is_put_anew_is_where_it_was(tiny: Bundle) -> None:
+    items, content = LiveItems(tiny), Content("Another title", {"like": "item-3"})
+    change = Change("put", "item-58", 4e9, content=content)
+    items.apply(Entry(1, change), LikeIntake(tiny).take([content])[0])
+    items.publish()
+    assert Titles(items).find("", 3) == [59, items.size, 57]

@@ -83,6 +83,15 @@ def test_a_guest_is_merged_whole() -> None:
     assert users.get("ada") is ada
 
 
+def test_a_guest_s_steps_are_where_their_times_are_though_the_user_went_back_to_an_item() -> None:
+    theirs = [event("", "guest", item, time=t, type="view") for item, t in (("a", 1), ("b", 2))]
+    users = told([*theirs, event("", "ada", "a", time=3.0, type="view")])
+    users.merge("guest", "ada")
+    ada = users.get("ada")
+    assert ada is not None
+    assert (ada.items, [*ada.times]) == (["a", "b", "a"], [1.0, 2.0, 3.0])
+
+
 def test_whoever_is_only_shown_something_drives_out_nobody_who_did_something() -> None:
     users = told([event("", name, type="view") for name in ("ada", "bob")], most_users=2)
     for number in range(5):

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from benchmarks.reliability.like_intake import LikeIntake
 from models.contract.bundle import Bundle
+from models.contract.intake import Content
 from models.contract.live_counts import LiveTransitions
 from models.contract.manifest import Recency
 from service.catalogue.change import Change
+from service.catalogue.live_items import LiveItems
 from service.engine.batcher import Candidates
 from service.events.trend import Trending
 from service.generation.generation import Generation
@@ -20,7 +23,7 @@ from service.generation.recommender import Query, Recommendation, Recommender
 from service.http.app import create_app
 from service.log.log import Entry
 from service.metrics import Metrics
-from service.retrieval.selection import ANYTHING, Selection
+from service.retrieval.selection import ANYTHING, Allowed, Selection
 from service.settings import Settings
 from tests.service.fakes import FakeScorer, loader
 from tests.tiny_bundle import ITEMS
@@ -100,6 +103,32 @@ def test_what_is_used_most_is_looked_up_once_while_nothing_changes(
     items.publish()
     assert 1 not in recommender.popular.best(5, ANYTHING, lists[0], lists[1:]).items_K
     assert len(asked) == 6
+
+
+def test_what_is_put_anew_is_as_popular_as_it_was(tiny: Bundle) -> None:
+    """A title or a price that is new says nothing of how often it was used."""
+    recommender = _recommender(tiny)
+    items, best = recommender.live, recommender.popular.best
+    for position, item_id in enumerate(("item-58", "new", "item-20"), 1):
+        content = Content("Another title", {"like": "item-3"})
+        change = Change("put", item_id, 4e9, content=content)
+        items.apply(Entry(position, change), LikeIntake(tiny).take([content])[0])
+        items.publish()
+    found = best(3, ANYTHING)
+    assert _told(items, found) == [("item-59", 59), ("item-58", 58), ("item-57", 57)]
+    heard = Trending(["item-20", "item-58"], np.array([50, 4], np.float32), 0.0)
+    assert _told(items, best(2, ANYTHING, heard)) == [("item-20", 70), ("item-58", 62)]
+    alone = Allowed.of([10, *range(ITEMS, ITEMS + 3)], ITEMS)
+    hidden = Selection(np.array([items.row("item-20")]), alone)
+    assert _told(items, best(9, hidden)) == [("item-58", 58), ("item-10", 10), ("new", 0)]
+    items.apply(Entry(4, Change("delete", "item-58", 4e9)), None)
+    items.publish()
+    assert _told(items, best(2, ANYTHING)) == [("item-59", 59), ("item-57", 57)]
+
+
+def _told(items: LiveItems, found: Candidates) -> list[tuple[str, float]]:
+    names = items.names(found.items_K.tolist())
+    return [(item_id, n) for (item_id, _), n in zip(names, found.scores_K.tolist(), strict=True)]
 
 
 def test_popularity_fades_as_the_bundle_has_it(tiny: Bundle, tmp_path: Path) -> None:

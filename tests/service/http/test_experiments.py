@@ -44,6 +44,18 @@ def sample(client: TestClient, role: str, outcome: str) -> float:
     return float(next(line for line in lines if line.startswith(name)).removeprefix(name))
 
 
+def test_what_comes_of_an_answer_at_once_counts(store: BundleStore, digests: list[str]) -> None:
+    """Answers gather before they are written: what came of one was in the log before it."""
+    store.activate(digests[0])
+    with serve(store.output) as client:
+        answer = recommend(client, user_id="ada", k=3)
+        told = {"item_id": ids(answer)[0], "recommendation_id": answer["recommendation_id"]}
+        post(client, an_event(1, "ada", **told))
+        found = experiments(client)
+        assert variants(found)["current"]["clicks"] == 1
+        assert found["passed"]["unknown"] == 0
+
+
 def test_current_and_canary_side_by_side(store: BundleStore, digests: list[str]) -> None:
     store.activate(digests[0])
     store.activate(digests[1], "canary")

@@ -144,6 +144,25 @@ def test_an_order_of_preference_counts_as_much_as_the_model(client: TestClient) 
     assert ids(answer) == sorted(items, key=lambda item: -sums[item])
 
 
+@pytest.mark.parametrize("k", [1, 3])
+def test_the_first_of_an_order_of_preference_are_the_same_however_few_are_asked_for(
+    client: TestClient, k: int
+) -> None:
+    by_model = ids(ask(client, history=HISTORY, rank={"items": [*CATALOGUE][:20]}))
+    rank = {"items": [*by_model[9:], *by_model[:9]], "in_order": True}
+    every = ask(client, history=HISTORY, rank=rank)["items"]
+    assert ask(client, history=HISTORY, rank=rank, k=k)["items"] == every[:k]
+
+
+def test_what_was_sent_twice_is_where_it_was_sent_first(client: TestClient) -> None:
+    best, *others = ids(ask(client, history=HISTORY, rank={"items": [*CATALOGUE][:9]}))
+    once, twice = (
+        ask(client, history=HISTORY, k=9, rank={"items": items, "in_order": True})["items"]
+        for items in ([best, *others], [best, *others, best])
+    )
+    assert once == twice
+
+
 def test_new_items_are_explored_and_flagged(shop: TestClient) -> None:
     worst = ids(ask(shop, history=["item-40"], k=60))[-3:]
     for n, item in enumerate(worst):

@@ -21,7 +21,7 @@ from training.errors import UserError
 from training.evaluate.baselines import Popularity
 from training.evaluate.ranking import SequenceRanker, metrics, rank
 from training.fit import sequence_module
-from training.fit.fit_sequence import Fitted, fit_sequence, new_model
+from training.fit.fit_sequence import Fitted, _distribution, fit_sequence, new_model
 from training.fit.moving_average import MovingAverage
 from training.fit.resident import Resident
 from training.fit.sequence_module import SequenceModule
@@ -331,7 +331,7 @@ def test_towers_learn_apart() -> None:
 
 def test_several_processes_send_each_other_gradients_alone() -> None:
     """Codes and words of all items are buffers: at every step they would be sent, too."""
-    options = fit_sequence_module._distribution(Process(0, 2, 2), CONFIG)
+    options = _distribution(Process(0, 2, 2), CONFIG)
     assert options["strategy"]._ddp_kwargs["broadcast_buffers"] is False
 
 
