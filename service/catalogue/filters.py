@@ -82,6 +82,11 @@ class Filter(NamedTuple):
         return tuple(name for name, _ in self.conditions)
 
     @property
+    def ranges(self) -> tuple[str, ...]:
+        """Those of which it asks for a range of numbers."""
+        return tuple(name for name, of in self.conditions if of.range is not None)
+
+    @property
     def bytes(self) -> int:
         """About what it takes itself."""
         named = [v for _, of in self.conditions for v in (of.any_of, of.none_of) if v is not None]

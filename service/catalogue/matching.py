@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.contract.attributes import Attributes
+from models.contract.attributes import Attributes, values_of
 from service.catalogue.filters import Filter
 from service.retrieval.rows import Mask, Rows, RowSet
 from service.retrieval.selection import Allowed
@@ -20,12 +20,11 @@ _NONE = np.zeros(0, np.bool_)  # no live rows yet
 
 
 class UnknownAttributeError(Exception):
-    """A filter asks for what no item has."""
+    """A filter asks for what no item has: an attribute, or a number of that name."""
 
-    def __init__(self, name: str, known: list[str]) -> None:
+    def __init__(self, name: str, why: str) -> None:
         self.name = name
-        has = f"items have {', '.join(known)}" if known else "no item has any"
-        super().__init__(f"no item has an attribute of this name; {has}")
+        super().__init__(why)
 
 
 class _Kept(NamedTuple):
@@ -52,6 +51,7 @@ class Matching:
     def __init__(self, columns: Attributes, items: int) -> None:
         self.columns, self.items = columns, items
         self.names = set(columns)
+        self.numbered = {name for name, column in columns.items() if len(column.numbers)}
         self._changed: dict[int, Mapping[str, Any]] = {}
         self._log: list[int] = []  # rows, in the order in which they changed; some more than once
         self._kept: OrderedDict[Filter, _Kept] = OrderedDict()
@@ -64,13 +64,24 @@ class Matching:
         self._changed[row] = attributes
         self._log.append(row)
         self.names.update(attributes)
+        new = attributes.keys() - self.numbered
+        self.numbered.update(name for name in new if values_of(attributes[name]).numbers)
         if len(self._log) > 2 * len(self._changed) + _SLACK:
             self._log = list(self._changed)
 
     def check(self, name: str) -> None:
         """Raises UnknownAttributeError where no item has such an attribute."""
         if name not in self.names:
-            raise UnknownAttributeError(name, sorted(self.names)[:20])
+            known = sorted(self.names)[:20]
+            has = f"items have {', '.join(known)}" if known else "no item has any"
+            raise UnknownAttributeError(name, f"no item has an attribute of this name; {has}")
+
+    def _check_range(self, name: str) -> None:
+        """Raises UnknownAttributeError where none has a number: a text such as "15,52 €" is none,
+        and the range would find nothing for ever.
+        """
+        if name not in self.numbered:
+            raise UnknownAttributeError(name, "no item has a number here, for a range to find")
 
     async def allowed(self, wanted: Filter) -> Allowed:
         """The rows that a filter lets through. Raises UnknownAttributeError.
@@ -79,6 +90,8 @@ class Matching:
         """
         for name in wanted.names:
             self.check(name)
+        for name in wanted.ranges:
+            self._check_range(name)
         kept = self._kept.get(wanted)
         if kept is None or self._behind(kept) > _INLINE:
             kept = await asyncio.to_thread(self._brought_up, wanted, kept)

@@ -20,6 +20,7 @@ from service.http.body import Body, Context, Id, ItemId, Number, UserId, WholeNu
 from service.settings import Settings
 
 _AHEAD = 300.0  # seconds: clocks differ
+_RECENT = 1e9  # seconds, in 2001: later ones times 1,000 are what JavaScript's Date.now() says
 _NAME = r"^[a-z][a-z0-9_.-]{0,63}$"
 _JSON_OF_EACH = 300  # bytes outside of strings
 
@@ -34,8 +35,10 @@ def _seconds(value: Any) -> Any:
 
 
 def _not_ahead(seconds: float) -> float:
-    if seconds > time.time() + _AHEAD:
-        raise ValueError("lies in the future")
+    latest = time.time() + _AHEAD
+    if seconds > latest:
+        hint = ": in seconds, not milliseconds" if latest > seconds / 1000 > _RECENT else ""
+        raise ValueError(f"lies in the future{hint}")
     return seconds
 
 

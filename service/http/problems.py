@@ -125,4 +125,6 @@ def _fault(error: Mapping[str, Any]) -> FieldError:
 def said(error: Mapping[str, Any]) -> str:
     """Without the names of classes, which nobody outside knows."""
     kind = str(error.get("type", ""))
-    return "Input should be an object" if kind.startswith("model_") else str(error["msg"])
+    if kind.startswith("model_"):
+        return "Input should be an object"
+    return str(error["msg"]).removeprefix("Value error, ")

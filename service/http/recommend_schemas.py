@@ -117,11 +117,18 @@ class RecommendRequest(Body):
         others = scenario.model_fields_set - self.model_fields_set
         return self.model_copy(update={name: getattr(scenario, name) for name in others})
 
+    def filters(self) -> Iterator[tuple[str, Conditions]]:
+        """Its filters, each after the field that holds it."""
+        if self.filter is not None:
+            yield "filter", self.filter
+        for n, boost in enumerate(self.boost):
+            if boost.filter is not None:
+                yield f"boost.{n}.filter", boost.filter
+
     def attributes(self) -> Iterator[tuple[str, str]]:
         """Attributes of items that it goes by, each after the field that names it."""
-        yield from (("filter", name) for name in self.filter or ())
-        for n, boost in enumerate(self.boost):
-            yield from ((f"boost.{n}.filter", name) for name in boost.filter or ())
+        for field, conditions in self.filters():
+            yield from ((field, name) for name in conditions)
         if self.diversify and self.diversify.by is not None:
             yield "diversify.by", self.diversify.by
 

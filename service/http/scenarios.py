@@ -15,11 +15,12 @@ import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from service.generation.registry import Registry
+from service.http.filter_schema import filter_of
 from service.http.json_route import fault
 from service.http.problems import said
 from service.http.recommend_schemas import RecommendRequest
@@ -29,6 +30,13 @@ log = logging.getLogger("bbqrec")
 _LOOK = 0.5  # seconds
 _NOT_SET = ("history", "user_id", "after", "scenario", "rank")
 _MOST_BYTES = 2**20
+
+
+class _Attributes(NamedTuple):
+    """What items have: of these names any value, of those a number."""
+
+    names: frozenset[str]
+    numbered: frozenset[str]
 
 
 class ScenarioError(Exception):
@@ -86,20 +94,29 @@ class Scenarios:
                 log.error("scenarios stay as they were: %s", error)
         self.metrics.scenarios_refused.set(self.fault is not None)
 
-    def _catalogue(self) -> frozenset[str] | None:
+    def _catalogue(self) -> _Attributes | None:
         """Attributes that items have; None while none are known."""
         generation = self.registry.get("current")
-        return frozenset(generation.live.items.matching.names) if generation else None
+        if generation is None:
+            return None
+        matching = generation.live.items.matching
+        return _Attributes(frozenset(matching.names), frozenset(matching.numbered))
 
     def _check(self, scenarios: Mapping[str, RecommendRequest]) -> None:
-        """Raises ScenarioError for an attribute that no item has: every request would fail."""
-        if (names := self._catalogue()) is None:
+        """Raises ScenarioError for an attribute that no item has, or of which none has a number
+        where a range is asked: every request would fail.
+        """
+        if (items := self._catalogue()) is None:
             return
         for name, scenario in scenarios.items():
+            place = f"{self.path}: [{name}]"
             for field, attribute in scenario.attributes():
-                if attribute not in names:
-                    place = f"{self.path}: [{name}] {field}"
-                    raise ScenarioError(f"{place}: no item has an attribute {attribute!r}")
+                if attribute not in items.names:
+                    raise ScenarioError(f"{place} {field}: no item has an attribute {attribute!r}")
+            for field, conditions in scenario.filters():
+                wanted = filter_of(conditions)
+                if wanted and (lacking := {*wanted.ranges} - items.numbered):
+                    raise ScenarioError(f"{place} {field}: no item has a number {min(lacking)!r}")
 
     def _look(self) -> tuple[int, int, int] | None:
         try:

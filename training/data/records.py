@@ -60,7 +60,10 @@ def _delimited_table(path: Path, layout: Layout, rejects: SourceRejects) -> Tabl
     if layout.header:
         names, header_line = layout.header, 0
     else:
-        head = next(records(SourceRejects.nowhere()), None)
+        unread = SourceRejects.nowhere()
+        head = next(records(unread), None)
+        if unread.counts[Reason.BROKEN_UTF8]:  # else a row would be taken for the header
+            raise UserError(f"{path}: the header is not UTF-8. Save the file as UTF-8")
         if head is None:
             raise UserError(f"{path} is empty: not even a header")
         names = tuple(_plain(name, layout) for name in head.values)

@@ -33,7 +33,10 @@ class Reason(StrEnum):
     TRUNCATED_GZIP = "truncated_gzip"
 
 
-_REMEDIES = {Reason.BAD_TIME: "Say how times are written: interactions.time_format. "}
+_REMEDIES = {
+    Reason.BAD_TIME: "Say how times are written: interactions.time_format. ",
+    Reason.BROKEN_UTF8: "Save files as UTF-8. ",
+}
 
 
 class Rejects:
@@ -98,10 +101,16 @@ class SourceRejects:
         bad = self.counts.total()
         if not bad or bad <= limit * rows:
             return
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.counts.most_common())
         raise UserError(
-            f"{bad:,} of {rows:,} rows of the {self.name} cannot be used ({reasons}): "
+            f"{bad:,} of {rows:,} rows of the {self.name} cannot be used ({self.reasons()}): "
             f"{bad / rows:.2%} is more than filter.max_reject_share = {limit:.2%}. "
-            f"{''.join(remedy for reason, remedy in _REMEDIES.items() if self.counts[reason])}"
-            f"Each is named, with file and line, in {self._path}"
+            f"{self.remedies()}Each is named, with file and line, in {self._path}"
         )
+
+    def reasons(self) -> str:
+        """How many rows were bad for which reason."""
+        return ", ".join(f"{count:,} {reason}" for reason, count in self.counts.most_common())
+
+    def remedies(self) -> str:
+        """What a user may do about them: sentences, each with a space after it."""
+        return "".join(remedy for reason, remedy in _REMEDIES.items() if self.counts[reason])

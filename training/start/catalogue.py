@@ -61,7 +61,7 @@ def _is_web(values: list[Any]) -> bool:
 
 
 def _is_text(name: str, values: list[Any]) -> bool:
-    if not values or isinstance(values[0], bytes) or _is_web(values):
+    if not values or isinstance(values[0], bytes | dict) or _is_web(values):
         return False
     return name.lower() in usual.TEXT or "name" in words(name) or _length(values) >= _PROSE
 

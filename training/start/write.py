@@ -22,7 +22,8 @@ _WEIGHTS = {
     "dislike": -1, "remove": -1, "impression": 0, "purchase": 4, "buy": 4, "order": 4,
     "transaction": 4, "cart": 2, "basket": 2, "like": 2, "fav": 2,
 }  # fmt: skip
-_USUAL_TYPES = ["purchase", "view", "dislike"]  # for want of any: of what the service will hear
+# Of what the service hears, unless told otherwise, what a model learns from.
+_HEARD = ["purchase", "cart", "like", "click", "view", "dislike"]
 _ANY_FORMAT = 'time_format = "%d.%m.%Y %H:%M"'  # for want of any: to be changed
 _NO_ITEMS = """\
 # [items]  # without it only behaviour is learned from
@@ -36,7 +37,7 @@ def write(path: Path, log: Guess, catalogue: Guess | None) -> None:
     parts = [
         _head(path.name, _name(path)),
         _section("interactions", log, path),
-        _events(types(log.look, log.columns) or _USUAL_TYPES),
+        _events(types(log.look, log.columns)),
         _section("items", catalogue, path) if catalogue else _NO_ITEMS,
         # A view that ends in a purchase is one step of a history, as it is in the service.
         *_usual({"filter.deduplicate": "consecutive"} if "type" in log.columns else {}),
@@ -65,8 +66,22 @@ output = {toml(f"artifacts/{name}")}  # what every stage writes, and at last the
 
 
 def _events(names: list[str]) -> str:
-    head = "# [events]  # what each type weighs in training; what is not named is left out"
-    return "\n".join([head, *(f"# {toml(name)} = {_weight(name)}" for name in names), ""])
+    """Of the log's types, and of the service's, that ``stored`` brings: those go by other names."""
+    heard = [name for name in _HEARD if name not in names]
+    stored = "# with `stored`: what the service calls them, so that what it hears counts, too"
+    return "\n".join(
+        [
+            "# [events]  # what each type weighs in training; what is not named is left out",
+            *map(_weighed, names),
+            *([stored] if names and heard else []),
+            *map(_weighed, heard),
+            "",
+        ]
+    )
+
+
+def _weighed(name: str) -> str:
+    return f"# {toml(name)} = {_weight(name)}"
 
 
 def _weight(name: str) -> int:

@@ -106,6 +106,7 @@ def test_changed_attributes_and_live_items_are_kept_up_with(data: st.DataObject)
     size, now = len(items), dict(enumerate(items))
     matching = Matching(columns(items), size)
     matching.names.update(NAMES)
+    matching.numbered.update(NAMES)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(matching_module, "_INLINE", data.draw(st.sampled_from([0, 3])))
         patched.setattr(matching_module, "_SLACK", data.draw(st.sampled_from([0, 4])))
@@ -138,6 +139,18 @@ def test_what_no_item_has_is_refused_by_name_until_one_has() -> None:
     assert asyncio.run(matching.allowed(asked)).live.tolist() == [2]
     with pytest.raises(UnknownAttributeError, match="no item has any"):
         asyncio.run(Matching(Attributes(), 2).allowed(asked))
+
+
+def test_a_range_is_refused_by_name_until_an_item_has_a_number_there() -> None:
+    """A price with its currency is a text, and the range would find nothing for ever."""
+    matching = Matching(columns([{"price": "15,52 €"}, {"price": "$3"}]), 2)
+    cheap = Filter.of({"price": {"lt": 20}})
+    with pytest.raises(UnknownAttributeError, match="no item has a number here"):
+        asyncio.run(matching.allowed(cheap))
+    named = Filter.of({"price": {"in": ["$3"]}})
+    assert asyncio.run(matching.allowed(named)).base.rows.tolist() == [1]
+    matching.put(0, {"price": "15,52"})
+    assert asyncio.run(matching.allowed(cheap)).base.rows.tolist() == [0]
 
 
 def test_a_filter_that_was_asked_before_is_not_evaluated_again() -> None:

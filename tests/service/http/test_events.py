@@ -140,6 +140,19 @@ def test_one_at_fault_is_named_and_none_is_kept(
     assert live.get("/users/ada").json()["history"] == []
 
 
+@pytest.mark.parametrize(
+    ("at", "said"),
+    [
+        (time.time() * 1000, "lies in the future: in seconds, not milliseconds"),
+        (time.time() * 2, "lies in the future"),
+    ],
+)
+def test_a_time_in_milliseconds_is_told_so(live: TestClient, at: float, said: str) -> None:
+    """As ``Date.now()`` has it."""
+    answer = live.post("/events", json={"events": [an_event(3, time=at)]})
+    assert answer.json()["errors"][0]["message"] == said
+
+
 def test_they_are_taken_before_there_is_a_model(store: BundleStore) -> None:
     settings = Settings(bundle=store.output, wait=True, drain=0)
     with TestClient(create_app(settings, beside=True), client=("::1", 50)) as client:

@@ -298,6 +298,15 @@ def test_a_scenario_by_what_no_item_has_changes_nothing(
     assert told["fault"].endswith(f"[new] {field}: no item has an attribute 'kindd'")
 
 
+def test_a_scenario_with_a_range_of_what_is_no_number_changes_nothing(
+    home: TestClient, file: Path
+) -> None:
+    file.write_text(f"{SCENARIOS}\n[new]\nfilter = {{ kind = {{ lt = 20 }} }}\n", "utf-8")
+    assert eventually(lambda: home.get("/model").json()["scenarios"]["fault"] is not None)
+    told = home.get("/model").json()["scenarios"]
+    assert told["fault"].endswith("[new] filter: no item has a number 'kind'")
+
+
 def test_to_diversify_by_what_no_item_has_is_refused(client: TestClient) -> None:
     asked = {"history": HISTORY, "diversify": {"by": "kindd"}}
     response = client.post("/recommend", json=asked)

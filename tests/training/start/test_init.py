@@ -91,13 +91,17 @@ def test_types_of_events_are_found_with_what_they_may_weigh(folder: Path) -> Non
     assert made(folder).interactions.columns.type == "action"
     text = (folder / "shop.toml").read_text()
     start = text.index("# [events]")
-    assert text[start:].splitlines()[1:4] == [
+    assert text[start:].splitlines()[1:5] == [
         '# "pageview" = 1',
         '# "addtocart" = 2',
         '# "dislike" = -1',
+        "# with `stored`: what the service calls them, so that what it hears counts, too",
     ]
-    uncommented = "\n".join(line.removeprefix("# ") for line in text[start:].splitlines()[:4])
-    assert tomllib.loads(uncommented)["events"] == {"pageview": 1, "addtocart": 2, "dislike": -1}
+    lines = text[start : text.index("[items]")].splitlines()
+    settings = "\n".join(line.removeprefix("# ") for line in lines if " = " in line)
+    told = {"pageview": 1, "addtocart": 2, "dislike": -1}
+    heard = {"purchase": 4, "cart": 2, "like": 2, "click": 1, "view": 1}
+    assert tomllib.loads(settings) == told | heard
 
 
 def test_a_column_of_very_many_values_is_no_type_of_events(folder: Path) -> None:
@@ -156,6 +160,50 @@ def test_a_time_that_a_run_would_not_understand_is_said(folder: Path) -> None:
     write_csv(folder / "clicks.csv", rows)
     assert "'timestamp' is not understood: set time_format" in init(folder).output
     assert "# time_format = " in (folder / "shop.toml").read_text()
+
+
+def test_a_file_that_is_not_utf_8_is_said(folder: Path) -> None:
+    rows = "".join(f"Jürgen{n};Töpfe{n};2025-01-0{n}\n" for n in range(1, 9))
+    (folder / "clicks.csv").write_bytes(f"user;item;time\n{rows}".encode("latin-1"))
+    done = init(folder)
+    assert isinstance(done.exception, UserError)
+    assert "clicks.csv: of the first rows none can be used: 8 broken_utf8" in str(done.exception)
+    assert "UTF-8" in str(done.exception)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_a_row_is_not_taken_for_a_header_that_is_not_utf_8(folder: Path, encoding: str) -> None:
+    rows = "".join(f"u{n};i{n};{n};M\n" for n in range(1, 9))
+    (folder / "clicks.csv").write_bytes(f"user;item;time;Größe\n{rows}".encode(encoding))
+    done = init(folder)
+    assert isinstance(done.exception, UserError)
+    assert "clicks.csv: the header is not UTF-8. Save the file as UTF-8" in str(done.exception)
+
+
+def test_rows_that_a_run_would_reject_are_said(folder: Path) -> None:
+    rows = "".join(f"u{n};Töpfe{n};{n}\n" if n % 2 else f"u{n};i{n};{n}\n" for n in range(8))
+    (folder / "clicks.csv").write_bytes(f"user;item;timestamp\n{rows}".encode("latin-1"))
+    assert "of the first rows 4 cannot be used: 4 broken_utf8" in init(folder).output
+
+
+@pytest.mark.parametrize("file", ["clicks.csv", "catalogue.csv"])
+def test_a_file_of_a_header_alone_is_said(folder: Path, file: str) -> None:
+    (folder / file).write_text("user,item,timestamp\n")
+    done = init(folder, "--items", str(folder / "catalogue.csv"))
+    assert isinstance(done.exception, UserError)
+    assert f"{file} has no rows to look at" in str(done.exception)
+
+
+def test_what_is_nested_is_no_text(folder: Path) -> None:
+    """A run reads nothing of it."""
+    things = [
+        {"sku": f"S{n}", "name": f"Thing {n}", "price": {"amount": n, "currency": "EUR", "vat": 7}}
+        for n in range(9)
+    ]
+    (folder / "catalogue.jsonl").write_text("\n".join(map(json.dumps, things)))
+    items = made(folder, "--items", str(folder / "catalogue.jsonl")).items
+    assert items is not None
+    assert items.columns.text == ("name",)
 
 
 @pytest.mark.parametrize(
