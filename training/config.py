@@ -292,7 +292,7 @@ class FitConfig(Section, Architecture):
     borrowing: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)] = Field(
         (0.0, 0.25, 0.5, 0.75, 1.0),
         description="shares that rare and new items may take of those they resemble: the best on "
-        "validation is taken; [0.0]: none",
+        "validation is taken; [0.0]: none, nor what words foretell of new ones",
     )
     memory: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)] = Field(
         (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0),

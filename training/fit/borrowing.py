@@ -30,7 +30,7 @@ class Loans(NamedTuple):
     """Whom every item borrows from, and how badly it needs to."""
 
     near_NK: NDArray[np.int64]
-    need_N: FloatArray  # 1 / (1 + how often training saw it); 0 without content
+    need_N: FloatArray  # 1 / (1 + how often training saw it): 1 if never; 0 without content
 
 
 def loans(content_ND: FloatArray, histories: Histories) -> Loans | None:
@@ -58,11 +58,11 @@ def borrow(
     codes_NS = torch.from_numpy(table.codes_NS.astype(np.int64)).to(device)
     near_NK = torch.from_numpy(loans.near_NK).to(device)
     share_N = torch.from_numpy(share * loans.need_N).to(device)
-    seen_N = model.seen[: len(near_NK), 0] > 0
-    bare_J = (~seen_N).nonzero()[:, 0]
+    new_N = torch.from_numpy(loans.need_N == 1).to(device)
+    bare_J = new_N.nonzero()[:, 0]
     bare_J = bare_J[~told_of(model, codes_NS, bare_J)]
     share_N[bare_J] = torch.from_numpy(loans.need_N).to(device)[bare_J]
-    for which_N in (seen_N, ~seen_N):
+    for which_N in (~new_N, new_N):
         borrowed.borrow(codes_NS, near_NK, share_N * which_N)
     return borrowed
 

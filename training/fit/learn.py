@@ -24,6 +24,7 @@ from training.fit.borrowing import Loans, borrow, loans, told_of, try_shares
 from training.fit.calibrate import Calibration, Scored, choose
 from training.fit.fit_sequence import Fitted, fit_sequence, new_model
 from training.fit.remember import choose_recipe, with_memory
+from training.fit.word_ridge import foretell
 from training.memory.live import Passing, Worth, choose_live, memory_of
 from training.memory.memory import LIKENESS, Recipe, Sources
 from training.processes import seed_run, this_process
@@ -117,9 +118,14 @@ def finish(
     histories: Histories,
     choices: Choices,
 ) -> Fitted:
-    """What is served: rare and new items borrow, the memory is added, new items are calibrated."""
-    if any(config.fit.borrowing) and (found := loans_for(config, len(table), histories)):
-        fitted = _borrowed(fitted, table, found, choices, config.filter_seen)
+    """What is served: new items have what their words foretell, rare and new ones borrow, the
+    memory is added, and new items are calibrated.
+    """
+    if any(config.fit.borrowing):
+        item_words = load_words(config.output / "encode")
+        fitted = fitted._replace(words=foretell(fitted.model, fitted.words, item_words, histories))
+        if found := loans_for(config, len(table), histories):
+            fitted = _borrowed(fitted, table, found, choices, config.filter_seen)
     fitted = remember(config, fitted, table, histories, choices)
     return _calibrated(config, fitted, table, histories, choices)
 
