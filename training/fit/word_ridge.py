@@ -11,13 +11,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_array
 from torch import Tensor, nn
 
 from models.contract.types import FloatArray
 from models.nets.sequence import SequenceModel
 from models.nets.words import ItemWords, WordVectors
 from training.data.histories import Histories
+from training.memory.likeness import said
 
 _MOST = 200_000  # items to learn from, the most used: what a word comes to takes no more
 _STEPS = 50  # of conjugate gradients; some 20 are enough for thousands of items
@@ -38,17 +39,23 @@ def foretell(
     if not wordless or not len(learned):
         return words
     learned = learned[np.argsort(-used_N[learned], kind="stable")[:_MOST]]
-    ridge = Ridge.of(item_words, learned, used_N[learned])
+    said_NV = said(item_words)
+    ridge = Ridge.of(said_NV[learned], used_N[learned])
     new_N = worded_N & (used_N == 0)
-    return _applied(model, words, ridge, _bags(item_words)[new_N], torch.from_numpy(new_N))
+    return _applied(model, words, ridge, learned, said_NV[new_N], torch.from_numpy(new_N))
 
 
 @torch.no_grad()
 def _applied(
-    model: SequenceModel, words: WordVectors, ridge: "Ridge", bags_JV: csr_matrix, new_N: Tensor
+    model: SequenceModel,
+    words: WordVectors,
+    ridge: "Ridge",
+    learned: NDArray[np.int64],
+    new_JV: csr_array,
+    new_N: Tensor,
 ) -> WordVectors:
     size, width = len(new_N), model.config.width
-    scored_VD, read_VD = (_grown(vectors, bags_JV.shape[1], model) for vectors in words)
+    scored_VD, read_VD = (_grown(vectors, new_JV.shape[1], model) for vectors in words)
     new_N = new_N.to(model.seen.device)
     for n, (tower, sources) in enumerate(zip(model.each(), model.config.towers, strict=True)):
         columns = slice(n * width, (n + 1) * width)
@@ -56,8 +63,8 @@ def _applied(
             table.weight[:size] *= model.seen[:size]  # what training never moved is noise
             if "words" in sources:
                 continue
-            vectors_VW = ridge.fit(_rows(table, ridge.learned))
-            table.weight[:size][new_N] = torch.from_numpy(bags_JV @ vectors_VW).to(new_N.device)
+            vectors_VW = ridge.fit(_rows(table, learned))
+            table.weight[:size][new_N] = torch.from_numpy(new_JV @ vectors_VW).to(new_N.device)
             if place == 0:  # what is scored; of most towers that is what is read, too
                 scored_VD[:, columns] = torch.from_numpy(vectors_VW)
             read_VD[:, columns] = torch.from_numpy(vectors_VW)
@@ -73,28 +80,27 @@ class Ridge(NamedTuple):
     alike).
     """
 
-    bags_JV: csr_matrix
+    said_JV: csr_array
+    said_VJ: csr_array
     weight_J1: FloatArray  # of mean 1
     penalty: float
-    learned: NDArray[np.int64]  # (J,), the items' rows
 
     @classmethod
-    def of(cls, words: ItemWords, learned: NDArray[np.int64], used_J: NDArray[np.int64]) -> "Ridge":
-        """From these items, each used at least once."""
-        bags_JV = _bags(words)[learned]
+    def of(cls, said_JV: csr_array, used_J: NDArray[np.int64]) -> "Ridge":
+        """From the words of these items, each used at least once."""
         weight_J = np.sqrt(used_J).astype(np.float32)
-        return cls(bags_JV, (weight_J / weight_J.mean())[:, None], bags_JV.sum(1).mean(), learned)
+        penalty = float(said_JV.sum(axis=1).mean())
+        return cls(said_JV, csr_array(said_JV.T), (weight_J / weight_J.mean())[:, None], penalty)
 
     def fit(self, vectors_JW: FloatArray) -> FloatArray:
         """(V, W) what each word comes to, by conjugate gradients; columns are apart."""
-        words_VJ = self.bags_JV.T.tocsr()
-        left_VW = words_VJ @ (self.weight_J1 * vectors_JW)
+        left_VW = self.said_VJ @ (self.weight_J1 * vectors_JW)
         found_VW, along_VW = np.zeros_like(left_VW), left_VW.copy()
         squares_W = first_W = np.square(left_VW).sum(0)
         for _ in range(_STEPS):
             if not squares_W.any() or squares_W.max() <= _DONE * first_W.max():
                 break
-            bent_VW = words_VJ @ (self.weight_J1 * (self.bags_JV @ along_VW))
+            bent_VW = self.said_VJ @ (self.weight_J1 * (self.said_JV @ along_VW))
             bent_VW += self.penalty * along_VW
             step_W = squares_W / np.maximum((along_VW * bent_VW).sum(0), 1e-20)
             found_VW += step_W * along_VW
@@ -103,13 +109,6 @@ class Ridge(NamedTuple):
             along_VW = left_VW + squares_W / np.maximum(before_W, 1e-20) * along_VW
         fitted_VW: FloatArray = found_VW.astype(np.float32)
         return fitted_VW
-
-
-def _bags(words: ItemWords) -> csr_matrix:
-    """(N, V) 1 where an item has a word."""
-    ones_J = np.ones(len(words.words_J), np.float32)
-    shape = len(words.offsets) - 1, words.vocabulary_size
-    return csr_matrix((ones_J, words.words_J, words.offsets), shape=shape)
 
 
 def _rows(table: nn.Embedding, rows_J: NDArray[np.int64]) -> FloatArray:

@@ -30,16 +30,20 @@ def telling(words: ItemWords) -> tuple[sp.csr_array, FloatArray]:
 
     Rows are of length 1 with all other words.
     """
-    size = len(words.offsets) - 1
-    shape = size, words.vocabulary_size
-    ones = np.ones(len(words.words_J), np.float32)
-    said_NV = sp.csr_array((ones, words.words_J, words.offsets), shape=shape)
+    said_NV, size = said(words), len(words.offsets) - 1
     count_V = np.bincount(words.words_J, minlength=words.vocabulary_size)
     rarity_V = (np.log((1 + size) / (1 + count_V)) + 1).astype(np.float32)
     weights_NV = unit_rows(sp.csr_array(said_NV @ sp.diags_array(rarity_V)))
     telling_NV = sp.csr_array(weights_NV @ sp.diags_array((count_V <= _COMMON).astype(np.float32)))
     telling_NV.eliminate_zeros()
     return telling_NV, rarity_V
+
+
+def said(words: ItemWords) -> sp.csr_array:
+    """(N, V): 1 where an item has a word."""
+    ones_J = np.ones(len(words.words_J), np.float32)
+    shape = len(words.offsets) - 1, words.vocabulary_size
+    return sp.csr_array((ones_J, words.words_J, words.offsets), shape=shape)
 
 
 def for_new_items(words: ItemWords, worth: float, scale: float) -> WordLikeness:

@@ -11,6 +11,7 @@ from tests.training.fit.test_borrowing import NEW, without_the_new
 from tests.training.fit.test_fit_sequence import SPACE, table
 from tests.training.small import GROUPS, ITEMS, PER_GROUP, WORDS
 from training.fit.word_ridge import Ridge, foretell
+from training.memory.likeness import said
 
 WIDTH = 16
 NOTHING = WordVectors(torch.zeros(0, 2 * WIDTH), torch.zeros(0, 2 * WIDTH))
@@ -95,8 +96,8 @@ def test_the_ridge_is_that_of_the_closed_form() -> None:
     used_J = np.random.default_rng(0).integers(1, 50, len(rows))
     target_JW = np.random.default_rng(1).normal(size=(len(rows), 3)).astype(np.float32)
     target_JW[:, 2] = 0
-    ridge = Ridge.of(WORDS, rows, used_J)
-    bags_JV, weight_J = ridge.bags_JV.toarray(), np.sqrt(used_J) / np.sqrt(used_J).mean()
+    ridge = Ridge.of(said(WORDS)[rows], used_J)
+    bags_JV, weight_J = ridge.said_JV.toarray(), np.sqrt(used_J) / np.sqrt(used_J).mean()
     assert ridge.penalty == 2  # words an item
     inner_VV = bags_JV.T @ (weight_J[:, None] * bags_JV) + 2 * np.eye(WORDS.vocabulary_size)
     exact_VW = np.linalg.solve(inner_VV, bags_JV.T @ (weight_J[:, None] * target_JW))
