@@ -113,18 +113,14 @@ class Events:
         """Their positions, once they are known here. What was shown and is not written yet comes
         before them in the log, not after: it may be what they came of, or what is to be forgotten.
         """
-        (shown, self._shown), split = (self._shown, []), self.split()
-        before = [*self._changed(split), *shown] if shown else []
+        shown, self._shown = self._shown, []
         try:
-            positions = await self.appender.append([*before, *records])
+            positions = await self._append(shown, records)
         except LogError:
             self._shown = [*shown, *self._shown]
             raise
-        if shown:
-            self.metrics.events.labels("shown").inc(len(shown))
-            self._split = split
         await self.feed.until(positions[-1])
-        return positions[len(before) :]
+        return positions
 
     async def _write(self) -> None:
         while self._shown:
@@ -132,18 +128,26 @@ class Events:
             shown, self._shown = self._shown, []
             if not shown:  # an event that came meanwhile took them along
                 break
-            split = self.split()
             try:
-                await self.appender.append([*self._changed(split), *shown])
+                await self._append(shown)
             except LogError as error:
                 self.metrics.events.labels("lost").inc(len(shown))
                 if not self._failing:
                     log.error("what is recommended is not kept: %s", error)
                 self._failing = True
             else:
-                self.metrics.events.labels("shown").inc(len(shown))
-                self._failing, self._split = False, split
+                self._failing = False
         self._writing = None
+
+    async def _append(self, shown: Sequence[Record], records: Sequence[Record] = ()) -> list[int]:
+        """Positions of the records, behind what was shown. Raises LogError."""
+        split = self.split()
+        before: list[Record] = [*self._changed(split), *shown] if shown else []
+        positions = await self.appender.append([*before, *records])
+        if shown:
+            self.metrics.events.labels("shown").inc(len(shown))
+            self._split = split
+        return positions[len(before) :]
 
     def _changed(self, split: Split | None) -> Sequence[Split]:
         outcomes = self.feed.outcomes
