@@ -20,6 +20,7 @@ from benchmarks.gpu.http import http
 from benchmarks.gpu.rows import Row, Where, write
 from benchmarks.gpu.search import search
 from benchmarks.gpu.train import train
+from service.runtime import Device
 
 PARTS: dict[str, Callable[[Where], Iterator[Row]]] = {
     "checks": checks, "search": search, "engine": engines, "http": http, "train": train,
@@ -28,7 +29,7 @@ PARTS: dict[str, Callable[[Where], Iterator[Row]]] = {
 
 
 def main(
-    device: Annotated[str, typer.Option(help="cuda or cpu.")] = "cuda",
+    device: Annotated[Device, typer.Option(help="Which is measured.")] = "cuda",
     parts: Annotated[str, typer.Option(help="Which, separated by commas.")] = ",".join(PARTS),
     small: Annotated[bool, typer.Option(help="To see that it runs.")] = False,
 ) -> None:

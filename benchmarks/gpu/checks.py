@@ -69,7 +69,7 @@ def _grown(bundle: Bundle, where: Where, histories: Sequence[list[ItemCodes]]) -
     """Tables grow twice, and what was recorded is recorded anew."""
     random, (size, width) = np.random.default_rng(0), bundle.item_vectors_ND.shape
     lives = [nothing_lives(size, width)()]
-    engine = TorchEngine(bundle, "cuda" if where.on_gpu else "cpu", lambda: lives[-1])
+    engine = TorchEngine(bundle, where.device, lambda: lives[-1])
     wrong = 0
     for more in 0, 20_000, 50_000:
         fresh_MD = 9 * random.standard_normal((more, width), np.float32)
@@ -85,8 +85,8 @@ def _grown(bundle: Bundle, where: Where, histories: Sequence[list[ItemCodes]]) -
 
 def _recorded_beside(bundle: Bundle, where: Where, histories: Sequence[list[ItemCodes]]) -> Row:
     """One engine is made while another answers, of shapes that it has not seen."""
-    device, live = "cuda" if where.on_gpu else "cpu", nothing_lives(*bundle.item_vectors_ND.shape)
-    one, failed, done = TorchEngine(bundle, device, live), list[Exception](), threading.Event()  # type: ignore[arg-type]
+    device, live = where.device, nothing_lives(*bundle.item_vectors_ND.shape)
+    one, failed, done = TorchEngine(bundle, device, live), list[Exception](), threading.Event()
 
     def answer() -> None:
         turn = 0
@@ -102,7 +102,7 @@ def _recorded_beside(bundle: Bundle, where: Where, histories: Sequence[list[Item
     thread = threading.Thread(target=answer)
     thread.start()
     try:
-        TorchEngine(bundle, device, live).prepare(4 if where.small else _QUERIES)  # type: ignore[arg-type]
+        TorchEngine(bundle, device, live).prepare(4 if where.small else _QUERIES)
     except Exception as error:
         failed.append(error)
     done.set()

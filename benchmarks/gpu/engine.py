@@ -52,7 +52,7 @@ def profile(where: Where) -> Iterator[Row]:
     """Kernels of a batch of the torch engine, in tables of their own."""
     bundle = drawn(where)
     live = nothing_lives(*bundle.item_vectors_ND.shape)
-    engine = TorchEngine(bundle, "cuda" if where.on_gpu else "cpu", live)
+    engine = TorchEngine(bundle, where.device, live)
     for batch in 1, 32:
         histories = histories_of(bundle, [_LONGEST] * batch)
         took = median(lambda: _candidates(engine, histories, _K), where)  # noqa: B023

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from service.runtime import Device
+
 OUT = Path(os.environ.get("OUT", Path(__file__).parents[2] / "docs" / "benchmarks"))
 TURNS = 20
 _RATE = "a second"  # units that end so are the better the larger
@@ -18,7 +20,7 @@ _RATE = "a second"  # units that end so are the better the larger
 class Where(NamedTuple):
     """What is measured: ``cuda``, or ``cpu`` in its place; much, or a little. scratch: a folder."""
 
-    device: str
+    device: Device
     small: bool
     scratch: Path
 
