@@ -32,9 +32,9 @@ class Admission:
         self._busy_since = 0.0
         self._carried = 0.0  # busy seconds of a measurement that an idle moment interrupted
 
-    def full(self) -> bool:
-        """One more would wait too long."""
-        return self.in_flight >= self.most
+    def full(self, coming: int = 0) -> bool:
+        """One more would wait too long, after those in flight and those that are ``coming``."""
+        return self.in_flight + coming >= self.most
 
     def used(self) -> float:
         """The most that was in flight since this was asked last, as a share of what may be."""

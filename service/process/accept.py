@@ -10,15 +10,15 @@ import logging
 import socket
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 
 from service.process.gate import Gate
 from service.process.refusals import ANSWERS, Refusal
 
 _BACKLOG = 2048
-_AT_ONCE = 64  # connections taken in one turn of the event loop
-_REFUSED_AT_ONCE = 4  # for each of them
+_AT_ONCE = 512  # connections taken in one turn of the event loop, most of them to be turned away
 _SILENT = 1  # seconds until a connection that says nothing is taken all the same
-_PEEK = 2**14  # bytes; a longer request is read by its connection
+_FIRST = 2**14  # bytes; what is longer is read by its connection
 _COURTESY = 0.002  # seconds that a lighter worker has to take what waits
 _PATIENCE = 0.05  # seconds between looks of a worker without a model, while others have theirs
 _NO_FILES = 0.5  # seconds until another try, where the process may open no more files
@@ -32,7 +32,7 @@ class Acceptor:
     """A listening socket, its connections handed to protocols that ``factory`` makes."""
 
     def __init__(
-        self, listener: socket.socket, factory: Callable[[], asyncio.Protocol], gate: Gate
+        self, listener: socket.socket, factory: Callable[[bytes], asyncio.Protocol], gate: Gate
     ) -> None:
         self.listener = listener
         self.factory = factory
@@ -104,21 +104,22 @@ class Acceptor:
         self.pausing = self.loop.call_later(seconds, then)
 
     def _take(self) -> bool:
-        """One, and before it those that can be turned away. False where none is left."""
-        for _ in range(_REFUSED_AT_ONCE):
-            if (connection := self._accept()) is None:
-                return False
-            if not (self.gate.admission.full() and self._turned_away(connection)):
-                self.slot.connections += 1
-                opening = self.loop.create_task(self._open(connection))
-                self.opening.add(opening)
-                opening.add_done_callback(self.opening.discard)
-                break
+        """One, unless it is turned away. False where none is left."""
+        if (connection := self._accept()) is None:
+            return False
+        first = _received(connection)
+        if self._turned_away(connection, first):
+            return True
+        self.slot.connections += 1
+        self.gate.coming += 1
+        opening = self.loop.create_task(self._open(connection, first))
+        self.opening.add(opening)
+        opening.add_done_callback(self.opening.discard)
         return True
 
     def _accept(self) -> socket.socket | None:
         try:
-            connection, _ = self.listener.accept()
+            return self.listener.accept()[0]
         except (BlockingIOError, ConnectionAbortedError):
             return None
         except OSError as error:
@@ -127,30 +128,31 @@ class Acceptor:
             log.warning("no connection can be taken: %s", error.strerror)
             self._pause(_NO_FILES, self._resume)
             return None
-        connection.setblocking(False)
-        return connection
 
-    def _turned_away(self, connection: socket.socket) -> bool:
-        """A request that is there already and would be refused needs no connection made for it."""
-        try:
-            data = connection.recv(_PEEK, socket.MSG_PEEK)
-            if self.gate.turns_away(data) is None:
-                return False
-            connection.recv(len(data))  # or to close it would reset it, before the answer is read
-            connection.send(ANSWERS[Refusal.OVERLOAD].closed)
-        except BlockingIOError:
+    def _turned_away(self, connection: socket.socket, first: bytes) -> bool:
+        """A request that came whole and would be refused needs no connection made for it."""
+        if self.gate.turns_away(first) is None:
             return False
-        except OSError:  # gone already
-            pass
-        connection.close()
+        with connection, suppress(OSError):  # gone already
+            connection.send(ANSWERS[Refusal.OVERLOAD].closed, socket.MSG_DONTWAIT)
         return True
 
-    async def _open(self, connection: socket.socket) -> None:
+    async def _open(self, connection: socket.socket, first: bytes) -> None:
+        connection.setblocking(False)
         try:
-            await self.loop.connect_accepted_socket(self.factory, connection)
+            await self.loop.connect_accepted_socket(lambda: self.factory(first), connection)
         except OSError:  # gone already
             self.slot.connections -= 1
+            self.gate.coming -= 1
             connection.close()
+
+
+def _received(connection: socket.socket) -> bytes:
+    """What is there already. Nothing, too, where it is gone: its protocol will see that."""
+    try:
+        return connection.recv(_FIRST, socket.MSG_DONTWAIT)
+    except OSError:
+        return b""
 
 
 def refuse_new(listener: socket.socket) -> None:

@@ -36,6 +36,9 @@ class Gate:
         self.read_ticks = math.ceil(settings.read_timeout)
         self.idle_ticks = math.ceil(settings.keep_alive)
         self.now = 0  # ticks, of a second each
+        # Connections that are being opened, each with a request, as a rule: of a crowd that waits
+        # at the door no more come in than can be answered.
+        self.coming = 0
         self.draining = False
 
     def turns_away(self, data: bytes) -> bytes | None:
@@ -44,7 +47,7 @@ class Gate:
         None where it may come in, or where only a parser can tell. To parse a request costs more
         than to refuse one, and can be spared.
         """
-        if not (self.admission.full() and data.startswith(_WORK)):
+        if not (self.admission.full(self.coming) and data.startswith(_WORK)):
             return None
         head, _, body = data.partition(b"\r\n\r\n")
         lines = _TELLING.findall(head)

@@ -35,10 +35,16 @@ class Connection(HttpToolsProtocol):
     """One connection: silent, or sending a request, or waiting for its answer, or ended."""
 
     def __init__(
-        self, gate: Gate, config: Config, server_state: ServerState, app_state: dict[str, Any]
+        self,
+        gate: Gate,
+        first: bytes,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
     ) -> None:
         super().__init__(config, server_state, app_state)
         self.gate = gate
+        self.first = first  # what was read of it already
         self.since = gate.now  # when it last became what it is
         self.unseen = 0  # bytes that the parser took and gave nothing for
         self.receiving = False  # a request has begun and is not whole
@@ -51,8 +57,12 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take it, unless there are too many."""
         super().connection_made(transport)
+        self.gate.coming -= 1
         if len(self.connections) > self.gate.max_connections:
             self._end(Refusal.CONNECTIONS)
+        if self.first:
+            self.data_received(self.first)
+            self.first = b""
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody waits for an answer any more."""

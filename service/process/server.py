@@ -127,8 +127,8 @@ class DrainingServer(uvicorn.Server):
                     if isinstance(connection, Connection):
                         connection.sweep()
 
-    def _connection(self) -> Connection:
-        return Connection(self.gate, self.config, self.server_state, self.lifespan.state)
+    def _connection(self, first: bytes) -> Connection:
+        return Connection(self.gate, first, self.config, self.server_state, self.lifespan.state)
 
 
 def serve(

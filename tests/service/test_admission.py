@@ -28,6 +28,7 @@ def test_as_many_as_are_answered_within_the_longest_wait() -> None:
     assert admission.most in range(98, 102)
     for _ in range(admission.most):
         assert not admission.full()
+        assert admission.full(coming=admission.most - admission.in_flight)
         admission.begin()
     assert admission.full()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 
 import pytest
 
@@ -83,6 +84,38 @@ def test_what_no_parser_would_take_is_no_request_in_a_full_house_either(
             assert (await late.ask(get("/livez"))).status == 200
             assert (await late.ask(post(headers=header))).status == 400
             scorer.gate.set()
+
+    asyncio.run(scenario())
+
+
+def test_of_a_crowd_at_the_door_no_more_come_in_than_are_answered(tiny: Bundle) -> None:
+    async def scenario() -> None:
+        scorer = FakeScorer()
+        async with serving(tiny, scorer, max_batch=1) as served:
+            made: list[bytes] = []
+            acceptor = served.server.acceptor
+            connection = acceptor.factory
+
+            def make(first: bytes) -> asyncio.Protocol:
+                made.append(first)
+                return connection(first)
+
+            acceptor.factory = make
+            scorer.gate.clear()
+            crowd = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(20)]
+            for each in crowd:  # the event loop does not turn meanwhile
+                each.sendall(post(headers="Connection: close\r\n"))
+            await asyncio.sleep(0.05)
+            assert made == [post(headers="Connection: close\r\n")] * ALWAYS
+            scorer.gate.set()
+            for each in crowd:
+                each.setblocking(False)
+            loop = asyncio.get_running_loop()
+            answers = [await loop.sock_recv(each, 2**16) for each in crowd]
+            statuses = [answer.split()[1] for answer in answers]
+            assert statuses == [b"200"] * ALWAYS + [b"503"] * (20 - ALWAYS)
+            for each in crowd:
+                each.close()
 
     asyncio.run(scenario())
 

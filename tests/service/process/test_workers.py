@@ -221,8 +221,11 @@ def test_connections_that_stay_are_spread_over_the_workers(lasting: Served) -> N
 
 
 def _sockets(pid: int) -> set[str]:
-    links = (str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir())
-    return {link for link in links if "socket:" in link}
+    found = set()
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed again meanwhile
+            found.add(str(file.readlink()))
+    return {link for link in found if "socket:" in link}
 
 
 def test_a_hangup_is_for_all_workers_and_ends_none(lasting: Served) -> None:
