@@ -27,7 +27,7 @@ from models.contract.types import BEHAVIOUR
 from training import stage_files
 from training.config import RunConfig
 from training.data.histories import EvaluationSet, Histories, Part, targets
-from training.evaluate.ranking import Ranker, SequenceRanker, rank
+from training.evaluate.ranking import Ranker, SequenceRanker, Task, rank
 from training.fit.fit_sequence import Fitted
 from training.fit.learn import Choices, learn_sequence, load_model, remember
 from training.fit.remember import with_memory
@@ -59,7 +59,7 @@ def run(job: Job, config: RunConfig, settings: Settings, workshop: Workshop) -> 
     ranker, facts = _learner(job.model)(job, config, settings, workshop)
     data = stage_files.data(config)
     test = targets(data.histories, Part.TEST, repeats=not config.filter_seen)
-    ranking = rank(ranker, test, data.card.items, config.filter_seen, TOP)
+    ranking = rank(ranker, Task(test, data.card.items, config.filter_seen), TOP)
     minutes = facts.pop("minutes", 0.0) + (time.process_time() - started) / 60
     facts |= _shown(ranking.top_EK[:, :10], known_to("strict", config), data.card.items)
     facts |= {"recipe": asked, "minutes": round(minutes, 2)}

@@ -19,7 +19,7 @@ from training.curves import make_loggers
 from training.data.histories import EvaluationSet, Histories
 from training.data.new_items import Mixed
 from training.encoders.encode import load_content, load_words
-from training.evaluate.ranking import SequenceRanker
+from training.evaluate.ranking import SequenceRanker, Task
 from training.fit.borrowing import Loans, borrow, loans, told_of, try_shares
 from training.fit.calibrate import Calibration, Scored, choose
 from training.fit.fit_sequence import Fitted, fit_sequence, new_model
@@ -59,9 +59,14 @@ class Choices(NamedTuple):
             recipe=Recipe(**fitted["memory"]),
         )
 
-    def hidden_N(self) -> NDArray[np.bool_] | None:
-        """(N,): new items, which are brought to scale after all else is chosen without them."""
-        return self.mixed.new_N | self.mixed.hidden_N if self.mixed else None
+    def task(self, size: int, filter_seen: bool) -> Task | None:
+        """What is chosen by. New items are brought to scale after all else, and hidden until
+        then.
+        """
+        if self.validation is None:
+            return None
+        hidden_N = self.mixed.new_N | self.mixed.hidden_N if self.mixed else None
+        return Task(self.validation, size, filter_seen, hidden_N)
 
 
 def learn_sequence(
@@ -167,10 +172,8 @@ def _borrowed(
 ) -> Fitted:
     """Let rare and new items borrow the share that is best on validation."""
     tried: dict[float, float] = {}
-    if held_out := choices.validation:
-        tried = try_shares(
-            fitted.model, table, found, choices.shares, held_out, filter_seen, choices.hidden_N()
-        )
+    if task := choices.task(len(table), filter_seen):
+        tried = try_shares(fitted.model, table, found, choices.shares, task)
     best = max(tried, key=lambda share: tried[share]) if tried else choices.shares[0]
     model = borrow(fitted.model, table, found, best)
     score = tried.get(best)
@@ -189,12 +192,10 @@ def remember(
     if not any(weights):
         return fitted
     sources = Sources.of(histories, load_words(config.output / "encode"), most)
-    if choices.validation:
-        ranker, seen = SequenceRanker(fitted.model, table.codes_NS), config.filter_seen
+    if task := choices.task(len(table), config.filter_seen):
+        ranker = SequenceRanker(fitted.model, table.codes_NS)
         alike = LIKENESS if config.research.likeness else (0.0,)
-        recipe = choose_recipe(
-            ranker, sources, alike, weights, choices.validation, most, seen, choices.hidden_N()
-        )
+        recipe = choose_recipe(ranker, sources, alike, weights, task, most)
     if recipe.weight:
         return fitted._replace(recipe=recipe, memory=sources.mix(recipe, most))
     if choices.passing is not None:

@@ -19,7 +19,7 @@ from tests.training.shop_run import write_config
 from training import stage_files
 from training.config import RunConfig, load
 from training.data.histories import Part, targets
-from training.evaluate.ranking import SequenceRanker, ndcg
+from training.evaluate.ranking import SequenceRanker, Task, ndcg
 from training.evaluate.served import ServedRanker
 from training.fit.learn import load_model
 from training.fit.remember import with_memory
@@ -109,8 +109,9 @@ def test_what_serves_is_ranked_as_it_ranks(config: RunConfig, first: Path) -> No
     ranker = ServedRanker(served, [ids[at] for at in shuffled])
     place = np.argsort(shuffled).astype(np.int32)
     moved = test._replace(items=place[test.items], target=place[test.target])
-    found = ndcg(ranker, moved, len(ids), filter_seen=True)
-    assert found == pytest.approx(ndcg(whole_model, test, len(ids), filter_seen=True), abs=1e-6)
+    whole = Task(test, len(ids), filter_seen=True)
+    found = ndcg(ranker, whole._replace(held_out=moved))
+    assert found == pytest.approx(ndcg(whole_model, whole), abs=1e-6)
 
 
 def test_items_that_it_does_not_know_score_worst(config: RunConfig, first: Path) -> None:
@@ -118,7 +119,8 @@ def test_items_that_it_does_not_know_score_worst(config: RunConfig, first: Path)
     ids = ["unknown", *data.items["item_id"].to_list()]
     test = targets(data.histories, Part.TEST)
     moved = test._replace(items=test.items + 1, target=np.zeros_like(test.target))
-    assert ndcg(ServedRanker(bundles.read(first), ids), moved, len(ids), filter_seen=False) == 0
+    task = Task(moved, len(ids), filter_seen=False)
+    assert ndcg(ServedRanker(bundles.read(first), ids), task) == 0
 
 
 def test_what_is_worse_does_not_go_live_and_is_not_tried_again(
