@@ -159,10 +159,7 @@ def main(
 ) -> None:
     """Print and write NDCG@10 of all days, and of each."""
     asked = load(config)
-    pipeline = Pipeline(asked, STAGES)
-    for stage in ("prepare", "encode"):
-        if not pipeline.is_done(stage):
-            pipeline.run(stage)
+    Pipeline(asked, STAGES).complete(print, "prepare", "encode")
     gain, day, user = replay(asked)
     report(asked.name, gain, day, user)
 

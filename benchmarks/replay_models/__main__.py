@@ -43,10 +43,7 @@ def main(
     """Print and write NDCG@10 of all days, and of each."""
     asked = load(config)
     asked = asked.model_copy(update={"output": work, "loggers": ()})
-    pipeline = Pipeline(asked, STAGES)
-    for stage in ("prepare", "encode", "quantize", "fit"):
-        if not pipeline.is_done(stage):
-            print(stage, pipeline.run(stage), flush=True)
+    Pipeline(asked, STAGES).complete(print, "prepare", "encode", "quantize", "fit")
     done = [*itertools.islice(replay(asked, work / "nights"), days)]
     found = {name: np.concatenate([gains[name] for gains in done]) for name in done[0]}
     day, user = found.pop("day"), found.pop("user")

@@ -27,6 +27,7 @@ from training.follow import follow as following
 from training.follow import gate
 from training.follow.follow import Follower, Following
 from training.follow.gate import Verdict
+from training.run.pipeline import Pipeline
 
 QUICK = {"epochs = 20": "epochs = 2", "epochs = 8": "epochs = 3"}
 
@@ -232,13 +233,13 @@ def test_a_file_that_goes_while_it_is_read_is_read_again(
 ) -> None:
     follower, tries = a_follower(tmp_path, monkeypatch), itertools.count()
     stored_log(tmp_path / "log", days(0, 200))
-    do = follower._do
+    complete = Pipeline.complete
 
     def torn(*asked: Any) -> None:
         if next(tries) < 2:
             raise FileNotFoundError(2, "No such file", "an-hour.parquet")
-        do(*asked)
+        complete(*asked)
 
-    monkeypatch.setattr(follower, "_do", torn)
+    monkeypatch.setattr(Pipeline, "complete", torn)
     assert follower.look() is False
     assert journal(follower.config)[-1]["interactions"] == 400
