@@ -10,11 +10,9 @@ peer has too: one tower of item vectors, with similarity buckets and without.
 
 import json
 import subprocess
-import time
 from pathlib import Path
 from typing import Annotated
 
-import lightning as L
 import numpy as np
 import torch
 import typer
@@ -22,34 +20,19 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import drawn
-from benchmarks.peers.environment import rectools_python
+from benchmarks.peers.environment import ROOT, rectools_python
+from benchmarks.timed import EpochClock, fit
 from models.contract.config import Towers
 from training.config import FitConfig
 from training.data.histories import Histories
-from training.fit.fit_sequence import fit_sequence
-from training.progress import trainer_options
 
-ROOT = Path(__file__).parents[1]
 DEFAULT = ROOT / "../shared/data/amazon_beauty/sequences.txt"
 WIDTH, BLOCKS, HEADS, HISTORY, NEGATIVES = 64, 1, 1, 50, 256
 BOTH: Towers = (("words", "id"), ("words", "codes", "id"))
 ONE: Towers = (("codes", "id"),)
 
 
-class EpochTimes(L.Callback):
-    """Collects the seconds of every training epoch."""
-
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-
-    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        self.started = time.perf_counter()
-
-    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        self.seconds.append(time.perf_counter() - self.started)
-
-
-def ours(path: Path, epochs: int, towers: Towers, reweighting: bool, scratch: Path) -> list[float]:
+def ours(path: Path, epochs: int, towers: Towers, reweighting: bool) -> list[float]:
     """Seconds an epoch of our trainer on the training part of the same file."""
     histories, catalogue_size = training_part(path)
     table = drawn.semantic_ids(catalogue_size)
@@ -63,14 +46,10 @@ def ours(path: Path, epochs: int, towers: Towers, reweighting: bool, scratch: Pa
         reweighting=reweighting,
         batch_tokens=2048,
     )
-    model = drawn.sequence_model(config, table, histories)
-    times = EpochTimes()
-    options = {**trainer_options(scratch), "enable_progress_bar": False, "callbacks": [times]}
-    directory = scratch / str(time.time_ns())
-    fit_sequence(
-        model, table, histories, None, config, epochs, seed=0, directory=directory, **options
-    )
-    return times.seconds[1:]
+    model, clock = drawn.sequence_model(config, table, histories), EpochClock()
+    fit(model, table, histories, config, clock, epochs=epochs)
+    seconds: list[float] = clock.training()[1:].tolist()
+    return seconds
 
 
 def training_part(path: Path) -> tuple[Histories, int]:
@@ -100,11 +79,10 @@ def main(
 ) -> None:
     """Time both, print one table, and write docs/benchmarks/epoch_time.json."""
     torch.set_num_threads(threads)
-    scratch = ROOT / "artifacts" / "benchmarks" / "epoch_time"
     rows = {
-        "bbqrec": ours(path, epochs, BOTH, True, scratch),
-        "bbqrec, one tower": ours(path, epochs, ONE, True, scratch),
-        "bbqrec, one tower, no reweighting": ours(path, epochs, ONE, False, scratch),
+        "bbqrec": ours(path, epochs, BOTH, True),
+        "bbqrec, one tower": ours(path, epochs, ONE, True),
+        "bbqrec, one tower, no reweighting": ours(path, epochs, ONE, False),
         "RecTools 0.19 SASRec": theirs(path, epochs, threads),
     }
     medians = {name: float(np.median(seconds)) for name, seconds in rows.items()}

@@ -3,21 +3,15 @@
 Only time counts: what is drawn can be learned by heart at best. ``benchmarks.gpu`` runs it.
 """
 
-import tempfile
-import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
-import lightning as L
 import numpy as np
-import torch
 
 from benchmarks import drawn
+from benchmarks.timed import EpochClock, fit
 from training.config import FitConfig
 from training.data.histories import Histories, Part, targets
-from training.fit.fit_sequence import fit_sequence
-from training.progress import trainer_options
 
 USERS, ITEMS, HISTORY = 22_000, 12_000, 9  # a history on average, of five items at least
 _EPOCHS = 4
@@ -47,27 +41,11 @@ class Epoch(NamedTuple):
     training: float
     whole: float  # with validation and checkpoints
 
-
-class Clock(L.Callback):
-    """When epochs begin, and when their last step is done."""
-
-    def __init__(self) -> None:
-        self.began: list[float] = []
-        self.trained: list[float] = []
-
-    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        self.began.append(_now(module))
-
-    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        self.trained.append(_now(module))
-
-    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        self.began.append(_now(module))
-
-    def epoch(self) -> Epoch:
-        began, trained = np.array(self.began), np.array(self.trained)
-        training, whole = trained - began[:-1], np.diff(began)
-        return Epoch(float(np.median(training[1:])), float(np.median(whole[1:])))
+    @classmethod
+    def of(cls, clock: EpochClock) -> Self:
+        """As the clock has them."""
+        whole = np.diff(clock.began)
+        return cls(float(np.median(clock.training()[1:])), float(np.median(whole[1:])))
 
 
 def measure(accelerator: Literal["cpu", "gpu"], *, small: bool) -> Iterator[tuple[Way, Epoch]]:
@@ -79,14 +57,9 @@ def measure(accelerator: Literal["cpu", "gpu"], *, small: bool) -> Iterator[tupl
         if small and way.settings.get("compile"):
             continue
         config = FitConfig(accelerator=accelerator, **way.settings)
-        model, clock = drawn.sequence_model(config, table, training), Clock()
-        with tempfile.TemporaryDirectory() as scratch:
-            options = {**trainer_options(Path(scratch)), "enable_progress_bar": False}
-            fit_sequence(
-                model, table, training, held_out, config, _EPOCHS, 0, Path(scratch),
-                **{**options, "callbacks": [clock]},
-            )  # fmt: skip
-        yield way, clock.epoch()
+        model, clock = drawn.sequence_model(config, table, training), EpochClock()
+        fit(model, table, training, config, clock, held_out, _EPOCHS)
+        yield way, Epoch.of(clock)
 
 
 def drawn_log(users: int, items: int) -> Histories:
@@ -98,10 +71,3 @@ def drawn_log(users: int, items: int) -> Histories:
     parts = np.full(offsets[-1], Part.TRAIN, np.uint8)
     parts[offsets[1:] - 2], parts[offsets[1:] - 1] = Part.VALIDATION, Part.TEST
     return Histories(offsets, popular, parts)
-
-
-def _now(module: L.LightningModule) -> float:
-    """When a device has done what it was asked for."""
-    if module.device.type == "cuda":
-        torch.cuda.synchronize(module.device)
-    return time.perf_counter()

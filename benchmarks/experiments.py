@@ -9,7 +9,7 @@ canary that is better: how many callers it takes until that is decided. Last the
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import cache
-from math import comb, sqrt
+from math import sqrt
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -17,6 +17,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 from rich.progress import track
+from scipy.stats import binomtest
 
 from service.experiments.intervals import FEWEST, LEVEL, margin, of_difference
 from service.experiments.sums import METRICS, Metric, Sums
@@ -179,22 +180,6 @@ def off(target: float) -> float:
     return max(abs(share - target) for share in shares)
 
 
-def between(hits: int, of: int) -> tuple[float, float]:
-    """95% of a share, exact (Clopper and Pearson), by bisection."""
-
-    def edge(wanted: float, at_most: int) -> float:
-        low, high = 0.0, 1.0
-        for _ in range(50):
-            middle = (low + high) / 2
-            below = sum(
-                comb(of, n) * middle**n * (1 - middle) ** (of - n) for n in range(at_most + 1)
-            )
-            low, high = (middle, high) if below > wanted else (low, middle)
-        return low
-
-    return (edge(0.975, hits - 1) if hits else 0.0), edge(0.025, hits) if hits < of else 1.0
-
-
 def main(
     trials: Annotated[int, typer.Option(help="A/A.")] = 1000,
     callers: Annotated[int, typer.Option(help="Of each A/A.")] = 60_000,
@@ -224,7 +209,7 @@ def _same(trials: int, callers: int) -> list[str]:
         cells = []
         for kind in Alarms._fields:
             hits = sum(getattr(alarms, kind) for alarms in found)
-            low, high = between(hits, trials)
+            low, high = binomtest(hits, trials).proportion_ci()  # exact: Clopper and Pearson
             cells.append(f"{hits / trials:.1%} [{low:.1%}, {high:.1%}]")
         lines.append(f"| {share:.0%} | {' | '.join(cells)} |")
     return [*lines, ""]

@@ -43,10 +43,7 @@ def main(
         "fit.refit": False,
     }
     config = configured(config, changes)
-    pipeline = Pipeline(config, STAGES)
-    for stage in STAGES:
-        if not pipeline.is_done(stage.name):
-            console.print(f"{stage.name}: {pipeline.run(stage.name)}")
+    Pipeline(config, STAGES).complete(console.print)
     made = bundle.read(config.output / "current")
     new = np.flatnonzero(stage_files.new_items(config).new_in_N != Part.TRAIN)
     found = compare(made, contents(config, new), new)

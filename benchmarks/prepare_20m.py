@@ -14,7 +14,8 @@ import resource
 import sys
 import tempfile
 import time
-from multiprocessing.connection import Connection
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -77,25 +78,19 @@ def _piece(seed: int, rows: int, users: int, items: int) -> pl.DataFrame:
 
 def measure(config: RunConfig, folder: Path) -> Outcome:
     """Prepare in a fresh process."""
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=_child, args=(config, folder, sender))
-    child.start()
-    sender.close()
-    try:
-        outcome: Outcome = receiver.recv()
-    except EOFError:
-        sys.exit("the child process died; did it run out of memory?")
-    child.join()
-    return outcome
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        try:
+            return pool.submit(_measured, config, folder).result()
+        except BrokenProcessPool:
+            sys.exit("the child process died; did it run out of memory?")
 
 
-def _child(config: RunConfig, folder: Path, sender: Connection) -> None:
+def _measured(config: RunConfig, folder: Path) -> Outcome:
     started = time.perf_counter()
     card = prepare(config, folder)
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    sender.send(Outcome(card, seconds, peak / (1e9 if sys.platform == "darwin" else 1e9 / 1024)))
+    return Outcome(card, seconds, peak / (1e9 if sys.platform == "darwin" else 1e9 / 1024))
 
 
 def show(rows: int, kind: Kind, outcome: Outcome) -> None:

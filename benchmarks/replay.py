@@ -29,6 +29,7 @@ from training.data import dataset
 from training.data.histories import Histories, Part, Windows, targets
 from training.encoders.encode import load_words
 from training.evaluate.baselines import ItemKnn, choose_decay, item_similarity
+from training.evaluate.ranking import Task
 from training.memory.memory import LIKENESS, Recipe, Sources, choose
 from training.memory.transitions import transitions
 from training.run.pipeline import Pipeline
@@ -158,10 +159,7 @@ def main(
 ) -> None:
     """Print and write NDCG@10 of all days, and of each."""
     asked = load(config)
-    pipeline = Pipeline(asked, STAGES)
-    for stage in ("prepare", "encode"):
-        if not pipeline.is_done(stage):
-            pipeline.run(stage)
+    Pipeline(asked, STAGES).complete(print, "prepare", "encode")
     gain, day, user = replay(asked)
     report(asked.name, gain, day, user)
 
@@ -174,10 +172,10 @@ def replay(
     size, histories = data.card.items, data.histories
     words = load_words(config.output / "encode")
     train, before = histories.up_to(Part.TRAIN), histories.up_to(Part.VALIDATION)
-    validation = targets(histories, Part.VALIDATION, repeats=not new)
-    recipe = choose(Sources.of(train, words, most), LIKENESS, validation, most, new)
+    validation = Task(targets(histories, Part.VALIDATION, repeats=not new), size, new)
+    recipe = choose(Sources.of(train, words, most), LIKENESS, validation, most)
     similarity_NN = item_similarity(train, size, repeats=not new)
-    decay = choose_decay(lambda d: ItemKnn(similarity_NN, d), validation, size, new)
+    decay = choose_decay(lambda d: ItemKnn(similarity_NN, d), validation)
     log = pl.read_parquet(config.output / "prepare" / dataset.INTERACTIONS)
     log = log.sort("timestamp", maintain_order=True)
     known = log.filter(pl.col("part") < Part.TEST).select("item_index", "timestamp").iter_rows()

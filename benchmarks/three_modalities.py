@@ -33,10 +33,7 @@ def main() -> int:
     output = ROOT / "artifacts/three-modalities"
     output.mkdir(parents=True, exist_ok=True)
     config = _with_genres(config, films, output)
-    pipeline = Pipeline(config, STAGES)
-    for stage in STAGES:
-        if not pipeline.is_done(stage.name):
-            console.print(f"{stage.name}: {pipeline.run(stage.name)}")
+    Pipeline(config, STAGES).complete(console.print)
     _print(bundle.read(output / "current"))
     return 0
 

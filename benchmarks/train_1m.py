@@ -12,7 +12,6 @@ import json
 import resource
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,10 +23,9 @@ import typer
 from rich.console import Console
 
 from benchmarks import drawn
+from benchmarks.timed import fit, now
 from training.config import FitConfig
 from training.data.histories import Histories
-from training.fit.fit_sequence import fit_sequence
-from training.progress import trainer_options
 
 REPORT = Path(__file__).parents[1] / "docs" / "benchmarks" / "train_1m.json"
 HISTORY = 20
@@ -35,7 +33,7 @@ GIB = 2**30
 _SMALL = 12_000
 
 
-class Clock(L.Callback):
+class StepClock(L.Callback):
     """Seconds of every step."""
 
     def __init__(self) -> None:
@@ -45,9 +43,7 @@ class Clock(L.Callback):
         self.began = time.perf_counter()
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
-        if module.device.type == "cuda":
-            torch.cuda.synchronize(module.device)
-        self.seconds.append(time.perf_counter() - self.began)
+        self.seconds.append(now(module) - self.began)
 
 
 def log(items: int, users: int) -> Histories:
@@ -69,22 +65,20 @@ def measure(
     config = FitConfig(blocks=1, rows_from=rows_from, accelerator=accelerator)
     histories = log(items, users=config.batch_tokens // HISTORY * (steps + 1))
     table = drawn.semantic_ids(items)
-    model, clock = drawn.sequence_model(config, table, histories), Clock()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    with tempfile.TemporaryDirectory() as scratch:
-        options = {**trainer_options(Path(scratch)), "enable_progress_bar": False}
-        fit_sequence(
-            model, table, histories, None, config, 1, 0, Path(scratch),
-            limit_train_batches=steps, **{**options, "callbacks": [clock]},
-        )  # fmt: skip
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    weights = sum(weight.numel() * 4 for weight in model.parameters())
+    model, clock = drawn.sequence_model(config, table, histories), StepClock()
+    before = _peak()
+    fit(model, table, histories, config, clock, limit_train_batches=steps)
     return {
         "seconds": float(np.median(clock.seconds[1:])),
-        "peak": peak / GIB,
-        "before": before / GIB,
-        "weights": weights / GIB,
+        "peak": _peak(),
+        "before": before,
+        "weights": sum(weight.numel() * 4 for weight in model.parameters()) / GIB,
     }
+
+
+def _peak() -> float:
+    """Most memory of this process until now, GiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB
 
 
 def main(

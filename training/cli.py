@@ -33,52 +33,25 @@ def run(config: Config, force: Force = False) -> None:
     _name_report(pipeline.config)
 
 
-@app.command()
-def prepare(config: Config, force: Force = False) -> None:
-    """Read interactions and items, reject bad rows, filter, index and split."""
-    _run_stage(_pipeline(config), "prepare", force)
+def _verb(name: str, told: str) -> None:
+    """A stage by itself."""
+
+    @app.command(name, help=told)
+    def stage(config: Config, force: Force = False) -> None:
+        _run_stage(_pipeline(config), name, force)
 
 
-@app.command()
-def encode(config: Config, force: Force = False) -> None:
-    """Turn item text and pictures into vectors, cached by content."""
-    _run_stage(_pipeline(config), "encode", force)
-
-
-@app.command()
-def quantize(config: Config, force: Force = False) -> None:
-    """Learn the shared codebook and give every item its unique semantic ID."""
-    _run_stage(_pipeline(config), "quantize", force)
-
-
-@app.command()
-def fit(config: Config, force: Force = False) -> None:
-    """Train the reweighted sequence model; stop on validation NDCG@10."""
-    _run_stage(_pipeline(config), "fit", force)
-
-
-@app.command()
-def evaluate(config: Config, force: Force = False) -> None:
-    """Rank the full catalogue on the test part, beside popularity and item-kNN."""
-    _run_stage(_pipeline(config), "evaluate", force)
-
-
-@app.command()
-def requantize(config: Config, force: Force = False) -> None:
-    """Semantic IDs again, from everything: new items then have behaviour too."""
-    _run_stage(_pipeline(config), "requantize", force)
-
-
-@app.command()
-def refit(config: Config, force: Force = False) -> None:
-    """Train again on everything, with the settings and epochs that validation chose."""
-    _run_stage(_pipeline(config), "refit", force)
-
-
-@app.command()
-def export(config: Config, force: Force = False) -> None:
-    """Write the bundle: ONNX, torch weights, semantic IDs, item vectors, model card."""
-    _run_stage(_pipeline(config), "export", force)
+for _name, _told in {
+    "prepare": "Read interactions and items, reject bad rows, filter, index and split.",
+    "encode": "Turn item text and pictures into vectors, cached by content.",
+    "quantize": "Learn the shared codebook and give every item its unique semantic ID.",
+    "fit": "Train the reweighted sequence model; stop on validation NDCG@10.",
+    "evaluate": "Rank the full catalogue on the test part, beside popularity and item-kNN.",
+    "requantize": "Semantic IDs again, from everything: new items then have behaviour too.",
+    "refit": "Train again on everything, with the settings and epochs that validation chose.",
+    "export": "Write the bundle: ONNX, torch weights, semantic IDs, item vectors, model card.",
+}.items():
+    _verb(_name, _told)
 
 
 @app.command()

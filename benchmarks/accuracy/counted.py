@@ -10,7 +10,7 @@ from training.config import RunConfig
 from training.data.histories import EvaluationSet, Histories
 from training.encoders.encode import load_content, load_words
 from training.evaluate import baselines
-from training.evaluate.ranking import Ranker
+from training.evaluate.ranking import Ranker, Task
 from training.memory.memory import LIKENESS, MemoryRanker, Recipe, Sources, choose
 
 Chosen = Mapping[str, Any] | None  # what strict chose, for refit; None: it is to be chosen
@@ -33,7 +33,8 @@ def ranker(
         make = partial(baselines.ItemKnn, baselines.item_similarity(known, size, repeats=not seen))
     if model == "item-knn":
         return make(1.0), {}
-    decay = chosen["decay"] if chosen else baselines.choose_decay(make, validation, size, seen)
+    task = Task(validation, size, seen)
+    decay = chosen["decay"] if chosen else baselines.choose_decay(make, task)
     return make(decay), {"decay": decay}
 
 
@@ -47,5 +48,5 @@ def _memory(
         recipe = Recipe(chosen["likeness"], chosen["decay"], weight=1.0)
     else:
         likeness = LIKENESS if model == MEMORY else (0.0,)
-        recipe = choose(sources, likeness, validation, size, config.filter_seen)
+        recipe = choose(sources, likeness, Task(validation, size, config.filter_seen), size)
     return MemoryRanker(sources.mix(recipe, size)), recipe._asdict()

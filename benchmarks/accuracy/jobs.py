@@ -27,9 +27,9 @@ from models.contract.types import BEHAVIOUR
 from training import stage_files
 from training.config import RunConfig
 from training.data.histories import EvaluationSet, Histories, Part, targets
-from training.evaluate.ranking import Ranker, SequenceRanker, rank
+from training.evaluate.ranking import Ranker, SequenceRanker, Task, rank
 from training.fit.fit_sequence import Fitted
-from training.fit.learn import Choices, learn_sequence, load_model, remember
+from training.fit.learn import Choices, Lesson, learn_sequence, load_model
 from training.fit.remember import with_memory
 from training.memory.memory import Recipe
 from training.quantize.learn import learn_codes
@@ -59,7 +59,7 @@ def run(job: Job, config: RunConfig, settings: Settings, workshop: Workshop) -> 
     ranker, facts = _learner(job.model)(job, config, settings, workshop)
     data = stage_files.data(config)
     test = targets(data.histories, Part.TEST, repeats=not config.filter_seen)
-    ranking = rank(ranker, test, data.card.items, config.filter_seen, TOP)
+    ranking = rank(ranker, Task(test, data.card.items, config.filter_seen), TOP)
     minutes = facts.pop("minutes", 0.0) + (time.process_time() - started) / 60
     facts |= _shown(ranking.top_EK[:, :10], known_to("strict", config), data.card.items)
     facts |= {"recipe": asked, "minutes": round(minutes, 2)}
@@ -265,12 +265,12 @@ def _remember(
     else:
         _go_on_or_start_over(directory, asked)
         facts = train(base, config, settings, workshop, directory)
-    table, _ = stage_files.semantic_ids(workshop.scratch / facts["codes"])
+    table, codewords_MLKQ = stage_files.semantic_ids(workshop.scratch / facts["codes"])
     config, known = configured(job, config, settings), known_to(job.protocol, config)
     model = load_model(config, directory / stage_files.WEIGHTS, table)
     fitted = Fitted(model, facts["epochs"], None, model.word_vectors())
     choices = _choices(job, config, workshop.store)
-    fitted = remember(config, fitted, table, known, choices)
+    fitted = Lesson(config, table, codewords_MLKQ, known, choices).remember(fitted)
     facts = {**facts, "memory": fitted.recipe._asdict()}
     return with_memory(SequenceRanker(model, table.codes_NS), fitted.memory), facts
 

@@ -19,6 +19,9 @@ class Interval(NamedTuple):
     low: float
     high: float
 
+    def __str__(self) -> str:
+        return f"{self.mean:.4f} [{self.low:.4f}, {self.high:.4f}]"
+
 
 UNKNOWN = Interval(float("nan"), float("nan"), float("nan"))
 

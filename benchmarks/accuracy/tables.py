@@ -43,9 +43,7 @@ def main_table(results: Results) -> str:
         if name in ABLATIONS and name not in (*SHIPPED, *RIVALS):
             continue
         cells = [_bold(name, name == shipped(results))]
-        cells += [
-            _interval(results.bootstrap.mean(measured.values[m])) for m in (HEADLINE, "recall@10")
-        ]
+        cells += [str(results.bootstrap.mean(measured.values[m])) for m in (HEADLINE, "recall@10")]
         cells += [f"{measured.shown[m].mean:.3f}" for m in ("coverage@10", "popularity@10")]
         cells += _against(results, OURS, name)
         cells += [str(measured.seeds), f"{measured.minutes:.1f}"]
@@ -106,7 +104,7 @@ def _cells(change: Change) -> list[str]:
 def _headline_and_borrowed(results: Results, name: str) -> list[str]:
     measured = results.models[name]
     interval = results.bootstrap.mean(measured.values[HEADLINE])
-    return [_interval(interval), ", ".join(f"{share:g}" for share in measured.borrowed)]
+    return [str(interval), ", ".join(f"{share:g}" for share in measured.borrowed)]
 
 
 def ablation_slices_table(results: Results) -> str:
@@ -231,10 +229,6 @@ def _percent(gain: Interval) -> list[str]:
 
 def _mean(results: Results, name: str, metric: str) -> float:
     return float(results.models[name].values[metric].mean())
-
-
-def _interval(interval: Interval) -> str:
-    return f"{interval.mean:.4f} [{interval.low:.4f}, {interval.high:.4f}]"
 
 
 def _bold(text: str, yes: bool) -> str:

@@ -33,10 +33,7 @@ def read(dataset: str) -> RunConfig:
 def configuration(dataset: str, accelerator: str = "cpu") -> RunConfig:
     """The same, with its data prepared and encoded."""
     config = configured(read(dataset), {"fit.accelerator": accelerator})
-    pipeline = Pipeline(config, STAGES)
-    for stage in ("prepare", "encode"):
-        if not pipeline.is_done(stage):
-            console.print(f"{dataset}: {stage}: {pipeline.run(stage)}")
+    Pipeline(config, STAGES).complete(console.print, "prepare", "encode")
     return config
 
 

@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks.monitoring.redis import Redis
 from benchmarks.peers.environment import ROOT
 from benchmarks.reliability.client import Client, pair
-from benchmarks.reliability.live_shop import keeping_redis, shop
+from benchmarks.reliability.live_shop import shop
 from benchmarks.reliability.program import Program
 from benchmarks.reliability.rows import Row, of_one
 from benchmarks.reliability.under_writes import SOON, under_writes
@@ -56,7 +57,10 @@ def rows(plan: Plan) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as scratch:
         bundle = Path(scratch) / "bundle"
         drawn_bundle.write(bundle, drawn_bundle.DEFAULT, _ITEMS)
-        with keeping_redis(Path(scratch)) as url, _two(bundle, url) as (here, there):
+        with contextlib.ExitStack() as stack:
+            redis = Redis(Path(scratch) / "redis")
+            stack.callback(redis.stop)
+            here, there = stack.enter_context(_two(bundle, redis.url))
             yield from _seen_elsewhere(here, there, plan.puts)
             yield from under_writes(here, there, plan.seconds, _ITEMS)
         yield _killed(Path(scratch) / "killed", plan.kills)

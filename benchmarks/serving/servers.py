@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.monitoring.ports import free_port
 from benchmarks.peers.environment import ROOT, litserve_python
 
 OURS = "bbqrec"
@@ -45,7 +45,7 @@ COMMANDS: dict[str, Callable[[Path, int], list[str]]] = {
 @contextmanager
 def running(name: str, bundle: Path) -> Iterator[int]:
     """Start a service, yield its port once it answers, stop it and whatever it started."""
-    port = _free_port()
+    port = free_port()
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
     process = subprocess.Popen(
         COMMANDS[name](bundle.resolve(), port),
@@ -87,10 +87,3 @@ def _wait(name: str, port: int, process: "subprocess.Popen[bytes]") -> None:
         else:
             return
     raise RuntimeError(f"{name} did not answer within {_PATIENCE:g} s")
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -10,16 +10,17 @@ import numpy as np
 
 from models.contract.bundle import Bundle
 from models.contract.live_counts import LiveTransitions
-from models.contract.memory import Reason, Recalled
-from models.contract.types import FloatArray, ItemCodes
+from models.contract.memory import Recalled
+from models.contract.types import ItemCodes
 from service.catalogue.codes import Codes
 from service.catalogue.filters import Filter
 from service.catalogue.live_items import LiveItems
 from service.engine.batcher import Batcher, Candidates, Spent
-from service.events.trend import NOTHING, Groups, Trend, Trending
+from service.events.trend import NOTHING, Groups, Trend
 from service.generation.heard import Heard
 from service.generation.popular import Popular
-from service.generation.recommended import Fallback, Recommended, Why
+from service.generation.reasons import explained
+from service.generation.recommended import Fallback, Recommended
 from service.generation.ruled import Ruled, Ruling, Search
 from service.metrics import Metrics
 from service.retrieval.live import Live
@@ -63,6 +64,14 @@ class Recommendation:
     spent: Spent = field(default_factory=Spent)
 
 
+class _Past(NamedTuple):
+    """A history, looked up: oldest first, and what is not known of it, each once."""
+
+    ids: list[str]
+    codes: list[ItemCodes]  # of these
+    unknown: list[str]
+
+
 @dataclass(frozen=True)
 class Recommender:
     """Answers with one model: the bundle, which never changes, and the live items beside it."""
@@ -92,7 +101,12 @@ class Recommender:
         """
         for _ in range(_TRIES):
             live = self.live.live
-            found, selection = await self._recommend(query, gone, deadline)
+            past = self._past(query.history)
+            selection = await self._selection(query, past)
+            if past.codes:
+                found = await self._next(query, past, selection, gone, deadline)
+            else:
+                found = await self._popular(query, past, selection)
             if self.live.live is live:
                 break
             hidden = await self._rows([*query.exclude, *self._hidden_history(query)])
@@ -103,39 +117,48 @@ class Recommender:
         self._count(len(found.unknown_items), found.fallback)
         return found
 
-    async def _recommend(
-        self, query: Query, gone: Callable[[], bool], deadline: float
-    ) -> tuple[Recommendation, Selection]:
-        """And what was looked for it among."""
-        found = self.codes.get(query.history)
-        unknown = [i for i, codes in zip(query.history, found, strict=True) if codes is None]
-        known = [codes for codes in found if codes is not None]
-        latest = known[-self.bundle.manifest.architecture.max_history :]
-        seen = (codes.item_index for codes in known) if self._hidden_history(query) else ()
-        selection = await self._selection(query, seen)
-        ids = [i for i, codes in zip(query.history, found, strict=True) if codes is not None]
-        selection = selection._replace(recalled=self._recalled(query, known, ids))
-
-        spent, alike = Spent(), [] if latest else _alike(query)
+    async def _next(
+        self,
+        query: Query,
+        past: _Past,
+        selection: Selection,
+        gone: Callable[[], bool],
+        deadline: float,
+    ) -> Recommendation:
+        """What comes next, as the model and the memory have it."""
+        latest = past.codes[-self.bundle.manifest.architecture.max_history :]
+        selection = selection._replace(recalled=self._recalled(query, past))
+        spent = Spent()
 
         async def search(k: int, among: Selection) -> Candidates:
             nonlocal spent
-            if latest:
-                found = await self.batcher.candidates(latest, k, among, gone, deadline)
-                spent = spent.beside(found.spent)
-                return found
+            found = await self.batcher.candidates(latest, k, among, gone, deadline)
+            spent = spent.beside(found.spent)
+            return found
+
+        items, skipped = await self._best(query, selection, search, popular=False)
+        if query.explain:
+            items = explained(items, [codes.item_index for codes in latest], self.live)
+            if query.transitions is not None:
+                items = self.heard.explain(query.transitions, past.ids, items)
+        return Recommendation(items, past.unknown, None, skipped, spent)
+
+    async def _popular(self, query: Query, past: _Past, selection: Selection) -> Recommendation:
+        alike = query.groups.top(query.context) if query.groups and query.context else []
+
+        async def search(k: int, among: Selection) -> Candidates:
             trending = query.trend.top() if query.trend else NOTHING
             return self.popular.best(k, among, trending, alike)
 
-        items, skipped = await self._best(query, selection, search, popular=not latest)
-        if query.explain and latest:
-            items = self._explain(items, latest)
-            if query.transitions is not None:
-                items = self.heard.explain(query.transitions, ids, items)
-        popular: Fallback = "popular_in_context" if alike else "popular"
-        fallback = None if latest else popular
-        told = Recommendation(items, list(dict.fromkeys(unknown)), fallback, skipped, spent)
-        return told, selection
+        items, skipped = await self._best(query, selection, search, popular=True)
+        fallback: Fallback = "popular_in_context" if alike else "popular"
+        return Recommendation(items, past.unknown, fallback, skipped)
+
+    def _past(self, history: Sequence[str]) -> _Past:
+        pairs = [*zip(history, self.codes.get(history), strict=True)]
+        known = [(item_id, codes) for item_id, codes in pairs if codes is not None]
+        unknown = dict.fromkeys(item_id for item_id, codes in pairs if codes is None)
+        return _Past([i for i, _ in known], [codes for _, codes in known], [*unknown])
 
     def _moved(self, query: Query, selection: Selection, before: Live) -> bool:
         """Whether a row of what is hidden, or alone allowed, is that item's no more."""
@@ -152,14 +175,12 @@ class Recommender:
         pairs = zip(best.items_K.tolist(), best.scores_K.tolist(), strict=True)
         return Ruling([Recommended(item, score) for item, score in pairs], [])
 
-    def _recalled(
-        self, query: Query, known: Sequence[ItemCodes], ids: Sequence[str]
-    ) -> Recalled | None:
+    def _recalled(self, query: Query, past: _Past) -> Recalled | None:
         """What a history brings to mind beside what the bundle's memory knows."""
-        alike = self.live.alike.recall([codes.item_index for codes in known])
+        alike = self.live.alike.recall([codes.item_index for codes in past.codes])
         if query.transitions is None:
             return alike
-        return Recalled.together((alike, self.heard.recall(query.transitions, ids)))
+        return Recalled.together((alike, self.heard.recall(query.transitions, past.ids)))
 
     def _hidden_history(self, query: Query) -> Sequence[str]:
         """What of the history must not be recommended: all or nothing."""
@@ -167,9 +188,10 @@ class Recommender:
         shown = self.bundle.manifest.recommend == "all" if asked is None else asked
         return () if shown else query.history
 
-    async def _selection(self, query: Query, seen: Iterable[int]) -> Selection:
+    async def _selection(self, query: Query, past: _Past) -> Selection:
         excluded = await self._rows(query.exclude)
-        excluded.update(seen)
+        if self._hidden_history(query):
+            excluded.update(codes.item_index for codes in past.codes)
         hidden = np.array([*excluded], np.int64)
         allowed = None if query.filter is None else await self.live.matching.allowed(query.filter)
         if query.allow is not None:
@@ -196,43 +218,3 @@ class Recommender:
             self.metrics.unknown_items.inc(unknown)
         if fallback is not None:
             self.metrics.fallbacks.labels(fallback).inc()
-
-    def _explain(self, items: list[Recommended], latest: Sequence[ItemCodes]) -> list[Recommended]:
-        """Name, for each item, that of the history which brings it to mind; where none does, the
-        one whose vector points most nearly its way.
-        """
-        if not items:
-            return items
-        history, memory = [codes.item_index for codes in latest], self.bundle.memory
-        rows = list(dict.fromkeys(history))
-        history_HD = _unit(self.live.vectors(rows))
-        items_KD = self.live.vectors([item.item_index for item in items])
-        nearest_K = (items_KD @ history_HD.T).argmax(axis=1)
-        wanted = [item.item_index for item in items]
-        reasons = self.live.alike.reasons(history, wanted)
-        if memory is not None:
-            counted = memory.reasons(history, wanted)
-            reasons = [one or other for one, other in zip(counted, reasons, strict=True)]
-        names = dict(zip(rows, self.live.names(rows), strict=True))
-        explained = zip(items, nearest_K.tolist(), reasons, strict=True)
-        return [
-            item._replace(because=names[why.row if why else rows[near]][0], reason=_said(why))
-            for item, near, why in explained
-        ]
-
-
-def _alike(query: Query) -> list[Trending]:
-    if query.groups is None or not query.context:
-        return []
-    return query.groups.top(query.context)
-
-
-def _said(reason: Reason | None) -> Why:
-    if reason is None:
-        return "history"
-    return "alike" if reason.alike else "after"
-
-
-def _unit(vectors_HD: FloatArray) -> FloatArray:
-    unit_HD: FloatArray = vectors_HD / (np.linalg.norm(vectors_HD, axis=1, keepdims=True) + 1e-12)
-    return unit_HD

@@ -87,17 +87,15 @@ async def _batches(receive: Receive, state: State) -> AsyncIterator[list[Line]]:
             if message["type"] == "http.disconnect":
                 return
             *whole, rest = (rest[: most + 1] + message.get("body", b"")).split(b"\n")
-            if not (more := message.get("more_body", False)):
+            if ended := not message.get("more_body", False):
                 whole.append(rest)
-            for line in whole:
-                number += 1
-                if line.strip():
-                    lines.append((number, line))
-            too_many = number > state.settings.max_items
-            while len(lines) >= _AT_ONCE or (lines and (too_many or not more)):
+            lines += [(n, line) for n, line in enumerate(whole, number + 1) if line.strip()]
+            number += len(whole)
+            last = ended or number > state.settings.max_items
+            while len(lines) >= _AT_ONCE or (last and lines):
                 yield lines[:_AT_ONCE]
                 lines = lines[_AT_ONCE:]
-            if too_many or not more:
+            if last:
                 return
             coming = asyncio.ensure_future(receive())
     finally:

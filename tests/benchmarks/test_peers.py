@@ -14,7 +14,7 @@ from models.contract.types import FloatArray
 from tests.training.small import ITEMS, histories
 from training.config import InteractionsConfig, RunConfig
 from training.data.histories import EvaluationSet, Part, Windows, targets
-from training.evaluate.ranking import rank
+from training.evaluate.ranking import Task, rank
 
 FIELDS = {"kind": "sasrec", "seed": 1}
 # Knows the answers: a user's vector is the target's one-hot, an item's vector its own.
@@ -72,7 +72,7 @@ def test_a_job_is_written_run_and_read_back_as_a_ranker(tmp_path: Path) -> None:
     peers.run(folder, Path(sys.executable), 1, program(tmp_path, STAND_IN))
     trained = peers.read(folder)
     ranker = VectorRanker(trained.user_vectors_UD, trained.item_vectors_ND, test.start)
-    assert (rank(ranker, test, ITEMS, filter_seen=True, top=5).rank_E == 1).all()
+    assert (rank(ranker, Task(test, ITEMS, filter_seen=True), top=5).rank_E == 1).all()
     assert trained.facts == {
         "epochs": 2,
         "validation_ndcg@10": 0.5,

@@ -11,8 +11,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from models.contract.types import FloatArray
-from training.data.histories import EvaluationSet, Histories, Windows
-from training.evaluate.ranking import Ranker, ndcg
+from training.data.histories import Histories, Windows
+from training.evaluate.ranking import Ranker, Task, ndcg
 from training.memory.lists import best, decayed, unit_rows, without_themselves
 
 DECAYS = (0.5, 0.6, 0.7, 0.8, 0.9)
@@ -99,11 +99,6 @@ def _nearest(unit_NU: sp.csr_array, repeats: bool) -> sp.csr_array:
     return sp.csr_array(sp.vstack(parts, format="csr"))
 
 
-def choose_decay(
-    make: Callable[[float], Ranker],
-    validation: EvaluationSet,
-    catalogue_size: int,
-    filter_seen: bool,
-) -> float:
+def choose_decay(make: Callable[[float], Ranker], validation: Task) -> float:
     """The decay of DECAYS with the best NDCG@10 on validation."""
-    return max(DECAYS, key=lambda d: ndcg(make(d), validation, catalogue_size, filter_seen))
+    return max(DECAYS, key=lambda decay: ndcg(make(decay), validation))

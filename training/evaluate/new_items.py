@@ -12,7 +12,7 @@ from training.data.histories import Part
 from training.data.new_items import Mixed, NewItems
 from training.evaluate import intervals
 from training.evaluate.intervals import Interval
-from training.evaluate.ranking import Ranker, Ranking, metrics, rank
+from training.evaluate.ranking import Ranker, Ranking, Task, metrics, rank
 
 CUTOFFS = (10, 20, 50)
 _LIST = 10  # of the lists that users are shown
@@ -20,8 +20,7 @@ _LIST = 10  # of the lists that users are shown
 
 def ranked(ranker: Ranker, mixed: Mixed, filter_seen: bool, top: int = 0) -> Ranking:
     """Rank what is in the catalogue for every event."""
-    size = len(mixed.new_N)
-    return rank(ranker, mixed.held_out, size, filter_seen, top, mixed.hidden_N)
+    return rank(ranker, Task.of(mixed, filter_seen), top)
 
 
 def _shown(ranking: Ranking, new_N: NDArray[np.bool_]) -> float:

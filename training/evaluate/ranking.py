@@ -1,7 +1,7 @@
 """Stage evaluate: rank the full catalogue for every held-out item."""
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from models.contract.types import CodeArray, FloatArray
 from models.nets.sequence import SequenceModel
 from training.data.batches import cut, gather_latest
 from training.data.histories import EvaluationSet, Windows, unroll
+from training.data.new_items import Mixed
 
 _SCORED_AT_ONCE = 3_000_000  # scores held at a time (users x catalogue), few enough for the cache
 _ON_A_GPU = 2**28  # and there: few launches, and 1 GiB
@@ -22,6 +23,24 @@ class Ranker(Protocol):
 
     def score(self, items: NDArray[np.int32], windows: Windows) -> FloatArray:
         """Scores (B, N) of all items, given each window of ``items`` as a history."""
+
+
+class Task(NamedTuple):
+    """What is to be foretold, and what a catalogue of so many items has for it.
+
+    filter_seen: what lies in a history is not ranked. hidden_N: (N,), nor is this; None: nothing.
+    Targets are, whatever they are.
+    """
+
+    held_out: EvaluationSet
+    size: int
+    filter_seen: bool
+    hidden_N: NDArray[np.bool_] | None = None
+
+    @classmethod
+    def of(cls, mixed: Mixed, filter_seen: bool) -> Self:
+        """What users take next of what is in the catalogue."""
+        return cls(mixed.held_out, len(mixed.new_N), filter_seen, mixed.hidden_N)
 
 
 class Ranking(NamedTuple):
@@ -57,21 +76,15 @@ class SequenceRanker:
         return scores_BN
 
 
-def rank(
-    ranker: Ranker,
-    held_out: EvaluationSet,
-    catalogue_size: int,
-    filter_seen: bool,
-    top: int,
-    hidden_N: NDArray[np.bool_] | None = None,
-) -> Ranking:
-    """Rank the catalogue, but for what is hidden, for every user, in batches of like length."""
-    ranks = np.zeros(len(held_out.target), np.int64)
-    best = np.zeros((len(held_out.target), min(top, catalogue_size)), np.int64)
+def rank(ranker: Ranker, task: Task, top: int = 0) -> Ranking:
+    """Rank the catalogue for every user, in batches of like length."""
+    target_E = task.held_out.target
+    ranks = np.zeros(len(target_E), np.int64)
+    best = np.zeros((len(target_E), min(top, task.size)), np.int64)
     on_a_gpu = isinstance(ranker, SequenceRanker) and ranker.device.type != "cpu"
-    most = max(1, (_ON_A_GPU if on_a_gpu else _SCORED_AT_ONCE) // catalogue_size)
-    for users, scores_BN in _scored(ranker, held_out, most, filter_seen, hidden_N):
-        ranks[users] = ranks_there(held_out.target[users], scores_BN).cpu().numpy()
+    most = max(1, (_ON_A_GPU if on_a_gpu else _SCORED_AT_ONCE) // task.size)
+    for users, scores_BN in _scored(ranker, task, most):
+        ranks[users] = ranks_there(target_E[users], scores_BN).cpu().numpy()
         if best.shape[1]:
             best[users] = _best(scores_BN, best.shape[1]).cpu().numpy()
     return Ranking(ranks, best)
@@ -95,52 +108,34 @@ def ranks_there(target_B: NDArray[np.int32], scores_BN: Tensor) -> Tensor:
     return scores_BN.shape[1] - (scores_BN < scores_BN.gather(1, target_B1)).sum(1)
 
 
-def scores(
-    ranker: Ranker,
-    held_out: EvaluationSet,
-    catalogue_size: int,
-    filter_seen: bool,
-    hidden_N: NDArray[np.bool_] | None = None,
-) -> Iterator[tuple[NDArray[np.int64], FloatArray]]:
+def scores(ranker: Ranker, task: Task) -> Iterator[tuple[NDArray[np.int64], FloatArray]]:
     """Rows of ``held_out`` and their scores (B, N), -inf where nothing is to be recommended."""
-    most = max(1, _SCORED_AT_ONCE // catalogue_size)
-    for users, scores_BN in _scored(ranker, held_out, most, filter_seen, hidden_N):
+    for users, scores_BN in _scored(ranker, task, max(1, _SCORED_AT_ONCE // task.size)):
         yield users, scores_BN.cpu().numpy()
 
 
-def _scored(
-    ranker: Ranker,
-    held_out: EvaluationSet,
-    most: int,
-    filter_seen: bool,
-    hidden_N: NDArray[np.bool_] | None,
-) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
+def _scored(ranker: Ranker, task: Task, most: int) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
     """The same, for at most so many users at a time, on the ranker's device."""
+    held_out = task.held_out
     for users in _batches(held_out, most):
         windows = Windows(held_out.start[users], held_out.length[users])
         if isinstance(ranker, SequenceRanker):
             scores_BN = ranker.score_there(held_out.items, windows)
         else:
             scores_BN = torch.from_numpy(ranker.score(held_out.items, windows))
-        _hide(scores_BN, held_out, users, windows if filter_seen else None, hidden_N)
+        _hide(scores_BN, task, users, windows)
         yield users, scores_BN
 
 
-def _hide(
-    scores_BN: Tensor,
-    held_out: EvaluationSet,
-    users: NDArray[np.int64],
-    seen: Windows | None,
-    hidden_N: NDArray[np.bool_] | None,
-) -> None:
+def _hide(scores_BN: Tensor, task: Task, users: NDArray[np.int64], windows: Windows) -> None:
     """What was seen, or is hidden, but for the targets."""
-    device = scores_BN.device
+    held_out, device = task.held_out, scores_BN.device
     target_B1 = torch.from_numpy(held_out.target[users]).long().to(device)[:, None]
     target_score_B1 = scores_BN.gather(1, target_B1)
-    if hidden_N is not None:
-        scores_BN.masked_fill_(torch.from_numpy(hidden_N).to(device), -torch.inf)
-    if seen is not None:
-        steps = unroll(held_out.items, seen)
+    if task.hidden_N is not None:
+        scores_BN.masked_fill_(torch.from_numpy(task.hidden_N).to(device), -torch.inf)
+    if task.filter_seen:
+        steps = unroll(held_out.items, windows)
         row_J, item_J = (torch.from_numpy(each).to(device) for each in (steps.row, steps.item))
         scores_BN[row_J, item_J] = -torch.inf
     scores_BN.scatter_(1, target_B1, target_score_B1)
@@ -161,15 +156,9 @@ def metrics(ranking: Ranking, catalogue_size: int, cutoffs: tuple[int, ...]) -> 
     return values
 
 
-def ndcg(
-    ranker: Ranker,
-    held_out: EvaluationSet,
-    catalogue_size: int,
-    filter_seen: bool,
-    hidden_N: NDArray[np.bool_] | None = None,
-) -> float:
+def ndcg(ranker: Ranker, task: Task) -> float:
     """NDCG@10: what settings, decays and shares are chosen by."""
-    return ndcg_of(rank(ranker, held_out, catalogue_size, filter_seen, 0, hidden_N).rank_E)
+    return ndcg_of(rank(ranker, task).rank_E)
 
 
 def ndcg_of(rank_E: NDArray[np.int64], cutoff: int = 10) -> float:

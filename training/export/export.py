@@ -22,6 +22,7 @@ from models.contract.semantic_id import SemanticIdTable
 from models.nets.sequence import HistoryEncoder, SequenceModel
 from training.data.histories import EvaluationSet
 from training.errors import UserError
+from training.evaluate.ranking import Task
 from training.export.catalogue_map import draw_map
 from training.export.graph import BATCH, Border, write_graph
 from training.export.index import write_index
@@ -75,7 +76,7 @@ def export_bundle(
     made = {
         "created_at": created_at,
         "score_deciles": score_deciles(
-            with_memory(fp32, memory), held_out, len(catalogue), filter_seen=only_new
+            with_memory(fp32, memory), Task(held_out, len(catalogue), filter_seen=only_new)
         ),
         "architecture": model.config,
         "onnx_inputs": onnx_inputs(model.config),

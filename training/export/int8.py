@@ -14,7 +14,7 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
 from training.data.histories import EvaluationSet
-from training.evaluate.ranking import ndcg
+from training.evaluate.ranking import Task, ndcg
 from training.export.onnx_ranker import Feeds, OnnxRanker, batches, same_top
 
 WORST_COST = 0.005  # relative, of NDCG@10
@@ -72,8 +72,9 @@ def write_int8(fp32: OnnxRanker, target: Path, held_out: EvaluationSet) -> None:
 
 def compare(fp32: OnnxRanker, int8: OnnxRanker, held_out: EvaluationSet) -> Int8:
     """NDCG@10 of both, full ranking, seen items left out; INT8 alone and in mixed batches."""
-    size, some = len(fp32.vectors.scored_ND), held_out.sample(_COMPARED, 0)
-    fp32_ndcg, int8_ndcg = (ndcg(ranker, held_out, size, True) for ranker in (fp32, int8))
+    task = Task(held_out, len(fp32.vectors.scored_ND), filter_seen=True)
+    fp32_ndcg, int8_ndcg = (ndcg(ranker, task) for ranker in (fp32, int8))
+    some = held_out.sample(_COMPARED, 0)
     return Int8(fp32_ndcg, int8_ndcg, len(some.target), differing(int8, some))
 
 

@@ -18,8 +18,8 @@ from torch import Tensor
 from models.contract.semantic_id import SemanticIdTable
 from models.contract.types import FloatArray
 from models.nets.sequence import SequenceModel
-from training.data.histories import EvaluationSet, Histories
-from training.evaluate.ranking import SequenceRanker, ndcg
+from training.data.histories import Histories
+from training.evaluate.ranking import SequenceRanker, Task, ndcg
 
 NEIGHBOURS = 3
 _EXACT = 100_000  # items, beyond which neighbours are looked for in the nearest cells only
@@ -79,15 +79,13 @@ def try_shares(
     table: SemanticIdTable,
     loans: Loans,
     shares: Sequence[float],
-    held_out: EvaluationSet,
-    filter_seen: bool,
-    hidden_N: NDArray[np.bool_] | None = None,
+    task: Task,
 ) -> dict[float, float]:
-    """NDCG@10 on ``held_out`` with every share borrowed, what is hidden left out of the ranking."""
+    """NDCG@10 with every share borrowed."""
     tried = {}
     for share in shares:
         ranker = SequenceRanker(borrow(model, table, loans, share), table.codes_NS)
-        tried[share] = ndcg(ranker, held_out, len(table), filter_seen, hidden_N)
+        tried[share] = ndcg(ranker, task)
     return tried
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from models.contract.types import FloatArray
 from training.data.new_items import Mixed
-from training.evaluate.ranking import Ranker, gains_of, scores
+from training.evaluate.ranking import Ranker, Task, gains_of, scores
 
 SCALES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
 _SHOWN = 10  # length of the lists that people look at
@@ -64,9 +64,9 @@ class Scored(NamedTuple):
         events = len(mixed.held_out.target)
         best = {kind: np.full((events, _NEAR), -np.inf, np.float32) for kind in (False, True)}
         target_E, ahead_E = np.zeros(events, np.float32), np.zeros(events, np.int64)
-        new_E, size = mixed.taken(), len(mixed.new_N)
+        new_E = mixed.taken()
         columns = {kind: np.flatnonzero(mixed.new_N == kind) for kind in (False, True)}
-        for rows, scores_BN in scores(ranker, mixed.held_out, size, filter_seen, mixed.hidden_N):
+        for rows, scores_BN in scores(ranker, Task.of(mixed, filter_seen)):
             target_E[rows] = scores_BN[np.arange(len(rows)), mixed.held_out.target[rows]]
             for kind, of_kind in columns.items():
                 scores_BC = scores_BN[:, of_kind]

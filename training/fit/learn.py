@@ -1,6 +1,7 @@
 """A sequence model over semantic IDs, from any part of the histories."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -19,7 +20,7 @@ from training.curves import make_loggers
 from training.data.histories import EvaluationSet, Histories
 from training.data.new_items import Mixed
 from training.encoders.encode import load_content, load_words
-from training.evaluate.ranking import SequenceRanker
+from training.evaluate.ranking import SequenceRanker, Task
 from training.fit.borrowing import Loans, borrow, loans, told_of, try_shares
 from training.fit.calibrate import Calibration, Scored, choose
 from training.fit.fit_sequence import Fitted, fit_sequence, new_model
@@ -59,10 +60,6 @@ class Choices(NamedTuple):
             recipe=Recipe(**fitted["memory"]),
         )
 
-    def hidden_N(self) -> NDArray[np.bool_] | None:
-        """(N,): new items, which are brought to scale after all else is chosen without them."""
-        return self.mixed.new_N | self.mixed.hidden_N if self.mixed else None
-
 
 def learn_sequence(
     config: RunConfig,
@@ -73,61 +70,129 @@ def learn_sequence(
     start: Start | None = None,
 ) -> Fitted:
     """A sequence model over the semantic IDs in the folder ``codes``; weights to ``directory``."""
-    table, codewords_MLKQ = stage_files.semantic_ids(codes)
-    fitted = train(config, table, codewords_MLKQ, histories, choices, directory, start)
-    fitted = finish(config, fitted, table, histories, choices)
+    lesson = Lesson(config, *stage_files.semantic_ids(codes), histories, choices)
+    fitted = lesson.finish(lesson.train(directory, start))
     if this_process().rank == 0:
         _write(fitted, directory)
     return fitted
 
 
-def train(
-    config: RunConfig,
-    table: SemanticIdTable,
-    codewords_MLKQ: Tensor,
-    histories: Histories,
-    choices: Choices,
-    directory: Path,
-    start: Start | None = None,
-) -> Fitted:
-    """The model as training leaves it; checkpoints to ``directory``."""
-    seed_run(config.seed, config.threads)
-    words = load_words(config.output / "encode")
-    model = new_model(architecture(config, table), table, codewords_MLKQ, words, histories)
-    if start is not None:
-        start(model)
-    return fit_sequence(
-        model,
-        table,
-        histories,
-        choices.validation,
-        config.fit,
-        choices.epochs,
-        config.seed,
-        directory,
-        config.filter_seen,
-        make_loggers(config.loggers, directory),
-        **trainer_options(directory),
-    )
+@dataclass(frozen=True)
+class Lesson:
+    """What a sequence model is learned from, and how."""
 
+    config: RunConfig
+    table: SemanticIdTable
+    codewords_MLKQ: Tensor
+    histories: Histories
+    choices: Choices
 
-def finish(
-    config: RunConfig,
-    fitted: Fitted,
-    table: SemanticIdTable,
-    histories: Histories,
-    choices: Choices,
-) -> Fitted:
-    """What is served: new items have what their words foretell, rare and new ones borrow, the
-    memory is added, and new items are calibrated.
-    """
-    if any(config.fit.borrowing):
-        item_words = load_words(config.output / "encode")
-        fitted = fitted._replace(words=foretell(fitted.model, fitted.words, item_words, histories))
-        if found := loans_for(config, len(table), histories):
-            fitted = _borrowed(fitted, table, found, choices, config.filter_seen)
-    fitted = remember(config, fitted, table, histories, choices)
-    return _calibrated(config, fitted, table, histories, choices)
+    def train(self, directory: Path, start: Start | None = None) -> Fitted:
+        """The model as training leaves it; checkpoints to ``directory``."""
+        config, table, histories = self.config, self.table, self.histories
+        seed_run(config.seed, config.threads)
+        words = load_words(config.output / "encode")
+        model = new_model(architecture(config, table), table, self.codewords_MLKQ, words, histories)
+        if start is not None:
+            start(model)
+        return fit_sequence(
+            model,
+            table,
+            histories,
+            self.choices.validation,
+            config.fit,
+            self.choices.epochs,
+            config.seed,
+            directory,
+            config.filter_seen,
+            make_loggers(config.loggers, directory),
+            **trainer_options(directory),
+        )
+
+    def finish(self, fitted: Fitted) -> Fitted:
+        """What is served: new items have what their words foretell, rare and new ones borrow, the
+        memory is added, and new items are calibrated.
+        """
+        if any(self.config.fit.borrowing):
+            words = load_words(self.config.output / "encode")
+            told = foretell(fitted.model, fitted.words, words, self.histories)
+            fitted = self._borrowed(fitted._replace(words=told))
+        return self._calibrated(self.remember(fitted))
+
+    def loans(self) -> Loans | None:
+        """Whom items may borrow from; None where from nobody."""
+        encoded = self.config.output / "encode"
+        return loans(load_content(encoded, len(self.table)), self.histories)
+
+    def _borrowed(self, fitted: Fitted) -> Fitted:
+        """Let rare and new items borrow the share that is best on validation."""
+        if (found := self.loans()) is None:
+            return fitted
+        tried, shares = dict[float, float](), self.choices.shares
+        if task := self._task():
+            tried = try_shares(fitted.model, self.table, found, shares, task)
+        best = max(tried, key=lambda share: tried[share]) if tried else shares[0]
+        model = borrow(fitted.model, self.table, found, best)
+        score = tried.get(best)
+        return fitted._replace(model=model, validation_ndcg=score, borrowing=best, tried=tried)
+
+    def _task(self) -> Task | None:
+        """What is chosen by; None: nothing is chosen. New items are brought to scale after all
+        else, and hidden until then.
+        """
+        if self.choices.validation is None:
+            return None
+        mixed = self.choices.mixed
+        hidden_N = mixed.new_N | mixed.hidden_N if mixed else None
+        size, filter_seen = len(self.table), self.config.filter_seen
+        return Task(self.choices.validation, size, filter_seen, hidden_N)
+
+    def remember(self, fitted: Fitted) -> Fitted:
+        """With the memory of these histories, if it is worth anything beside the model."""
+        config, size = self.config, len(self.table)
+        most, recipe = config.fit.memory_items, self.choices.recipe
+        if not any(config.fit.memory):
+            return fitted
+        sources = Sources.of(self.histories, load_words(config.output / "encode"), most)
+        if task := self._task():
+            ranker = SequenceRanker(fitted.model, self.table.codes_NS)
+            alike = LIKENESS if config.research.likeness else (0.0,)
+            recipe = choose_recipe(ranker, sources, alike, config.fit.memory, task, most)
+        if recipe.weight:
+            return fitted._replace(recipe=recipe, memory=sources.mix(recipe, most))
+        if self.choices.passing is not None:
+            ranker = SequenceRanker(fitted.model, self.table.codes_NS)
+            worth = choose_live(ranker, self.choices.passing, size, config.filter_seen)
+            recipe = recipe._replace(live=worth.weight, live_decay=worth.decay)
+        worth = Worth(recipe.live, recipe.live_decay)
+        memory = memory_of(worth, size) if recipe.live else None
+        return fitted._replace(recipe=recipe, memory=memory)
+
+    def _calibrated(self, fitted: Fitted) -> Fitted:
+        """Bring the scores of items that training never saw, but knows something of, to scale."""
+        model, memory, mixed = fitted.model, fitted.memory, self.choices.mixed
+        calibration, exposure = self.choices.calibration, None
+        codes_NS = torch.from_numpy(self.table.codes_NS.astype(np.int64)).to(model.seen.device)
+        new_N = self._new(model, codes_NS)
+        if mixed and model.has_free_column():
+            # Not those of validation alone: what nobody ever used is brought to scale with them.
+            mixed = mixed._replace(new_N=new_N & ~mixed.hidden_N)
+            ranker = with_memory(SequenceRanker(model, self.table.codes_NS), memory)
+            scored = Scored.by(ranker, mixed, self.config.filter_seen)
+            if chosen := choose(scored, self.config.fit.new_items_cost):
+                calibration, exposure = chosen, scored.with_(chosen)
+        if calibration != Calibration():
+            model.calibrate(codes_NS, torch.from_numpy(new_N).to(model.seen), *calibration)
+            memory = memory.scaled(new_N, calibration.scale) if memory is not None else None
+        return fitted._replace(memory=memory, calibration=calibration, exposure=exposure)
+
+    def _new(self, model: SequenceModel, codes_NS: Tensor) -> NDArray[np.bool_]:
+        """(N,): items that training never saw, and whose vectors say something all the same."""
+        new_N = _described(self.config.output / "encode", len(codes_NS))
+        new_N[self.histories.items] = False
+        new_J = torch.from_numpy(np.flatnonzero(new_N)).to(codes_NS.device)
+        new_N[new_N] = told_of(model, codes_NS, new_J).cpu().numpy()
+        return new_N
 
 
 def architecture(config: RunConfig, table: SemanticIdTable) -> SequenceConfig:
@@ -155,91 +220,6 @@ def _wordless(towers: Towers) -> Towers:
     """Towers where no item has words: those that would see nothing are left out."""
     left = (tuple(source for source in tower if source != "words") for tower in towers)
     return tuple(filter(None, left)) or (("id",),)
-
-
-def loans_for(config: RunConfig, catalogue_size: int, histories: Histories) -> Loans | None:
-    """Whom items may borrow from; None where from nobody."""
-    return loans(load_content(config.output / "encode", catalogue_size), histories)
-
-
-def _borrowed(
-    fitted: Fitted, table: SemanticIdTable, found: Loans, choices: Choices, filter_seen: bool
-) -> Fitted:
-    """Let rare and new items borrow the share that is best on validation."""
-    tried: dict[float, float] = {}
-    if held_out := choices.validation:
-        tried = try_shares(
-            fitted.model, table, found, choices.shares, held_out, filter_seen, choices.hidden_N()
-        )
-    best = max(tried, key=lambda share: tried[share]) if tried else choices.shares[0]
-    model = borrow(fitted.model, table, found, best)
-    score = tried.get(best)
-    return fitted._replace(model=model, validation_ndcg=score, borrowing=best, tried=tried)
-
-
-def remember(
-    config: RunConfig,
-    fitted: Fitted,
-    table: SemanticIdTable,
-    histories: Histories,
-    choices: Choices,
-) -> Fitted:
-    """With the memory of these histories, if it is worth anything beside the model."""
-    weights, most, recipe = config.fit.memory, config.fit.memory_items, choices.recipe
-    if not any(weights):
-        return fitted
-    sources = Sources.of(histories, load_words(config.output / "encode"), most)
-    if choices.validation:
-        ranker, seen = SequenceRanker(fitted.model, table.codes_NS), config.filter_seen
-        alike = LIKENESS if config.research.likeness else (0.0,)
-        recipe = choose_recipe(
-            ranker, sources, alike, weights, choices.validation, most, seen, choices.hidden_N()
-        )
-    if recipe.weight:
-        return fitted._replace(recipe=recipe, memory=sources.mix(recipe, most))
-    if choices.passing is not None:
-        ranker = SequenceRanker(fitted.model, table.codes_NS)
-        worth = choose_live(ranker, choices.passing, len(table), config.filter_seen)
-        recipe = recipe._replace(live=worth.weight, live_decay=worth.decay)
-    worth = Worth(recipe.live, recipe.live_decay)
-    memory = memory_of(worth, len(table)) if recipe.live else None
-    return fitted._replace(recipe=recipe, memory=memory)
-
-
-def _calibrated(
-    config: RunConfig,
-    fitted: Fitted,
-    table: SemanticIdTable,
-    histories: Histories,
-    choices: Choices,
-) -> Fitted:
-    """Bring the scores of items that training never saw, but knows something of, to scale."""
-    model, memory = fitted.model, fitted.memory
-    calibration, exposure = choices.calibration, None
-    codes_NS = torch.from_numpy(table.codes_NS.astype(np.int64)).to(model.seen.device)
-    new_N = _new(config, model, codes_NS, histories)
-    if choices.mixed and model.has_free_column():
-        # Not those of validation alone: what nobody ever used is brought to scale with them.
-        mixed = choices.mixed._replace(new_N=new_N & ~choices.mixed.hidden_N)
-        ranker = with_memory(SequenceRanker(model, table.codes_NS), memory)
-        scored = Scored.by(ranker, mixed, config.filter_seen)
-        if chosen := choose(scored, config.fit.new_items_cost):
-            calibration, exposure = chosen, scored.with_(chosen)
-    if calibration != Calibration():
-        model.calibrate(codes_NS, torch.from_numpy(new_N).to(model.seen), *calibration)
-        memory = memory.scaled(new_N, calibration.scale) if memory is not None else None
-    return fitted._replace(memory=memory, calibration=calibration, exposure=exposure)
-
-
-def _new(
-    config: RunConfig, model: SequenceModel, codes_NS: Tensor, histories: Histories
-) -> NDArray[np.bool_]:
-    """(N,): items that training never saw, and whose vectors say something all the same."""
-    new_N = _described(config.output / "encode", len(codes_NS))
-    new_N[histories.items] = False
-    new_J = torch.from_numpy(np.flatnonzero(new_N)).to(codes_NS.device)
-    new_N[new_N] = told_of(model, codes_NS, new_J).cpu().numpy()
-    return new_N
 
 
 def _described(encoded: Path, size: int) -> NDArray[np.bool_]:

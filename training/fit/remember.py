@@ -8,11 +8,9 @@ was seen, the best weight is about the same (docs/method.md, 4).
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.contract.memory import Memory
-from training.data.histories import EvaluationSet
-from training.evaluate.ranking import Ranker, ndcg_of, ranks_of, scores
+from training.evaluate.ranking import Ranker, Task, ndcg_of, ranks_of, scores
 from training.memory.memory import MemoryRanker, Recipe, Sources, Sum, choose
 
 
@@ -21,35 +19,27 @@ def choose_recipe(
     sources: Sources,
     alike: Sequence[float],
     weights: Sequence[float],
-    validation: EvaluationSet,
+    validation: Task,
     most: int,
-    filter_seen: bool,
-    hidden_N: NDArray[np.bool_] | None,
 ) -> Recipe:
-    """The best on validation, what is hidden left out; of weights that are as good, the first."""
-    recipe = choose(sources, alike, validation, most, filter_seen, hidden_N)
-    memory = MemoryRanker(sources.mix(recipe, most))
-    tried = _try_weights(model, memory, weights, validation, filter_seen, hidden_N)
+    """The best on validation; of weights that are as good, the first."""
+    recipe = choose(sources, alike, validation, most)
+    tried = _try_weights(model, MemoryRanker(sources.mix(recipe, most)), weights, validation)
     return recipe._replace(weight=max(tried, key=lambda weight: tried[weight]))
 
 
 def _try_weights(
-    model: Ranker,
-    memory: MemoryRanker,
-    weights: Sequence[float],
-    validation: EvaluationSet,
-    filter_seen: bool,
-    hidden_N: NDArray[np.bool_] | None,
+    model: Ranker, memory: MemoryRanker, weights: Sequence[float], validation: Task
 ) -> dict[float, float]:
     """NDCG@10 with every weight; both score each history once."""
-    size, events = memory.size, len(validation.target)
-    ranks = {weight: np.zeros(events, np.int64) for weight in weights}
-    learned = scores(model, validation, size, filter_seen, hidden_N)
-    counted = scores(memory, validation, size, filter_seen=False)  # the first leaves out what is
+    target_E = validation.held_out.target
+    ranks = {weight: np.zeros(len(target_E), np.int64) for weight in weights}
+    learned = scores(model, validation)  # what is to be left out is, once
+    counted = scores(memory, validation._replace(filter_seen=False, hidden_N=None))
     for (users, learned_BN), (_, counted_BN) in zip(learned, counted, strict=True):
         for weight, rank_E in ranks.items():
             sums_BN = learned_BN + np.float32(weight) * counted_BN
-            rank_E[users] = ranks_of(validation.target[users], sums_BN)
+            rank_E[users] = ranks_of(target_E[users], sums_BN)
     return {weight: ndcg_of(rank_E) for weight, rank_E in ranks.items()}
 
 

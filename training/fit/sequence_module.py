@@ -18,7 +18,7 @@ from training.config import FitConfig
 from training.data.batches import Batch, Past
 from training.data.histories import EvaluationSet, Windows
 from training.errors import UserError
-from training.evaluate.ranking import SequenceRanker, metrics, rank
+from training.evaluate.ranking import SequenceRanker, Task, metrics, rank
 from training.fit.moving_average import MovingAverage
 from training.fit.touched_rows import RowwiseAdamW, TouchedRows, clip, item_embeddings
 from training.losses import no_negatives, past_hits, sampled_softmax, scores, weighted_mean
@@ -166,7 +166,7 @@ class SequenceModule(L.LightningModule):
         codes_NS = self.codes_NS.cpu().numpy().astype(np.uint16)
         ranker = _FiniteRanker(self.averaged_model(), codes_NS)
         size = self.model.config.catalogue_size
-        values = metrics(rank(ranker, mine, size, self.filter_seen, top=0), size, (10,))
+        values = metrics(rank(ranker, Task(mine, size, self.filter_seen)), size, (10,))
         # Processes hold shares of users that may differ by one: weigh them, then take the mean.
         weight = len(mine.user) * self.process.count / len(self.validation.user)
         for name in ("ndcg@10", "recall@10"):

@@ -7,7 +7,7 @@ import contextlib
 import datetime as dt
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,7 +82,7 @@ class Follower:
     def _look(self) -> bool:
         if (files := self.files()) == self._seen:
             return False
-        self._do(Pipeline(self.config, STAGES), ("prepare",))
+        Pipeline(self.config, STAGES).complete(self.say, "prepare")
         self._seen = files
         data = stage_files.data(self.config)
         serving = self.store.find("current")
@@ -118,20 +118,14 @@ class Follower:
         warm = self.goes_on(config)
         if warm:
             try:
-                self._do(Pipeline(config, WARM))
+                Pipeline(config, WARM).complete(self.say)
             except UserError as error:
                 self.say(f"from nothing: {error}")
                 warm = False
         if not warm:
-            self._do(Pipeline(config, STAGES))
+            Pipeline(config, STAGES).complete(self.say)
         written = stage_files.read_json(config.output / "export" / stage_files.EXPORTED)
         return self.store.root / str(written["digest"]), warm
-
-    def _do(self, pipeline: Pipeline, stages: Sequence[str] = ()) -> None:
-        """All of the pipeline's stages, or those that are named."""
-        for name in stages or pipeline.stages:
-            if not pipeline.is_done(name):
-                self.say(f"{name}: {pipeline.run(name)}")
 
     def files(self) -> Listing:
         """All that is read, as it is now: cheaper to look at than hashes."""

@@ -19,7 +19,7 @@ from training.data.batches import Batch, gather
 from training.data.dataset import PreparedDataset
 from training.data.histories import Part, Windows, targets
 from training.evaluate.intervals import gain
-from training.evaluate.ranking import ndcg_of, rank
+from training.evaluate.ranking import Task, ndcg_of, rank
 from training.evaluate.report import CUTOFF, HEADLINE, OURS
 from training.evaluate.served import ServedRanker
 from training.export.onnx_ranker import OnnxRanker
@@ -85,9 +85,8 @@ def judge(config: RunConfig, candidate: Path, serving: Path | None, margin: floa
     ours, theirs = ServedRanker(new, ids), ServedRanker(old, ids)
     if (times := _slower(new, old, newest.length[:_HISTORIES])) > _SLOWEST:
         return Verdict(False, f"its model takes {times:.1f} times as long as what serves")
-    mine_E, theirs_E = (
-        rank(ranker, newest, len(ids), config.filter_seen, 0).rank_E for ranker in (ours, theirs)
-    )
+    task = Task(newest, len(ids), config.filter_seen)
+    mine_E, theirs_E = (rank(ranker, task).rank_E for ranker in (ours, theirs))
     mine, served, events = ndcg_of(mine_E), ndcg_of(theirs_E), len(mine_E)
     why = f"NDCG@{CUTOFF} {mine:.4f}, what serves {served:.4f}, of the newest {events:,} events"
     change = gain(mine_E, theirs_E, newest.user)

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from models.contract.memory import STEPS, Memory
 from models.contract.types import FloatArray
 from models.nets.words import ItemWords
-from training.data.histories import EvaluationSet, Histories, Windows
-from training.evaluate.ranking import Ranker, ndcg
+from training.data.histories import Histories, Windows
+from training.evaluate.ranking import Ranker, Task, ndcg
 from training.memory.likeness import likeness
 from training.memory.lists import best, decayed, rows_of
 from training.memory.transitions import transitions
@@ -63,22 +63,14 @@ class Sources(NamedTuple):
         )
 
 
-def choose(
-    sources: Sources,
-    likeness: Sequence[float],
-    validation: EvaluationSet,
-    most: int,
-    filter_seen: bool,
-    hidden_N: NDArray[np.bool_] | None = None,
-) -> Recipe:
+def choose(sources: Sources, likeness: Sequence[float], validation: Task, most: int) -> Recipe:
     """Of these weights of likeness, and all DECAYS, those with the best NDCG@10 on validation."""
     tried = {}
     for alike in likeness:
         memory = sources.mix(Recipe(alike, weight=1.0), most)
         for decay in DECAYS:
             ranker = MemoryRanker(replace(memory, decay=decay))
-            recipe = Recipe(alike, decay, weight=1.0)
-            tried[recipe] = ndcg(ranker, validation, len(memory), filter_seen, hidden_N)
+            tried[Recipe(alike, decay, weight=1.0)] = ndcg(ranker, validation)
     return max(tried, key=lambda recipe: tried[recipe])
 
 

@@ -9,7 +9,7 @@ Joachims, 2015) it is a little biased and varies far less: that is what is told.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,14 +84,13 @@ def estimate(slots: Slots, clip: float, seed: int = 0) -> Replayed:
     )
 
 
-def _snips(sums_C: NDArray[np.float64]) -> Any:
-    return sums_C[_WEIGHED] / sums_C[_WEIGHT]
+def _snips(sums_C: NDArray[np.float64]) -> float:
+    snips: float = sums_C[_WEIGHED] / sums_C[_WEIGHT]
+    return snips
 
 
 def _told(
-    sums_UC: NDArray[np.float64],
-    seed: int,
-    of: Callable[[NDArray[np.float64]], Any],
+    sums_UC: NDArray[np.float64], seed: int, of: Callable[[NDArray[np.float64]], float]
 ) -> Estimate:
     """Of all users, and of users drawn anew: answers to one are alike, and stay together."""
     with np.errstate(divide="ignore", invalid="ignore"):

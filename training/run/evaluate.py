@@ -13,7 +13,7 @@ from training.data.new_items import Mixed, NewItems
 from training.encoders.encode import load_content, load_words
 from training.evaluate import baselines, details, intervals
 from training.evaluate.new_items import NewItemsTable, ranked
-from training.evaluate.ranking import Ranker, Ranking, SequenceRanker, metrics
+from training.evaluate.ranking import Ranker, Ranking, SequenceRanker, Task, metrics
 from training.evaluate.report import CUTOFF, OURS, EvaluationTable
 from training.fit.learn import load_model
 from training.fit.remember import with_memory
@@ -88,9 +88,7 @@ def _of_new_items(
     content_ND = load_content(config.output / "encode", size)
     decay = baselines.choose_decay(
         lambda decay: baselines.ContentKnn(content_ND, decay),
-        new.cold(Part.VALIDATION).held_out,
-        size,
-        seen,
+        Task(new.cold(Part.VALIDATION).held_out, size, seen),
     )
     knn: dict[str, Ranker] = {"content-knn-decayed": baselines.ContentKnn(content_ND, decay)}
     return NewItemsTable.of(knn | rankers, new, seen)
@@ -102,7 +100,7 @@ def _baselines(histories: Histories, size: int, seen: bool) -> tuple[dict[str, R
     validation = targets(histories, Part.VALIDATION, repeats=not seen)
     similarity = baselines.item_similarity(training, size, repeats=not seen)
     decay = baselines.choose_decay(
-        lambda decay: baselines.ItemKnn(similarity, decay), validation, size, seen
+        lambda decay: baselines.ItemKnn(similarity, decay), Task(validation, size, seen)
     )
     rankers: dict[str, Ranker] = {
         "popularity": baselines.Popularity(training, size),

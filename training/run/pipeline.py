@@ -87,6 +87,12 @@ class Pipeline:
             return False
         return bool(done.get("fingerprint") == self.fingerprint(name))
 
+    def complete(self, say: Callable[[str], object], *names: str) -> None:
+        """Run what is not done of these stages, or of all; ``say`` a line of each that is run."""
+        for name in names or self.stages:
+            if not self.is_done(name):
+                say(f"{name}: {self.run(name)}")
+
     def run(self, name: str) -> str:
         """Run one stage. Raises UserError if one that it needs has not run with these inputs."""
         stage = self.stages[name]

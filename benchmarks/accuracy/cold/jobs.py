@@ -1,6 +1,7 @@
 """One model, trained without a share of the items, and judged on them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,13 +19,13 @@ from benchmarks.accuracy.store import Job, near
 from models.contract.semantic_id import SemanticIdTable
 from training import stage_files
 from training.config import RunConfig
-from training.data.histories import Histories, Part
+from training.data.histories import Part
 from training.data.new_items import Mixed, NewItems
 from training.evaluate.new_items import ranked
 from training.evaluate.ranking import Ranker, SequenceRanker
 from training.fit.borrowing import borrow
 from training.fit.fit_sequence import Fitted
-from training.fit.learn import Choices, finish, load_model, loans_for, train
+from training.fit.learn import Lesson, load_model
 from training.fit.remember import with_memory
 from training.run.fit import to_be_made
 
@@ -128,28 +129,22 @@ def _rankers(
     if job.model not in models.LEARNED:
         yield (job.model, *rivals.ranker(job.model, config, new))
         return
-    table, codewords_MLKQ = codes(job, config)
     known, choices = new.known.up_to(Part.TRAIN), to_be_made(config, new)
-    fitted = _trained(job, config, table, codewords_MLKQ, known, choices)
+    lesson = Lesson(config, *codes(job, config), known, choices)
+    fitted, table = _trained(job, lesson), lesson.table
     if base := MEMORIES.get(job.model):
-        if loans := loans_for(config, len(table), known):
+        if loans := lesson.loans():
             for share in FIXED:
                 fixed = borrow(fitted.model, table, loans, share)
                 yield f"{base}-share-{share:g}", SequenceRanker(fixed, table.codes_NS), {}
         without = changed(config, {"fit.memory": [0.0]})
-        yield base, *_finished(without, fitted, table, known, choices)
-    yield job.model, *_finished(config, fitted, table, known, choices)
+        yield base, *_finished(replace(lesson, config=without), fitted)
+    yield job.model, *_finished(lesson, fitted)
 
 
-def _finished(
-    config: RunConfig,
-    fitted: Fitted,
-    table: SemanticIdTable,
-    known: Histories,
-    choices: Choices,
-) -> tuple[Ranker, dict[str, Any]]:
-    done = finish(config, fitted, table, known, choices)
-    return with_memory(SequenceRanker(done.model, table.codes_NS), done.memory), {
+def _finished(lesson: Lesson, fitted: Fitted) -> tuple[Ranker, dict[str, Any]]:
+    done = lesson.finish(fitted)
+    return with_memory(SequenceRanker(done.model, lesson.table.codes_NS), done.memory), {
         "epochs": fitted.epochs,
         "validation_ndcg@10": fitted.validation_ndcg,
         "borrowing": done.borrowing,
@@ -159,25 +154,19 @@ def _finished(
     }
 
 
-def _trained(
-    job: Job,
-    config: RunConfig,
-    table: SemanticIdTable,
-    codewords_MLKQ: Tensor,
-    known: Histories,
-    choices: Choices,
-) -> Fitted:
+def _trained(job: Job, lesson: Lesson) -> Fitted:
     """The model as training leaves it, once: how new items are treated is tried without another."""
     # Seeds change the model, not the items that are new, nor who is validated on.
+    config = lesson.config
     seeded = config.model_copy(update={"seed": job.seed})
     asked = seeded.model_copy(update={"fit": config.fit.model_copy(update=_FINISHED_LATER)})
     directory = warm.folder(SCRATCH, job) / digest(laid_out(asked))
     directory.mkdir(parents=True, exist_ok=True)
     weights, facts = directory / stage_files.WEIGHTS, directory / stage_files.FITTED
     if facts.exists():
-        model = load_model(config, weights, table)
+        model = load_model(config, weights, lesson.table)
         return Fitted(model, **stage_files.read_json(facts), words=model.word_vectors())
-    fitted = train(seeded, table, codewords_MLKQ, known, choices, directory)
+    fitted = replace(lesson, config=seeded).train(directory)
     save_file({k: v.contiguous() for k, v in fitted.model.state_dict().items()}, weights)
     chosen = {"epochs": fitted.epochs, "validation_ndcg": fitted.validation_ndcg}
     stage_files.write_json(facts, chosen)

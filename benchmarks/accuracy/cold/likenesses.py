@@ -32,6 +32,7 @@ from training.data.histories import Part
 from training.data.new_items import Mixed
 from training.encoders.encode import load_content, load_words
 from training.evaluate.new_items import ranked
+from training.evaluate.ranking import Task
 from training.memory.likeness import likeness
 from training.memory.lists import best, without_themselves
 from training.memory.memory import LIKENESS, MemoryRanker, Sources, choose
@@ -79,12 +80,12 @@ def _measure(dataset: str) -> Iterator[dict[str, Any]]:
     new, seen = stage_files.new_items(config), config.filter_seen
     size, known = len(new.new_in_N), new.known.up_to(Part.TRAIN)
     validation = new.warm(Part.VALIDATION, repeats=not seen)
-    held_out = validation.held_out.sample(config.evaluate.validation_users, config.seed)
+    task = Task.of(validation.sample(config.evaluate.validation_users, config.seed), seen)
     followed_NN, events = transitions(known, size), jobs.events_of(new, seen)
     for name, alike_NN in _alike(dataset, config):
         sources = Sources(followed_NN, alike_NN)
         weights = LIKENESS[1:] if alike_NN.sum() else (0.0,)
-        recipe = choose(sources, weights, held_out, _MOST, seen, validation.hidden_N)
+        recipe = choose(sources, weights, task, _MOST)
         ranker = MemoryRanker(sources.mix(recipe, _MOST))
         figures = {
             f"{kind} {metric}": _figure(ranker, events[of], seen, metric)._asdict()

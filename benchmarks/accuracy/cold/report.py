@@ -79,11 +79,11 @@ def _table(cold: Cold) -> str:
         of_new = {k: _mean(cold, name, "all-cold", f"recall@{k}") for k in (10, 20, 50)}
         by_item = cold.by_item["all-cold"].mean(cold.values(name, "all-cold", "recall@50"))
         cells = [f"**{name}**" if name == cold.main else name]
-        cells += [f"{of_new[10].mean:.4f}", f"{of_new[20].mean:.4f}", _interval(of_new[50])]
+        cells += [f"{of_new[10].mean:.4f}", f"{of_new[20].mean:.4f}", str(of_new[50])]
         cells += [f"[{by_item.low:.4f}, {by_item.high:.4f}]"]
         cells += [f"{_mean(cold, name, 'cold-cold', f'recall@{k}').mean:.3f}" for k in (10, 50)]
         cells += [f"{_mean(cold, name, 'all-warm', 'ndcg@10').mean:.4f}"]
-        cells += [_interval(_mean(cold, name, "all-all", "ndcg@10"))]
+        cells += [str(_mean(cold, name, "all-all", "ndcg@10"))]
         cells += [f"{cold.shown(name).mean():.1%}", str(len(cold.models[name]))]
         rows.append(cells)
     return markdown(header, rows)
@@ -123,10 +123,6 @@ def _in_order(cold: Cold) -> list[str]:
 
 def _mean(cold: Cold, name: str, kind: str, metric: str) -> Interval:
     return cold.by_user[kind].mean(cold.values(name, kind, metric))
-
-
-def _interval(found: Interval) -> str:
-    return f"{found.mean:.4f} [{found.low:.4f}, {found.high:.4f}]"
 
 
 if __name__ == "__main__":

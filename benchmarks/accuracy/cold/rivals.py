@@ -15,7 +15,7 @@ from training.data.new_items import NewItems
 from training.encoders.encode import load_content
 from training.evaluate import baselines
 from training.evaluate.baselines import ContentKnn, ItemKnn, Popularity
-from training.evaluate.ranking import Ranker
+from training.evaluate.ranking import Ranker, Task
 
 _DAYS = 7
 
@@ -78,5 +78,5 @@ def ranker(model: str, config: RunConfig, new: NewItems) -> tuple[Ranker, dict[s
 def _decayed(
     make: Callable[[float], Ranker], held_out: EvaluationSet, size: int, filter_seen: bool
 ) -> tuple[Ranker, dict[str, Any]]:
-    decay = baselines.choose_decay(make, held_out, size, filter_seen)
+    decay = baselines.choose_decay(make, Task(held_out, size, filter_seen))
     return make(decay), {"decay": decay}

@@ -4,7 +4,7 @@ import pytest
 from training.data.histories import Histories, Part, Windows, targets
 from training.evaluate import baselines
 from training.evaluate.baselines import DECAYS, ItemKnn, Popularity, choose_decay, item_similarity
-from training.evaluate.ranking import metrics, rank
+from training.evaluate.ranking import Task, metrics, rank
 
 ITEMS = 8
 
@@ -71,13 +71,11 @@ def test_popularity_counts_training_interactions() -> None:
 def test_the_decay_is_the_one_with_the_best_validation_ndcg() -> None:
     data = histories()
     similarity_NN = item_similarity(data.up_to(Part.TRAIN), ITEMS)
-    validation = targets(data, Part.VALIDATION)
+    validation = Task(targets(data, Part.VALIDATION), ITEMS, filter_seen=True)
     ndcg = {
-        decay: metrics(
-            rank(ItemKnn(similarity_NN, decay), validation, ITEMS, True, 10), ITEMS, (10,)
-        )
+        decay: metrics(rank(ItemKnn(similarity_NN, decay), validation, 10), ITEMS, (10,))
         for decay in DECAYS
     }
     best = max(values["ndcg@10"] for values in ndcg.values())
-    chosen = choose_decay(lambda decay: ItemKnn(similarity_NN, decay), validation, ITEMS, True)
+    chosen = choose_decay(lambda decay: ItemKnn(similarity_NN, decay), validation)
     assert ndcg[chosen]["ndcg@10"] == best > min(v["ndcg@10"] for v in ndcg.values())

@@ -4,7 +4,7 @@ from numpy.typing import NDArray
 
 from models.contract.types import FloatArray
 from training.data.histories import EvaluationSet, Histories, Part, Windows, targets
-from training.evaluate.ranking import Ranking, metrics, rank, ranks_of
+from training.evaluate.ranking import Ranking, Task, metrics, rank, ranks_of
 
 ITEMS = 12
 
@@ -42,13 +42,13 @@ def naive_ranks(held_out: EvaluationSet, filter_seen: bool) -> list[int]:
 @pytest.mark.parametrize("filter_seen", [True, False])
 def test_vectorised_ranks_equal_a_loop_over_users(filter_seen: bool) -> None:
     held_out = targets(histories(), Part.TEST)
-    found = rank(HashRanker(), held_out, ITEMS, filter_seen, top=5)
+    found = rank(HashRanker(), Task(held_out, ITEMS, filter_seen), top=5)
     assert found.rank_E.tolist() == naive_ranks(held_out, filter_seen)
 
 
 def test_seen_items_are_never_among_the_best() -> None:
     held_out = targets(histories(), Part.TEST)
-    found = rank(HashRanker(), held_out, ITEMS, filter_seen=True, top=3)
+    found = rank(HashRanker(), Task(held_out, ITEMS, filter_seen=True), top=3)
     for row in range(len(held_out.target)):
         start, length = held_out.start[row], held_out.length[row]
         assert not set(found.top_EK[row]) & set(held_out.items[start : start + length].tolist())
@@ -62,7 +62,7 @@ def test_ties_count_against_the_model() -> None:
             return np.zeros((len(windows.start), ITEMS), np.float32)
 
     held_out = targets(histories(), Part.TEST)
-    found = rank(Constant(), held_out, ITEMS, filter_seen=False, top=3)
+    found = rank(Constant(), Task(held_out, ITEMS, filter_seen=False), top=3)
     assert (found.rank_E == ITEMS).all()
 
 
@@ -88,7 +88,7 @@ def test_where_few_items_are_left_the_list_is_short() -> None:
     """Of twelve items nine were seen: places that are left over show nothing."""
     history, one = np.arange(9, dtype=np.int32), np.array([0])
     held_out = EvaluationSet(history, one, one, np.array([9]), np.array([9], np.int32))
-    found = rank(HashRanker(), held_out, ITEMS, filter_seen=True, top=5)
+    found = rank(HashRanker(), Task(held_out, ITEMS, filter_seen=True), top=5)
     assert sorted(found.top_EK[0, :3].tolist()) == [9, 10, 11]
     assert found.top_EK[0, 3:].tolist() == [-1, -1]
     assert metrics(found, ITEMS, (5,))["coverage@5"] == 3 / ITEMS

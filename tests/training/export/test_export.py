@@ -15,6 +15,7 @@ from tests.conftest import TinyBundles
 from tests.tiny_bundle import ITEMS, _held_out, export_no_graph, write_tiny_bundle
 from training.data.histories import Histories, Part, Windows, targets
 from training.errors import UserError
+from training.evaluate.ranking import Task
 from training.export import export
 from training.export.int8 import Int8, differing
 from training.export.onnx_ranker import OnnxRanker, same_top
@@ -144,7 +145,8 @@ def test_deciles_are_of_the_best_scores_of_what_may_be_recommended() -> None:
     held_out = targets(
         Histories(np.array([0, 3, 6]), items, np.array([0, 0, 2, 0, 0, 2], np.uint8)), Part.TEST
     )
-    found = score_deciles(Known(), held_out, ITEMS, filter_seen=True)
+    new, nobody = Task(held_out, ITEMS, filter_seen=True), held_out.take(np.array([], int))
+    found = score_deciles(Known(), new)
     np.testing.assert_allclose(found, np.quantile([ITEMS - 2, ITEMS - 1], np.arange(1, 10) / 10))
-    assert score_deciles(Known(), held_out, ITEMS, filter_seen=False) == [ITEMS - 1] * 9
-    assert score_deciles(Known(), held_out.take(np.array([], int)), ITEMS, filter_seen=True) == []
+    assert score_deciles(Known(), new._replace(filter_seen=False)) == [ITEMS - 1] * 9
+    assert score_deciles(Known(), new._replace(held_out=nobody)) == []

@@ -9,6 +9,7 @@ from tests.training.fit.test_fit_sequence import CONFIG, SPACE, table
 from tests.training.small import ITEMS, PER_GROUP, WORDS, histories
 from training.config import FitConfig
 from training.data.histories import Histories, Part, targets
+from training.evaluate.ranking import Task
 from training.fit import borrowing
 from training.fit.borrowing import NEIGHBOURS, borrow, loans, neighbours, try_shares
 from training.fit.fit_sequence import fit_sequence, new_model
@@ -139,8 +140,8 @@ def test_shares_are_measured_on_who_wants_what_is_new(model: SequenceModel) -> N
     validation = targets(histories().up_to(Part.VALIDATION), Part.VALIDATION)
     waiting = np.flatnonzero(validation.target == NEW)
     assert len(waiting)
-    held_out = validation.take(waiting)
-    tried = try_shares(model, table(), found, (0.0, 0.75), held_out, True)
+    task = Task(validation.take(waiting), ITEMS, filter_seen=True)
+    tried = try_shares(model, table(), found, (0.0, 0.75), task)
     assert tried[0.0] > 0  # whole, whatever others do
     assert tried[0.75] > 0
 

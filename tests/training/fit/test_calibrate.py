@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from models.contract.types import FloatArray
 from training.data.histories import EvaluationSet, Windows
 from training.data.new_items import Mixed
-from training.evaluate.ranking import rank
+from training.evaluate.ranking import Task, rank
 from training.fit.calibrate import Calibration, Scored, choose
 
 EVENTS, KNOWN, NEW, HIDDEN = 400, 60, 20, 5
@@ -50,7 +50,7 @@ def by_ranking(
     scores_EN: FloatArray, mixed: Mixed, calibration: Calibration
 ) -> NDArray[np.float64]:
     """NDCG@10, that of known items, new ones found and shown, without the short cut."""
-    found = rank(Fixed(scores_EN, calibration), mixed.held_out, ITEMS, True, 10, mixed.hidden_N)
+    found = rank(Fixed(scores_EN, calibration), Task.of(mixed, filter_seen=True), 10)
     gain_E = np.where(found.rank_E <= 10, 1 / np.log2(found.rank_E + 1), 0)
     new_E = mixed.taken()
     near = np.where(found.rank_E <= 50, 1 / np.log2(found.rank_E + 1), 0)[new_E]

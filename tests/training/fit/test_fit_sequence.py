@@ -19,7 +19,7 @@ from training.data.batches import Asked, Batch, Past, TrainingBatches, training_
 from training.data.histories import EvaluationSet, Histories, Part, targets
 from training.errors import UserError
 from training.evaluate.baselines import Popularity
-from training.evaluate.ranking import SequenceRanker, metrics, rank
+from training.evaluate.ranking import SequenceRanker, Task, metrics, rank
 from training.fit import sequence_module
 from training.fit.fit_sequence import Fitted, _distribution, fit_sequence, new_model
 from training.fit.moving_average import MovingAverage
@@ -98,7 +98,7 @@ def test_it_learns_what_comes_next(tmp_path: Path) -> None:
     test = targets(flow, Part.TEST)
 
     def ndcg(ranker: SequenceRanker | Popularity) -> float:
-        return metrics(rank(ranker, test, ITEMS, True, 10), ITEMS, (10,))["ndcg@10"]
+        return metrics(rank(ranker, Task(test, ITEMS, True), 10), ITEMS, (10,))["ndcg@10"]
 
     assert ndcg(SequenceRanker(fitted.model, table().codes_NS)) > 0.8
     assert ndcg(Popularity(flow.up_to(Part.TRAIN), ITEMS)) < 0.2

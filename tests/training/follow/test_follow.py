@@ -19,7 +19,7 @@ from tests.training.shop_run import write_config
 from training import stage_files
 from training.config import RunConfig, load
 from training.data.histories import Part, targets
-from training.evaluate.ranking import SequenceRanker, ndcg
+from training.evaluate.ranking import SequenceRanker, Task, ndcg
 from training.evaluate.served import ServedRanker
 from training.fit.learn import load_model
 from training.fit.remember import with_memory
@@ -27,6 +27,7 @@ from training.follow import follow as following
 from training.follow import gate
 from training.follow.follow import Follower, Following
 from training.follow.gate import Verdict
+from training.run.pipeline import Pipeline
 
 QUICK = {"epochs = 20": "epochs = 2", "epochs = 8": "epochs = 3"}
 
@@ -109,8 +110,9 @@ def test_what_serves_is_ranked_as_it_ranks(config: RunConfig, first: Path) -> No
     ranker = ServedRanker(served, [ids[at] for at in shuffled])
     place = np.argsort(shuffled).astype(np.int32)
     moved = test._replace(items=place[test.items], target=place[test.target])
-    found = ndcg(ranker, moved, len(ids), filter_seen=True)
-    assert found == pytest.approx(ndcg(whole_model, test, len(ids), filter_seen=True), abs=1e-6)
+    whole = Task(test, len(ids), filter_seen=True)
+    found = ndcg(ranker, whole._replace(held_out=moved))
+    assert found == pytest.approx(ndcg(whole_model, whole), abs=1e-6)
 
 
 def test_items_that_it_does_not_know_score_worst(config: RunConfig, first: Path) -> None:
@@ -118,7 +120,8 @@ def test_items_that_it_does_not_know_score_worst(config: RunConfig, first: Path)
     ids = ["unknown", *data.items["item_id"].to_list()]
     test = targets(data.histories, Part.TEST)
     moved = test._replace(items=test.items + 1, target=np.zeros_like(test.target))
-    assert ndcg(ServedRanker(bundles.read(first), ids), moved, len(ids), filter_seen=False) == 0
+    task = Task(moved, len(ids), filter_seen=False)
+    assert ndcg(ServedRanker(bundles.read(first), ids), task) == 0
 
 
 def test_what_is_worse_does_not_go_live_and_is_not_tried_again(
@@ -230,13 +233,13 @@ def test_a_file_that_goes_while_it_is_read_is_read_again(
 ) -> None:
     follower, tries = a_follower(tmp_path, monkeypatch), itertools.count()
     stored_log(tmp_path / "log", days(0, 200))
-    do = follower._do
+    complete = Pipeline.complete
 
     def torn(*asked: Any) -> None:
         if next(tries) < 2:
             raise FileNotFoundError(2, "No such file", "an-hour.parquet")
-        do(*asked)
+        complete(*asked)
 
-    monkeypatch.setattr(follower, "_do", torn)
+    monkeypatch.setattr(Pipeline, "complete", torn)
     assert follower.look() is False
     assert journal(follower.config)[-1]["interactions"] == 400

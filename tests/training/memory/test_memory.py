@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from models.nets.words import ItemWords
 from training import stage_files
 from training.data.histories import Histories, Part, Windows, targets
-from training.evaluate.ranking import ndcg
+from training.evaluate.ranking import Task, ndcg
 from training.fit.remember import choose_recipe, with_memory
 from training.memory.likeness import likeness
 from training.memory.lists import best
@@ -127,19 +127,17 @@ def cycle() -> Histories:
 
 
 def test_a_memory_that_knows_what_comes_gets_weight(cycle: Histories) -> None:
-    known, validation = cycle.up_to(Part.TRAIN), targets(cycle, Part.VALIDATION)
-    sources = Sources.of(known, NO_WORDS, ITEMS)
-    recipe = choose_recipe(
-        Useless(1.0), sources, LIKENESS, (0.0, 2.0), validation, ITEMS, True, None
-    )
+    sources = Sources.of(cycle.up_to(Part.TRAIN), NO_WORDS, ITEMS)
+    validation = Task(targets(cycle, Part.VALIDATION), ITEMS, filter_seen=True)
+    recipe = choose_recipe(Useless(1.0), sources, LIKENESS, (0.0, 2.0), validation, ITEMS)
     assert recipe.weight == 2.0
-    assert recipe == choose(sources, (0.0,), validation, ITEMS, True)._replace(weight=2.0)
+    assert recipe == choose(sources, (0.0,), validation, ITEMS)._replace(weight=2.0)
 
 
 def test_one_that_knows_nothing_gets_none(cycle: Histories) -> None:
     nothing = Sources.of(of([0], [1]), NO_WORDS, ITEMS)
-    validation = targets(cycle, Part.VALIDATION)
-    recipe = choose_recipe(Useless(), nothing, LIKENESS, (0.0, 2.0), validation, ITEMS, True, None)
+    validation = Task(targets(cycle, Part.VALIDATION), ITEMS, filter_seen=True)
+    recipe = choose_recipe(Useless(), nothing, LIKENESS, (0.0, 2.0), validation, ITEMS)
     assert recipe.weight == 0.0
 
 
@@ -151,18 +149,16 @@ def test_without_a_memory_the_sum_is_the_model() -> None:
 
 def test_weights_are_tried_as_the_sum_ranks(cycle: Histories) -> None:
     """Both score once; the short cut finds what each sum by itself does."""
-    validation, size = targets(cycle, Part.VALIDATION), ITEMS
     sources = Sources.of(cycle.up_to(Part.TRAIN), NO_WORDS, ITEMS)
     memory = sources.mix(Recipe(0.0, 0.6, 1.0), ITEMS)
     hidden_N = np.arange(ITEMS) == 2
+    validation = Task(targets(cycle, Part.VALIDATION), ITEMS, True, hidden_N)
     for weights in ((0.0, 0.3), (0.3, 1.0), (1.0, 2.0)):
-        chosen = choose_recipe(
-            Useless(0.7), sources, LIKENESS, weights, validation, ITEMS, True, hidden_N
-        )
+        chosen = choose_recipe(Useless(0.7), sources, LIKENESS, weights, validation, ITEMS)
         told = {}
         for weight in weights:
             scaled = replace(
                 memory, scores_J=memory.scores_J * np.float32(weight), decay=chosen.decay
             )
-            told[weight] = ndcg(with_memory(Useless(0.7), scaled), validation, size, True, hidden_N)
+            told[weight] = ndcg(with_memory(Useless(0.7), scaled), validation)
         assert chosen.weight == max(told, key=lambda weight: told[weight])
