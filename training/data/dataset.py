@@ -85,6 +85,9 @@ class DatasetCard(Frozen):
         0.0, ge=0, le=1, description="share of items that a user had just before, within a day"
     )
     removed: RemovedCard
+    unnamed: dict[str, int] = Field(
+        {}, description="rows by type that [events] does not name, the most frequent types"
+    )
     content: ContentCard
     split: SplitCard
 

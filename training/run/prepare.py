@@ -4,6 +4,7 @@ from pathlib import Path
 
 from training.config import RunConfig
 from training.data.dataset import DatasetCard
+from training.data.events import said_unnamed
 from training.data.prepare import prepare
 
 
@@ -14,7 +15,8 @@ def run(config: RunConfig, directory: Path) -> str:
     removed = {reason: n for reason, n in card.removed.model_dump().items() if n}
     for source in filter(None, (card.interactions_source, card.items_source)):
         removed |= {f"{source.source} {reason}": n for reason, n in source.rejected.items()}
-    left_out = ", ".join(f"{n:,} by {reason}" for reason, n in removed.items())
+    which = {"events": said_unnamed(card.unnamed)}
+    left_out = ", ".join(f"{n:,} by {why}{which.get(why, '')}" for why, n in removed.items())
     return f"{kept}; left out: {left_out or 'nothing'}{_proposal(card)}"
 
 
