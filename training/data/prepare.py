@@ -104,7 +104,11 @@ def _read_items(
 
 def _source(path: Path, read: Log | Catalogue, rejects: SourceRejects) -> SourceCard:
     return SourceCard(
-        source=path.name, format=read.format, rows=read.rows, rejected=dict(rejects.counts)
+        source=path.name,
+        format=read.format,
+        rows=read.rows,
+        rejected=dict(rejects.counts),
+        unread=dict(read.unread) if isinstance(read, Catalogue) else {},
     )
 
 

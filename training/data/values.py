@@ -26,6 +26,13 @@ def as_given(value: Any) -> Scalar | list[Scalar] | None:
     return value if isinstance(value, int | float) else plain_text(value)
 
 
+def is_nested(value: Any) -> bool:
+    """Whether nothing is read of it, or of something in it: an object, bytes, a list with such."""
+    if isinstance(value, list | tuple):
+        return any(map(is_nested, value))
+    return isinstance(value, dict | bytes)
+
+
 def _flat(values: list[Any] | tuple[Any, ...]) -> list[Scalar]:
     flat: list[Scalar] = []
     for given in map(as_given, values):

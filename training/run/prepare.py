@@ -17,7 +17,15 @@ def run(config: RunConfig, directory: Path) -> str:
         removed |= {f"{source.source} {reason}": n for reason, n in source.rejected.items()}
     which = {"events": said_unnamed(card.unnamed)}
     left_out = ", ".join(f"{n:,} by {why}{which.get(why, '')}" for why, n in removed.items())
-    return f"{kept}; left out: {left_out or 'nothing'}{_proposal(card)}"
+    return f"{kept}; left out: {left_out or 'nothing'}{_not_read(card)}{_proposal(card)}"
+
+
+def _not_read(card: DatasetCard) -> str:
+    """Of rows that were read, what was not."""
+    source = card.items_source
+    unread = source.unread.items() if source else ()
+    said = ", ".join(f"{n:,} objects or bytes in {column!r}" for column, n in unread)
+    return f"; not read: {said}" if said else ""
 
 
 def _proposal(card: DatasetCard) -> str:

@@ -197,7 +197,12 @@ def test_a_file_of_a_header_alone_is_said(folder: Path, file: str) -> None:
 def test_what_is_nested_is_no_text(folder: Path) -> None:
     """A run reads nothing of it."""
     things = [
-        {"sku": f"S{n}", "name": f"Thing {n}", "price": {"amount": n, "currency": "EUR", "vat": 7}}
+        {
+            "sku": f"S{n}",
+            "name": f"Thing {n}",
+            "price": {"amount": n, "currency": "EUR", "vat": 7},
+            "kinds": [{"name": f"A kind of thing {n % 3}"}],
+        }
         for n in range(9)
     ]
     (folder / "catalogue.jsonl").write_text("\n".join(map(json.dumps, things)))
