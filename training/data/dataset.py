@@ -28,6 +28,7 @@ class SourceCard(Frozen):
     format: str
     rows: int = Field(ge=0, description="rows found, good and bad")
     rejected: dict[str, int] = Field(description="bad rows by reason; each is in the rejects file")
+    empty: tuple[str, ...] = Field((), description="files of the folder in which nothing is")
     unread: dict[str, int] = Field(
         {}, description="values by column of which nothing is read: objects, bytes"
     )

@@ -43,6 +43,7 @@ class Catalogue(NamedTuple):
     rows: int  # good and bad
     columns: ContentColumns = ContentColumns()
     unread: Mapping[str, int] = MappingProxyType({})  # values of which nothing is read, by column
+    empty: tuple[Path, ...] = ()  # files of a folder in which nothing is
 
 
 class _Roles(NamedTuple):
@@ -66,7 +67,7 @@ class _Roles(NamedTuple):
 
 def read_items(config: ItemsConfig, rejects: SourceRejects, scratch: Path) -> Catalogue:
     """Read the catalogue; of items with the same id the first counts."""
-    paths = find_files(config.path, config.format, SECTION)
+    paths, empty = find_files(config.path, config.format, SECTION)
     check_alike(SECTION, [found for path in paths if (found := _fixed_roles(path, config))])
     scratch.mkdir(parents=True)
     files, unread = ItemFiles(config), Unread()
@@ -89,7 +90,7 @@ def read_items(config: ItemsConfig, rejects: SourceRejects, scratch: Path) -> Ca
     frame = pl.scan_parquet(scratch / "*.parquet")
     columns = _content_columns(paths[0], config)
     rows = good + rejects.counts.total()
-    return Catalogue(frame, name, rows, columns, dict(unread.counts))
+    return Catalogue(frame, name, rows, columns, dict(unread.counts), empty)
 
 
 def _read(

@@ -108,6 +108,7 @@ def _source(path: Path, read: Log | Catalogue, rejects: SourceRejects) -> Source
         format=read.format,
         rows=read.rows,
         rejected=dict(rejects.counts),
+        empty=tuple(map(rejects.name_of, read.empty)),
         unread=dict(read.unread) if isinstance(read, Catalogue) else {},
     )
 

@@ -21,11 +21,17 @@ def run(config: RunConfig, directory: Path) -> str:
 
 
 def _not_read(card: DatasetCard) -> str:
-    """Of rows that were read, what was not."""
-    source = card.items_source
-    unread = source.unread.items() if source else ()
-    said = ", ".join(f"{n:,} objects or bytes in {column!r}" for column, n in unread)
-    return f"; not read: {said}" if said else ""
+    """What nothing was read of, beside rows."""
+    sources = [source for source in (card.interactions_source, card.items_source) if source]
+    said = [
+        f"{n:,} objects or bytes in {column!r}"
+        for source in sources
+        for column, n in source.unread.items()
+    ]
+    for source in (source for source in sources if source.empty):
+        more = f" and {len(source.empty) - 1:,} more" if len(source.empty) > 1 else ""
+        said.append(f"{source.source}/{source.empty[0]}{more}: nothing is in it")
+    return f"; not read: {', '.join(said)}" if said else ""
 
 
 def _proposal(card: DatasetCard) -> str:

@@ -35,7 +35,7 @@ def look(path: Path, role: Role) -> Look:
     run would, and where there are no rows to look at.
     """
     file, rejects = path, SourceRejects.nowhere()
-    for file in find_files(path, "auto", role):
+    for file in find_files(path, "auto", role).files:
         layout, table, separator = _opened(file, rejects)
         rows = list(islice(table.rows(table.names), ROWS))
         if rows or rejects.counts:
