@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,25 @@ def test_attributes_keep_numbers_and_lists(tmp_path: Path) -> None:
     given = {"tags": ["x", "y z"], "price": 1.5, "new": True}
     assert json.loads(prepared.item("a")["attributes"]) == given
     assert prepared.item("b")["attributes"] is None
+
+
+@pytest.mark.parametrize(
+    "ids", [[b"a", b"b", b"c"], [Decimal("7.00"), Decimal("70.00"), Decimal("8.00")]]
+)
+def test_ids_of_a_log_and_a_catalogue_meet_whatever_wrote_them(
+    tmp_path: Path, ids: list[Any]
+) -> None:
+    """Texts that a writer calls bytes, and whole numbers of a database's decimals."""
+    log, items = tmp_path / "log.parquet", tmp_path / "items.parquet"
+    names = [each.decode() if isinstance(each, bytes) else f"{each:.0f}" for each in ids]
+    for told in (ids, names):
+        pl.DataFrame({"user_id": ["u"] * 3, "item_id": ids, "timestamp": [1, 2, 3]}).write_parquet(
+            log
+        )
+        pl.DataFrame({"item_id": told, "title": names}).write_parquet(items)
+        prepared = run(log, items={"path": items})
+        assert prepared.history("u") == names
+        assert prepared.card.content.undescribed == 0
 
 
 NESTED: list[dict[str, Any]] = [
