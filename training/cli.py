@@ -193,7 +193,8 @@ def init(
         of_items = catalogue.items(listed, told(item_column), bought)
     write(file, of_log, of_items)
     console.print(show.guessed(of_log, of_items))
-    for doubt in filter(None, (of_log.look.doubt, listed and listed.doubt, of_log.doubt)):
+    of_catalogue = listed.doubts if listed else ()
+    for doubt in filter(None, (*of_log.look.doubts, *of_catalogue, of_log.doubt)):
         console.print(doubt, style="yellow", markup=False, highlight=False, soft_wrap=True)
     say(f"Wrote {file}. Change what is not so; then: bbqrec-train run {file}")
 

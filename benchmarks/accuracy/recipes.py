@@ -10,7 +10,16 @@ from benchmarks.accuracy.models import Settings
 from benchmarks.accuracy.store import Job
 from training.config import FitConfig, RunConfig
 
-UNASKED = ("output", "interactions", "items", "loggers", "export")  # nothing depends on these
+UNASKED = ("output", "interactions", "items", "loggers", "export")  # see ``read_otherwise``
+# How the files were read of which the first results were kept, by the configuration's name.
+_READ = {
+    "amazon-beauty": "d3448cbfd0c6be7e",
+    "amazon-sports": "d3448cbfd0c6be7e",
+    "amazon-toys": "d3448cbfd0c6be7e",
+    "movielens-100k-temporal": "63d645c9e87dc2e0",
+    "movielens-1m": "e12684e94b69748d",
+    "online-retail": "556515d9b1d89dc6",
+}
 # Settings that came when there were results: at these values nothing is otherwise than before.
 _LATER = {"behaviour_weight": 1.0, "borrowing": [0.0], "mask_seen": False}
 # Settings that have moved to [research], and where they stood when the first results were hashed.
@@ -41,10 +50,24 @@ def recipe(job: Job, config: RunConfig, settings: Settings) -> str:
         config = configured(job, config, settings)
     asked = {name: value for name, value in as_hashed(config).items() if name not in unasked}
     asked["fit"] = {k: v for k, v in asked.get("fit", {}).items() if _LATER.get(k) != v}
-    asked |= job._asdict()
+    asked |= job._asdict() | read_otherwise(config)
     if revision := models.revision(job.model):
         asked["revision"] = revision
     return digest(asked)
+
+
+def read_otherwise(config: RunConfig) -> dict[str, Any]:
+    """How a data set is read, which columns and which rows, unless that is as it ever was.
+
+    Where its files lie is nobody's business, and settings at their defaults change nothing.
+    """
+    sections = {"interactions": config.interactions, "items": config.items}
+    read = {
+        name: section.model_dump(mode="json", exclude={"path"}, exclude_defaults=True)
+        for name, section in sections.items()
+        if section is not None
+    }
+    return {} if _READ.get(config.name) == digest(read) else {"read": read}
 
 
 def digest(content: Mapping[str, Any]) -> str:

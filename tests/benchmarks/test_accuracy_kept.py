@@ -1,8 +1,10 @@
 """Every result that is kept is of the configurations as they stand: none has become void."""
 
+from typing import Any
+
 import pytest
 
-from benchmarks.accuracy import recipes, work
+from benchmarks.accuracy import models, recipes, work
 from benchmarks.accuracy.cold import jobs
 from benchmarks.accuracy.cold import models as cold
 from benchmarks.accuracy.cold.__main__ import USUAL
@@ -37,6 +39,22 @@ def test_a_kept_result_has_the_recipe_of_today(dataset: str) -> None:
         assert done is not None
         settings = TRIALS.choose(job.dataset, job.model).settings
         assert done.facts["recipe"] == recipes.recipe(job, config, settings), job
+
+
+@pytest.mark.parametrize(
+    "changed", [{"interactions.min_rating": 4.0}, {"items.keep_unseen": True}, {"items": None}]
+)
+def test_files_that_are_read_otherwise_make_another_result(changed: dict[str, Any]) -> None:
+    """Columns, ratings, what is kept: a result of other rows is none of these."""
+    config = work.read("beauty")
+    other = config.model_copy(update={"items": None})
+    if changed != {"items": None}:
+        other = models.configured(config, changed)
+    for name in ("bbqrec", "popularity"):
+        job = Job("beauty", name, 1, "strict")
+        assert recipes.recipe(job, config, {}) != recipes.recipe(job, other, {})
+        trial = jobs.Trial(job, USUAL)
+        assert jobs.recipe(trial, config, {}) != jobs.recipe(trial, other, {})
 
 
 @pytest.mark.parametrize("name", jobs.STORE.datasets())

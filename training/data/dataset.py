@@ -28,6 +28,10 @@ class SourceCard(Frozen):
     format: str
     rows: int = Field(ge=0, description="rows found, good and bad")
     rejected: dict[str, int] = Field(description="bad rows by reason; each is in the rejects file")
+    empty: tuple[str, ...] = Field((), description="files of the folder in which nothing is")
+    unread: dict[str, int] = Field(
+        {}, description="values by column of which nothing is read: objects, bytes"
+    )
 
 
 class RemovedCard(Frozen):
@@ -85,6 +89,9 @@ class DatasetCard(Frozen):
         0.0, ge=0, le=1, description="share of items that a user had just before, within a day"
     )
     removed: RemovedCard
+    unnamed: dict[str, int] = Field(
+        {}, description="rows by type that [events] does not name, the most frequent types"
+    )
     content: ContentCard
     split: SplitCard
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import polars as pl
 
+_TYPES = 20  # that are told of, where a column holds something else
+
 
 def weighted(frame: pl.LazyFrame, weights: Mapping[str, float]) -> pl.LazyFrame:
     """Interactions of the types that are named, with their ``weight``.
@@ -20,3 +22,18 @@ def weighted(frame: pl.LazyFrame, weights: Mapping[str, float]) -> pl.LazyFrame:
     named = frame.with_columns(weight=weight).filter(pl.col("weight").is_not_null())
     liked = named.filter((last > 0) & (pl.col("weight") > 0))
     return liked.with_columns(pl.col("weight").max().over(of_both))
+
+
+def unnamed(frame: pl.LazyFrame, weights: Mapping[str, float]) -> dict[str, int]:
+    """How many rows are of types that are not named, by type, the most frequent first; those
+    without a type under "".
+    """
+    others = frame.filter(pl.col("type").is_in([*weights]).not_().fill_null(True))
+    counted = others.group_by(pl.col("type").fill_null("")).len().collect(engine="streaming")
+    return dict(counted.sort("len", "type", descending=[True, False]).head(_TYPES).iter_rows())
+
+
+def said_unnamed(types: Mapping[str, int]) -> str:
+    """After a number of rows that [events] leaves out: which types it does not name."""
+    said = ", ".join(f"{rows:,} of {name!r}" for name, rows in types.items())
+    return f" (not named there: {said})" if said else ""

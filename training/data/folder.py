@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from training.data.formats import MOVIELENS, Role, format_by_name
 from training.data.lines import is_empty
@@ -12,8 +13,15 @@ from training.errors import UserError
 EXPORTS = ("parquet", "csv", "tsv", "jsonl")
 
 
-def find_files(path: Path, wanted: str, role: Role) -> list[Path]:
-    """The files behind a path, in the order of their names: itself, or what the folder holds.
+class Found(NamedTuple):
+    """The files behind a path, in the order of their names."""
+
+    files: list[Path]
+    empty: tuple[Path, ...] = ()  # quiet days, or exports that failed: without a header even
+
+
+def find_files(path: Path, wanted: str, role: Role) -> Found:
+    """A file itself, or what the folder holds.
 
     Below a folder every file counts whose name tells one of ``EXPORTS``; of a data set as it was
     unpacked, MovieLens or RecBole, the one file of this role. Raises UserError where there is none,
@@ -22,9 +30,9 @@ def find_files(path: Path, wanted: str, role: Role) -> list[Path]:
     if not path.is_dir():
         if not path.exists():
             raise UserError(f"{role}.path: {path} does not exist")
-        return [path]
+        return Found([path])
     if unpacked := _unpacked(path, wanted, role):
-        return [unpacked]
+        return Found([unpacked])
     exports = _exports(path)
     if wanted != "auto":
         exports = {name: files for name, files in exports.items() if name == wanted}
@@ -37,9 +45,10 @@ def find_files(path: Path, wanted: str, role: Role) -> list[Path]:
             f"{one}, {second.relative_to(path)} is {other}. Set {role}.format to the one to read"
         )
     (files,) = exports.values()
-    if not (filled := [file for file in files if not _is_quiet_day(file)]):
+    empty = tuple(file for file in files if is_empty(file))
+    if len(empty) == len(files):
         raise UserError(f"{role}.path: {path}: {files[0].name} is empty, and so are all others")
-    return filled
+    return Found([file for file in files if file not in {*empty}], empty)
 
 
 def check_alike(section: str, files: Sequence[tuple[Path, Mapping[str, object]]]) -> None:
@@ -86,11 +95,6 @@ def _is_data(file: Path, folder: Path) -> bool:
     """Not what other tools leave about: ``_temporary/``, ``.part.parquet``."""
     hidden = any(part.startswith(("_", ".")) for part in file.relative_to(folder).parts)
     return file.is_file() and not hidden
-
-
-def _is_quiet_day(file: Path) -> bool:
-    """An empty JSON Lines file has no rows; an empty CSV lacks its header, and is no such day."""
-    return format_by_name(file) == "jsonl" and is_empty(file)
 
 
 def _what_was_looked_for(wanted: str) -> str:

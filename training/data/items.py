@@ -1,9 +1,10 @@
 """The catalogue's content in any supported format: id, title, one text, attributes, a picture."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -17,6 +18,7 @@ from training.data.formats import GENRES, Layout, Role, recognise
 from training.data.item_files import ItemFiles, OutsideError
 from training.data.records import Row, Table, open_table
 from training.data.rejects import Reason, SourceRejects
+from training.data.unread import Unread
 from training.data.values import as_given, identifier
 from training.errors import UserError
 
@@ -40,6 +42,8 @@ class Catalogue(NamedTuple):
     format: str
     rows: int  # good and bad
     columns: ContentColumns = ContentColumns()
+    unread: Mapping[str, int] = MappingProxyType({})  # values of which nothing is read, by column
+    empty: tuple[Path, ...] = ()  # files of a folder in which nothing is
 
 
 class _Roles(NamedTuple):
@@ -52,18 +56,26 @@ class _Roles(NamedTuple):
     attributes: list[str]
     files: list[str]
 
+    def said(
+        self, title: Any, texts: list[Any], attributes: list[Any]
+    ) -> Iterable[tuple[str, Any]]:
+        """What a row has of the columns of titles, texts and attributes, each column once."""
+        names = [*([self.title] if self.title else []), *self.text, *self.attributes]
+        values = [*([title] if self.title else []), *texts, *attributes]
+        return dict(zip(names, values, strict=True)).items()
+
 
 def read_items(config: ItemsConfig, rejects: SourceRejects, scratch: Path) -> Catalogue:
     """Read the catalogue; of items with the same id the first counts."""
-    paths = find_files(config.path, config.format, SECTION)
+    paths, empty = find_files(config.path, config.format, SECTION)
     check_alike(SECTION, [found for path in paths if (found := _fixed_roles(path, config))])
     scratch.mkdir(parents=True)
-    files = ItemFiles(config)
+    files, unread = ItemFiles(config), Unread()
     schema = CONTENT | {f"{name}_path": pl.String() for name in config.columns.files}
     seen: set[str] = set()
     good = 0
     for at, path in enumerate(paths):
-        items = iter(_read(path, config, rejects, seen, files))
+        items = iter(_read(path, config, rejects, seen, files, unread))
         for part in range(2**31):
             chunk = list(islice(items, CHUNK))
             pl.DataFrame(chunk, schema, orient="row").write_parquet(
@@ -72,14 +84,22 @@ def read_items(config: ItemsConfig, rejects: SourceRejects, scratch: Path) -> Ca
             good += len(chunk)
             if len(chunk) < CHUNK:
                 break
+    asked = config.columns
+    unread.check([*([asked.title] if asked.title else []), *(asked.text or ()), *asked.attributes])
     name = recognise(paths[0], config.format, config.separator).name
     frame = pl.scan_parquet(scratch / "*.parquet")
     columns = _content_columns(paths[0], config)
-    return Catalogue(frame, name, rows=good + rejects.counts.total(), columns=columns)
+    rows = good + rejects.counts.total()
+    return Catalogue(frame, name, rows, columns, dict(unread.counts), empty)
 
 
 def _read(
-    path: Path, config: ItemsConfig, rejects: SourceRejects, seen: set[str], files: ItemFiles
+    path: Path,
+    config: ItemsConfig,
+    rejects: SourceRejects,
+    seen: set[str],
+    files: ItemFiles,
+    unread: Unread,
 ) -> Iterator[tuple[Any, ...]]:
     layout = recognise(path, config.format, config.separator)
     if layout.kind == "sequences":
@@ -106,6 +126,7 @@ def _read(
                 rejects.add(path, row.line, Reason.OUTSIDE_FOLDER, _excerpt(row))
                 continue
             seen.add(item_id)
+            unread.look(path, row.line, roles.said(title, texts, attributes))
             text = joined([*texts, _flagged(flags, raised)])
             given = _as_json(roles.attributes, attributes)
             yield item_id, plain_text(title) or None, text, given, *found

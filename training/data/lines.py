@@ -68,9 +68,10 @@ def read_lines(path: Path, encoding: str, rejects: SourceRejects) -> Iterator[Li
 
 
 def is_empty(path: Path) -> bool:
-    """Whether there is nothing in it, unpacked: not even what cannot be read."""
+    """Whether there is nothing in it, unpacked, but blank lines: not even what cannot be read."""
     broken = SourceRejects.nowhere()
-    return next(_raw_lines(path, broken), None) is None and not broken.counts
+    blank = all(line.strip(b" \r\n") in (b"", BOM.encode()) for line in _raw_lines(path, broken))
+    return blank and not broken.counts
 
 
 def _raw_lines(path: Path, rejects: SourceRejects) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from training.config import FilterConfig, RunConfig, SplitConfig
 from training.data import dataset, split
 from training.data.dataset import ContentCard, DatasetCard, RemovedCard, SourceCard, SplitCard
-from training.data.events import weighted
+from training.data.events import said_unnamed, unnamed, weighted
 from training.data.histories import Histories, Part, first_of_each, targets
 from training.data.index import Indexed, Interactions, close_gaps, encode, item_table, with_unseen
 from training.data.items import CONTENT, Catalogue, read_items
@@ -42,7 +42,7 @@ def prepare(config: RunConfig, directory: Path) -> DatasetCard:
         log, log_card = _read_log(config, rejects, scratch)
         catalogue, items_card = _read_items(config, rejects, scratch)
         rejects.close()  # whole on disk before anything else can go wrong
-        indexed, removed = _filtered(config, log, catalogue)
+        indexed, removed, types = _filtered(config, log, catalogue)
         indexed, content = _with_content(config, indexed, catalogue, directory)
     split_card, again = _split(indexed, log.timed, config, directory)
     card = DatasetCard(
@@ -55,6 +55,7 @@ def prepare(config: RunConfig, directory: Path) -> DatasetCard:
         repeats=again.repeats,
         adjacent=again.adjacent,
         removed=removed,
+        unnamed=types,
         content=content,
         split=split_card,
     )
@@ -103,12 +104,19 @@ def _read_items(
 
 def _source(path: Path, read: Log | Catalogue, rejects: SourceRejects) -> SourceCard:
     return SourceCard(
-        source=path.name, format=read.format, rows=read.rows, rejected=dict(rejects.counts)
+        source=path.name,
+        format=read.format,
+        rows=read.rows,
+        rejected=dict(rejects.counts),
+        empty=tuple(map(rejects.name_of, read.empty)),
+        unread=dict(read.unread) if isinstance(read, Catalogue) else {},
     )
 
 
-def _filtered(config: RunConfig, log: Log, catalogue: Catalogue) -> tuple[Indexed, RemovedCard]:
-    """Indexed interactions, less those that the configuration leaves out."""
+def _filtered(
+    config: RunConfig, log: Log, catalogue: Catalogue
+) -> tuple[Indexed, RemovedCard, dict[str, int]]:
+    """Indexed interactions, less those that the configuration leaves out, of which types too."""
     rated, lowest = log.frame, config.interactions.min_rating
     if lowest is not None:
         rated = rated.filter((pl.col("rating") >= lowest) | _UNRATED)
@@ -130,15 +138,16 @@ def _filtered(config: RunConfig, log: Log, catalogue: Catalogue) -> tuple[Indexe
     removed = removed.model_copy(
         update={"min_rating": min_rating, "listed": unlisted, "events": events}
     )
+    types = unnamed(listed, config.events) if events else {}
     if not len(kept):
         raise UserError(
             f"no interaction of {config.interactions.path} is left: of {log.good:,}, min_rating "
             f"removed {removed.min_rating:,}, filter.listed {removed.listed:,}, "
-            f"[events] {removed.events:,}, "
+            f"[events] {removed.events:,}{said_unnamed(types)}, "
             f"de-duplication {removed.deduplicate:,} and "
             f"filter.k_core = {config.filter.k_core} the other {removed.k_core:,}"
         )
-    return close_gaps(indexed._replace(log=kept)), removed
+    return close_gaps(indexed._replace(log=kept)), removed, types
 
 
 def _sizes(frames: list[pl.LazyFrame]) -> list[int]:

@@ -36,6 +36,7 @@ class Log(NamedTuple):
     good: int
     rows: int  # good and bad
     timed: bool  # False: the order in the file is all there is
+    empty: tuple[Path, ...] = ()  # files of a folder in which nothing is
 
 
 def read_interactions(
@@ -59,14 +60,19 @@ def read_interactions(
     events = _read_log(stored, rejects, scratch / "stored", typed=typed)
     frames = [each.frame.select(JUDGED) for each in (log, events)]
     both = pl.concat(frames, how="vertical_relaxed")
-    return log._replace(frame=both, good=log.good + events.good, rows=log.rows + events.rows)
+    return log._replace(
+        frame=both,
+        good=log.good + events.good,
+        rows=log.rows + events.rows,
+        empty=(*log.empty, *events.empty),
+    )
 
 
 def _read_log(
     config: InteractionsConfig, rejects: SourceRejects, scratch: Path, *, typed: bool
 ) -> Log:
     before = rejects.counts.total()
-    paths = find_files(config.path, config.format, SECTION)
+    paths, empty = find_files(config.path, config.format, SECTION)
     files = [_open(path, config, rejects, typed) for path in paths]
     check_alike(SECTION, [(file.path, _what_matters(file)) for file in files])
     frame = pl.concat([_read(file, rejects, scratch / f"{at:05}") for at, file in enumerate(files)])
@@ -75,7 +81,7 @@ def _read_log(
         frame = frame.with_columns(time=pl.lit(None, pl.Int64))
     good: int = frame.select(pl.len()).collect(engine="streaming").item()
     rows = good + rejects.counts.total() - before
-    return Log(frame, files[0].layout.name, good, rows, timed)
+    return Log(frame, files[0].layout.name, good, rows, timed, empty)
 
 
 def _open(path: Path, config: InteractionsConfig, rejects: SourceRejects, typed: bool) -> LogFile:

@@ -100,7 +100,13 @@ def _json_table(path: Path, rejects: SourceRejects) -> Table:
         for line, text, fields in json_objects(path, read_lines(path, "utf-8", rejects), rejects):
             yield Row(line, text, tuple(fields.get(column) for column in columns))
 
-    return Table(peek_json_keys(path), 0, rows)
+    keys = peek_json_keys(path)
+    if not keys:
+        raise UserError(
+            f"{path}: none of its first lines is a JSON object. Of one array, `jq -c '.[]'` makes "
+            "lines of an object each"
+        )
+    return Table(keys, 0, rows)
 
 
 def _parquet_table(path: Path) -> Table:

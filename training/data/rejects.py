@@ -92,9 +92,12 @@ class SourceRejects:
     def add(self, file: Path, line: int, reason: Reason, excerpt: str) -> None:
         """Write down one bad row; ``line`` starts at 1, and a header is line 1."""
         self.counts[reason] += 1
-        inside = self._data in file.parents  # by its way in the folder: names may come up twice
-        name = file.relative_to(self._data).as_posix() if inside else file.name
-        self._write(name, line, reason, excerpt)
+        self._write(self.name_of(file), line, reason, excerpt)
+
+    def name_of(self, file: Path) -> str:
+        """By its way in the folder: names may come up twice."""
+        inside = self._data in file.parents
+        return file.relative_to(self._data).as_posix() if inside else file.name
 
     def check(self, rows: int, limit: float) -> None:
         """Raise UserError if more than ``limit`` of all ``rows``, good and bad, were bad."""

@@ -113,6 +113,8 @@ def identifier(name: str, dtype: pl.DataType) -> pl.Expr:
     column = pl.col(name)
     if dtype == pl.Boolean:
         return pl.lit(None, pl.String)
+    if dtype.is_decimal():
+        return column.cast(pl.String).str.replace(r"\.0*$", "")
     if dtype.is_float():
         whole = column.cast(pl.Int64, strict=False)
         return (
@@ -138,6 +140,8 @@ def microseconds(name: str, dtype: pl.DataType, time_format: str) -> pl.Expr:
     column = pl.col(name)
     if dtype in (pl.Datetime, pl.Date):
         return column.cast(pl.Datetime("us")).dt.timestamp("us")
+    if dtype in (pl.Time, pl.Duration):  # an hour of no day
+        return pl.lit(None, pl.Int64)
     if time_format in ("auto", "seconds", "milliseconds"):
         return _from_number(number(name, dtype), time_format)
     text = column.cast(pl.String).str.strip_chars()

@@ -28,6 +28,13 @@ class LogFile(NamedTuple):
 def read_parquet(file: LogFile, rejects: SourceRejects) -> pl.LazyFrame:
     """Good rows; bad ones are reported with the number of their row."""
     frame = scan_parquet(file.path).with_row_index("line", 1)
+    types = frame.collect_schema()
+    for name in filter(None, file.raw):
+        if types[name].is_nested():  # Polars would make "{1}" of an object
+            raise UserError(
+                f"{file.path} cannot be read: {name!r} holds lists or objects. Export what is "
+                "inside as a column of its own"
+            )
     judge = judged(frame, file.raw, file.time_format)
     raw = dict.fromkeys(name for name in file.raw if name)
     bad = judge.filter(pl.col("reason").is_not_null()).select(

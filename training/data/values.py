@@ -1,6 +1,7 @@
 """A file's value as an id, as text, or as given."""
 
 import math
+from decimal import Decimal
 from typing import Any
 
 from models.contract.words import plain_text
@@ -10,11 +11,20 @@ Scalar = str | int | float | bool
 
 def identifier(value: Any) -> str | None:
     """As ``rules.identifier`` has it, whatever the road: ids of a log and a catalogue must meet."""
-    if isinstance(value, float) and math.isfinite(value):
-        value = int(value) if value.is_integer() else str(value)
+    if isinstance(value, bytes):  # texts of Parquet files whose writers do not call them so
+        value = _decoded(value)
+    if isinstance(value, float | Decimal) and math.isfinite(value):
+        value = int(value) if value == int(value) else str(value)
     if not isinstance(value, str | int) or isinstance(value, bool):
         return None
     return str(value).strip() or None
+
+
+def _decoded(value: bytes) -> str | None:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def as_given(value: Any) -> Scalar | list[Scalar] | None:
@@ -24,6 +34,13 @@ def as_given(value: Any) -> Scalar | list[Scalar] | None:
     if not plain_text(value):
         return None
     return value if isinstance(value, int | float) else plain_text(value)
+
+
+def is_nested(value: Any) -> bool:
+    """Whether nothing is read of it, or of something in it: an object, bytes, a list with such."""
+    if isinstance(value, list | tuple):
+        return any(map(is_nested, value))
+    return isinstance(value, dict | bytes)
 
 
 def _flat(values: list[Any] | tuple[Any, ...]) -> list[Scalar]:

@@ -94,6 +94,8 @@ class Follower:
         config = gate.hold_out(self.config, data, split.get("until"))
         candidate, warm = self._candidate(config)
         verdict = self.judge(config, candidate, serving, self.following.margin)
+        if not warm and verdict.passed:
+            verdict = gate.explained(verdict, config, serving)
         if verdict.passed:
             if self.following.warm and config.fit.refit:
                 keep(config)  # first: killed between the two, it judges the same again

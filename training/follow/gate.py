@@ -97,6 +97,24 @@ def judge(config: RunConfig, candidate: Path, serving: Path | None, margin: floa
     return Verdict(passed, why, events, mine, served, change.low, change.high)
 
 
+def explained(verdict: Verdict, config: RunConfig, serving: Path | None) -> Verdict:
+    """With why it goes live where ``evaluate`` said not to, as a baseline is ahead: both are right.
+
+    Of a bundle that ``evaluate`` has seen.
+    """
+    evaluation = stage_files.read_json(config.output / "evaluate" / stage_files.EVALUATION)
+    if not evaluation["loses_to_baseline"]:
+        return verdict
+    best, models = evaluation["best_baseline"], evaluation["models"]
+    beside = "what serves is not shown to be better" if serving else "there is nothing else"
+    all_the_same = (
+        f". On the test part {best} is ahead of it ({models[best][HEADLINE]:.4f} against "
+        f"{models[OURS][HEADLINE]:.4f}); it goes live all the same, for no baseline can serve, "
+        f"and {beside}: more data or other settings are wanted"
+    )
+    return verdict._replace(why=verdict.why + all_the_same)
+
+
 def _unhealthy(new: Bundle, old: Bundle) -> str | None:
     """What is wrong with its codes, beside those that serve."""
     mine, theirs = new.manifest.health, old.manifest.health
@@ -138,6 +156,6 @@ def _beside_baselines(config: RunConfig, margin: float) -> Verdict:
     best = max(found, key=lambda name: found[name])
     why = (
         "too few events, or of no known time, are newer than what serves; "
-        f"NDCG@{CUTOFF} {mine:.4f}, {best} {found[best]:.4f}"
+        f"NDCG@{CUTOFF} {mine:.4f}, {best} {found[best]:.4f}, of which it may lack {margin:.0%}"
     )
     return Verdict(mine >= (1 - margin) * found[best], why)

@@ -111,7 +111,7 @@ def _items_as_of(config: RunConfig) -> str | None:
     """When the newest of the item files was written."""
     if not config.items:
         return None
-    files = find_files(config.items.path, config.items.format, "items")
+    files, _ = find_files(config.items.path, config.items.format, "items")
     newest = dt.datetime.fromtimestamp(max(file.stat().st_mtime for file in files), dt.UTC)
     return newest.isoformat(timespec="seconds")
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from training.config import RunConfig
 from training.data.dataset import DatasetCard
+from training.data.events import said_unnamed
 from training.data.prepare import prepare
 
 
@@ -14,8 +15,23 @@ def run(config: RunConfig, directory: Path) -> str:
     removed = {reason: n for reason, n in card.removed.model_dump().items() if n}
     for source in filter(None, (card.interactions_source, card.items_source)):
         removed |= {f"{source.source} {reason}": n for reason, n in source.rejected.items()}
-    left_out = ", ".join(f"{n:,} by {reason}" for reason, n in removed.items())
-    return f"{kept}; left out: {left_out or 'nothing'}{_proposal(card)}"
+    which = {"events": said_unnamed(card.unnamed)}
+    left_out = ", ".join(f"{n:,} by {why}{which.get(why, '')}" for why, n in removed.items())
+    return f"{kept}; left out: {left_out or 'nothing'}{_not_read(card)}{_proposal(card)}"
+
+
+def _not_read(card: DatasetCard) -> str:
+    """What nothing was read of, beside rows."""
+    sources = [source for source in (card.interactions_source, card.items_source) if source]
+    said = [
+        f"{n:,} objects or bytes in {column!r}"
+        for source in sources
+        for column, n in source.unread.items()
+    ]
+    for source in (source for source in sources if source.empty):
+        more = f" and {len(source.empty) - 1:,} more" if len(source.empty) > 1 else ""
+        said.append(f"{source.source}/{source.empty[0]}{more}: nothing is in it")
+    return f"; not read: {', '.join(said)}" if said else ""
 
 
 def _proposal(card: DatasetCard) -> str:

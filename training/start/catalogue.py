@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from training.data import columns as usual
+from training.data.values import is_nested
 from training.start.look import Look
 from training.start.roles import (
     Guess,
@@ -61,7 +62,7 @@ def _is_web(values: list[Any]) -> bool:
 
 
 def _is_text(name: str, values: list[Any]) -> bool:
-    if not values or isinstance(values[0], bytes | dict) or _is_web(values):
+    if all(map(is_nested, values)) or _is_web(values):  # none at all, too
         return False
     return name.lower() in usual.TEXT or "name" in words(name) or _length(values) >= _PROSE
 
@@ -73,7 +74,7 @@ def _length(values: list[Any]) -> float:
 
 def _is_kind(values: list[Any]) -> bool:
     """Whether many items share a value that is short: a brand, a category, a year."""
-    if not values or isinstance(values[0], bytes | dict) or _is_web(values):
+    if all(map(is_nested, values)) or _is_web(values):  # none at all, too
         return False
     texts = [str(value) for value in values]
     return 1 < len(set(texts)) <= _SHARED * len(texts) and _length(texts) <= _PROSE

@@ -107,4 +107,5 @@ def missing(role: str, found: Look, option: str) -> UserError:
 
 
 def _existing(found: Look) -> str:
-    return f"Its columns are: {', '.join(found.columns) or 'none'}."
+    columns = ", ".join(found.columns) or "none"
+    return f"Its columns are: {columns}. {''.join(f'{doubt}. ' for doubt in found.doubts)}".strip()

@@ -52,7 +52,8 @@ def are_numbers(values: list[Any]) -> bool:
 
 def _column(found: Look, name: str) -> pl.DataFrame:
     values = found.columns[name]
-    return pl.DataFrame({"time": values if found.format == "parquet" else [*map(str, values)]})
+    typed = found.format == "parquet" and len({*map(type, values)}) == 1  # in all files alike
+    return pl.DataFrame({"time": values if typed else [*map(str, values)]})
 
 
 def _read(column: pl.DataFrame, time_format: str) -> int:

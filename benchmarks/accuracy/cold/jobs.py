@@ -14,7 +14,7 @@ from benchmarks.accuracy.cold import models, rivals
 from benchmarks.accuracy.cold.store import NEAR, ColdStore, Events, Judged
 from benchmarks.accuracy.models import MEMORIES, Settings
 from benchmarks.accuracy.models import configured as changed
-from benchmarks.accuracy.recipes import UNASKED, digest, laid_out
+from benchmarks.accuracy.recipes import UNASKED, digest, laid_out, read_otherwise
 from benchmarks.accuracy.store import Job, near
 from models.contract.semantic_id import SemanticIdTable
 from training import stage_files
@@ -75,7 +75,7 @@ def recipe(trial: Trial, config: RunConfig, tuned: Settings) -> str:
     content = laid_out(configured(trial, config, tuned))
     for name in UNASKED if learned else (*UNASKED, "fit", "quantize", "research"):
         content.pop(name)
-    content |= {"job": trial.job._asdict()}
+    content |= {"job": trial.job._asdict()} | read_otherwise(config)
     if learned:
         content["revision"] = _REVISION if trial.job.model in models.OF_OURS else _OF_OTHERS
     return digest(content)

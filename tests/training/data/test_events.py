@@ -17,6 +17,7 @@ from training.data.batches import TrainingBatches, training_windows
 from training.data.prepare import prepare
 from training.errors import UserError
 from training.fit.resident import Resident
+from training.run import prepare as stage
 
 HEAD = "user_id,item_id,timestamp,type\n"
 SHOP = HEAD + (
@@ -32,6 +33,17 @@ def test_each_type_counts_as_it_is_told(tmp_path: Path) -> None:
     assert done.log["weight"].to_list() == [4.0, 1.0, 2.0]
     assert (done.card.removed.events, done.card.removed.deduplicate) == (4, 1)
     assert done.data.histories.weights is not None
+
+
+def test_types_that_are_not_named_are_told_with_their_rows(tmp_path: Path) -> None:
+    """A misspelt name would else leave all purchases out, and nobody would know."""
+    rows = "ada,soap,9,wishlist\nada,comb,9,impression\nada,comb,10,\n"
+    log = write(tmp_path / "log.csv", SHOP + rows)
+    assert run(log, events=WEIGHTS).card.unnamed == {"impression": 2, "": 1, "wishlist": 1}
+    said = stage.run(config(log, events=WEIGHTS), tmp_path / "said")
+    assert "7 by events (not named there: 2 of 'impression', 1 of '', 1 of 'wishlist')" in said
+    with pytest.raises(UserError, match=r"11 \(not named there: 3 of 'view', 2 of 'dislike'"):
+        run(log, events={"purchas": 4.0})
 
 
 def test_weights_that_are_all_alike_change_nothing(tmp_path: Path) -> None:

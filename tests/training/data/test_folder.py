@@ -9,8 +9,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.training.data.preparing import GOOD, GOOD_CSV, Triple, run, write
+from tests.training.data.preparing import GOOD, GOOD_CSV, Triple, config, run, write
 from training.errors import UserError
+from training.run import prepare as stage
 
 NAMES = ["user_id", "item_id", "timestamp"]
 
@@ -97,6 +98,25 @@ def test_days_on_which_nothing_happened(tmp_path: Path) -> None:
     assert run(tmp_path / "csv").triples == GOOD
 
 
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_a_file_in_which_nothing_is_stops_nobody_and_is_named(tmp_path: Path, suffix: str) -> None:
+    """An export that failed, or a quiet day."""
+    write(tmp_path / f"log/1.{suffix}", b"")
+    write(tmp_path / f"log/2.{suffix}", WRITERS[suffix](GOOD))
+    done = run(tmp_path / "log")
+    assert done.triples == GOOD
+    assert done.card.interactions_source.empty == (f"1.{suffix}",)
+    said = stage.run(config(tmp_path / "log"), tmp_path / "said")
+    assert f"; not read: log/1.{suffix}: nothing is in it" in said
+
+
+@pytest.mark.parametrize("content", [b"\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\r\n  \r\n"])
+def test_blank_lines_are_nothing(tmp_path: Path, content: bytes) -> None:
+    write(tmp_path / "log/1.csv", content)
+    write(tmp_path / "log/2.csv", csv(GOOD))
+    assert run(tmp_path / "log").triples == GOOD
+
+
 def test_a_file_of_which_nothing_can_be_read_is_no_such_day(tmp_path: Path) -> None:
     write(tmp_path / "log/1.jsonl", jsonl(GOOD))
     write(tmp_path / "log/2.jsonl.gz", gzip.compress(jsonl(GOOD))[:12])
@@ -124,10 +144,6 @@ ODD: dict[str, tuple[dict[str, bytes], str]] = {
     "a file without a user": (
         {"a.csv": csv(GOOD), "b.csv": b"item_id,timestamp\nd,40\n"},
         r"b\.csv has no column for the user",
-    ),
-    "a file without a header": (
-        {"a.csv": csv(GOOD), "b.csv": b""},
-        r"b\.csv is empty: not even a header",
     ),
     "nothing": ({}, r"log is a folder without \*\.parquet, \*\.csv"),
     "nothing but hidden files": (

@@ -1,5 +1,6 @@
 """Every format that interactions may come in; each test writes its own small files."""
 
+import datetime as dt
 import gzip
 import json
 from datetime import UTC, datetime
@@ -174,6 +175,7 @@ def test_a_folder_as_it_was_unpacked(tmp_path: Path) -> None:
         ("log.parquet", "no parquet", "not a readable Parquet"),
         ("log.parquet", b"PAR1 and then nothing PAR1", "not a readable Parquet"),
         ("log.jsonl", '{"user": "u"}\n', "no column for the item"),
+        ("log.json", '[{"user": "u"}]', "is a JSON object. Of one array, `jq"),
         ("log", "hello\n", "set `format`"),
     ],
 )
@@ -186,11 +188,21 @@ def test_what_cannot_be_read_is_named(
     assert str(log) in str(raised.value)
 
 
-def test_a_column_that_can_be_no_id_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("user", [["u"], {"id": "u"}])
+def test_a_column_that_can_be_no_id_is_named(tmp_path: Path, user: object) -> None:
     log = tmp_path / "log.parquet"
-    pl.DataFrame({"user": [["u"]], "item": ["i"]}).write_parquet(log)
-    with pytest.raises(UserError, match=r"log\.parquet cannot be read"):
+    pl.DataFrame({"user": [user] * 3, "item": ["i", "j", "k"]}).write_parquet(log)
+    with pytest.raises(UserError, match=r"log\.parquet cannot be read: 'user' holds lists or"):
         run(log)
+
+
+def test_an_hour_of_no_day_is_no_time(tmp_path: Path) -> None:
+    """As where the day is in a column of its own."""
+    log = tmp_path / "log.parquet"
+    hours = [dt.time(10, minute) for minute in range(3)]
+    pl.DataFrame({"user": ["u"] * 3, "item": ["i", "j", "k"], "time": hours}).write_parquet(log)
+    with pytest.raises(UserError, match="3 unparsable_time"):
+        run(log, filter={"max_reject_share": 0.5})
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

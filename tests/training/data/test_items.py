@@ -2,16 +2,18 @@
 
 import gzip
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
-from tests.training.data.preparing import GOOD_CSV, Prepared, run, write
+from tests.training.data.preparing import GOOD_CSV, Prepared, config, run, write
 from training.config import ItemsConfig
 from training.data.item_files import ItemFiles
 from training.errors import UserError
+from training.run import prepare as stage
 
 
 def prepare_items(tmp_path: Path, name: str, content: str | bytes, **options: Any) -> Prepared:
@@ -47,6 +49,57 @@ def test_attributes_keep_numbers_and_lists(tmp_path: Path) -> None:
     given = {"tags": ["x", "y z"], "price": 1.5, "new": True}
     assert json.loads(prepared.item("a")["attributes"]) == given
     assert prepared.item("b")["attributes"] is None
+
+
+@pytest.mark.parametrize(
+    "ids", [[b"a", b"b", b"c"], [Decimal("7.00"), Decimal("70.00"), Decimal("8.00")]]
+)
+def test_ids_of_a_log_and_a_catalogue_meet_whatever_wrote_them(
+    tmp_path: Path, ids: list[Any]
+) -> None:
+    """Texts that a writer calls bytes, and whole numbers of a database's decimals."""
+    log, items = tmp_path / "log.parquet", tmp_path / "items.parquet"
+    names = [each.decode() if isinstance(each, bytes) else f"{each:.0f}" for each in ids]
+    for told in (ids, names):
+        pl.DataFrame({"user_id": ["u"] * 3, "item_id": ids, "timestamp": [1, 2, 3]}).write_parquet(
+            log
+        )
+        pl.DataFrame({"item_id": told, "title": names}).write_parquet(items)
+        prepared = run(log, items={"path": items})
+        assert prepared.history("u") == names
+        assert prepared.card.content.undescribed == 0
+
+
+NESTED: list[dict[str, Any]] = [
+    {"item_id": "a", "title": "A", "price": {"amount": 5}, "tags": ["x"]},
+    {"item_id": "b", "title": "B", "price": {"amount": 7}, "tags": ["y", {"of": "z"}]},
+]
+
+
+@pytest.mark.parametrize("name", ["items.jsonl", "items.parquet"])
+def test_a_column_of_objects_does_not_vanish_without_a_word(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "shop" / name
+    file.parent.mkdir()
+    if name.endswith("parquet"):
+        pl.DataFrame([row | {"tags": None} for row in NESTED]).write_parquet(file)
+    else:
+        file.write_text("".join(json.dumps(row) + "\n" for row in NESTED))
+    for asked in ({"attributes": ["price"]}, {"text": ["title", "price"]}):
+        with pytest.raises(UserError, match=r"'price', which holds.*line 1: \{'amount': 5\}"):
+            prepare_items(tmp_path, name, file.read_bytes(), columns=asked)
+
+
+def test_what_is_nested_beside_what_can_be_read_is_counted(tmp_path: Path) -> None:
+    content = "".join(json.dumps(row) + "\n" for row in NESTED)
+    columns = {"attributes": ["tags"]}
+    prepared = prepare_items(tmp_path, "items.jsonl", content, columns=columns)
+    assert json.loads(prepared.item("b")["attributes"]) == {"tags": ["y"]}
+    source = prepared.card.items_source
+    assert source is not None
+    assert source.unread == {"tags": 1}
+    items = {"path": tmp_path / "shop/items.jsonl", "columns": columns}
+    told = config(tmp_path / "log.csv", items=items)
+    assert "; not read: 1 objects or bytes in 'tags'" in stage.run(told, tmp_path / "said")
 
 
 def test_text_columns_are_joined_in_order(tmp_path: Path) -> None:

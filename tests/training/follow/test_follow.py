@@ -65,7 +65,7 @@ def journal(config: RunConfig) -> list[dict[str, Any]]:
 def first(config: RunConfig) -> Path:
     went, said = follow(config)
     assert went, said
-    assert journal(config)[-1]["why"] == "nothing serves yet"
+    assert journal(config)[-1]["why"].startswith("nothing serves yet")
     current = BundleStore(config.output).find("current")
     assert current is not None
     return current
@@ -154,6 +154,26 @@ def test_the_gate_asks_both_about_what_neither_has_learned(config: RunConfig, se
     assert (data.times()[tested] > candidate.split["until"]).all()
     derived = gate.hold_out(config, data, read_manifest(second)[0].split["until"])
     assert stage_files.learned(derived).parts.max() == Part.VALIDATION
+
+
+@pytest.mark.parametrize("serves", [True, False])
+def test_where_a_baseline_is_ahead_it_is_said_why_it_goes_live_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serves: bool
+) -> None:
+    """``evaluate`` says not to go live, a moment before it does."""
+    models = {"bbqrec": {"ndcg@10": 0.1}, "item-knn": {"ndcg@10": 0.101}}
+    told = {"loses_to_baseline": True, "best_baseline": "item-knn", "models": models}
+    monkeypatch.setattr(stage_files, "read_json", lambda path: told)
+    config = RunConfig.model_validate(
+        {"name": "x", "output": tmp_path, "interactions": {"path": tmp_path / "log.csv"}}
+    )
+    went = Verdict(True, "it is better")
+    verdict = gate.explained(went, config, tmp_path if serves else None)
+    beside = "what serves is not shown to be better" if serves else "there is nothing else"
+    assert "item-knn is ahead of it (0.1010 against 0.1000); it goes live" in verdict.why
+    assert beside in verdict.why
+    told["loses_to_baseline"] = False
+    assert gate.explained(went, config, tmp_path) == went
 
 
 def test_a_bundle_whose_codes_have_collapsed_is_refused(

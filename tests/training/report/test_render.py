@@ -58,7 +58,9 @@ def test_whatever_was_left_out_has_a_name() -> None:
     assert {*words.REMOVED} == {*RemovedCard.model_fields}
     assert {*words.REASONS} == {*Reason}
     removed = RemovedCard.model_validate(dict.fromkeys(RemovedCard.model_fields, 7))
-    assert "(filter.listed)" in render(facts(card=card(removed=removed)))
+    page = render(facts(card=card(removed=removed, unnamed={"wishlist": 5})))
+    assert "(filter.listed)" in page
+    assert "<code>wishlist</code>" in page
 
 
 def test_nothing_is_asked_of_any_host() -> None:

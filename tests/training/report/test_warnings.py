@@ -22,6 +22,11 @@ def rejected() -> Facts:
     return facts(card=card(interactions_source=source), rejects=(reject,))
 
 
+def unread() -> Facts:
+    source = card().interactions_source.model_copy(update={"unread": {"price": 9}})
+    return facts(card=card(items_source=source))
+
+
 def covering(share: float) -> Facts:
     models = evaluation().models
     ours = models["bbqrec"] | {"coverage@10": share}
@@ -48,6 +53,7 @@ SPOILT = {
         "80 of 800 items",
         "item ids",
     ),
+    "unread": (unread(), "objects, or bytes, were not read: 9 of price", "columns of its own"),
     "no_content": (facts(content={"text": Content(present=0)}), "No item has text", "[items]"),
     "unreadable": (
         facts(content={"image": Content(present=9, corrupt=4)}),

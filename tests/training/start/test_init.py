@@ -197,11 +197,18 @@ def test_a_file_of_a_header_alone_is_said(folder: Path, file: str) -> None:
 def test_what_is_nested_is_no_text(folder: Path) -> None:
     """A run reads nothing of it."""
     things = [
-        {"sku": f"S{n}", "name": f"Thing {n}", "price": {"amount": n, "currency": "EUR", "vat": 7}}
+        {
+            "sku": f"S{n}",
+            "name": f"Thing {n}",
+            "price": {"amount": n, "currency": "EUR", "vat": 7},
+            "kinds": [{"name": f"A kind of thing {n % 3}"}],
+        }
         for n in range(9)
     ]
     (folder / "catalogue.jsonl").write_text("\n".join(map(json.dumps, things)))
-    items = made(folder, "--items", str(folder / "catalogue.jsonl")).items
+    said = init(folder, "--items", str(folder / "catalogue.jsonl")).output
+    assert "catalogue.jsonl: price holds objects, of which nothing is read" in said
+    items = load(folder / "shop.toml").items
     assert items is not None
     assert items.columns.text == ("name",)
 
@@ -301,3 +308,62 @@ def test_where_types_are_told_a_view_that_ends_in_a_purchase_is_one_step(folder:
     rows = [("user", "item", "time", "type"), *(("u", f"i{n}", n, kinds[n % 2]) for n in (1, 2))]
     write_csv(folder / "clicks.csv", rows)
     assert made(folder).filter.deduplicate == "consecutive"
+
+
+def in_a_folder(folder: Path, files: dict[str, str]) -> str:
+    """What the command says of these files in place of the log."""
+    (folder / "clicks.csv").unlink()
+    for name, content in files.items():
+        (path := folder / "clicks.csv" / name).parent.mkdir(exist_ok=True)
+        path.write_text(content)
+    return " ".join(f"{(done := init(folder)).output} {done.exception or ''}".split())
+
+
+def test_all_files_of_a_folder_are_looked_at(folder: Path) -> None:
+    """The first day's may be unlike those that came after it."""
+    said = in_a_folder(
+        folder,
+        {
+            "1.csv": "user,item,time,source,action\nu,i,1,web,view\n",
+            "2.csv": "user,item,time,action\nu,i,2,purchase\n",
+        },
+    )
+    assert "2.csv has no column source, which other files have" in said
+    columns = load(folder / "shop.toml").interactions.columns
+    assert (columns.user, columns.type) == ("user", "action")
+    assert '# "purchase" = 4' in (folder / "shop.toml").read_text()
+
+
+def test_an_id_that_some_files_call_otherwise_is_said(folder: Path) -> None:
+    said = in_a_folder(
+        folder, {"1.csv": "user,item,time\nu,i,1\n", "2.csv": "customer,item,time\nu,i,2\n"}
+    )
+    assert "no column looks like the user. Its columns are: item, time" in said
+    assert "1.csv has no column customer, which other files have" in said
+
+
+def test_files_of_other_separators_are_said(folder: Path) -> None:
+    said = in_a_folder(
+        folder, {"1.csv": "user;item;time\nu;i;1\n", "2.csv": "user,item,time\nu,i,2\n"}
+    )
+    assert "2.csv: columns are separated by ',', in " in said
+
+
+def test_what_json_objects_of_later_files_have_is_looked_at(folder: Path) -> None:
+    things = [{"sku": "S1", "name": "One"}, {"sku": "S2", "name": "Two", "about": "All of it is"}]
+    for thing in things:
+        (path := folder / "things" / f"{thing['sku']}.jsonl").parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(thing))
+    items = made(folder, "--items", str(folder / "things")).items
+    assert items is not None
+    assert items.columns.text == ("name", "about")
+
+
+def test_times_of_several_kinds_are_looked_at(folder: Path) -> None:
+    """Parquet files, of which the first has dates and the others have texts."""
+    (folder / "clicks.csv").unlink()
+    (folder / "clicks.csv").mkdir()
+    rows = pl.DataFrame({"user": ["u"], "item": ["i"], "time": ["2024-05-06 07:08"]})
+    rows.with_columns(pl.col("time").str.to_datetime()).write_parquet(folder / "clicks.csv/1.pq")
+    rows.write_parquet(folder / "clicks.csv/2.pq")
+    assert made(folder).interactions.columns.time == "time"

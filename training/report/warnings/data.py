@@ -54,6 +54,19 @@ def undescribed(facts: Facts) -> Notice | None:
     )
 
 
+def unread(facts: Facts) -> Notice | None:
+    """Columns of the catalogue of which something is not read."""
+    values = facts.card.items_source.unread if facts.card.items_source else {}
+    if not values:
+        return None
+    said = words.listed([f"{words.count(n)} of {column}" for column, n in values.items()])
+    return Notice(
+        "look",
+        f"Values of the catalogue that are objects, or bytes, were not read: {said}.",
+        "Export what is inside as columns of its own: texts, numbers, or lists of them.",
+    )
+
+
 def no_content(facts: Facts) -> Notice | None:
     """Nothing is known of items but what users did."""
     if any(content.present for content in facts.content.values()):
@@ -114,4 +127,7 @@ def adjacent(facts: Facts) -> Notice | None:
     )
 
 
-RULES = (rejects, much_left_out, undescribed, no_content, unreadable, no_times, repeats, adjacent)
+RULES = (
+    *(rejects, much_left_out, undescribed, unread, no_content, unreadable, no_times, repeats),
+    adjacent,
+)
