@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from models.contract.mapped import load_mapped
-from models.contract.ragged import before_each
+from models.contract.ragged import before_each, follow, within
 from models.contract.text_column import TextColumn, text_arrays
 from models.contract.types import IndexArray
 
@@ -115,6 +115,13 @@ class Column(NamedTuple):
         last = np.searchsorted(self.numbers, high, "left" if below else "right")
         return self.number_rows[first:last]
 
+    def fits(self, size: int) -> bool:
+        """Whether it can be one of so many items."""
+        if not (within(self.term_rows, size) and within(self.number_rows, size)):
+            return False
+        terms = follow(self.offsets, len(self.term_rows)) and self.terms.fits(len(self.offsets) - 1)
+        return terms and self.numbers.shape == self.number_rows.shape
+
 
 class Attributes(dict[str, Column]):
     """The columns by their attributes' names."""
@@ -125,6 +132,13 @@ class Attributes(dict[str, Column]):
         arrays = load_mapped(path)
         names = TextColumn.of_arrays(arrays, _NAMES)
         return cls({name or "": _column(arrays, number) for number, name in enumerate(names)})
+
+    def check(self, size: int) -> Self:
+        """Itself. Raises ValueError where a column cannot be one of so many items."""
+        for name, column in self.items():
+            if not column.fits(size):
+                raise ValueError(f"attribute {name!r} is not one of {size} items")
+        return self
 
 
 def write_attributes(path: Path, objects: Iterable[str | None]) -> bool:

@@ -105,11 +105,15 @@ class Bundle:
         self.check(names)
 
     def check(self, names: Collection[str]) -> None:
-        """Raises BundleError for item vectors and memories that cannot be, of those named."""
+        """Raises BundleError for tables that cannot be, of those named."""
         if FILES.ITEM_VECTORS in names and not self.vectors.finite():
             raise BundleError(f"{FILES.ITEM_VECTORS} holds numbers that are not finite")
-        if FILES.MEMORY in names and self.memory is not None:
-            with _said(self.directory):
+        with _said(self.directory):
+            if FILES.CATALOGUE in names:
+                self.catalogue.check()
+            if FILES.ATTRIBUTES in names:
+                self.attributes.check(len(self.catalogue))
+            if FILES.MEMORY in names and self.memory is not None:
                 self.memory.check()
 
     def _optional(self, name: str) -> Path | None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from models.contract.mapped import load_mapped
+from models.contract.ragged import each_once
 from models.contract.text_column import TextColumn, text_arrays
 from models.contract.types import FloatArray
 
@@ -38,6 +39,10 @@ class IdMap:
 
     def __len__(self) -> int:
         return len(self._trie)
+
+    def fits(self, size: int) -> bool:
+        """Whether every id has a row of its own, of so many."""
+        return each_once(np.asarray(self._row_of_key), size)
 
     def get(self, item_id: str) -> int | None:
         """The item's row, None where the bundle does not know it."""
@@ -93,6 +98,20 @@ class Catalogue(Sequence[CatalogueItem]):
     def id_of(self, row: int) -> str:
         """The item_id of a row."""
         return self.item_ids[row] or ""
+
+    def check(self) -> Self:
+        """Itself. Raises ValueError for columns that do not fit each other."""
+        size = len(self)
+        texts = self.item_ids, self.titles, self.attributes, self.pictures
+        numbers = self.popularity_N, self.recent_N, self.first_used_N
+        fit = all(text.fits(size) for text in texts)
+        if not fit or any(column.shape != (size,) for column in numbers):
+            raise ValueError("columns of the catalogue do not fit each other")
+        if not np.isfinite(self.recent_N).all():
+            raise ValueError("the catalogue says no number how often an item is used")
+        if not (each_once(self.by_popularity_N, size) and self.rows.fits(size)):
+            raise ValueError("the catalogue names rows that do not exist, or one of them twice")
+        return self
 
     @classmethod
     def load(cls, columns: Path, ids: Path) -> Self:

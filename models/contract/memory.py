@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from models.contract.ragged import follow, within
 from models.contract.types import FloatArray
 
 STEPS = 10  # latest items of a history, whose lists are looked up
@@ -88,12 +89,11 @@ class Memory:
 
     def check(self) -> Self:
         """Itself. Raises ValueError for what no training writes: it looks at every entry."""
-        size, entries = len(self), len(self.items_J)
-        lengths = {len(self.scores_J), len(self.alike_J), self.offsets[-1]}
-        fits = self.offsets[0] == 0 and lengths == {entries}
-        if not fits or (np.diff(self.offsets) < 0).any():
+        entries = len(self.items_J)
+        alike = len(self.scores_J) == len(self.alike_J) == entries
+        if not (alike and follow(self.offsets, entries)):
             raise ValueError("lists of the memory do not fit their offsets")
-        if entries and not (self.items_J.min() >= 0 and self.items_J.max() < size):
+        if not within(self.items_J, len(self)):
             raise ValueError("the memory names items that do not exist")
         if not (np.isfinite(self.scores_J) & (self.scores_J >= 0)).all():
             raise ValueError("the memory holds scores that are negative, or no numbers")

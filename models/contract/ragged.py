@@ -1,4 +1,6 @@
-"""Lists of different lengths in one array, one after another."""
+"""Lists of different lengths in one array, one after another; and whether what is read fits."""
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,3 +18,26 @@ def before_each(counts: ArrayLike) -> NDArray[np.int64]:
 def nth_of_each(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     """0, 1, ... as far as the first count says, then the second, and so on: places in each list."""
     return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+
+
+def follow(starts: NDArray[Any], entries: int) -> bool:
+    """Whether lists that start there, as ``before_each`` has it, make up so many entries."""
+    if starts.ndim != 1 or starts.dtype.kind != "i" or not len(starts):
+        return False
+    return bool(starts[0] == 0 and starts[-1] == entries and (starts[:-1] <= starts[1:]).all())
+
+
+def within(rows: NDArray[Any], size: int) -> bool:
+    """Whether all are rows of a table of this size."""
+    if rows.ndim != 1 or rows.dtype.kind != "i":
+        return False
+    return not len(rows) or bool(rows.min() >= 0 and rows.max() < size)
+
+
+def each_once(rows_N: NDArray[Any], size: int) -> bool:
+    """Whether they are all rows of a table of this size, in any order."""
+    if len(rows_N) != size or not within(rows_N, size):
+        return False
+    there_N = np.zeros(size, np.bool_)
+    there_N[rows_N] = True
+    return bool(there_N.all())

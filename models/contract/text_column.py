@@ -6,7 +6,7 @@ from typing import Any, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from models.contract.ragged import before_each
+from models.contract.ragged import before_each, follow
 
 
 class TextColumn(Sequence[str | None]):
@@ -20,6 +20,10 @@ class TextColumn(Sequence[str | None]):
     def of_arrays(cls, arrays: Mapping[str, NDArray[Any]], name: str) -> Self:
         """The inverse of ``text_arrays``. Raises KeyError where there is no such column."""
         return cls(arrays[f"{name}.offsets"], arrays[f"{name}.utf8"])
+
+    def fits(self, rows: int) -> bool:
+        """Whether it has a string for each of so many rows, wherever they start."""
+        return len(self) == rows and follow(np.asarray(self._offsets), len(self._utf8))
 
     def __len__(self) -> int:
         return len(self._offsets) - 1

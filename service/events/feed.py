@@ -62,7 +62,7 @@ class Feed:
         self._reader: Reader[Record] | None = None
         self._pool = ThreadPoolExecutor(1, "bbqrec-events")
         self._task: asyncio.Task[None] | None = None
-        self._caught_up = time.time()
+        self._caught_up = time.monotonic()
         self._failing = False
 
     @property
@@ -192,7 +192,7 @@ class Feed:
     def _well(self, entries: Sequence[Entry[Record]]) -> None:
         if self._failing:
             log.info("the log of events answers again")
-        self._failing, self._caught_up = False, time.time()
+        self._failing, self._caught_up = False, time.monotonic()
         self.metrics.events_lag.set(0)
         self.metrics.events_position.set(self.position)
         if entries:
@@ -212,4 +212,4 @@ class Feed:
         if not self._failing:
             log.error("what users do is not heard for now: %s", error)
         self._failing = True
-        self.metrics.events_lag.set(time.time() - self._caught_up)
+        self.metrics.events_lag.set(time.monotonic() - self._caught_up)

@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from models.contract.store import put_in_place
 from service.events import table, trimmed
 from service.events.event_log import open_events
@@ -36,7 +38,7 @@ class Store:
         self.done = Table(storing.folder / DONE, ["source", "id"])
         self.shown = Table(storing.folder / SHOWN, ["recommendation_id", "position"])
         self._file = Progress.file(storing.folder)
-        self.progress = Progress.read(storing.folder)
+        self.progress = self._progress()
         self._reader = events.reader()
         self._forgotten = Forgotten()
         self._trimmed = 0
@@ -61,6 +63,14 @@ class Store:
         """Give back files and connections."""
         self._reader.close()
         self.events.close()
+
+    def _progress(self) -> Progress:
+        """Where it cannot be read, all of the log is looked at: rows that are there stay single."""
+        try:
+            return Progress.read(self.storing.folder)
+        except ValidationError as error:
+            log.error("%s cannot be read, storing begins with the log: %s", self._file, error)
+            return Progress()
 
     def _next(self) -> list[Entry[Record]]:
         found: list[Entry[Record]] = []

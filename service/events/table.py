@@ -12,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import polars as pl
+from polars.exceptions import PolarsError
 from pydantic_core import to_json
 
 from models.contract.store import put_in_place
@@ -87,16 +88,15 @@ class Table:
         """Those that are not in the files, of which one at a time is looked through."""
         keys = rows.lazy().select(self.key)
         for file in files:
-            known = _scan(file).select(self.key).join(keys, on=self.key, how="semi").collect()
+            known = _of(file, lambda r: r.select(self.key).join(keys, on=self.key, how="semi"))
             rows = rows.join(known, on=self.key, how="anti", maintain_order="left")
         return rows
 
     def _rewrite(self, user_ids: Sequence[str], change: Change) -> None:
         for file in self.files():
-            scanned = _scan(file)
-            named = scanned.select(pl.col("user_id").is_in(user_ids).any()).collect().item()
-            if named:
-                kept = change(scanned.collect())
+            named = _of(file, lambda rows: rows.select(pl.col("user_id").is_in(user_ids).any()))
+            if named.item():
+                kept = change(_read(file))
                 if kept.is_empty():
                     file.unlink()
                 else:
@@ -144,16 +144,20 @@ def _files(folders: Iterable[Path]) -> list[Path]:
     return sorted(file for folder in folders for file in folder.glob("[!.]*.parquet"))
 
 
-def _scan(file: Path) -> pl.LazyFrame:
-    return pl.scan_parquet(file, hive_partitioning=False)
+def _of(file: Path, query: Callable[[pl.LazyFrame], pl.LazyFrame]) -> pl.DataFrame:
+    """What is asked of a file's rows. Raises OSError, with its name, for one that is damaged."""
+    try:
+        return query(pl.scan_parquet(file, hive_partitioning=False)).collect()
+    except PolarsError as error:
+        raise OSError(f"{file} cannot be read: {error}") from error
 
 
 def _read(file: Path) -> pl.DataFrame:
-    return _scan(file).collect()
+    return _of(file, lambda rows: rows)
 
 
 def _rows(file: Path) -> int:
-    count: int = _scan(file).select(pl.len()).collect().item()
+    count: int = _of(file, lambda rows: rows.select(pl.len())).item()
     return count
 
 

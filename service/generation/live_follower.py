@@ -42,7 +42,7 @@ class LiveFollower:
         self._task: asyncio.Task[None] | None = None
         self._outcomes: dict[int, Applied] = {}
         self._counts: Counter[tuple[str, Applied]] = Counter()
-        self._caught_up = time.time()
+        self._caught_up = time.monotonic()
         self._counted: Live | None = None  # what the metrics tell of
         self._failing = False
 
@@ -183,12 +183,12 @@ class LiveFollower:
     def _well(self, entries: Sequence[Entry[Change]]) -> None:
         if self._failing:
             log.info("the log of changes answers again")
-        self._failing, now = False, time.time()
+        self._failing = False
         self.metrics.log_position.set(self.position)
         if entries:
-            self.metrics.log_lag.set(max(0.0, now - entries[-1].value.time))
+            self.metrics.log_lag.set(max(0.0, time.time() - entries[-1].value.time))
             return
-        self._caught_up = now
+        self._caught_up = time.monotonic()
         self.metrics.log_lag.set(0)
         if self._counted is not self.items.live:  # only now: every row is looked at
             self._counted = self.items.live
@@ -200,7 +200,7 @@ class LiveFollower:
         if not self._failing:
             log.error("live items stay as they are: %s", error)
         self._failing = True
-        self.metrics.log_lag.set(time.time() - self._caught_up)
+        self.metrics.log_lag.set(time.monotonic() - self._caught_up)
 
     def _close(self) -> None:
         self._pool.shutdown()

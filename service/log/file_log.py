@@ -101,13 +101,17 @@ class FileLog(Generic[T]):
     def _replace(self, lines: Iterable[bytes], reader: FileReader[bytes]) -> None:
         """These lines, and what the reader has not given yet, are the file from now on."""
         partial = self.path.with_suffix(".partial")
-        with said(self.folder), partial.open("wb") as file:
-            file.writelines(map(frame, lines))
-            self._copy(reader, file)
-            with self._locked():
-                self._copy(reader, file)  # what came meanwhile
-                file.flush()
-                put_in_place(partial, self.path)
+        with said(self.folder):
+            try:
+                with partial.open("wb") as file:
+                    file.writelines(map(frame, lines))
+                    self._copy(reader, file)
+                    with self._locked():
+                        self._copy(reader, file)  # what came meanwhile
+                        file.flush()
+                        put_in_place(partial, self.path)
+            finally:
+                partial.unlink(missing_ok=True)  # it would take the room that entries need
 
     def _copy(self, reader: FileReader[bytes], file: BinaryIO) -> None:
         while entries := reader.read(_AT_ONCE):

@@ -11,12 +11,13 @@ import math
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Generic, NamedTuple, TypeGuard
 
 import redis
-from pydantic_core import from_json, to_json
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json
 
 from service.log.log import (
     Entry,
@@ -58,6 +59,10 @@ class _Compacted(NamedTuple):
     key: str
 
 
+_POINTER = TypeAdapter(_Compacted)
+_Told = Mapping[bytes, bytes]  # fields of an entry
+
+
 class RedisLog(Generic[T]):
     """A stream. Nothing is asked before it is used: Redis may come later."""
 
@@ -78,7 +83,7 @@ class RedisLog(Generic[T]):
                     # The position is Redis's to give: it is read off the stream.
                     line = self.kind.encode(Entry(0, value))
                     pipeline.xadd(self.keys.stream, {"entry": line}, id="0-*")
-                return [_position(found) for found in pipeline.execute()]
+                return [_id(found)[1] for found in pipeline.execute()]
 
     def reader(self) -> "RedisReader[T]":
         """One at position 0."""
@@ -186,7 +191,7 @@ class RedisReader(Generic[T]):
     def ends_before(self, position: int) -> bool:
         """Whether the stream does. Raises LogError."""
         with _said():
-            return self._last() < position
+            return self._last() < (0, position)
 
     def close(self) -> None:
         """Nothing of its own to give back."""
@@ -199,7 +204,7 @@ class RedisReader(Generic[T]):
         wait = min(_TURN, until - time.monotonic())
         block = math.ceil(1000 * wait) if wait > 0 else None
         found = self._client.xread({self._keys.stream: f"0-{self.position}"}, most, block)
-        lines = [(_position(name), told) for _, pairs in found for name, told in pairs]
+        lines = self._of_the_log([entry for _, entries in found for entry in entries])
         if not lines:
             return []
         if lines[0][0] != self.position + 1 and self._is_behind(
@@ -212,6 +217,17 @@ class RedisReader(Generic[T]):
             for position, told in lines
             if (entry := self._decoded(told.get(b"entry", b""), position)) is not None
         ]
+
+    def _of_the_log(self, entries: Sequence[tuple[bytes, _Told]]) -> list[tuple[int, _Told]]:
+        """By position. Raises EntryError before what has none: all behind it has none, either, and
+        would be read again and again.
+        """
+        lines = [(_id(name), told) for name, told in entries]
+        ours = [(position, told) for (first, position), told in lines if first == 0]
+        if lines and not ours:
+            name = entries[0][0].decode()
+            raise EntryError(f"{self._keys.stream} holds {name}, which is no entry of a log")
+        return ours
 
     def _is_behind(self, compacted: _Compacted | None) -> TypeGuard[_Compacted]:
         return compacted is not None and compacted.position > self.position
@@ -237,24 +253,30 @@ class RedisReader(Generic[T]):
 
     def _begin_anew_if_lost(self) -> None:
         """The stream ends before what was read: somebody emptied this Redis."""
-        if self.position and self._last() < self.position:
+        if self.position and self._last() < (0, self.position):
             log.error("%s in Redis was emptied; it is read from its start", self._keys.stream)
             self.position = 0
 
-    def _last(self) -> int:
+    def _last(self) -> tuple[int, int]:
         try:
-            return _position(self._client.xinfo_stream(self._keys.stream)["last-generated-id"])
-        except redis.ResponseError:  # there is no stream
-            return 0
+            return _id(self._client.xinfo_stream(self._keys.stream)["last-generated-id"])
+        except redis.ResponseError:
+            if self._client.exists(self._keys.stream):  # it cannot tell now: that is not empty
+                raise
+            return 0, 0
 
 
 def _compacted(client: Any, keys: _Keys) -> _Compacted | None:
     found = client.get(keys.pointer)
-    return None if found is None else _Compacted(**from_json(found))
+    try:
+        return None if found is None else _POINTER.validate_json(found)
+    except ValidationError:
+        raise EntryError(f"{keys.pointer} does not say where what was compacted lies") from None
 
 
-def _position(stream_id: bytes) -> int:
-    return int(stream_id.partition(b"-")[2])
+def _id(stream_id: bytes) -> tuple[int, int]:
+    first, _, second = stream_id.partition(b"-")
+    return int(first), int(second)
 
 
 @contextmanager

@@ -1,10 +1,11 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import save
+from safetensors.numpy import load_file, save
 
 from models.contract import bundle
 from models.contract.bundle import FILES, BundleError, CatalogueItem
@@ -145,6 +146,37 @@ def test_a_bundle_that_was_exported_wrongly_is_refused(
     directory: Path, name: str, content: bytes, complaint: str
 ) -> None:
     rewrite(directory, name, content)
+    with pytest.raises(BundleError, match=complaint):
+        bundle.read(directory)
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "change", "complaint"),
+    [
+        (FILES.CATALOGUE, "row_of_key", lambda rows: rows + 1, "names rows"),
+        (FILES.CATALOGUE, "row_of_key", np.zeros_like, "names rows"),
+        (FILES.CATALOGUE, "by_popularity", lambda rows: rows - 1, "names rows"),
+        (FILES.CATALOGUE, "by_popularity", lambda rows: rows[:3], "names rows"),
+        (FILES.CATALOGUE, "by_popularity", lambda rows: rows.astype(np.float64), "names rows"),
+        (FILES.CATALOGUE, "title.offsets", lambda starts: starts + 1, "do not fit"),
+        (FILES.CATALOGUE, "item_id.offsets", lambda starts: starts[::-1], "do not fit"),
+        (FILES.CATALOGUE, "popularity", lambda uses: uses[:3], "do not fit"),
+        (FILES.CATALOGUE, "recent", lambda uses: uses * np.nan, "says no number"),
+        (FILES.ATTRIBUTES, "0.number_rows", lambda rows: rows + ITEMS, "attribute 'size'"),
+        (FILES.ATTRIBUTES, "0.number_rows", lambda rows: rows - ITEMS, "attribute 'size'"),
+        (FILES.ATTRIBUTES, "0.numbers", lambda numbers: numbers[:0], "attribute 'size'"),
+        (FILES.ATTRIBUTES, "0.starts", lambda starts: starts + 1, "attribute 'size'"),
+        (FILES.ATTRIBUTES, "0.starts", lambda starts: starts[:0], "attribute 'size'"),
+        (FILES.ATTRIBUTES, "0.terms.offsets", lambda starts: starts - 1, "attribute 'size'"),
+    ],
+)
+def test_tables_that_point_out_of_the_catalogue_are_refused(
+    directory: Path, name: str, array: str, change: Callable[[Any], Any], complaint: str
+) -> None:
+    """They would serve, and answer some requests with an error, others with other items."""
+    arrays = load_file(directory / name)
+    arrays[array] = np.ascontiguousarray(change(arrays[array]))
+    rewrite(directory, name, save(arrays))
     with pytest.raises(BundleError, match=complaint):
         bundle.read(directory)
 

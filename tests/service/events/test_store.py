@@ -302,6 +302,39 @@ def test_a_full_disk_is_waited_for_and_leaves_nothing_half_written(tmp_path: Pat
     assert not [*hour.glob(".*")]
 
 
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    """Nothing is stored until it is away: somebody has to find it among thousands."""
+    log = FileLog(tmp_path, EVENT_LOG)
+    log.append([event("1")])
+    store_of(tmp_path).run()
+    (file,) = store_of(tmp_path).done.files()
+    whole = file.read_bytes()
+    for damaged in (b"", whole[:100], whole[:-30] + whole[:30]):
+        file.write_bytes(damaged)
+        log.append([event(f"{len(damaged)}")])
+        with pytest.raises(OSError, match=f"{file} cannot be read"):
+            store_of(tmp_path).run()
+    with pytest.raises(OSError, match=f"{file} cannot be read"):
+        store_of(tmp_path).done.forget(["ada"])
+    file.unlink()
+    assert store_of(tmp_path).run() == 3
+
+
+@pytest.mark.parametrize("damaged", [b"", b"{", b'{"position": "here"}'])
+def test_where_it_is_not_known_what_is_stored_each_event_is_stored_once(
+    tmp_path: Path, damaged: bytes
+) -> None:
+    log = FileLog(tmp_path, EVENT_LOG)
+    log.append([event("1"), event("2")])
+    store_of(tmp_path).run()
+    Progress.file(tmp_path).write_bytes(damaged)
+    log.append([event("3")])
+    store = store_of(tmp_path)
+    store.run()
+    assert sorted(stored(store)["id"]) == ["1", "2", "3"]
+    assert Progress.read(tmp_path).position == 3
+
+
 def test_what_has_come_is_stored_before_the_process_ends(tmp_path: Path) -> None:
     log, storing = FileLog(tmp_path, EVENT_LOG), Storing(folder=tmp_path, every=60)
     log.append([event("first")])

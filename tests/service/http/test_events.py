@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from service.http.app import create_app
 from service.settings import Settings
 from tests.conftest import TinyBundles
 from tests.service.http.test_items import assert_problem
+from tests.service.program import eventually
 from tests.tiny_bundle import ITEMS
 from training.memory.live import Worth, memory_of
 
@@ -229,6 +231,27 @@ def test_a_log_that_cannot_be_written_is_said_and_recommending_goes_on(tiny: Bun
         assert_problem(answer, 503, "the log in")
         assert answer.headers["retry-after"]
         assert ids(recommend(client, history=["item-3"]))
+
+
+def test_how_long_logs_are_away_is_told_whatever_the_clock_does(
+    tiny: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that is set back by an hour would keep both alerts silent for one."""
+    with serve(tiny.directory, log_url="redis://127.0.0.1:1") as client:
+        now = time.time() - 3600
+        monkeypatch.setattr(time, "time", lambda: now)
+        for name in ("bbqrec_log_lag_seconds", "bbqrec_events_lag_seconds"):
+            assert eventually(partial(moved, client, name, gauge(client, name)))
+            assert 0 < gauge(client, name) < 3600
+
+
+def moved(client: TestClient, name: str, before: float) -> bool:
+    return gauge(client, name) != before
+
+
+def gauge(client: TestClient, name: str) -> float:
+    (line,) = (line for line in client.get("/metrics").text.splitlines() if line.startswith(name))
+    return float(line.split()[-1])
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The log as a file: torn, damaged, compacted, written by several, killed."""
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -46,6 +47,23 @@ def folded(entries: list[Entry[Change]]) -> list[bytes]:
     for entry in entries:
         fold.apply(entry)
     return [encode(entry) for entry in fold.entries()]
+
+
+def test_a_compaction_that_finds_no_room_takes_none(tmp_path: Path) -> None:
+    """Half of it would stay, in the room that entries need."""
+    log = FileLog(tmp_path / "log", CHANGE_LOG, worth=0)
+    log.append(SEVERAL)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        for rewrite in (log.compact_if_due, lambda: log.trim(2)):
+            with pytest.raises(LogError, match="is not to be had"):
+                rewrite()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not log.path.with_suffix(".partial").exists()
+    assert log.append([put("d")]) == [5]
+    assert positions(read_all(log.reader())) == [1, 2, 3, 4, 5]
 
 
 def test_what_was_appended_is_read_in_order_by_any_process(tmp_path: Path) -> None:

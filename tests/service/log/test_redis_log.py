@@ -114,6 +114,55 @@ def test_an_emptied_log_begins_anew(redis_server: RedisServer) -> None:
     assert positions(read_all(reader)) == [1]
 
 
+def test_a_redis_that_cannot_tell_now_is_not_an_emptied_one(redis_server: RedisServer) -> None:
+    """A replica that has lost its master: what was read would be applied once more."""
+    log = RedisLog(redis_server.url, CHANGE_LOG)
+    reader = log.reader()
+    log.append([put("a"), put("b")])
+    assert len(read_all(reader)) == 2
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.config_set("replica-serve-stale-data", "no")
+        client.replicaof("127.0.0.1", "1")
+        for _ in range(2):
+            with pytest.raises(LogError, match="is not to be had"):
+                reader.read(10)
+        with pytest.raises(LogError, match="is not to be had"):
+            reader.ends_before(2)
+        client.replicaof("NO", "ONE")
+    assert reader.read(10) == []
+    assert log.append([put("c")]) == [3]
+    assert positions(reader.read(10)) == [3]
+
+
+def test_what_somebody_else_put_into_the_stream_is_said_and_ends_it(
+    redis_server: RedisServer,
+) -> None:
+    """Without a place in the log it was read for ever, and all before it once more each time."""
+    log = RedisLog(redis_server.url, CHANGE_LOG)
+    following = log.reader()
+    log.append([put("a"), put("b")])
+    assert len(read_all(following)) == 2
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.xadd("bbqrec:log", {"entry": b"is this thing on?"})
+    starting = log.reader()
+    assert positions(starting.read(10)) == [1, 2]
+    for reader in (following, starting):
+        with pytest.raises(LogError, match="which is no entry of a log"):
+            reader.read(10)
+    assert not following.ends_before(2)
+
+
+@pytest.mark.parametrize("junk", [b"nonsense", b"[1]", b'{"position": 3}', b"\xff"])
+def test_a_pointer_that_points_nowhere_is_said(redis_server: RedisServer, junk: bytes) -> None:
+    log = RedisLog(redis_server.url, CHANGE_LOG, worth=0)
+    log.append([put("a")])
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.set("bbqrec:log:compacted", junk)
+    for call in (lambda: log.reader().read(10), log.compact_if_due):
+        with pytest.raises(LogError, match="bbqrec:log:compacted does not say"):
+            call()
+
+
 def test_a_redis_that_evicts_is_refused(redis_server: RedisServer) -> None:
     with redis.Redis.from_url(redis_server.url) as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
