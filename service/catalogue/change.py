@@ -21,7 +21,8 @@ class Change:
     """One item put whole, its attributes patched, or the item deleted.
 
     version: the writer's; the later one of an item wins. None: later than what there is.
-    time: seconds since 1970, of whoever wrote it.
+    time: seconds since 1970, of whoever wrote it. since: when the item was put first, where what
+    says so was compacted.
     """
 
     kind: Kind
@@ -30,6 +31,7 @@ class Change:
     version: int | None = None
     content: Content | None = None  # of a put
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict)  # of a patch
+    since: float | None = None
 
 
 def encode(entry: Entry[Change]) -> bytes:
@@ -43,6 +45,8 @@ def encode(entry: Entry[Change]) -> bytes:
         record["content"] = _packed(change.content)
     if change.attributes:
         record["attributes"] = change.attributes
+    if change.since is not None:
+        record["since"] = change.since
     return to_json(record)
 
 
@@ -58,6 +62,7 @@ def decode(line: bytes) -> Entry[Change]:
             version=record["version"],
             content=None if packed is None else _unpacked(packed),
             attributes=record.get("attributes", {}),
+            since=record.get("since"),
         )
         return Entry(record["position"], change)
     except (ValueError, KeyError, TypeError, AttributeError) as error:

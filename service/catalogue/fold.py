@@ -15,13 +15,15 @@ from service.catalogue.change import Change
 from service.log.log import Entry
 
 Outcome = Literal["applied", "stale", "deleted"]
+REMEMBERED = 10_000  # items that are deleted, whose content stays after compaction
 
 
 class Mark(NamedTuple):
-    """How far an item has come."""
+    """How far an item has come. since: when it was put first."""
 
     version: int = 0
     deleted: bool = False
+    since: float | None = None
 
     def verdict(self, change: Change) -> Outcome:
         """Whether a change applies, and why not."""
@@ -32,14 +34,17 @@ class Mark(NamedTuple):
     def after(self, change: Change) -> "Mark":
         """Of a change that applies."""
         version = self.version + 1 if change.version is None else change.version
-        return Mark(version, change.kind == "delete")
+        since = self.since if self.since is not None else change.since
+        if since is None and change.kind == "put":
+            since = change.time
+        return Mark(version, change.kind == "delete", since)
 
 
 @dataclass
 class Standing:
-    """What one item's changes have come to: a put, what was patched since; or a deletion.
+    """What one item's changes have come to: a put, what was patched since, a deletion.
 
-    Entries carry the versions that they got.
+    Entries carry the versions that they got. Of a deleted item the put stays: histories hold it.
     """
 
     mark: Mark = field(default_factory=Mark)
@@ -53,11 +58,12 @@ class Standing:
         if self.mark.verdict(change) != "applied":
             return
         self.mark = self.mark.after(change)
-        numbered = Entry(entry.position, replace(change, version=self.mark.version))
+        told = replace(change, version=self.mark.version, since=self.mark.since)
+        numbered = Entry(entry.position, told)
         if change.kind == "put":
             self.put, self.patch, self.deletion = numbered, None, None
         elif change.kind == "delete":
-            self.put, self.patch, self.deletion = None, None, numbered
+            self.patch, self.deletion = None, numbered
         else:
             self.patch = _merged(self.patch, numbered)
 
@@ -78,10 +84,22 @@ class Fold:
 
     def entries(self) -> list[Entry[Change]]:
         """As few as lead to the same standing of every item, at growing positions."""
+        self._forget()
         return sorted(
             (entry for standing in self.items.values() for entry in standing.entries()),
             key=lambda entry: entry.position,
         )
+
+    def _forget(self) -> None:
+        """What items were whose deletion is longest ago: else the log would grow for ever."""
+        deleted = [
+            (standing.deletion.position, standing)
+            for standing in self.items.values()
+            if standing.deletion is not None and standing.put is not None
+        ]
+        deleted.sort(key=lambda pair: pair[0])
+        for _, standing in deleted[: max(len(deleted) - REMEMBERED, 0)]:
+            standing.put = None
 
 
 def patched(

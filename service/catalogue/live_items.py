@@ -256,7 +256,7 @@ class LiveItems:
         if number is None or not self._is(number, taken):
             extra = self._unique.extra(taken.codes_S)
             self._set_gone(item_id, gone=True)
-            self.newcomers.add(item_id, change.time, before=number)
+            self.newcomers.add(item_id, self._since(item_id))
             number = self._add(_Row(item_id, None, extra), taken)
         self._rows[number] = self._rows[number]._replace(title=content.title)
         self._attributes[number] = dict(content.attributes)
@@ -265,6 +265,11 @@ class LiveItems:
         self._set_gone(item_id, gone=False)
         self.refused.pop(item_id, None)
         return "applied"
+
+    def _since(self, item_id: str) -> float:
+        since = self.mark(item_id).since
+        assert since is not None  # a put is being applied
+        return since
 
     def _is(self, number: int, taken: Taken) -> bool:
         """What was taken in is what the row is: only title and attributes are new."""

@@ -20,12 +20,12 @@ class Newcomers:
         self._since: list[float] = []  # of live rows: when the item was put or used first
         self._kept: tuple[float, RowSet] | None = None
 
-    def add(self, item_id: str, put: float, before: int | None) -> None:
-        """The next live row. before: an earlier one of that item."""
+    def add(self, item_id: str, put: float) -> None:
+        """The next live row. put: when that item was, first."""
         row = self.catalogue.rows.get(item_id)
         if row is not None and self.catalogue.popularity_N[row]:
             put = float(self.catalogue.first_used_N[row])
-        self._since.append(put if before is None else self._since[before])
+        self._since.append(put)
 
     def since(self, time: float) -> Allowed:
         """Rows that are no older, deleted ones too."""

@@ -16,12 +16,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from models.contract.store import put_in_place
-from service.events import table, trimmed
+from service.events import table
 from service.events.event_log import open_events
 from service.events.forgotten import Forgotten
 from service.events.record import Erased, Event, Merged, Record, Shown
 from service.events.storing import Progress, Storing
 from service.events.table import Table
+from service.events.trimmed import Counted
 from service.log.log import Entry, Log
 
 log = logging.getLogger("bbqrec")
@@ -41,6 +42,8 @@ class Store:
         self.progress = self._progress()
         self._reader = events.reader()
         self._forgotten = Forgotten()
+        counting = storing.counting
+        self._counted = None if counting is None else Counted(storing.folder, counting)
         self._trimmed = 0
 
     def run(self) -> int:
@@ -74,20 +77,26 @@ class Store:
 
     def _next(self) -> list[Entry[Record]]:
         found: list[Entry[Record]] = []
-        while len(found) < _AT_ONCE and (entries := self._reader.read(_AT_ONCE)):
-            for entry in entries:
-                self._forgotten.hear(entry.value)
+        while len(found) < _AT_ONCE and (entries := self._read()):
             found += [entry for entry in entries if entry.position > self.progress.position]
         last = self.progress.position
         if not found and self._reader.position < last and self._reader.ends_before(last):
             self._begin_anew()
-            found = self._reader.read(_AT_ONCE)
+            found = self._read()
         return found
+
+    def _read(self) -> list[Entry[Record]]:
+        entries = self._reader.read(_AT_ONCE)
+        for entry in entries:
+            self._forgotten.hear(entry.value)
+        if self._counted is not None:
+            self._counted.hear(entries)
+        return entries
 
     def _begin_anew(self) -> None:
         log.error("the log of events ends before what was stored: it was begun anew")
-        if self.storing.counting is not None:
-            trimmed.begin_anew(self.storing.folder)
+        if self._counted is not None:
+            self._counted.begin_anew()
         self._write(0)
         self._reader.close()
         self._reader, self._trimmed = self.events.reader(), 0
@@ -102,8 +111,8 @@ class Store:
             self.shown.add(table.shown(answers))
 
     def _change(self, records: Sequence[Record]) -> None:
-        if self.storing.counting is not None:
-            trimmed.change(self.storing.folder, self.storing.counting, records)
+        if self._counted is not None and self._counted.kept:
+            self._counted.keep()  # all of these have been heard: no name stays behind
         for each in (self.done, self.shown):
             for record in records:
                 if isinstance(record, Erased):
@@ -121,8 +130,8 @@ class Store:
         """Twice as many as are to stay have come: forget what is beyond."""
         beyond = self.progress.position - self.storing.keep
         if beyond - self._trimmed >= self.storing.keep:
-            if self.storing.counting is not None:
-                trimmed.count(self.storing.folder, self.storing.counting, self.events, beyond)
+            if self._counted is not None:
+                self._counted.keep()
             self.events.trim(beyond)
             self._trimmed = beyond
 

@@ -6,7 +6,6 @@ the file and what is in the log after its position are everything, once.
 
 import logging
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -16,12 +15,11 @@ from service.events.feed import IDS
 from service.events.forgotten import Forgotten
 from service.events.latest import Latest
 from service.events.outcomes import Counting, Outcomes, State
-from service.events.record import Erased, Event, Merged, Record
-from service.log.log import Log
+from service.events.record import Event, Record
+from service.log.log import Entry
 
 log = logging.getLogger("bbqrec")
 _FILE = ".outcomes.json"
-_AT_ONCE = 1000
 
 
 def read(folder: Path) -> State | None:
@@ -36,43 +34,47 @@ def read(folder: Path) -> State | None:
         return None
 
 
-def count(folder: Path, counting: Counting, events: Log[Record], position: int) -> None:
-    """All up to this position, which is about to be trimmed. Raises LogError, OSError."""
-    before = read(folder) or State()
-    outcomes, seen, forgotten = Outcomes(counting, before), Latest[None](IDS), Forgotten()
-    with closing(events.reader()) as reader:
-        while entries := reader.read(_AT_ONCE):
-            for at, record in entries:
-                if forgotten.covers(record):
-                    continue
-                forgotten.hear(record)
-                # Who is forgotten later on is forgotten here, too: no name stays behind.
-                named = isinstance(record, Erased | Merged)
-                if (_new(record, seen) and before.position < at <= position) or named:
-                    outcomes.hear(record)
-    _write(folder, outcomes.state(position))
+class Counted:
+    """Outcomes of all of the log that the process that stores has read, and up to where that is.
 
+    Ahead of what is trimmed: who is forgotten is in the file no more, and yet was there when what
+    came before that was counted, as in every process that was there from the start.
+    """
 
-def begin_anew(folder: Path) -> None:
-    """The log was: what is counted stays so, and all of the new log comes after it."""
-    if (before := read(folder)) is not None:
-        _write(folder, before.model_copy(update={"position": 0}))
+    def __init__(self, folder: Path, counting: Counting) -> None:
+        before = read(folder)
+        self.folder = folder
+        self.kept = before is not None  # a file that may name somebody
+        self.position = before.position if before else 0
+        self.outcomes = Outcomes(counting, before)
+        self._begin()
 
+    def hear(self, entries: Sequence[Entry[Record]]) -> None:
+        """The next of the log, read from its beginning."""
+        for at, record in entries:
+            fresh, self.position = at > self.position, max(at, self.position)
+            if self._forgotten.covers(record):
+                continue
+            self._forgotten.hear(record)
+            if self._is_new(record) and fresh:
+                self.outcomes.hear(record)
 
-def _new(record: Record, seen: Latest[None]) -> bool:
-    return not isinstance(record, Event) or seen.put(record.key(), None)
+    def keep(self) -> None:
+        """For who starts from now on. Raises OSError."""
+        state = self.outcomes.state(self.position)
+        partial = self.folder / f"{_FILE}.partial"
+        partial.write_text(state.model_dump_json(), encoding="utf-8")
+        put_in_place(partial, self.folder / _FILE)
+        self.kept = True
 
+    def begin_anew(self) -> None:
+        """The log was: what is counted stays so, and all of the new log comes after it."""
+        self.position = 0
+        self._begin()
+        self.keep()
 
-def change(folder: Path, counting: Counting, records: Sequence[Record]) -> None:
-    """Who is to be forgotten is in this file no more, whenever the log is trimmed next."""
-    if (before := read(folder)) is not None:
-        outcomes = Outcomes(counting, before)
-        for record in records:
-            outcomes.hear(record)
-        _write(folder, outcomes.state(before.position))
+    def _begin(self) -> None:
+        self._seen, self._forgotten = Latest[None](IDS), Forgotten()
 
-
-def _write(folder: Path, state: State) -> None:
-    partial = folder / f"{_FILE}.partial"
-    partial.write_text(state.model_dump_json(), encoding="utf-8")
-    put_in_place(partial, folder / _FILE)
+    def _is_new(self, record: Record) -> bool:
+        return not isinstance(record, Event) or self._seen.put(record.key(), None)

@@ -1,8 +1,10 @@
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.catalogue import fold
 from service.catalogue.change import Change, decode, encode
 from service.catalogue.fold import Fold, Mark
 from service.log.log import Entry
@@ -10,18 +12,18 @@ from tests.service.catalogue.changes import CHANGES, delete, patch, put
 
 
 def folded(entries: list[Entry[Change]]) -> Fold:
-    fold = Fold()
+    made = Fold()
     for entry in entries:
-        fold.apply(entry)
-    return fold
+        made.apply(entry)
+    return made
 
 
 def as_log(changes: list[Change]) -> list[Entry[Change]]:
     return [Entry(position, change) for position, change in enumerate(changes, start=1)]
 
 
-def lines(fold: Fold) -> list[bytes]:
-    return [encode(entry) for entry in fold.entries()]
+def lines(made: Fold) -> list[bytes]:
+    return [encode(entry) for entry in made.entries()]
 
 
 @given(st.lists(CHANGES, max_size=20))
@@ -71,6 +73,22 @@ def test_only_a_put_revives_what_was_deleted() -> None:
     mark = Mark().after(delete())
     assert mark.verdict(patch()) == "deleted"
     assert mark.verdict(put()) == "applied"
+
+
+def test_of_deleted_items_the_latest_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Histories hold them; a log that kept all of them would grow for ever."""
+    monkeypatch.setattr(fold, "REMEMBERED", 2)
+    log = as_log([put(i) for i in "abcd"] + [delete(i) for i in "cab"])
+    left = folded(log).entries()
+    assert [(e.position, e.value.kind) for e in left if e.value.item_id == "c"] == [(5, "delete")]
+    assert [e.position for e in left] == [1, 2, 4, 5, 6, 7]
+
+
+def test_an_item_is_as_old_as_it_was_when_it_was_put_first() -> None:
+    log = as_log([put(), delete(), replace(put(), time=9.0)])
+    (left,) = folded(log).entries()
+    assert (left.value.time, left.value.since) == (9.0, 1.5)
+    assert decode(encode(left)).value.since == 1.5
 
 
 def test_a_put_forgets_what_was_patched_before_it() -> None:

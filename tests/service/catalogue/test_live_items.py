@@ -73,6 +73,22 @@ def found(items: LiveItems) -> dict[str, tuple[str | None, str]]:
     }
 
 
+def understood(items: LiveItems) -> dict[str, tuple[list[int], list[float] | None]]:
+    """What a history is told of items that were put, be they deleted."""
+    told = {item_id: items.codes(item_id) for item_id in IDS}
+    return {
+        item_id: (codes.codes.tolist(), None if codes.read_D is None else codes.read_D.tolist())
+        for item_id, codes in told.items()
+        if codes is not None
+    }
+
+
+def new(items: LiveItems, since: float) -> set[str]:
+    """Items that live, and came no earlier."""
+    rows = items.newcomers.since(since).live.tolist()
+    return {items.names([row])[0][0] for row in rows if not items.is_gone(row)}
+
+
 def test_a_new_item_has_a_row_after_the_bundles(written: Written, tiny: Bundle) -> None:
     assert written.put("new", "item-3", price=5) == "applied"
     item = written.items.item("new")
@@ -222,12 +238,13 @@ def test_what_is_gone_of_the_bundle_is_the_same_array_while_it_is_the_same(
     assert written.items.live.gone_N is before
 
 
+IDS = ["a", "b", "item-1", "item-2"]
 CHANGED = st.lists(
     st.tuples(
         st.sampled_from(["put", "patch", "delete"]),
-        st.sampled_from(["a", "b", "item-1", "item-2"]),
+        st.sampled_from(IDS),
         st.sampled_from(["item-3", "item-4"]),
-        st.sampled_from([0.0, NOW]),
+        st.sampled_from([0.0, NOW, NOW + 9]),
     ),
     max_size=25,
 )
@@ -255,6 +272,9 @@ def test_what_is_found_is_what_was_put_and_not_deleted_and_compacting_changes_no
     for entry in fold.entries():
         again.replay(entry)
     assert found(again.items) == found(written.items)
+    assert understood(again.items) == understood(written.items)
+    for since in (0.0, NOW, NOW + 9):
+        assert new(again.items, since) == new(written.items, since)
 
 
 def test_a_bundle_with_many_items_of_the_same_codes_gives_the_next_extra_code(

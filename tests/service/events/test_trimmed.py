@@ -13,6 +13,7 @@ from service.events.outcomes import Counting, Outcomes
 from service.events.record import Erased, Merged, Record, Split
 from service.events.store import open_store
 from service.events.storing import Storing
+from service.events.trimmed import Counted
 from service.events.users import Users
 from service.log.file_log import FileLog
 from service.log.log import Entry, LogError, Reader
@@ -55,6 +56,33 @@ def test_who_starts_after_the_log_was_trimmed_knows_the_same(tmp_path: Path) -> 
     whole = replayed(tmp_path)
     open_store(storing).run()
     assert replayed(tmp_path).state(0) == whole.state(0)
+
+
+def test_who_is_forgotten_or_merged_later_counted_until_then(tmp_path: Path) -> None:
+    """Whoever starts then finds in the file what came of what they were shown before."""
+
+    def later(name: str, hours: float, *items: str, user: str = "bob") -> Record:
+        return answer(name, user, *items, model="A", time=NOON + 3600 * hours)
+
+    def clicked(name: str, user: str, hours: float) -> Record:
+        return event(name, user, "x", time=NOON + 3600 * hours)
+
+    trimmed_part = [later("1", 0, "x", user="ada"), later("2", 0, "x", user="guest")]
+    log = FileLog(tmp_path, EVENT_LOG)
+    log.append([Split(NOON, "A"), *trimmed_part, *(later(str(n), 0) for n in range(10, 20))])
+    storing = Storing(folder=tmp_path, keep=5, counting=COUNTING)
+    open_store(storing).run()
+    assert len(log.reader().read(1000)) == 5
+    log.append([clicked("e1", "ada", 1), clicked("e2", "guest", 1), later("20", 30)])
+    log.append([Merged("guest", "eve", NOON), Erased("ada", NOON + 3600 * 31)])
+    open_store(storing).run()
+    for times in range(2):
+        found = replayed(tmp_path)
+        assert found.trial is not None
+        assert (found.trial.current.clicks, found.trial.current.sums.clicked) == (2, 2)
+        log.append([later(f"{times}-{n}", 30) for n in range(20)])
+        open_store(storing).run()
+    assert "ada" not in (tmp_path / ".outcomes.json").read_text()
 
 
 def answers(outcomes: Outcomes) -> int:
@@ -138,10 +166,12 @@ def test_in_a_log_begun_anew_all_counts(tmp_path: Path) -> None:
 def test_killed_between_counting_and_trimming_nothing_counts_twice(tmp_path: Path) -> None:
     FileLog(tmp_path, EVENT_LOG).append(records())
     before = replayed(tmp_path)
-    trimmed.count(tmp_path, COUNTING, FileLog(tmp_path, EVENT_LOG), 70)
-    assert replayed(tmp_path).state(0) == before.state(0)
-    trimmed.count(tmp_path, COUNTING, FileLog(tmp_path, EVENT_LOG), 90)
-    assert replayed(tmp_path).state(0) == before.state(0)
+    for position in (70, 90):
+        counted, reader = Counted(tmp_path, COUNTING), FileLog(tmp_path, EVENT_LOG).reader()
+        counted.hear(reader.read(position))
+        counted.keep()
+        assert counted.position == position
+        assert replayed(tmp_path).state(0) == before.state(0)
 
 
 def test_a_file_of_another_release_is_said_and_passed_over(
