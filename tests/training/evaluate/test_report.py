@@ -69,8 +69,8 @@ def test_the_table_of_new_items_by_hand() -> None:
             return np.tile(-np.arange(60, dtype=np.float32), (len(windows.start), 1))
 
     others = [n for n in range(60) if n not in (7, 15, 58)]
-    flow = all_learned([[0, 1, 15], [2, 3, 58], [4, 5, 6], others])
-    flow.parts[[2, 5, 8]] = Part.TEST
+    flow = all_learned([[0, 1, 15, 1], [2, 3, 58], [4, 5, 6], others])
+    flow.parts[[2, 3, 6, 9]] = Part.TEST  # one of which is had again, and left out
     table = NewItemsTable.of({"lowest": Lowest()}, NewItems.as_they_came(flow, 60), True)
     assert (table.cold, table.mixed) == (2, 3)
     assert table.taken == pytest.approx(2 / 3)
