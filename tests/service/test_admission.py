@@ -62,6 +62,14 @@ def test_a_change_of_speed_is_believed_within_a_second_or_two() -> None:
     assert admission.most in range(85, 102)
 
 
+def test_one_slow_moment_is_believed_in_part() -> None:
+    clock = Clock()
+    admission = Admission(max_wait=0.1, always=4, clock=clock)
+    answer(admission, clock, 1000, 0.001)
+    answer(admission, clock, 15, 0.01)  # one measurement, whatever was carried
+    assert admission.most in range(24, 31)  # 10, were it believed whole
+
+
 def test_however_slow_it_is_some_are_let_in_so_that_it_can_get_faster() -> None:
     clock = Clock()
     admission = Admission(max_wait=0.1, always=4, clock=clock)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.contract import memory as memories
-from models.contract.memory import STEPS, Memory, Reason
+from models.contract.memory import STEPS, Memory, Reason, Recalled
 
 
 @pytest.fixture
@@ -73,7 +73,23 @@ def test_the_reason_is_what_weighs_most(memory: Memory) -> None:
     reasons = memory.reasons([0, 1], [2, 1, 3])
     assert reasons == [Reason(1, alike=True), Reason(0, alike=False), None]
     assert memory.reasons([1, 0], [2]) == [Reason(0, alike=False)]  # 0.5 now, 0.4 a step ago
-    assert memory.reasons([99, 2], [1]) == [None]
+    assert memory.reasons([4, 99, 2], [1]) == [None]
+    assert memory.reasons([3] + [2] * (STEPS - 1), [0]) == [Reason(3, alike=False)]
+    assert memory.reasons([3] + [2] * STEPS, [0]) == [None]  # too long ago to be counted
+
+
+def test_what_comes_to_mind_in_several_ways_is_summed_and_nothing_is_nothing() -> None:
+    one, other = (
+        Recalled(np.array(rows), np.array(scores, np.float32))
+        for rows, scores in (([2, 5], [1.0, 2.0]), ([0, 5], [4.0, 0.5]))
+    )
+    both = Recalled.together((one, None, other))
+    assert both is not None
+    assert both.rows_J.tolist() == [0, 2, 5]
+    assert both.scores_J.tolist() == [4.0, 1.0, 2.5]
+    assert Recalled.together((None, one)) is one
+    assert Recalled.together((None, None)) is None
+    assert [len(part) for part in Recalled.summed([], [])] == [0, 0]
 
 
 def test_some_rows_can_be_scaled(memory: Memory) -> None:
@@ -82,8 +98,11 @@ def test_some_rows_can_be_scaled(memory: Memory) -> None:
 
 
 def test_it_is_stored_and_read(memory: Memory) -> None:
+    memory = replace(memory, weight=2.5)
     again = Memory.from_arrays(memory.arrays())
     assert told(again, [0, 1]) == told(memory, [0, 1])
+    assert again.reasons([0, 1], [2, 1]) == memory.reasons([0, 1], [2, 1])
+    assert (again.decay, again.weight) == (0.5, 2.5)
 
 
 @pytest.mark.parametrize(
@@ -91,10 +110,12 @@ def test_it_is_stored_and_read(memory: Memory) -> None:
     [
         ("offsets", np.array([0, 2, 3, 3, 5]), "offsets"),
         ("offsets", np.array([0, 3, 2, 3, 4]), "offsets"),
+        ("offsets", np.array([1, 2, 3, 3, 4]), "offsets"),
         ("alike_J", np.zeros(3, np.uint8), "offsets"),
         ("items_J", np.array([1, 2, 2, 4], np.int32), "do not exist"),
         ("items_J", np.array([1, 2, 2, -1], np.int32), "do not exist"),
         ("scores_J", np.array([1, 1, 1, np.nan], np.float32), "no numbers"),
+        ("scores_J", np.array([1, 1, 1, np.inf], np.float32), "no numbers"),
         ("scores_J", np.array([1, 1, 1, -0.1], np.float32), "negative"),
     ],
 )

@@ -48,6 +48,20 @@ def test_the_nearest_item_keeps_its_code_and_the_farther_moves_next_door() -> No
     assert (found.collided, found.moved, found.extended) == (2, 1, 0)
 
 
+def test_what_moves_is_the_last_level_of_the_last_modality_that_is_there() -> None:
+    """Pictures, behind texts: no behaviour is known. The others would have another item move."""
+    shape = space(codebook_size=3, modalities=3)
+    null = shape.null_code
+    image_KQ = np.array([[0, 0, 0], [9, 0, 0], [1, 0, 0]], np.float32)
+    other_KQ = np.array([[0, 0, 0], [1, 0, 0], [9, 0, 0]], np.float32)
+    residual_NMQ = np.zeros((2, 3, 3), np.float32)
+    residual_NMQ[:, :, 0] = [[0.1, 0.4, 0.1], [0.4, 0.1, 0.4]]
+    codes_NS = np.array([[2, 0, 1, 0, null, null]] * 2, np.uint16)
+    codebook_MKQ = np.stack([other_KQ, image_KQ, other_KQ])
+    found = resolve_collisions(shape, codes_NS, residual_NMQ, codebook_MKQ)
+    assert found.table.codes_NS.tolist() == [[2, 0, 1, 2, null, null], [2, 0, 1, 0, null, null]]
+
+
 def test_items_without_any_modality_are_told_apart_by_the_extra_code() -> None:
     shape = space()
     codes_NS = np.full((3, 4), shape.null_code, np.uint16)

@@ -28,22 +28,27 @@ class HashRanker:
         return np.array(rows, np.float32)
 
 
-def naive_ranks(held_out: EvaluationSet, filter_seen: bool) -> list[int]:
+def naive_ranks(
+    held_out: EvaluationSet, filter_seen: bool, hidden_N: NDArray[np.bool_]
+) -> list[int]:
     ranks = []
     for start, length, target in zip(held_out.start, held_out.length, held_out.target, strict=True):
         window = Windows(np.array([start]), np.array([length]))
         scores = HashRanker().score(held_out.items, window)[0]
         seen = set(held_out.items[start : start + length].tolist()) if filter_seen else set()
-        ahead = [i for i in range(ITEMS) if i not in seen and scores[i] > scores[target]]
+        kept = [i for i in range(ITEMS) if i not in seen and not hidden_N[i]]
+        ahead = [i for i in kept if scores[i] > scores[target]]
         ranks.append(len(ahead) + 1)
     return ranks
 
 
+@pytest.mark.parametrize("hidden", [[], [2, 7]])
 @pytest.mark.parametrize("filter_seen", [True, False])
-def test_vectorised_ranks_equal_a_loop_over_users(filter_seen: bool) -> None:
-    held_out = targets(histories(), Part.TEST)
-    found = rank(HashRanker(), Task(held_out, ITEMS, filter_seen), top=5)
-    assert found.rank_E.tolist() == naive_ranks(held_out, filter_seen)
+def test_vectorised_ranks_equal_a_loop_over_users(filter_seen: bool, hidden: list[int]) -> None:
+    held_out, hidden_N = targets(histories(), Part.TEST), np.isin(np.arange(ITEMS), hidden)
+    found = rank(HashRanker(), Task(held_out, ITEMS, filter_seen, hidden_N), top=5)
+    assert found.rank_E.tolist() == naive_ranks(held_out, filter_seen, hidden_N)
+    assert not hidden_N[found.top_EK[held_out.target[:, None] != found.top_EK]].any()
 
 
 def test_seen_items_are_never_among_the_best() -> None:

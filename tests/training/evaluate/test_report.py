@@ -1,7 +1,14 @@
 import io
 
+import numpy as np
+import pytest
+from numpy.typing import NDArray
 from rich.console import Console
 
+from models.contract.types import FloatArray
+from tests.training.small import all_learned
+from training.data.histories import Part, Windows
+from training.data.new_items import NewItems
 from training.evaluate.new_items import CUTOFFS, NewItemsTable
 from training.evaluate.report import EvaluationTable
 
@@ -52,3 +59,28 @@ def test_the_table_of_new_items_fits_a_terminal_and_names_what_is_taken() -> Non
         assert said in text
     assert "…" not in text
     assert table.as_json()["models"]["bbqrec"]["new shown"] == 0.05
+
+
+def test_the_table_of_new_items_by_hand() -> None:
+    """Of sixty items 15 and 58 are new, nobody uses 7, and the lower an item the better."""
+
+    class Lowest:
+        def score(self, items: NDArray[np.int32], windows: Windows) -> FloatArray:
+            return np.tile(-np.arange(60, dtype=np.float32), (len(windows.start), 1))
+
+    others = [n for n in range(60) if n not in (7, 15, 58)]
+    flow = all_learned([[0, 1, 15, 1], [2, 3, 58], [4, 5, 6], others])
+    flow.parts[[2, 3, 6, 9]] = Part.TEST  # one of which is had again, and left out
+    table = NewItemsTable.of({"lowest": Lowest()}, NewItems.as_they_came(flow, 60), True)
+    assert (table.cold, table.mixed) == (2, 3)
+    assert table.taken == pytest.approx(2 / 3)
+    assert table.models["lowest"] == {  # ranks of new items: 14 and 57; of the known one: 5
+        "new recall@10": 0,
+        "new recall@20": 0.5,
+        "new recall@50": 0.5,
+        "mixed ndcg@10": pytest.approx(1 / np.log2(6) / 3),
+        "new shown": pytest.approx(0.1),
+    }
+    assert table.intervals["lowest"]["new recall@10"] == (0, 0)
+    low, high = table.intervals["lowest"]["new recall@20"]
+    assert low < 0.5 < high
