@@ -223,6 +223,12 @@ def test_before_there_is_a_model_the_page_says_how_far_its_training_is(tab: Tab)
     tab.faults = [fault for fault in tab.faults if "503" not in fault]
 
 
+@pytest.mark.parametrize(("path", "drawn"), [("docs", ".opblock"), ("redoc", "[data-section-id]")])
+def test_the_api_is_drawn(tab: Tab, path: str, drawn: str) -> None:
+    tab.page.goto(f"{tab.url}/{path}")
+    expect(tab.page.locator(drawn).filter(has_text="/events").first).to_be_visible()
+
+
 def test_an_item_that_has_a_picture_shows_it(tab: Tab) -> None:
     page = tab.open("#view=try&h=item-9&h=item-8")
     shown = page.locator("#history img.picture")
