@@ -51,6 +51,8 @@ class State:
     ) -> None:
         """Count what was answered. ``plain``: nothing that was asked for kept the best away."""
         self.metrics.time_answer(self.registry.role_of(generation), seconds)
+        if found.fallback is not None:
+            self.metrics.fallbacks.labels(found.fallback).inc()
         generation.showing.note(found, plain=plain)
 
     def workers(self) -> list[WorkerState]:
