@@ -302,6 +302,35 @@ def test_what_a_canary_would_answer_stands_beside_it_with_what_differs(tab: Tab)
     expect(page.locator("#compare")).to_contain_text(f"No longer among them: {first}")
 
 
+def test_the_page_goes_on_where_the_canary_has_ended(tab: Tab) -> None:
+    def there_was_one(route: Route) -> None:
+        route.fulfill(json={**route.fetch().json(), "canary": True})
+
+    tab.page.route("**/page/catalogue", there_was_one)
+    page = tab.open("#view=try&h=item-1&k=5")
+    expect(page.locator("#next > li")).to_have_count(5)
+    expect(page.locator("#compare")).to_contain_text("nothing serves as 'canary'")
+    expect(page.locator("#notice")).to_be_hidden()
+    page.locator("#k").select_option("10")
+    expect(page.locator("#next > li")).to_have_count(10)
+    expect(page.locator("#compare")).to_be_empty()
+    tab.faults = [fault for fault in tab.faults if "503" not in fault]
+
+
+def test_a_long_name_leaves_room_for_others(tab: Tab) -> None:
+    tab.page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+
+    def long(route: Route) -> None:
+        items = [{**item, "title": "word " * 200} for item in route.fetch().json()["items"]]
+        route.fulfill(json={"items": items})
+
+    tab.page.route("**/items?*", long)
+    page = tab.open("#view=try&h=item-1&k=5")
+    row = page.locator("#next > li").first.bounding_box()
+    assert row is not None
+    assert row["height"] < PHONE[1] / 4
+
+
 def test_an_item_is_found_on_the_map_and_opened(tab: Tab) -> None:
     page = tab.open("#view=map&h=item-1&h=item-2")
     expect(page.locator("#map [role=status].hint")).to_contain_text("2 of 2 steps")
