@@ -32,8 +32,8 @@ class Settings(BaseSettings):
     )
     wait: bool = Field(
         False,
-        description="begin without a bundle: 503 for everything, and a page that says how far its "
-        "training is, until `current` is there; false: there has to be one at the start",
+        description="begin without a bundle: 503 for what needs one, and a page that says how far "
+        "its training is, until `current` is there; false: there has to be one at the start",
     )
     watch: float = Field(
         0.5, ge=0, description="between looks at the folder's links; 0: only when asked to reload"

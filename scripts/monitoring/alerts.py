@@ -15,7 +15,7 @@ from scripts.monitoring.objectives import (
     Objective,
     Pace,
 )
-from scripts.monitoring.promql import GOOD, RECOMMEND
+from scripts.monitoring.promql import ANSWERS
 from scripts.monitoring.recording import DRIFT
 
 RUNBOOK = "https://github.com/bbqrec/bbqrec/blob/main/docs/runbook.md"
@@ -75,8 +75,9 @@ def _service(pace: Pace) -> list[Alert]:
     return [
         Alert(
             "BbqrecDown", PAGE, 30,
-            f"The service at {_INSTANCE} answers no scrape.",
-            'up{job="bbqrec"} == 0',
+            "The service{{ with $labels.instance }} at {{ . }}{{ end }} answers no scrape.",
+            # Where targets are names that are looked up, one that is gone is none, and has no `up`.
+            'up{job="bbqrec"} == 0 or absent(up{job="bbqrec"})',
         ),
         Alert(
             "BbqrecQueueFull", WARN, 2 * MINUTE,
@@ -126,7 +127,6 @@ def _logs(pace: Pace) -> list[Alert]:
 
 def _model(pace: Pace) -> list[Alert]:
     window = pace.window(15 * MINUTE)
-    answered = f"bbqrec_requests_total{{{RECOMMEND}, {GOOD}}}"
     return [
         Alert(
             "BbqrecLoadFails", PAGE, MINUTE,
@@ -147,7 +147,7 @@ def _model(pace: Pace) -> list[Alert]:
             "BbqrecMostlyPopular", WARN, 15 * MINUTE,
             f"{_SHARE} of histories are unknown: is the bundle out of date?",
             f"sum by (job) (rate(bbqrec_fallbacks_total[{window}]))"
-            f" / (sum by (job) (rate({answered}[{window}])) > 0) > 0.5",
+            f" / (sum by (job) (rate({ANSWERS}[{window}])) > 0) > 0.5",
         ),
         Alert(
             "BbqrecScoresDrift", WARN, 15 * MINUTE,

@@ -3,6 +3,7 @@
 RECOMMEND = 'route="/recommend"'
 FAILED = 'status=~"5.."'
 GOOD = 'status="200"'
+ANSWERS = "bbqrec_answer_seconds_count"  # recommendations, each of a batch too
 # What is picked on top of a dashboard, and Grafana's idea of a window that holds enough scrapes.
 PICKED = 'job=~"$job", instance=~"$instance"'
 WINDOW = "$__rate_interval"

@@ -114,7 +114,8 @@ class Recommender:
             if len(kept) == len(found.items) and not self._moved(query, selection, live):
                 break
             found = replace(found, items=kept)
-        self._count(len(found.unknown_items), found.fallback)
+        if found.unknown_items:
+            self.metrics.unknown_items.inc(len(found.unknown_items))
         return found
 
     async def _next(
@@ -212,9 +213,3 @@ class Recommender:
             found = map(self.live.row, ids[first : first + _IDS_AT_ONCE])
             rows.update(row for row in found if row is not None)
         return rows
-
-    def _count(self, unknown: int, fallback: Fallback | None) -> None:
-        if unknown:
-            self.metrics.unknown_items.inc(unknown)
-        if fallback is not None:
-            self.metrics.fallbacks.labels(fallback).inc()

@@ -19,6 +19,7 @@ from service.generation.registry import Registry
 from service.generation.shadow import Shadow
 from service.generation.writer import Writer
 from service.http.admin import admin
+from service.http.document import gather_definitions
 from service.http.envelope import Envelope
 from service.http.events import add_events
 from service.http.experiments import experiments
@@ -56,6 +57,7 @@ class Service(FastAPI):
         """The OpenAPI document."""
         document = super().openapi()
         describe_problems(document)
+        gather_definitions(document)
         return document
 
 

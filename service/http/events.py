@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path, Request
 from service.events.record import Erased, Event, Merged
 from service.events.users import DISLIKE
 from service.http.body import UserId
+from service.http.document import body_of
 from service.http.event_schemas import (
     EventsRequest,
     EventsTaken,
@@ -16,7 +17,6 @@ from service.http.event_schemas import (
     UserState,
     events_within,
 )
-from service.http.items import body_of
 from service.http.json_route import check_json, read_body
 from service.http.keys import check_write
 from service.http.paths import USER

@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from service.catalogue.change import Change
 from service.generation.registry import NotReadyError
 from service.generation.writer import Result, Written
+from service.http.document import body_of
 from service.http.item_schemas import LineResult, PutLine
 from service.http.items import may_write, status_of
 from service.http.json_route import read_body
@@ -165,7 +166,6 @@ class _Lines(JSONResponse):
 
 def add_lines(app: FastAPI) -> None:
     """The endpoint."""
-    line = {_LINES: {"schema": PutLine.model_json_schema()}}
     app.router.add_api_route(
         "/items",
         put_items,
@@ -174,7 +174,7 @@ def add_lines(app: FastAPI) -> None:
         response_class=_Lines,
         response_model=LineResult,
         responses=documented({401: "The key is missing or wrong", 403: "This is another machine"}),
-        openapi_extra={"requestBody": {"required": True, "content": line}},
+        openapi_extra=body_of(PutLine, _LINES),
     )
 
 

@@ -3,10 +3,9 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
-from pydantic import BaseModel
 from starlette.types import Scope
 
 from models.contract.intake import IntakeError
@@ -22,6 +21,7 @@ from service.generation.writer import (
 )
 from service.http.after import wait_for
 from service.http.body import ItemId
+from service.http.document import body_of
 from service.http.item_schemas import (
     ItemState,
     ItemWritten,
@@ -76,12 +76,6 @@ def most_bytes(scope: Scope, settings: Settings) -> int | None:
         return None
     items = scope["path"].startswith("/items/")
     return settings.max_item_bytes if items else settings.max_body_bytes
-
-
-def body_of(model: type[BaseModel]) -> dict[str, Any]:
-    """For the OpenAPI document: endpoints read bodies only of those who may send them."""
-    content = {"application/json": {"schema": model.model_json_schema()}}
-    return {"requestBody": {"required": True, "content": content}}
 
 
 Id = Annotated[ItemId, Path(description="of the shop; it may hold slashes")]

@@ -97,8 +97,8 @@ def describe_problems(document: dict[str, Any]) -> None:
     for path in document["paths"].values():
         for operation in path.values():
             for status, response in operation["responses"].items():
-                if status >= "400" and "application/json" in response.get("content", {}):
-                    response["content"] = {MEDIA_TYPE: response["content"].pop("application/json")}
+                if status >= "400" and (told := [*response.get("content", {}).values()]):
+                    response["content"] = {MEDIA_TYPE: told[0]}
 
 
 def _answered(error: Exception, headers: Mapping[str, str] | None = None) -> JSONResponse:

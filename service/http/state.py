@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from models.contract.store import ROLES
 from service.events.taking import Events
 from service.generation.follower import Follower
 from service.generation.generation import Generation, Lease
@@ -13,6 +14,7 @@ from service.generation.registry import Registry
 from service.generation.shadow import Shadow
 from service.generation.writer import Writer
 from service.http.caller import Caller
+from service.http.json_route import fault
 from service.http.scenarios import Scenarios
 from service.http.schemas import WorkerState
 from service.metrics import Metrics
@@ -41,8 +43,13 @@ class State:
             self.fault = fault
 
     def lease(self, caller: Caller, user_id: str | None = None) -> Lease:
-        """Who answers: the one asked for, else by who asks. Raises NotReadyError."""
+        """Who answers: the one asked for, else by who asks.
+
+        Raises NotReadyError, RequestValidationError for a role that there is not.
+        """
         if caller.role is not None:
+            if caller.role not in ROLES:  # a slip of the caller's: no failure of ours
+                raise fault(f"is none of {', '.join(ROLES)}", "x-generation")
             return self.registry.lease_role(caller.role)
         return self.registry.lease(user_id or caller.key)
 
@@ -51,6 +58,8 @@ class State:
     ) -> None:
         """Count what was answered. ``plain``: nothing that was asked for kept the best away."""
         self.metrics.time_answer(self.registry.role_of(generation), seconds)
+        if found.fallback is not None:
+            self.metrics.fallbacks.labels(found.fallback).inc()
         generation.showing.note(found, plain=plain)
 
     def workers(self) -> list[WorkerState]:

@@ -16,6 +16,7 @@ from training.report.words import count
 WIDTH, HEIGHT = 360, 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 14, 30
 _ROW, _LABEL = 24, 128  # of a chart of rows
+_LETTER = 6.5  # of a name on the map
 Points = Sequence[tuple[float, float]]
 
 
@@ -135,13 +136,18 @@ def scatter(said: str, found: Map) -> str:
     dots("spot", found.others)
     for n, group in enumerate(found.groups):
         dots(f"spot group{n}", group.points)
-    taken: list[tuple[float, float]] = []
+    taken: list[tuple[float, float, float]] = []
     for a, b, title in found.labels:
         at_x, at_y = x(a), y(b) - 6
-        if all(abs(at_x - other_x) > 150 or abs(at_y - other_y) > 16 for other_x, other_y in taken):
-            taken.append((at_x, at_y))
-            anchor = "end" if at_x > wide * 0.8 else "start" if at_x < wide * 0.2 else "middle"
-            short = title if len(title) <= 28 else f"{title[:27]}…"
+        short = title if len(title) <= 28 else f"{title[:27]}…"
+        length = _LETTER * len(short)
+        anchor = "end" if at_x > wide * 0.8 else "start" if at_x < wide * 0.2 else "middle"
+        left = at_x - {"start": 0, "middle": length / 2, "end": length}[anchor]
+        if all(
+            left > right or left + length < other or abs(at_y - other_y) > 16
+            for other, right, other_y in taken
+        ):
+            taken.append((left, left + length, at_y))
             _add(svg, "circle", "place", cx=at_x, cy=at_y + 6, r=3)
             _add(svg, "text", "label", short, x=at_x, y=at_y, text_anchor=anchor)
     return _text(svg)

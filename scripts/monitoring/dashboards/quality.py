@@ -1,11 +1,11 @@
 """Quality: is what is recommended still what was trained for?"""
 
 from scripts.monitoring.panels import Dashboard, Row, lines, stack
-from scripts.monitoring.promql import GOOD, RECOMMEND, highest, rate, share
+from scripts.monitoring.promql import ANSWERS, highest, rate, share
 from scripts.monitoring.recording import DRIFT
 
 _JOB = 'job=~"$job"'
-_ANSWERED = rate("bbqrec_requests_total", RECOMMEND, GOOD)
+_ANSWERED = rate(ANSWERS)
 _LOOKED_UP = rate("bbqrec_cache_lookups_total", 'backend="process"')
 
 

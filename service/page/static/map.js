@@ -17,6 +17,12 @@ export async function drawMap() {
   await map.show();
 }
 
+/** As much of a text as is no wider. */
+function cut(pen, text, most) {
+  const letters = [...text], share = most / pen.measureText(text).width;
+  return share >= 1 ? text : `${letters.slice(0, Math.floor(share * letters.length) - 1).join("")}…`;
+}
+
 class Map2d {
   constructor({ ids, places, codes }) {
     Object.assign(this, { ids, places, codes, scale: 1, x: 0.5, y: 0.5, under: null, drag: null });
@@ -153,11 +159,11 @@ class Map2d {
   /** Its name beside it, readable on whatever lies there. */
   label(pen, n) {
     const [x, y] = this.pixels(n);
-    const name = nameOf(known(this.ids[n]));
     const style = getComputedStyle(this.canvas);
     pen.font = `600 13px ${style.fontFamily}`;
+    const name = cut(pen, nameOf(known(this.ids[n])), this.width / 2);
     pen.textAlign = x > this.width / 2 ? "right" : "left";
-    const at = [x + (x > this.width / 2 ? -13 : 13), y + 4, this.width / 2];
+    const at = [x + (x > this.width / 2 ? -13 : 13), y + 4];
     pen.strokeStyle = getComputedStyle(this.canvas.parentElement).backgroundColor;
     pen.lineWidth = 4;
     pen.strokeText(name, ...at);

@@ -1,6 +1,6 @@
 // What is recommended, why, how fast, and the request to ask it oneself.
 
-import { CANARY, CURRENT, ROOT, call, known, learn, nameOf } from "./api.js";
+import { CANARY, CURRENT, ROOT, Refused, call, known, learn, nameOf } from "./api.js";
 import { filterOf } from "./filters.js";
 import { add, pointAt } from "./history.js";
 import { face, opener } from "./items.js";
@@ -26,6 +26,17 @@ export function bodyOf({ history, k, filter, scenario }) {
 
 const ask = (body, role, signal) => call("recommend", { method: "POST", body, role, signal });
 
+/** What the canary would say, or why it says nothing: it may have ended, or lack what is asked for. */
+async function askCanary(body, signal) {
+  try {
+    return await ask(body, CANARY, signal);
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    canary = error.status !== 503;
+    return { refused: error.message };
+  }
+}
+
 /** Ask anew; an answer that nobody waits for any more is dropped. Throws Refused. */
 export async function drawNext() {
   asked?.abort();
@@ -35,8 +46,8 @@ export async function drawNext() {
   byId("next").setAttribute("aria-busy", "true");
   try {
     const found = await ask(body, CURRENT, signal);
-    const other = canary ? await ask(body, CANARY, signal) : null;
-    await learn([found, other].flatMap((each) => each?.answer.items ?? []).map((item) => item.item_id));
+    const other = canary ? await askCanary(body, signal) : null;
+    await learn([found, other].flatMap((each) => each?.answer?.items ?? []).map((item) => item.item_id));
     if (!signal.aborted) draw(found, other);
   } catch (error) {
     if (error.name !== "AbortError") throw error;
@@ -54,7 +65,7 @@ function draw({ answer, took, within }, other) {
   byId("told").textContent = items.length
     ? `${items.length} ${fallback ? "popular items" : "recommendations"}, first ${nameOf(known(items[0].item_id))}`
     : "Nothing is left that may be recommended";
-  drawCompare(items, other?.answer);
+  drawCompare(items, other);
   if (state.mark) byId("next").querySelector(".marked")?.scrollIntoView({ block: "center" });
 }
 
@@ -118,19 +129,22 @@ function score(item, items, fallback) {
 /** Of the generation that is tried on some of the traffic: what it would say, marked where it differs. */
 function drawCompare(items, other) {
   if (!other) return fill(byId("compare"));
+  const title = make("h3", {}, "The canary would say");
+  if (other.refused) return fill(byId("compare"), title, make("p", { className: "hint" }, other.refused));
+  const theirs = other.answer.items;
   const place = new Map(items.map((item, n) => [item.item_id, n]));
-  const rows = other.items.map((item, n) => {
+  const rows = theirs.map((item, n) => {
     const before = place.get(item.item_id);
     const told = before === undefined ? "new here" : before === n ? "" : before > n ? `↑ ${before - n}` : `↓ ${n - before}`;
     return make("li", { className: told ? "differs" : "" }, face(known(item.item_id)),
       told ? make("span", { className: "badge" }, told) : null);
   });
-  const here = new Set(other.items.map((item) => item.item_id));
+  const here = new Set(theirs.map((item) => item.item_id));
   const missing = items.filter((item) => !here.has(item.item_id)).map((item) => opener(known(item.item_id)));
-  const same = items.every((item, n) => other.items[n]?.item_id === item.item_id);
+  const same = items.every((item, n) => theirs[n]?.item_id === item.item_id);
   return fill(
     byId("compare"),
-    make("h3", {}, "The canary would say"),
+    title,
     same ? make("p", { className: "hint" }, "The same, in the same order.") : null,
     make("ol", { className: "list ranked" }, rows),
     missing.length

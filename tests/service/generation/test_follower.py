@@ -164,11 +164,16 @@ def test_a_shadow_is_compared_and_never_answers(
     store.activate(digests[1], "shadow")
     assert eventually(lambda: "shadow" in worker(client)["serves"])
     assert {version(client) for _ in range(20)} == {digests[0]}
+    client.post("/recommend", json={"history": []})
+    client.post("/recommend/batch", json={"requests": [{"history": []}]})
     assert eventually(lambda: sample(client, "bbqrec_shadow_agreement_count") >= 20)
     share = sample(client, "bbqrec_shadow_agreement_sum") / sample(
         client, "bbqrec_shadow_agreement_count"
     )
     assert 0 <= share < 1  # another seed's model, another opinion
+    assert eventually(lambda: sample(client, "bbqrec_shadow_agreement_count") >= 22)
+    assert sample(client, 'bbqrec_fallbacks_total{reason="popular"}') == 2  # what was answered
+    assert sample(client, 'bbqrec_answer_seconds_count{role="current"}') == 22
     store.activate(digests[0], "shadow")
     assert eventually(lambda: worker(client)["serves"].get("shadow") == digests[0])
     before = sample(client, "bbqrec_shadow_agreement_sum")

@@ -223,6 +223,12 @@ def test_before_there_is_a_model_the_page_says_how_far_its_training_is(tab: Tab)
     tab.faults = [fault for fault in tab.faults if "503" not in fault]
 
 
+@pytest.mark.parametrize(("path", "drawn"), [("docs", ".opblock"), ("redoc", "[data-section-id]")])
+def test_the_api_is_drawn(tab: Tab, path: str, drawn: str) -> None:
+    tab.page.goto(f"{tab.url}/{path}")
+    expect(tab.page.locator(drawn).filter(has_text="/events").first).to_be_visible()
+
+
 def test_an_item_that_has_a_picture_shows_it(tab: Tab) -> None:
     page = tab.open("#view=try&h=item-9&h=item-8")
     shown = page.locator("#history img.picture")
@@ -294,6 +300,35 @@ def test_what_a_canary_would_answer_stands_beside_it_with_what_differs(tab: Tab)
     expect(page.locator("#compare .badge")).to_have_text(["↑ 4", "↑ 2", "↓ 2", "new here"])
     first = tab.names("#next")[0]
     expect(page.locator("#compare")).to_contain_text(f"No longer among them: {first}")
+
+
+def test_the_page_goes_on_where_the_canary_has_ended(tab: Tab) -> None:
+    def there_was_one(route: Route) -> None:
+        route.fulfill(json={**route.fetch().json(), "canary": True})
+
+    tab.page.route("**/page/catalogue", there_was_one)
+    page = tab.open("#view=try&h=item-1&k=5")
+    expect(page.locator("#next > li")).to_have_count(5)
+    expect(page.locator("#compare")).to_contain_text("nothing serves as 'canary'")
+    expect(page.locator("#notice")).to_be_hidden()
+    page.locator("#k").select_option("10")
+    expect(page.locator("#next > li")).to_have_count(10)
+    expect(page.locator("#compare")).to_be_empty()
+    tab.faults = [fault for fault in tab.faults if "503" not in fault]
+
+
+def test_a_long_name_leaves_room_for_others(tab: Tab) -> None:
+    tab.page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+
+    def long(route: Route) -> None:
+        items = [{**item, "title": "word " * 200} for item in route.fetch().json()["items"]]
+        route.fulfill(json={"items": items})
+
+    tab.page.route("**/items?*", long)
+    page = tab.open("#view=try&h=item-1&k=5")
+    row = page.locator("#next > li").first.bounding_box()
+    assert row is not None
+    assert row["height"] < PHONE[1] / 4
 
 
 def test_an_item_is_found_on_the_map_and_opened(tab: Tab) -> None:

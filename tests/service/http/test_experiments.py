@@ -98,6 +98,7 @@ def test_who_asks_for_one_of_them_gets_it_and_is_no_part_of_it(
         for role, digest in zip(("current", "canary"), digests, strict=True):
             assert {asked(role).json()["model_version"] for _ in range(5)} == {digest}
         assert_problem(asked("shadow"), 503, "nothing serves as 'shadow'")
+        assert_problem(asked("canery"), 422, "x-generation: is none of current, canary, shadow")
         recommend(client, user_id="ada")
         assert answers(eventually(client, lambda told: answers(told) > 0)) == 1
 

@@ -304,6 +304,7 @@ def test_the_document_tells_what_may_be_sent(shop: TestClient) -> None:
     for told in (lines["requestBody"], lines["responses"]["200"]):
         assert [*told["content"]] == ["application/x-ndjson"]
     assert PROBLEM in paths["/items/{item_id}"]["put"]["responses"]["409"]["content"]
+    assert [*lines["responses"]["403"]["content"]] == [PROBLEM]
 
 
 def test_metrics_tell_of_live_items(shop: TestClient) -> None:

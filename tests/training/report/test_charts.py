@@ -3,7 +3,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from training.report import charts
-from training.report.facts import Histogram, Pair
+from training.report.facts import Histogram, Map, Pair
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,13 @@ def test_every_bucket_is_a_dot_beside_the_usual() -> None:
     usual = next(float(e.attrib["y1"]) for e in svg.iter("line") if e.get("class") == "mark")
     assert [place > usual for place in places] == [True, True, False, False]
     assert places == sorted(places, reverse=True)
+
+
+def test_no_name_on_the_map_is_written_over_another() -> None:
+    """One at the right edge ends at its item, one farther in stands around its own."""
+    title = "a title of thirty letters or so"
+    labels = ((0.9, 0.5, title), (0.68, 0.5, title), (0.3, 0.5, title))
+    svg = ET.fromstring(charts.scatter("items", Map("text", (), (), labels, 3, 0.5, 0.5, 0.5)))
+    ends = [(float(e.attrib["x"]), e.attrib["text-anchor"]) for e in svg.iter("text")]
+    assert [anchor for _, anchor in ends] == ["end", "middle"]
+    assert ends[1][0] < 250
