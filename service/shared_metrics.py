@@ -3,21 +3,33 @@ answers for all.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Metric, ProcessCollector
+from prometheus_client import CollectorRegistry, Metric, ProcessCollector, values
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
-# The folder of the workers' files. prometheus_client looks for it when it is imported.
-SHARED = "PROMETHEUS_MULTIPROC_DIR"
+_SHARED = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's name for the folder of workers' files
+
+
+@contextmanager
+def sharing(directory: str) -> Iterator[None]:
+    """Processes that are forked meanwhile write what they count to files there."""
+    os.environ[_SHARED] = directory
+    alone, values.ValueClass = values.ValueClass, values.get_value_class()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        del os.environ[_SHARED]
+        values.ValueClass = alone
 
 
 def shared_directory() -> Path | None:
     """Where workers leave files for each other; None where there is but one process."""
-    shared = os.environ.get(SHARED)
+    shared = os.environ.get(_SHARED)
     return Path(shared) if shared else None
 
 

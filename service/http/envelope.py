@@ -27,8 +27,6 @@ _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _TRACE = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")  # traceparent
 _SAFE_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _DISCARDED_BYTES, _DISCARDED_SECONDS = 2**24, 2.0
-# A request's own id: one of this process, drawn once, and a number; a draw each would cost 5 µs.
-_PROCESS, _NUMBER = secrets.token_hex(10).encode(), count()
 _Headers = Mapping[bytes, bytes]
 
 
@@ -49,6 +47,9 @@ class Envelope:
         self.metrics = metrics
         self.most_bytes = most_bytes
         self.slow = slow
+        # A request's own id: one of this process, drawn once, and a number; a draw each would cost
+        # 5 µs. Not drawn when imported: processes that are forked later would share it.
+        self.process, self.number = secrets.token_hex(10).encode(), count()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection; only HTTP is touched."""
@@ -57,7 +58,7 @@ class Envelope:
             return
         started, status = time.perf_counter(), 0
         headers = dict(scope["headers"])
-        request_id = _request_id(headers)
+        request_id = self._request_id(headers)
         added = [(_REQUEST_ID, request_id), _NOSNIFF]
         if bodiless := scope["method"] == "HEAD":
             scope = {**scope, "method": "GET"}
@@ -107,6 +108,11 @@ class Envelope:
 
         return counted
 
+    def _request_id(self, headers: _Headers) -> bytes:
+        given = headers.get(_REQUEST_ID, b"")
+        safe = _SAFE_ID.fullmatch(given)
+        return given if safe else b"%s%012x" % (self.process, next(self.number))
+
     def _measure(self, scope: Scope, status: int, seconds: float) -> None:
         # The route's pattern, never the path: a path is the caller's to choose.
         route = getattr(scope.get("route"), "path", "other")
@@ -141,11 +147,6 @@ async def _read_on(receive: Receive, message: Message) -> None:
             while message.get("more_body") and left > 0:
                 message = await receive()
                 left -= len(message.get("body", b""))
-
-
-def _request_id(headers: _Headers) -> bytes:
-    given = headers.get(_REQUEST_ID, b"")
-    return given if _SAFE_ID.fullmatch(given) else b"%s%012x" % (_PROCESS, next(_NUMBER))
 
 
 def _declared(headers: _Headers) -> int:

@@ -1,4 +1,8 @@
-"""A process that the supervisor starts, hears faults of, and sends signals to."""
+"""A process that the supervisor starts, hears faults of, and sends signals to.
+
+It is forked, not spawned as uvicorn's are: the supervisor has imported all that it needs, has no
+thread and touches no device, so that a child begins at once and shares what was imported.
+"""
 
 import logging
 import multiprocessing
@@ -6,20 +10,24 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import threading
 import time
 from abc import abstractmethod
+from multiprocessing.context import ForkProcess, SpawnProcess
 
 import uvicorn
-from uvicorn.supervisors.multiprocess import Process
+from uvicorn.supervisors.multiprocess import SIGNALS, Process
 
 from service.process.faults import FAULTS
-from service.process.server import start_logging
 from service.process.slots import Slot
 from service.shared_metrics import shared_directory
 
 log = logging.getLogger("bbqrec")
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0  # seconds until one that died is replaced
+_LOOK = 0.5  # seconds between looks at the parent
+# Elsewhere libraries of the system do not bear it.
+_Process = ForkProcess if sys.platform == "linux" else SpawnProcess
 
 
 class Child(Process):
@@ -29,11 +37,24 @@ class Child(Process):
         self.slot = slot
         slot.clear()
         super().__init__(config, [listener])
+        process = _Process(target=self.target, args=([listener],))
+        self.process = process  # type: ignore[assignment]
+
+    def start(self) -> None:
+        """It begins. Raises OSError where the machine has no room for it."""
+        # A signal that came between the two lines that fork and forget would be lost.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     def target(self, sockets: list[socket.socket] | None = None) -> None:
         """What the process runs. A fault of set-up is told to the parent."""
         os.setpgrp()  # a Ctrl+C is for the parent, which tells its children
-        start_logging()
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_DFL)  # not the parent's
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         _stop_with_parent()
         assert sockets
         try:
@@ -85,18 +106,22 @@ class Pauses:
 
 def _stop_with_parent() -> None:
     """A parent that was killed outright could not stop its children: they stop by themselves."""
-    parent = multiprocessing.parent_process()
 
     def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os.kill(os.getpid(), signal.SIGTERM)
+        while not _orphaned():
+            time.sleep(_LOOK)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True, name="bbqrec-parent").start()
 
 
 def _tidy_up() -> None:
     """Nor could it remove what its children share; another of them may be doing so, too."""
-    parent, folder = multiprocessing.parent_process(), shared_directory()
-    if parent is not None and folder is not None and not parent.is_alive():
+    folder = shared_directory()
+    if folder is not None and _orphaned():
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _orphaned() -> bool:
+    parent = multiprocessing.parent_process()
+    return parent is not None and os.getppid() != parent.pid

@@ -1,6 +1,6 @@
 """Several processes behind one socket, and one set of metrics.
 
-uvicorn's supervisor spawns them, hears signals and goes round them twice a second. Ours is what it
+uvicorn's supervisor starts them, hears signals and goes round them twice a second. Ours is what it
 cannot do:
 
 - a bundle that cannot be served is said once, and ends all, but only if no worker ever served:
@@ -16,8 +16,8 @@ cannot do:
 Pages of the bundle's tables are shared: every worker maps the same files.
 """
 
+import gc
 import logging
-import os
 import signal
 import socket
 import tempfile
@@ -33,7 +33,7 @@ from service.process.engine import EngineKeeper
 from service.process.server import serve, where
 from service.process.slots import Slot, slots
 from service.settings import Settings
-from service.shared_metrics import SHARED, forget_worker
+from service.shared_metrics import forget_worker, sharing
 
 log = logging.getLogger("bbqrec")
 _LOOK = 0.1  # seconds between looks at workers that stop
@@ -88,14 +88,14 @@ class Workers(Multiprocess):
 
         Raises one of FAULTS where nothing can be served.
         """
-        with self.folder as folder:
-            os.environ[SHARED] = folder  # read by prometheus_client when a worker imports it
+        gc.collect()
+        gc.freeze()  # a collection of a worker would make pages its own that all share
+        with self.folder as folder, sharing(folder):
             try:
                 super().run()
             finally:
                 for worker in self.processes:  # none is left, unless this is because of a fault
                     worker.end()
-                del os.environ[SHARED]
                 if self.keeper is not None:
                     self.keeper.close()
         if self.fault is not None:

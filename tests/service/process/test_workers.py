@@ -16,7 +16,6 @@ from unittest import mock
 import pytest
 
 from models.contract.bundle import FILES
-from service.shared_metrics import SHARED
 from tests.service.program import (
     PROGRAM,
     assert_one_clear_line,
@@ -43,8 +42,7 @@ class Served:
 
     def workers(self) -> list[int]:
         path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        children = [int(pid) for pid in path.read_text().split()]
-        return [pid for pid in children if "spawn_main" in _command(pid)]
+        return [int(pid) for pid in path.read_text().split()]
 
     def metric(self, name: str) -> float:
         with urllib.request.urlopen(f"{self.url}/metrics", timeout=5) as response:
@@ -56,7 +54,7 @@ class Served:
 def assert_it_leaves_nothing_behind(served: Served) -> None:
     """A parent that is killed."""
     children = served.workers()
-    folder = _shared_folder(children[0])
+    folder = _shared_folder(children)
     assert folder.exists()
     served.process.kill()
     served.process.wait()
@@ -64,18 +62,16 @@ def assert_it_leaves_nothing_behind(served: Served) -> None:
     assert not folder.exists()
 
 
-def _shared_folder(pid: int) -> Path:
+def _shared_folder(pids: Sequence[int]) -> Path:
     """What processes of one service tell each other is there."""
-    variables = Path(f"/proc/{pid}/environ").read_text().split("\0")
-    return Path(dict(each.split("=", 1) for each in variables if each)[SHARED])
+    mapped = "".join(Path(f"/proc/{pid}/maps").read_text() for pid in pids)
+    found = re.search(r"/\S+/bbqrec-[^/]+/\S+\.db", mapped)
+    assert found is not None
+    return Path(found[0]).parent
 
 
 SLOW_DRAIN = {"BBQREC_DRAIN": "1"}
 ANSWERED = 'bbqrec_requests_total{route="/recommend",status="200"}'
-
-
-def _command(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_text()
 
 
 CANNOT_START = """
