@@ -24,7 +24,7 @@ from service.process.slots import Slot
 from service.shared_metrics import shared_directory
 
 log = logging.getLogger("bbqrec")
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0  # seconds until one that died is replaced
+_SHORTEST, _LONGEST = 1.0, 30.0  # seconds until one that died before it was ready is replaced
 _LOOK = 0.5  # seconds between looks at the parent
 # Elsewhere libraries of the system do not bear it.
 _Process = ForkProcess if sys.platform == "linux" else SpawnProcess
@@ -88,17 +88,17 @@ class Child(Process):
 
 
 class Pauses:
-    """How long to wait until one that died is replaced: longer each time, as long as none got
-    ready.
+    """How long to wait until one that died is replaced: not at all where it had got ready, else
+    longer each time.
     """
 
     def __init__(self) -> None:
-        self._last = _FIRST_PAUSE
+        self._last = 0.0
 
     def begin(self, slot: Slot, reason: str) -> float:
         """One in this slot died or could not be started: when another is due, by time.monotonic."""
-        longer = min(2 * self._last, _LONGEST_PAUSE)
-        self._last = _FIRST_PAUSE if slot.ready else longer
+        longer = min(max(_SHORTEST, 2 * self._last), _LONGEST)
+        self._last = 0.0 if slot.ready else longer
         slot.clear()
         log.warning("%s; another in %gs", reason, self._last)
         return time.monotonic() + self._last
