@@ -69,12 +69,10 @@ async def offered(delay: float, rate: float, seconds: float) -> Load:
 
 def test_latency_counts_from_when_a_request_was_due() -> None:
     """A service at twice its capacity: those who come last have waited for all before them."""
-    started = time.perf_counter()
     load = asyncio.run(offered(delay=0.02, rate=100, seconds=1))
-    took = time.perf_counter() - started
     assert load.failed == 0
     assert load.answered < 55  # of 100 a second
-    assert load.p99 > 1000 * (took - 1) / 2  # a closed loop would see 20 ms
+    assert load.p99 > 500  # a closed loop would see 20 ms
 
 
 def test_rows_replace_those_of_the_same_part_only(tmp_path: Path) -> None:
