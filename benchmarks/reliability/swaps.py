@@ -85,7 +85,7 @@ def _swapped(
             memory.append(program.memory())
     found, after = load.outcome, _calm(program, rate, bodies, expected, plan.calm)
     bad = found.failed + found.refused
-    text = f"{bad} failed, at {rate:.0f} a second"
+    text = f"{found.failed} failed, {found.refused} refused, at {rate:.0f} a second"
     yield Row(_FAULT, found.sent, "no request fails", found.sent - bad, text)
     text = f"{load.mixed} of {found.answered} answers are not what their model gives alone"
     yield Row(
