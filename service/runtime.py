@@ -62,6 +62,8 @@ def open_session(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    # A plan of memory is kept for each shape, and batches have thousands: no faster, and it grows.
+    options.enable_mem_pattern = device != "cpu"
     options.log_severity_level = 3  # errors; its warnings are about graphs, not about ours
     if not fused:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC

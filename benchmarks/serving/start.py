@@ -3,6 +3,7 @@
 The bundle is drawn: a small model's graph, and tables of any size around it.
 """
 
+import os
 import re
 import tempfile
 import time
@@ -26,6 +27,7 @@ WHAT = "start"
 SIZES = (1_000_000, 10_000_000)
 _WORKERS = 2
 _AT_ONCE = 100_000
+_CREATED = "2026-01-01T00:00:00+00:00"
 
 
 def rows(sizes: tuple[int, ...]) -> Iterator[Row]:
@@ -61,7 +63,7 @@ def write(directory: Path, items: int) -> None:
     catalogue = [CatalogueItem(f"item-{n}", f"Title of item {n}") for n in range(items)]
     bundle.write_tables(directory, catalogue, drawn.semantic_ids(items), vectors)
     write_index(directory, vectors.scored_ND)
-    fields = {"name": "drawn", "split": {}, "metrics": {}, "health": {}, "created_at": "now"}
+    fields = {"name": "drawn", "split": {}, "metrics": {}, "health": {}, "created_at": _CREATED}
     specs = {"onnx_inputs": onnx_inputs(config), "onnx_outputs": onnx_outputs(config)}
     bundle.write_manifest(directory, {**fields, "architecture": config, **specs})
 
@@ -76,7 +78,8 @@ def _normal(items: int, width: int) -> FloatArray:
 
 
 def _read_all(directory: Path) -> None:
-    """Into the page cache."""
+    """Into the page cache, when what was written is on the disk: that takes a core, too."""
+    os.sync()
     for path in directory.iterdir():
         with path.open("rb") as file:
             while file.read(2**24):

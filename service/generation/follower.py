@@ -23,7 +23,7 @@ from service.generation.board import Board, Posted
 from service.generation.failures import Failures
 from service.generation.generation import Generation
 from service.generation.load import load_generation, verify_mapped
-from service.generation.registry import Registry
+from service.generation.registry import Registry, give_back
 from service.generation.source import Source
 from service.log.log import Log, LogError
 from service.metrics import Metrics
@@ -75,6 +75,7 @@ class Follower:
         async with self._busy:
             await self._begin(self.source.first())
         gc.freeze()  # what lives as long as the service: a full collection walked it all
+        await asyncio.to_thread(give_back)  # what loading took
         await self.look()
         if self.settings.watch:
             self._keep(asyncio.create_task(self._follow()))

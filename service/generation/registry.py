@@ -114,8 +114,13 @@ async def _end(generation: Generation) -> None:
     """
     await generation.close()
     del generation
+    await asyncio.to_thread(give_back)
+
+
+def give_back() -> None:
+    """Memory that is free, to the system."""
     if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:  # glibc's
-        await asyncio.to_thread(trim, 0)
+        trim(0)
 
 
 def _named(generation: Generation) -> Serving:

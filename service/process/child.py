@@ -1,7 +1,8 @@
 """A process that the supervisor starts, hears faults of, and sends signals to.
 
-It is forked, not spawned as uvicorn's are: the supervisor has imported all that it needs, has no
-thread and touches no device, so that a child begins at once and shares what was imported.
+It is forked, not spawned as uvicorn's are: the supervisor has imported nearly all that it needs,
+has no thread and touches no device, so that a child begins at once and shares what was imported.
+(To import onnxruntime starts a thread: each child does that for itself.)
 """
 
 import logging
