@@ -205,15 +205,19 @@ def test_connections_that_stay_are_spread_over_the_workers(lasting: Served) -> N
     """Whichever woke up first took all that waited: in 3 of 9 runs one worker had every one."""
     before = [_sockets(pid) for pid in lasting.workers()]
     clients = [http.client.HTTPConnection(lasting.url.removeprefix("http://")) for _ in range(16)]
+    drawn = set()  # of each process, for the ids of its requests
     for client in clients:
         client.request("GET", "/livez")
-        assert client.getresponse().read()
+        answer = client.getresponse()
+        assert answer.read()
+        drawn.add(answer.headers["x-request-id"][:20])
     after = [_sockets(pid) for pid in lasting.workers()]
     taken = [len(now - then) for now, then in zip(after, before, strict=True)]
     for client in clients:
         client.close()
     assert sum(taken) == 16
     assert min(taken) >= 4
+    assert len(drawn) == 2
 
 
 def _sockets(pid: int) -> set[str]:
