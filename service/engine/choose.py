@@ -42,7 +42,7 @@ def make_engine(bundle: Bundle, settings: Settings, live: CurrentLive | None = N
 
     if settings.provider != "auto":
         return made(settings.provider)
-    if on_gpu := [*_working(("cuda", "torch-cuda"), made)] if _has_gpu() else []:
+    if on_gpu := [*_working(("cuda", "torch-cuda"), made)] if has_gpu() else []:
         return min(on_gpu, key=lambda engine: _seconds(engine, bundle, settings.max_batch))
     return next(_working(("cpu",), made), None) or made("torch")
 
@@ -121,7 +121,7 @@ def _seconds(engine: Engine, bundle: Bundle, max_batch: int) -> float:
     return min(taken)
 
 
-def _has_gpu() -> bool:
+def has_gpu() -> bool:
     """Whether NVIDIA's driver is there: to look for a GPU with torch takes seconds without one."""
     try:
         ctypes.CDLL("libcuda.so.1")

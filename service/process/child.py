@@ -1,8 +1,8 @@
 """A process that the supervisor starts, hears faults of, and sends signals to.
 
-It is forked, not spawned as uvicorn's are: the supervisor has imported nearly all that it needs,
-has no thread and touches no device, so that a child begins at once and shares what was imported.
-(To import onnxruntime starts a thread: each child does that for itself.)
+Without a GPU it is forked, not spawned as uvicorn's are: the supervisor has imported nearly all
+that it needs and has no thread, so that a child begins at once and shares what was imported. (To
+import onnxruntime starts a thread: each child does that for itself.)
 """
 
 import logging
@@ -20,15 +20,17 @@ from multiprocessing.context import ForkProcess, SpawnProcess
 import uvicorn
 from uvicorn.supervisors.multiprocess import SIGNALS, Process
 
+from service.engine.choose import has_gpu
 from service.process.faults import FAULTS
+from service.process.server import start_logging
 from service.process.slots import Slot
 from service.shared_metrics import shared_directory
 
 log = logging.getLogger("bbqrec")
 _SHORTEST, _LONGEST = 1.0, 30.0  # seconds until one that died before it was ready is replaced
 _LOOK = 0.5  # seconds between looks at the parent
-# Elsewhere libraries of the system do not bear it.
-_Process = ForkProcess if sys.platform == "linux" else SpawnProcess
+# Elsewhere libraries of the system do not bear a fork, nor does a driver that an import has woken.
+_Process = ForkProcess if sys.platform == "linux" and not has_gpu() else SpawnProcess
 
 
 class Child(Process):
@@ -56,6 +58,7 @@ class Child(Process):
         for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL)  # not the parent's
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        start_logging()
         _stop_with_parent()
         assert sockets
         try:

@@ -38,7 +38,7 @@ def on_a_gpu(monkeypatch: pytest.MonkeyPatch, **seconds: float | None) -> None:
             raise ProviderError(f"no {provider}")
         return Slow(provider, took)
 
-    monkeypatch.setattr(choose, "_has_gpu", lambda: True)
+    monkeypatch.setattr(choose, "has_gpu", lambda: True)
     monkeypatch.setattr(choose, "_engine", made)
 
 
@@ -71,7 +71,7 @@ def test_a_gpu_is_looked_for_by_its_driver_alone(
     def fails(*_: object) -> Engine:
         raise AssertionError("looked for all the same")
 
-    monkeypatch.setattr(choose, "_has_gpu", lambda: False)
+    monkeypatch.setattr(choose, "has_gpu", lambda: False)
     monkeypatch.setattr(choose, "_torch_engine", fails)
     assert isinstance(make_engine(tiny, Settings(bundle=tiny.directory)), HostEngine)
 

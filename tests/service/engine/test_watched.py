@@ -66,7 +66,7 @@ def test_only_what_serves_on_a_gpu_is_watched(
 ) -> None:
     live = nothing_lives(*tiny.item_vectors_ND.shape)
     settings = Settings(bundle=tiny.directory)
-    monkeypatch.setattr(choose, "_has_gpu", lambda: False)
+    monkeypatch.setattr(choose, "has_gpu", lambda: False)
     assert isinstance(warm_engine(tiny, settings, live), HostEngine)
     on_a_gpu(monkeypatch, cuda=None, torch_cuda=0.001)
     engine = warm_engine(tiny, settings, live)

@@ -42,7 +42,8 @@ class Served:
 
     def workers(self) -> list[int]:
         path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [int(pid) for pid in path.read_text().split()]
+        children = [int(pid) for pid in path.read_text().split()]
+        return [pid for pid in children if "resource_tracker" not in _command(pid)]
 
     def metric(self, name: str) -> float:
         with urllib.request.urlopen(f"{self.url}/metrics", timeout=5) as response:
@@ -70,6 +71,10 @@ def _shared_folder(pids: Sequence[int]) -> Path:
     return Path(found[0]).parent
 
 
+def _command(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()
+
+
 SLOW_DRAIN = {"BBQREC_DRAIN": "1"}
 ANSWERED = 'bbqrec_requests_total{route="/recommend",status="200"}'
 
@@ -93,6 +98,18 @@ def fail_once(child):
 
 if __name__ == "__main__":
     Child.start = fail_once
+    main()
+"""
+
+
+SPAWNS = """
+from multiprocessing.context import SpawnProcess
+
+from service.process import child
+from service.process.cli import main
+
+if __name__ == "__main__":
+    child._Process = SpawnProcess
     main()
 """
 
@@ -162,6 +179,16 @@ def test_one_that_cannot_be_started_again_is_tried_later(
         assert eventually(lambda: served.log.read_text().count("serving tiny") == 3)
         served.process.send_signal(signal.SIGTERM)
         assert served.process.wait(timeout=20) == 0
+
+
+def test_where_there_is_a_gpu_they_are_spawned_and_do_the_same(
+    bundle_directory: Path, tmp_path: Path
+) -> None:
+    program = tmp_path / "spawns.py"
+    program.write_text(SPAWNS)
+    with started(bundle_directory, tmp_path / "log", [sys.executable, program]) as served:
+        assert all("spawn_main" in _command(pid) for pid in served.workers())
+        test_any_worker_tells_of_all_and_one_that_dies_is_replaced(served)
 
 
 def test_where_not_all_can_be_started_none_is(bundle_directory: Path, tmp_path: Path) -> None:
