@@ -1,7 +1,7 @@
 """The catalogue's content in any supported format: id, title, one text, attributes, a picture."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
 from types import MappingProxyType
@@ -56,14 +56,6 @@ class _Roles(NamedTuple):
     attributes: list[str]
     files: list[str]
 
-    def said(
-        self, title: Any, texts: list[Any], attributes: list[Any]
-    ) -> Iterable[tuple[str, Any]]:
-        """What a row has of the columns of titles, texts and attributes, each column once."""
-        names = [*([self.title] if self.title else []), *self.text, *self.attributes]
-        values = [*([title] if self.title else []), *texts, *attributes]
-        return dict(zip(names, values, strict=True)).items()
-
 
 def read_items(config: ItemsConfig, rejects: SourceRejects, scratch: Path) -> Catalogue:
     """Read the catalogue; of items with the same id the first counts."""
@@ -85,7 +77,7 @@ def read_items(config: ItemsConfig, rejects: SourceRejects, scratch: Path) -> Ca
             if len(chunk) < CHUNK:
                 break
     asked = config.columns
-    unread.check([*([asked.title] if asked.title else []), *(asked.text or ()), *asked.attributes])
+    unread.check(filter(None, [asked.title, *(asked.text or ()), *asked.attributes]))
     name = recognise(paths[0], config.format, config.separator).name
     frame = pl.scan_parquet(scratch / "*.parquet")
     columns = _content_columns(paths[0], config)
@@ -109,6 +101,7 @@ def _read(
     flags = _flags(layout, table)
     asked = [roles.item, roles.title, roles.image]
     many = [roles.text, roles.attributes, roles.files, flags]
+    said = [roles.title or "", *roles.text, *roles.attributes]
     for row in table.rows([*asked, *chain.from_iterable(many)]):
         item_id = identifier(row.values[0])
         if item_id is None:
@@ -126,7 +119,8 @@ def _read(
                 rejects.add(path, row.line, Reason.OUTSIDE_FOLDER, _excerpt(row))
                 continue
             seen.add(item_id)
-            unread.look(path, row.line, roles.said(title, texts, attributes))
+            values_of = dict(zip(said, [title, *texts, *attributes], strict=True))
+            unread.look(path, row.line, values_of)
             text = joined([*texts, _flagged(flags, raised)])
             given = _as_json(roles.attributes, attributes)
             yield item_id, plain_text(title) or None, text, given, *found

@@ -1,7 +1,7 @@
 """Values of an item file of which nothing is read: objects, such as nested JSON, and bytes."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,9 @@ class Unread:
         self._first: dict[str, str] = {}
         self._read: set[str] = set()
 
-    def look(self, path: Path, line: int, values: Iterable[tuple[str, Any]]) -> None:
-        """At one row's values, each with its column."""
-        for column, value in values:
+    def look(self, path: Path, line: int, values: Mapping[str, Any]) -> None:
+        """At one row's values, by column."""
+        for column, value in values.items():
             if is_nested(value):
                 self.counts[column] += 1
                 excerpt = repr(value)[:_EXCERPT]

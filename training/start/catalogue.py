@@ -61,8 +61,13 @@ def _is_web(values: list[Any]) -> bool:
     return any(isinstance(value, str) and "://" in value for value in values)
 
 
+def _is_other(values: list[Any]) -> bool:
+    """Whether they say nothing, or nothing that can be read; or are addresses."""
+    return all(map(is_nested, values)) or _is_web(values)
+
+
 def _is_text(name: str, values: list[Any]) -> bool:
-    if all(map(is_nested, values)) or _is_web(values):  # none at all, too
+    if _is_other(values):
         return False
     return name.lower() in usual.TEXT or "name" in words(name) or _length(values) >= _PROSE
 
@@ -74,7 +79,7 @@ def _length(values: list[Any]) -> float:
 
 def _is_kind(values: list[Any]) -> bool:
     """Whether many items share a value that is short: a brand, a category, a year."""
-    if all(map(is_nested, values)) or _is_web(values):  # none at all, too
+    if _is_other(values):
         return False
     texts = [str(value) for value in values]
     return 1 < len(set(texts)) <= _SHARED * len(texts) and _length(texts) <= _PROSE

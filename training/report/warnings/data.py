@@ -1,5 +1,7 @@
 """Warnings of what went in."""
 
+from collections.abc import Mapping
+
 from training.report import words
 from training.report.facts import Facts
 from training.report.warnings.notice import Notice
@@ -59,7 +61,7 @@ def unread(facts: Facts) -> Notice | None:
     values = facts.card.items_source.unread if facts.card.items_source else {}
     if not values:
         return None
-    said = words.listed([f"{words.count(n)} of {column}" for column, n in values.items()])
+    said = _of_each(values)
     return Notice(
         "look",
         f"Values of the catalogue that are objects, or bytes, were not read: {said}.",
@@ -80,10 +82,10 @@ def no_content(facts: Facts) -> Notice | None:
 
 def unreadable(facts: Facts) -> Notice | None:
     """Pictures that encoders could not read."""
-    bad = {m: c.corrupt for m, c in facts.content.items() if c.corrupt}
+    bad = {f"modality {m}": c.corrupt for m, c in facts.content.items() if c.corrupt}
     if not bad:
         return None
-    said = words.listed([f"{words.count(n)} of modality {m}" for m, n in bad.items()])
+    said = _of_each(bad)
     return Notice(
         "look",
         f"Content that could not be read: {said}.",
@@ -131,3 +133,7 @@ RULES = (
     *(rejects, much_left_out, undescribed, unread, no_content, unreadable, no_times, repeats),
     adjacent,
 )
+
+
+def _of_each(counts: Mapping[str, int]) -> str:
+    return words.listed([f"{words.count(n)} of {what}" for what, n in counts.items()])
