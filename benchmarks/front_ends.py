@@ -1,9 +1,10 @@
 """``python -m benchmarks.front_ends``: what it costs that workers share an engine, in one run.
 
 First the socket: CPU of both ends for a batch that the engine process answers at once, beside what
-the engine itself takes for it. Then what two workers answer, each with a model of its own and both
-with one. On a CPU, where to share a model gains nothing; on a GPU it is one model in place
-of several.
+the engine itself takes for it. Then what one worker and two answer, with models of their own and
+with one in a process beside them: of a calm load how soon, and how much of one that is too much. On
+a CPU two gain nothing by it; one does where it has a second core, for who computes then does not
+wait for the interpreter that reads requests. On a GPU it is one model in place of several.
 """
 
 import asyncio
@@ -39,7 +40,7 @@ from service.settings import Settings
 
 _ITEMS, _K, _BATCHES, _MAX_BATCH = 12_000, 10, (1, 32), 32
 _CALLS = 2000  # of a lone request; of more, so many fewer
-_BODIES, _TURNS, _SECONDS = 2000, 5, 3.0
+_BODIES, _TURNS, _SECONDS, _WORKERS = 2000, 5, 3.0, (1, 2)
 
 
 class AtOnce:
@@ -58,13 +59,14 @@ class AtOnce:
 
 def main(
     rate: Annotated[float, typer.Option(help="Requests a second over HTTP; 0: none.")] = 5000.0,
+    calm: Annotated[float, typer.Option(help="The same, of a calm load.")] = 300.0,
 ) -> None:
     """Print two tables."""
     with tempfile.TemporaryDirectory() as scratch:
         bundle = drawn_bundle.write(Path(scratch) / "bundle", drawn_bundle.DEFAULT, _ITEMS)
         Console().print(across(bundle, Path(scratch) / "socket"))
         if rate:
-            Console().print(over_http(bundle.directory, Path(scratch) / "bodies", rate))
+            Console().print(over_http(bundle.directory, Path(scratch) / "bodies", calm, rate))
 
 
 def across(bundle: Bundle, path: Path) -> Table:
@@ -92,28 +94,41 @@ def across(bundle: Bundle, path: Path) -> Table:
     return table
 
 
-def over_http(bundle: Path, bodies: Path, rate: float) -> Table:
-    """What two workers answer of more than they can: both services are there, and take turns."""
+def over_http(bundle: Path, bodies: Path, calm: float, rate: float) -> Table:
+    """What they answer: both services of as many workers are there, and take turns."""
     bodies.write_text(json.dumps(drawn_bundle.bodies(_BODIES, _ITEMS)), encoding="utf-8")
-    answered: dict[str, list[float]] = {"own": [], "shared": []}
+    table = Table(
+        *("workers", "model", f"p50 ms at {calm:.0f}/s", "ratio", "answered/s", "ratio"),
+        title=f"over HTTP; answered of {rate:.0f} requests/s",
+    )
+    for workers in _WORKERS:
+        found = {
+            engine: np.median(loads, 0)
+            for engine, loads in _turns(bundle, bodies, workers, (calm, rate)).items()
+        }
+        for engine, (p50, answered) in found.items():
+            ratios = found[engine] / found["own"]
+            figures = f"{p50:.1f}", f"{ratios[0]:.2f}", f"{answered:.0f}", f"{ratios[1]:.2f}"
+            table.add_row(str(workers), engine, *figures)
+    return table
+
+
+def _turns(
+    bundle: Path, bodies: Path, workers: int, rates: tuple[float, float]
+) -> dict[str, list[tuple[float, float]]]:
+    """By engine, of each turn: p50 (ms) of the calm load, and what was answered of the other."""
+    found: dict[str, list[tuple[float, float]]] = {"own": [], "shared": []}
+    options = "--workers", str(workers), "--provider", "cpu"
     with ExitStack() as stack:
         services = {
-            engine: stack.enter_context(
-                running(bundle, "--workers", "2", "--provider", "cpu", engine=engine)
-            )
-            for engine in answered
+            engine: stack.enter_context(running(bundle, *options, engine=engine))
+            for engine in found
         }
         for _ in range(_TURNS):
             for engine, program in services.items():
-                answered[engine].append(offer(program.port, bodies, _SECONDS, rate).answered)
-    table = Table(
-        "model", "answered/s", "ratio", title=f"two workers, {rate:.0f} requests/s offered"
-    )
-    own = float(np.median(answered["own"]))
-    for engine, rates in answered.items():
-        found = float(np.median(rates))
-        table.add_row(engine, f"{found:.0f}", f"{found / own:.2f}")
-    return table
+                calm, much = (offer(program.port, bodies, _SECONDS, rate) for rate in rates)
+                found[engine].append((calm.p50, much.answered))
+    return found
 
 
 def _cpu(engine: Engine, bundle: Bundle, size: int, other: int) -> tuple[float, float]:

@@ -67,8 +67,8 @@ class Settings(BaseSettings):
     )
     engine: Literal["own", "shared"] = Field(
         "own",
-        description="of several workers: each has a model of its own, or one process more has it "
-        "for all of them, as on a GPU; one worker has its own",
+        description="each worker has a model of its own, or one process more has it for all of "
+        "them: of use on a GPU, and where one worker may have a second core",
     )
     provider: Provider = Field(
         "auto",

@@ -32,11 +32,15 @@ PARTS = {
     ),
     "overload": Part(
         lambda: overload.rows(overload.Plan(), "--provider", "cpu"),
-        lambda: overload.rows(overload.Plan(seconds=5.0, calm=2.0), "--provider", "cpu"),
+        lambda: overload.rows(overload.Plan(5.0, 2.0, 1.0), "--provider", "cpu"),
+    ),
+    "overload-shared": Part(
+        lambda: overload.rows(overload.Plan(), "--provider", "cpu", engine="shared"),
+        lambda: overload.rows(overload.Plan(5.0, 2.0, 1.0), "--provider", "cpu", engine="shared"),
     ),
     "overload-torch": Part(
         lambda: overload.rows(overload.Plan(), "--provider", "torch"),
-        lambda: overload.rows(overload.Plan(seconds=5.0, calm=2.0), "--provider", "torch"),
+        lambda: overload.rows(overload.Plan(5.0, 2.0, 1.0), "--provider", "torch"),
     ),
     "neighbours": Part(
         lambda: neighbours.rows(neighbours.Plan()),

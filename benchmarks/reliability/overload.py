@@ -31,6 +31,7 @@ class Plan(NamedTuple):
 
     seconds: float = 60.0  # of the flood
     calm: float = 10.0  # of saturation, and of the load before and after
+    warm: float = 40.0  # before all that, until as many answers are remembered as ever will be
 
 
 class Seen(NamedTuple):
@@ -77,8 +78,9 @@ class Watcher:
         connection.close()
 
 
-def rows(plan: Plan, *options: str) -> Iterator[Row]:
-    """Kept and new connections, each against a service of its own started with ``options``.
+def rows(plan: Plan, *options: str, **settings: str) -> Iterator[Row]:
+    """Kept and new connections, each against a service of its own, started with these options, and
+    settings of its environment.
 
     It stores no events: the process that does has memory of its own, and would start meanwhile.
     """
@@ -87,17 +89,17 @@ def rows(plan: Plan, *options: str) -> Iterator[Row]:
         drawn_bundle.write(bundle, drawn_bundle.DEFAULT, _ITEMS)
         bodies.write_text(json.dumps(drawn_bundle.bodies(_BODIES, _ITEMS)), encoding="utf-8")
         for kind in KINDS:
-            with running(bundle, *options, store_every="0") as program:
+            with running(bundle, *options, store_every="0", **settings) as program:
                 measured = measure(program, plan, kind, bodies)
             times = f"{_TIMES} times saturation for {plan.seconds:.0f} s"
-            fault = " ".join([f"{times}, {kind} connections", *options])
+            told = [f"BBQREC_{name.upper()}={value}" for name, value in settings.items()]
+            fault = " ".join([f"{times}, {kind} connections", *options, *told])
             yield from promises(fault, measured)
 
 
 def measure(program: Program, plan: Plan, kind: str, bodies: Path) -> Measured:
     """Saturation, a calm load, the flood, and the calm load again."""
-
-    offer(program, 1.0, 0, kind, bodies)  # warm
+    offer(program, plan.warm, 0, kind, bodies)
     saturation = offer(program, plan.calm, 0, kind, bodies)
     before = offer(program, plan.calm, _CALM * saturation.goodput, kind, bodies)
     watcher = Watcher(program)

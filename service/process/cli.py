@@ -55,7 +55,7 @@ def run(
     settings = Settings(**{name: value for name, value in given.items() if value is not None})
     start_logging()
     listener = bind(settings.host, settings.port)
-    if settings.workers > 1:
+    if settings.workers > 1 or settings.engine == "shared":
         Workers(settings, listener).run()
         return
     serve(settings, listener, lambda: log.info("ready on %s", where(listener)))

@@ -76,6 +76,18 @@ def test_the_engine_alone_has_the_model_and_another_takes_its_place(served: Serv
     assert served.log.read_text().count("another in 0s") == 1
 
 
+def test_one_worker_may_have_it_beside_itself(bundle_directory: Path, tmp_path: Path) -> None:
+    with started(bundle_directory, tmp_path / "log", workers=1) as served:
+        engine, worker = served.workers()
+        assert served.metric("bbqrec_provider_info" + '{provider="onnx-cpu"}') == 1
+        before = recommend(served.url)["items"]
+        os.kill(engine, signal.SIGKILL)
+        assert eventually(lambda: engine not in served.workers() and len(served.workers()) == 2)
+        assert eventually(lambda: refused(served.url)[0] == 200)
+        assert recommend(served.url)["items"] == before
+        assert worker in served.workers()
+
+
 def test_one_that_cannot_be_started_again_is_tried_later(
     bundle_directory: Path, tmp_path: Path
 ) -> None:

@@ -30,12 +30,18 @@ from tests.service.program import (
 
 
 class Served:
-    """Two workers behind one port."""
+    """Two workers behind one port, or as many as there are to be."""
 
-    def __init__(self, bundle: Path, log: Path, program: Sequence[str | Path] = (PROGRAM,)) -> None:
+    def __init__(
+        self,
+        bundle: Path,
+        log: Path,
+        program: Sequence[str | Path] = (PROGRAM,),
+        workers: int = 2,
+    ) -> None:
         self.log = log
         with log.open("w") as stderr:
-            options = ["--port", "0", "--workers", "2", "--provider", "cpu"]
+            options = ["--port", "0", "--workers", str(workers), "--provider", "cpu"]
             command: list[str | Path] = [*program, bundle, *options]
             self.process = subprocess.Popen(command, stderr=stderr, env=os.environ | SLOW_DRAIN)
         self.url = wait_for_url(log)
@@ -123,9 +129,9 @@ def cannot_start(number: int, folder: Path) -> list[str | Path]:
 
 @contextlib.contextmanager
 def started(
-    bundle: Path, log: Path, program: Sequence[str | Path] = (PROGRAM,)
+    bundle: Path, log: Path, program: Sequence[str | Path] = (PROGRAM,), workers: int = 2
 ) -> Iterator[Served]:
-    made = Served(bundle, log, program)
+    made = Served(bundle, log, program, workers)
     try:
         yield made
     finally:
