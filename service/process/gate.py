@@ -20,7 +20,6 @@ _TELLING = re.compile(
     re.IGNORECASE,
 )
 _KEEPS = {None: True, b"keep-alive": True, b"close": False}
-_ALWAYS = 4  # batches: what comes in a moment in which the process stands still
 _SPARE_FILES = 64  # what a process opens beside connections: the bundle, Redis, its log
 
 
@@ -30,7 +29,7 @@ class Gate:
     def __init__(self, settings: Settings, metrics: Metrics, slot: Slot) -> None:
         self.metrics = metrics
         self.slot = slot
-        self.admission = Admission(settings.max_wait, _ALWAYS * settings.max_batch)
+        self.admission = Admission(settings.max_wait, settings.max_batch)
         self.max_head_bytes = settings.max_head_bytes
         self.max_connections = _affordable(settings.max_connections)
         self.read_ticks = math.ceil(settings.read_timeout)
