@@ -122,6 +122,7 @@ def test_places_between_buckets_fill_the_range_from_the_start() -> None:
     codes_BTS[0, 2, : SPACE.levels] = SPACE.null_code
     found = module(codes_BTS)
     assert found.share_BPRT is not None
+    assert int(found.index_BPRT.max()) == 8 - 2  # the bucket after it is looked up, too
     below_TT = torch.ones(12, 12, dtype=torch.bool).tril(-1)
     for p, (first, second) in enumerate(module.pairs):
         cosine_BTT = torch.cosine_similarity(
