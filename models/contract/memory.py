@@ -85,7 +85,7 @@ class Memory:
     scores_J: FloatArray
     alike_J: NDArray[np.uint8]
     decay: float
-    weight: float = 0.0
+    weight: float
 
     def check(self) -> Self:
         """Itself. Raises ValueError for what no training writes: it looks at every entry."""

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ from safetensors.numpy import load_file, save
 from models.contract import bundle
 from models.contract.bundle import FILES, BundleError, CatalogueItem
 from models.contract.catalogue import write_catalogue
+from models.contract.item_vectors import ItemVectors
 from models.contract.manifest import SCHEMA_VERSION, sha256
+from models.contract.memory import Memory
 
 ITEMS = 5
 
@@ -179,6 +182,49 @@ def test_tables_that_point_out_of_the_catalogue_are_refused(
     rewrite(directory, name, save(arrays))
     with pytest.raises(BundleError, match=complaint):
         bundle.read(directory)
+
+
+def memory(followers: list[int], size: int = ITEMS) -> Memory:
+    """The first of so many items leads to these."""
+    offsets, count = np.full(size + 1, len(followers)), len(followers)
+    offsets[0] = 0
+    scores_J, alike_J = np.ones(count, np.float32), np.zeros(count, np.uint8)
+    return Memory(offsets, np.array(followers, np.int32), scores_J, alike_J, decay=0.5, weight=2.0)
+
+
+def remember(directory: Path, memory: Memory) -> None:
+    rewrite(directory, FILES.MEMORY, save(memory.arrays()))
+
+
+def test_one_that_remembers_is_read_and_what_names_no_item_is_refused(directory: Path) -> None:
+    """At once, or when its tables are verified: a search would look for rows that there are not."""
+    remember(directory, memory([1, 4]))
+    read = bundle.read(directory).memory
+    assert read is not None
+    assert read.recall([0]).rows_J.tolist() == [1, 4]
+    remember(directory, memory([1, ITEMS]))
+    with pytest.raises(BundleError, match="the memory names items that do not exist"):
+        bundle.read(directory)
+    found = bundle.read(directory, later=FILES.MAPPED)
+    with pytest.raises(BundleError, match="the memory names items that do not exist"):
+        found.verify(FILES.MAPPED)
+    remember(directory, memory([1], ITEMS - 1))
+    with pytest.raises(BundleError, match=f"{FILES.MEMORY} has 4 rows"):
+        bundle.read(directory)
+
+
+def test_tables_that_would_be_refused_are_not_written(directory: Path, tmp_path: Path) -> None:
+    found = bundle.read(directory)
+    items, table, vectors = [*found.catalogue], found.semantic_ids, found.vectors
+    lost = ItemVectors.of(vectors_of(ITEMS, np.nan), found.manifest.architecture)
+    alike = replace(table, extra_N=np.zeros_like(table.extra_N))
+    for codes, numbers, lists, complaint in (
+        (table, lost, None, "not finite"),
+        (alike, vectors, None, "not unique"),
+        (table, vectors, memory([ITEMS]), "names items that do not exist"),
+    ):
+        with pytest.raises(ValueError, match=complaint):
+            bundle.write_tables(tmp_path, items, codes, numbers, lists)
 
 
 @pytest.mark.parametrize("name", [FILES.ITEM_VECTORS, FILES.ATTRIBUTES])

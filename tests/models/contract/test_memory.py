@@ -18,6 +18,7 @@ def memory() -> Memory:
         np.array([1, 0.5, 0.8, 0.3], np.float32),
         np.array([0, 0, 1, 0], np.uint8),
         decay=0.5,
+        weight=1.0,
     )
 
 
@@ -49,7 +50,7 @@ def test_several_histories_are_as_each_alone(monkeypatch: pytest.MonkeyPatch) ->
     offsets = np.concatenate([[0], np.cumsum(counts)])
     items_J = random.integers(0, size, offsets[-1]).astype(np.int32)
     scores_J = random.random(len(items_J)).astype(np.float32)
-    memory = Memory(offsets, items_J, scores_J, np.zeros(len(items_J), np.uint8), decay=0.6)
+    memory = Memory(offsets, items_J, scores_J, np.zeros(len(items_J), np.uint8), 0.6, 1.0)
     histories = [random.integers(0, size + 20, n).tolist() for n in [0, 1, 3, 0, 15, 30, 2]]
     for together in (2**31, 3 * size, 1):
         monkeypatch.setattr(memories, "_NUMBERS", together)
@@ -103,6 +104,13 @@ def test_it_is_stored_and_read(memory: Memory) -> None:
     assert told(again, [0, 1]) == told(memory, [0, 1])
     assert again.reasons([0, 1], [2, 1]) == memory.reasons([0, 1], [2, 1])
     assert (again.decay, again.weight) == (0.5, 2.5)
+
+
+def test_where_no_weight_was_stored_what_is_heard_weighs_nothing(memory: Memory) -> None:
+    """What it would have to weigh beside such a memory is not known."""
+    stored = replace(memory, weight=2.5).arrays()
+    del stored["weight"]
+    assert Memory.from_arrays(stored).weight == 0
 
 
 @pytest.mark.parametrize(

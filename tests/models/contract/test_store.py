@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
+from models.contract import store as stores
 from models.contract.bundle import FILES, MANIFEST, BundleError
 from models.contract.store import BundleStore
 
@@ -60,6 +62,39 @@ def test_a_digest_that_names_no_bundle_is_refused(
     with pytest.raises(BundleError, match=digest[:12]):
         store.activate(wanted)
     assert store.find() == (store.root / digest).resolve()
+
+
+def test_a_digest_that_names_several_bundles_is_refused(
+    store: BundleStore, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the newest of them is taken: whoever typed it may have meant the other."""
+    monkeypatch.setattr(stores, "_SHORTEST", 0)  # no digest starts like another by chance
+    digests = [add(store, directory, n) for n in range(2)]
+    with pytest.raises(BundleError, match="2 bundles of") as refused:
+        store.activate("")
+    assert all(digest[:12] in str(refused.value) for digest in digests)
+    assert store.find() is None
+
+
+def test_a_link_to_a_bundle_that_was_removed_leads_to_none(
+    store: BundleStore, directory: Path
+) -> None:
+    digest = add(store, directory, 1)
+    store.activate(digest)
+    shutil.rmtree(store.root / digest)
+    assert store.find() is None
+
+
+def test_the_same_bundle_again_is_the_one_that_is_there(
+    store: BundleStore, directory: Path
+) -> None:
+    """As where a run is repeated: nothing is made anew under whoever has it open."""
+    digest = add(store, directory, 1)
+    before = (store.root / digest).stat().st_ino
+    with store.new() as partial:
+        shutil.copytree(store.root / digest, partial, dirs_exist_ok=True)
+    assert [path.name for path in store.root.iterdir()] == [digest]
+    assert (store.root / digest).stat().st_ino == before
 
 
 def test_the_newest_stay_and_those_that_serve(store: BundleStore, directory: Path) -> None:

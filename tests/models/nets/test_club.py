@@ -35,3 +35,9 @@ def test_the_closed_form_equals_the_double_sum() -> None:
 
     rows = [log_q(i, i) - torch.stack([log_q(i, j) for j in range(7)]).mean() for i in range(7)]
     torch.testing.assert_close(club.bound(x_BQ, y_BQ), torch.stack(rows).mean())
+
+
+def test_an_estimator_is_only_so_sure() -> None:
+    """Whatever it is told: of one that is surer, and wrong, the loss explodes."""
+    torch.manual_seed(0)
+    assert Club(3, 3, 8).log_variance(1e6 * torch.randn(20, 3)).abs().max() <= 1

@@ -31,3 +31,9 @@ def test_nothing_is_dropped_in_evaluation_and_seeds_repeat() -> None:
     torch.manual_seed(2)
     assert torch.equal(first, dropout(x))
     assert torch.equal(dropout.eval()(x), x)
+
+
+def test_elsewhere_it_is_torch_s_own_of_the_same_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.nn.functional, "dropout", lambda x, share: (x.device.type, share))
+    found = Dropout(0.3)(torch.ones(3, device="meta"))
+    assert found == ("meta", pytest.approx(0.3, abs=1 / 256))

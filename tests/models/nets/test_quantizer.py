@@ -1,8 +1,14 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
 import torch
+from safetensors.torch import save_file
 
 from models.contract.config import CodeSpace
 from models.contract.types import BEHAVIOUR, IMAGE, TEXT
-from models.nets.quantizer import Quantizer, ResidualCodebook, kmeans
+from models.nets import quantizer as quantizers
+from models.nets.quantizer import Quantizer, ResidualCodebook, kmeans, nearest
 
 SPACE = CodeSpace(modalities=(TEXT, IMAGE, BEHAVIOUR), levels=3, codebook_size=8, vector_size=4)
 
@@ -20,6 +26,15 @@ def test_codes_are_the_nearest_codeword_of_what_is_left_level_by_level() -> None
                 torch.testing.assert_close(found.residual_BQ[row], left_Q)
             left_Q = left_Q - codebook.codewords_LKQ[level, distance_K.argmin()].detach()
         torch.testing.assert_close(found.vectors_BQ[row], h_BQ[row] - left_Q)
+    torch.testing.assert_close(codebook.residuals(h_BQ, 2), found.residual_BQ)
+    assert torch.equal(codebook.residuals(h_BQ, 0), h_BQ)
+
+
+def test_a_large_catalogue_is_looked_up_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    h_BQ, codebook_KQ = torch.randn(20, 4), torch.randn(8, 4)
+    whole_B = nearest(h_BQ, codebook_KQ)
+    monkeypatch.setattr(quantizers, "_AT_ONCE", 7)
+    assert torch.equal(nearest(h_BQ, codebook_KQ), whole_B)
 
 
 def test_gradients_pass_straight_through() -> None:
@@ -57,6 +72,32 @@ def test_starting_from_kmeans_leaves_no_dead_code_and_reseeding_revives_all() ->
         codebook.codewords_LKQ[:, :5] = 1e3  # far away: nothing will choose them
     assert codebook.reseed_dead_codes(h_NQ) == 15
     assert codebook.reseed_dead_codes(h_NQ) < 3
+
+
+def test_diversity_is_lost_as_fewer_codes_are_used() -> None:
+    space = SPACE.model_copy(update={"levels": 1, "vector_size": 8})
+    codebook, words_KQ = ResidualCodebook(space), 10 * torch.eye(8)
+    codebook.codewords_LKQ.data[0] = words_KQ
+    even, one = codebook.diversity(words_KQ), codebook.diversity(words_KQ[:1].expand(8, -1))
+    assert float(even.detach()) == pytest.approx(0, abs=1e-3)
+    assert float(one.detach()) == pytest.approx(np.log(8), abs=1e-2)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_what_was_learned_is_loaded(shared: bool, tmp_path: Path) -> None:
+    sizes = dict(zip(SPACE.modalities, (6, 7, 4), strict=True))
+    quantizer = Quantizer(SPACE, sizes, 5, 8, shared)
+    save_file(quantizer.state_dict(), tmp_path / "weights")
+    loaded = Quantizer.load(tmp_path / "weights", SPACE)
+    assert not loaded.training
+    assert len(loaded.distinct_codebooks()) == (1 if shared else 3)
+    for modality, size in sizes.items():
+        x_BX = torch.randn(9, size)
+        found = [
+            one.codebook(modality)(one.branches(modality, x_BX).bound_BQ).codes_BL
+            for one in (quantizer, loaded)
+        ]
+        assert torch.equal(*found)
 
 
 def test_only_content_has_a_specific_branch_and_all_parameters_have_one_optimiser() -> None:

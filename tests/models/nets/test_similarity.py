@@ -110,3 +110,42 @@ def test_a_missing_modality_has_its_own_bucket() -> None:
     assert (found_BPTT[0, 1, 2] == MISSING_BUCKET).all()
     assert (found_BPTT[0, 1, :, 2] == MISSING_BUCKET).all()
     assert (found_BPTT[0, 0] != MISSING_BUCKET).all()
+
+
+def test_places_between_buckets_fill_the_range_from_the_start() -> None:
+    """Where edges are learned: a similarity is a place, in order, and missing ones have none."""
+    torch.manual_seed(0)
+    module, codes_BTS = SimilarityBuckets(SPACE, 8, "affine"), codes(16, 12)
+    module.set_codebook(torch.randn(1, 3, 32, 16))
+    module.set_edges(codes_BTS, full(codes_BTS))
+    vectors_BTMQ = module.quantized(codes_BTS)
+    codes_BTS[0, 2, : SPACE.levels] = SPACE.null_code
+    found = module(codes_BTS)
+    assert found.share_BPRT is not None
+    assert int(found.index_BPRT.max()) == 8 - 2  # the bucket after it is looked up, too
+    below_TT = torch.ones(12, 12, dtype=torch.bool).tril(-1)
+    for p, (first, second) in enumerate(module.pairs):
+        cosine_BTT = torch.cosine_similarity(
+            vectors_BTMQ[1:, :, None, first], vectors_BTMQ[1:, None, :, second], dim=-1
+        )
+        place_BTT = (found.index_BPRT + found.share_BPRT)[1:, p].detach()
+        order = cosine_BTT.flatten().argsort()
+        assert (place_BTT.flatten()[order].diff() > -1e-4).all()
+        low, high = place_BTT[:, below_TT].flatten().quantile(torch.tensor([0.05, 0.95])).tolist()
+        assert 1 <= low < 3.5
+        assert 5 < high <= 7
+    assert (found.index_BPRT[0, 0, 2] == MISSING_BUCKET).all()
+    assert not found.share_BPRT[0, 0, 2].any()
+
+
+def test_at_random_a_bucket_is_of_the_two_items_and_says_nothing_of_them() -> None:
+    module, codes_BTS = SimilarityBuckets(SPACE, 6, "random"), codes(4, 30)
+    index_BPTT = module(codes_BTS).index_BPRT
+    shares_J = index_BPTT.flatten().bincount(minlength=6) / index_BPTT.numel()
+    assert shares_J[MISSING_BUCKET] == 0
+    assert (shares_J[1:] > 0.15).all()
+    order_T = torch.randperm(30)
+    moved_BPTT = module(codes_BTS[:, order_T]).index_BPRT
+    assert torch.equal(moved_BPTT, index_BPTT[:, :, order_T][..., order_T])
+    for dim in (2, 3):  # neither of the two alone decides
+        assert (index_BPTT != index_BPTT.narrow(dim, 0, 1)).any(dim).all()

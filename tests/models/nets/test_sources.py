@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from models.contract.config import CodeSpace, SequenceConfig
-from models.nets.sources import ItemSources
+from models.nets.sources import CodeSource, ItemSources
 from models.nets.tower import AttentionTower
 from models.nets.words import ItemWords
 
@@ -36,3 +36,18 @@ def test_an_item_is_the_sum_of_its_sources_and_folding_words_keeps_it() -> None:
         source.fold_words()
     torch.testing.assert_close(sources(codes_TS, items_T, known_T1), before)
     assert sources.get_parameter("words.vectors.weight").shape == (4, 8)
+
+
+def test_codes_whose_codewords_are_alike_start_alike() -> None:
+    """As large as they are without; the null code has none, and starts where it did."""
+    torch.manual_seed(0)
+    source, codewords_MLKQ = CodeSource(CONFIG), torch.randn(1, 2, 4, 4)
+    codewords_MLKQ[0, 1, 3] = codewords_MLKQ[0, 1, 0]
+    before_SKW = source.code_vectors().detach().clone()
+    source.start_from_codewords(codewords_MLKQ)
+    after_SKW = source.code_vectors().detach()
+    assert torch.equal(after_SKW[:, 4], before_SKW[:, 4])
+    same_KK = torch.cdist(after_SKW[1, :4], after_SKW[1, :4]) < 1e-6
+    assert [tuple(pair) for pair in same_KK.triu(1).nonzero().tolist()] == [(0, 3)]
+    sizes = [float(each.square().sum(0).mean().sqrt()) for each in (before_SKW, after_SKW[:, :4])]
+    assert all(0.005 < size < 0.08 for size in sizes)

@@ -254,6 +254,23 @@ def test_closing_unstarted_or_twice_is_harmless_and_nobody_waits_for_ever() -> N
     asyncio.run(scenario())
 
 
+def test_what_waits_is_answered_before_it_closes() -> None:
+    scorer = FakeScorer()
+
+    async def scenario() -> None:
+        batcher, first = await busy_batcher(scorer, max_batch=8, index=20)
+        waiting = [
+            asyncio.create_task(batcher.candidates(history(n), 1, ANYTHING)) for n in range(30, 35)
+        ]
+        await asyncio.sleep(0.05)
+        threading.Timer(0.1, scorer.gate.set).start()
+        await batcher.close()
+        answers = await asyncio.wait_for(asyncio.gather(first, *waiting), 10)
+        assert [int(answer.items_K[0]) for answer in answers] == [20, *range(30, 35)]
+
+    asyncio.run(scenario())
+
+
 def test_a_batch_answers_as_each_request_alone(tiny: Bundle) -> None:
     """The real parts: histories, k and hidden items of all sizes, together and one by one."""
     random = np.random.default_rng(0)

@@ -198,6 +198,41 @@ def test_questions_of_several_workers_are_one_batch(tiny: Bundle) -> None:
         assert found[n].found.items_BK.tolist() == [[20 + n, 21 + n], [30 + n, 31 + n]]
 
 
+def test_workers_that_know_other_rows_to_be_gone_are_not_answered_together(tiny: Bundle) -> None:
+    """One of them has heard that an item was deleted, the others have not yet."""
+    scorer, gone = FakeScorer(), dict[int, int]()
+
+    class Noting(HostEngine):
+        live: CurrentLive
+
+        def candidates(self, histories: Sequence[History], *asked: Any) -> Answered:
+            count = int(self.live().gone_N.sum())
+            gone.update({history[-1].item_index: count for history in histories})
+            return super().candidates(histories, *asked)
+
+    def noting(bundle: Bundle, live: CurrentLive) -> Engine:
+        engine = Noting(scorer, FakeRetriever())
+        engine.live = live
+        return engine
+
+    knows_nothing = nothing_lives(*tiny.item_vectors_ND.shape)
+    knows = knows_nothing()._replace(gone_N=np.arange(ITEMS) == 7)
+    with serving(SharedEngine(noting, max_batch=32)) as path:
+        each = [knows_nothing, knows_nothing, lambda: knows, knows_nothing]
+        engines = [RemoteEngine(path, tiny, 1, live) for live in each]
+        scorer.gate.clear()
+        threads = [
+            threading.Thread(target=ask, args=(engine, 20 + n)) for n, engine in enumerate(engines)
+        ]
+        for engine, thread in zip(engines, threads, strict=True):
+            thread.start()
+            assert eventually(engine.link._asking.locked)
+        scorer.gate.set()
+        for thread in threads:
+            thread.join()
+    assert gone == {20: 0, 21: 0, 22: 1, 23: 0}
+
+
 @pytest.mark.parametrize(("row", "error"), [(POISON, RuntimeError), (NAN, ArithmeticError)])
 def test_a_question_that_fails_fails_alone(tiny: Bundle, row: int, error: type[Exception]) -> None:
     fake = Fake()

@@ -9,7 +9,7 @@ from models.contract import bundle as bundles
 from models.contract.bundle import Bundle
 from models.contract.types import ItemCodes
 from models.nets import similarity
-from service.engine import tables, torch_engine
+from service.engine import masks, tables, torch_engine
 from service.engine.choose import make_engine
 from service.engine.staged import BLOCK, Among, Items, best, best_in_full
 from service.engine.tables import WORK_BYTES, bytes_needed
@@ -132,6 +132,31 @@ def test_masks_that_are_used_stay_on_the_device(
         if allowed is not None:
             assert {*found.items_BK[0].tolist()} <= {*allowed.base.rows.tolist(), -1}
     assert [id(each) for each in told] == [id(one), id(other)]
+
+
+def test_a_mask_is_of_these_rows_of_the_bundle_and_these_live_ones(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A filter keeps its rows of the bundle while live ones come. And whose mask is kept lives, or
+    another might be taken for it; those used last are.
+    """
+    monkeypatch.setattr(masks, "_KEPT", 2)
+    shop = Shop(bundle)
+    shop.change(40)
+    engine = TorchEngine(bundle, "cpu", lambda: shop.live)
+    nothing, rows = RowSet.of(np.zeros(ITEMS, np.bool_)), ITEMS + np.arange(40)
+
+    def found(allowed: Allowed) -> set[int]:
+        told = [Selection(allowed=allowed)]
+        return {*engine.candidates([[shop.items[1]]], [60], told).found.items_BK[0].tolist()} - {-1}
+
+    live = rows[~shop.live.gone_M]
+    some = [Allowed(nothing, part) for part in (live[:10], live[10:15], live[15:])]
+    for allowed in some:
+        assert found(allowed) == {*allowed.live.tolist()}
+    assert [allowed for allowed, _ in engine.masks._kept.values()] == some[1:]
+    shop.change(engine.tables.rows)  # they lie elsewhere, of another size
+    assert found(some[2]) == {*live[15:][~shop.live.gone_M[live[15:] - ITEMS]].tolist()}
 
 
 @pytest.mark.parametrize("in_full", [False, True])

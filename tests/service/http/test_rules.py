@@ -14,6 +14,7 @@ from benchmarks.reliability.like_intake import LikeIntake
 from models.contract.bundle import Bundle
 from service.catalogue.live_items import LiveItems
 from service.engine.choose import make_engine
+from service.generation import ruled
 from service.generation.generation import Generation
 from service.generation.load import new_generation
 from service.http.app import create_app
@@ -103,6 +104,24 @@ def test_pins_stand_where_they_are_put_or_are_named(client: TestClient) -> None:
     assert answer["items"][1]["rules"] == ["pin"]
 
 
+def test_a_pin_beyond_the_end_moves_nothing(client: TestClient) -> None:
+    best = ids(ask(client, history=HISTORY, k=3))
+    pinned = ask(client, history=HISTORY, k=3, pin=[{"item_id": best[0], "position": 4}])
+    assert (ids(pinned), pinned["skipped"]) == (best, [])
+
+
+def test_a_limit_that_passes_over_much_is_searched_for_more(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though a part has no more, as that of a boosted item of the history: as if all were."""
+    body: dict[str, Any] = {"history": HISTORY, "k": 3, "diversify": {"by": "kind", "at_most": 1}}
+    body["boost"] = [{"items": HISTORY, "factor": 2.0}]
+    whole = ids(ask(client, **body))
+    monkeypatch.setattr(ruled, "_SOME", -12 + 1)  # one of each part is searched for, at first
+    assert ids(ask(client, **body)) == whole
+    assert len(whole) == 3
+
+
 def test_at_most_so_many_of_one_value(client: TestClient) -> None:
     diversify = {"by": "kind", "at_most": 2}
     answer = ask(client, history=HISTORY, k=10, diversify=diversify, explain=True)
@@ -175,6 +194,21 @@ def test_new_items_are_explored_and_flagged(shop: TestClient) -> None:
     assert sum(flags.values()) == 3
     assert all(item["rules"] == ["explore"] for item in answer["items"] if item["explored"])
     assert "explored" not in ask(shop, history=["item-40"])["items"][0]
+
+
+def test_whatever_is_new_may_be_explored_not_the_best_of_it_alone(shop: TestClient) -> None:
+    """Unless it came too long ago: what nobody ever used did not."""
+    worst = ids(ask(shop, history=["item-40"], k=60))[-1]
+    for n in range(5):
+        assert put(shop, f"new-{n}", like=worst).status_code == 200
+
+    def explored(days: float) -> set[str]:
+        explore = {"share": 1.0, "max_age_days": days}
+        body = {"history": ["item-40"], "k": 1, "explore": explore}
+        return {ids(ask(shop, **body))[0] for _ in range(30)}
+
+    assert len(explored(1)) > 2
+    assert explored(1e-9) == {"item-0"}
 
 
 @pytest.mark.parametrize(

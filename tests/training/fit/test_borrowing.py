@@ -146,8 +146,12 @@ def test_shares_are_measured_on_who_wants_what_is_new(model: SequenceModel) -> N
     assert tried[0.75] > 0
 
 
-def test_without_content_there_is_nobody_to_borrow_from() -> None:
-    assert loans(np.zeros((ITEMS, 1), np.float32), without_the_new()) is None
+@pytest.mark.parametrize("lend", [0, NEIGHBOURS])
+def test_where_too_few_lend_nobody_borrows(lend: int) -> None:
+    """Each of so few would be a neighbour of itself."""
+    content_ND = np.zeros((ITEMS, 1), np.float32)
+    content_ND[np.unique(without_the_new().items)[:lend]] = 1
+    assert loans(content_ND, without_the_new()) is None
 
 
 @pytest.mark.parametrize("exact", [True, False])

@@ -120,3 +120,16 @@ def test_nothing_is_chosen_where_nobody_takes_what_is_new(
     known = mixed.held_out.take(np.flatnonzero(~mixed.taken()))
     scored = Scored.by(Fixed(scores_EN), mixed._replace(held_out=known), filter_seen=True)
     assert choose(scored, most_cost=0.02) is None
+
+
+@pytest.mark.parametrize(("new", "known"), [(19, EVENTS), (EVENTS, 0)])
+def test_nothing_is_chosen_where_too_few_of_either_kind_are_taken(
+    truth: tuple[FloatArray, Mixed], new: int, known: int
+) -> None:
+    scores_EN, mixed = truth
+    taken = mixed.taken()
+    some = [np.flatnonzero(taken)[:new], np.flatnonzero(~taken)[:known]]
+    held_out = mixed.held_out.take(np.concatenate(some))
+    scored = Scored.by(Fixed(scores_EN), mixed._replace(held_out=held_out), filter_seen=True)
+    assert scored.new_E.sum() == min(new, taken.sum())
+    assert choose(scored, most_cost=0.02) is None

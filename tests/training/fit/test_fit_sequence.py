@@ -94,16 +94,32 @@ def fit(
 def test_it_learns_what_comes_next(tmp_path: Path) -> None:
     """The next item of the small world is nearly certain: ranking must find it."""
     flow = histories()
-    fitted = fit(tmp_path, validation=targets(flow, Part.VALIDATION))
-    test = targets(flow, Part.TEST)
+    validation, test = (targets(flow, part) for part in (Part.VALIDATION, Part.TEST))
+    fitted = fit(tmp_path, validation=validation)
+    ours = SequenceRanker(fitted.model, table().codes_NS)
 
-    def ndcg(ranker: SequenceRanker | Popularity) -> float:
-        return metrics(rank(ranker, Task(test, ITEMS, True), 10), ITEMS, (10,))["ndcg@10"]
+    def ndcg(ranker: SequenceRanker | Popularity, of: EvaluationSet) -> float:
+        return metrics(rank(ranker, Task(of, ITEMS, True), 10), ITEMS, (10,))["ndcg@10"]
 
-    assert ndcg(SequenceRanker(fitted.model, table().codes_NS)) > 0.8
-    assert ndcg(Popularity(flow.up_to(Part.TRAIN), ITEMS)) < 0.2
+    assert ndcg(ours, test) > 0.8
+    assert ndcg(Popularity(flow.up_to(Part.TRAIN), ITEMS), test) < 0.2
     assert fitted.validation_ndcg is not None
     assert fitted.validation_ndcg > 0.8
+    assert fitted.validation_ndcg == pytest.approx(ndcg(ours, validation), abs=1e-6)
+
+
+def test_the_weights_of_the_best_epoch_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a training that ends with it, however many follow."""
+    told = iter((0.1, 0.5, 0.3))
+    measured = lambda *_: {"ndcg@10": next(told), "recall@10": 0.0}  # noqa: E731
+    monkeypatch.setattr(sequence_module, "metrics", measured)
+    best = fit(tmp_path / "best", 3, targets(histories(), Part.VALIDATION))
+    assert best.epochs == 2
+    assert best.validation_ndcg == pytest.approx(0.5)
+    ends, best_weights = fit(tmp_path / "ends", 2).model.state_dict(), best.model.state_dict()
+    assert all(torch.equal(ends[name], best_weights[name]) for name in ends)
 
 
 @pytest.mark.parametrize("part", [None, Part.VALIDATION])
@@ -177,6 +193,29 @@ def test_what_a_user_had_is_no_negative(negatives: int) -> None:
     assert float(loss.detach()) == pytest.approx(0, abs=1e-6)
     assert user_JW.grad is not None
     assert user_JW.grad.abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("negatives", [0, 20])
+def test_what_weighs_nothing_teaches_nothing(negatives: int) -> None:
+    one, weight_J = module(negatives), torch.tensor([1.0, 0, 2, 0, 1])
+    user_JW = torch.randn(5, CONFIG.width, requires_grad=True)
+    next_J = torch.randint(ITEMS, (5,))
+    loss = one.softmax_loss(one.model.each()[0], user_JW, next_J, None, weight_J)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert user_JW.grad is not None
+    assert user_JW.grad.any(1).tolist() == (weight_J > 0).tolist()
+
+
+def test_a_share_of_what_is_shown_has_no_id_residual() -> None:
+    """Of each item now and then, so that the rest tells of it; always of one that is not seen."""
+    training = histories().up_to(Part.TRAIN)
+    config, model = CONFIG.model_copy(update={"id_dropout": 0.3}), fresh(training)
+    one = SequenceModule(model, table(), config, None, True, seed=0)
+    model.seen[:5], model.seen[5:] = 0, 1
+    known_BN1 = one._shown(lambda _, __, known: known, torch.arange(ITEMS).expand(500, ITEMS))
+    shares_N = known_BN1.mean(0)[:, 0]
+    assert not shares_N[:5].any()
+    assert shares_N[5:].tolist() == pytest.approx([0.7] * (ITEMS - 5), abs=0.1)
 
 
 @pytest.mark.parametrize("negatives", [0, 20])
@@ -333,6 +372,13 @@ def test_several_processes_send_each_other_gradients_alone() -> None:
     """Codes and words of all items are buffers: at every step they would be sent, too."""
     options = _distribution(Process(0, 2, 2), CONFIG)
     assert options["strategy"]._ddp_kwargs["broadcast_buffers"] is False
+
+
+def test_processes_share_batches_out_themselves_on_however_many_machines() -> None:
+    """To share them out once more would leave most of them unseen."""
+    options = _distribution(Process(0, 6, 2), CONFIG)
+    assert (options["devices"], options["num_nodes"]) == (2, 3)
+    assert options["use_distributed_sampler"] is False
 
 
 def test_what_a_gpu_learned_is_taken_up_without_one(

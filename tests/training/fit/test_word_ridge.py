@@ -7,7 +7,7 @@ import torch
 from models.contract.config import SequenceConfig, Towers
 from models.nets.sequence import SequenceModel
 from models.nets.words import ItemWords, WordVectors
-from tests.training.fit.test_borrowing import NEW, without_the_new
+from tests.training.fit.test_borrowing import BARE, NEW, without_the_new
 from tests.training.fit.test_fit_sequence import SPACE, table
 from tests.training.small import GROUPS, ITEMS, PER_GROUP, WORDS
 from training.fit.word_ridge import Ridge, foretell
@@ -102,3 +102,12 @@ def test_the_ridge_is_that_of_the_closed_form() -> None:
     inner_VV = bags_JV.T @ (weight_J[:, None] * bags_JV) + 2 * np.eye(WORDS.vocabulary_size)
     exact_VW = np.linalg.solve(inner_VV, bags_JV.T @ (weight_J[:, None] * target_JW))
     np.testing.assert_allclose(ridge.fit(target_JW), exact_VW, atol=0.01 * np.abs(exact_VW).max())
+
+
+def test_of_a_new_item_without_words_nothing_is_known() -> None:
+    """Else it would be scored, alike for everybody, and shown."""
+    model, worded_N = trained((("id",), ("behaviour",))), np.arange(ITEMS) != BARE
+    offsets = np.concatenate([[0], np.cumsum(2 * worded_N)])
+    words = WORDS._replace(offsets=offsets, words_J=WORDS.words_J[np.repeat(worded_N, 2)])
+    foretell(model, NOTHING, words, without_the_new())
+    assert (model.seen[NEW].item(), model.seen[BARE].item()) == (1, 0)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from models.contract.live_counts import HALF_LIFE
 from models.contract.types import FloatArray
 from training.data.histories import Histories, Part, Windows
 from training.memory import live
@@ -65,3 +66,46 @@ def test_without_a_validation_part_nothing_is_chosen() -> None:
     parts = np.zeros_like(whole.histories.parts)
     histories = Histories(whole.histories.offsets, whole.histories.items, parts)
     assert choose_live(Flat(), Passing(histories, whole.times_J), ITEMS, False) == Worth()
+
+
+@pytest.mark.parametrize("filter_seen", [False, True])
+def test_events_are_heard_in_the_order_in_which_they_came(filter_seen: bool) -> None:
+    """Of users who came at once; what is not recommended again is not asked for, but heard."""
+    items = np.array([3, 5, 3, 5, 3, 8], np.int32)
+    parts = np.array([0, 1, 0, 1, 1, 1], np.uint8)
+    times = np.array([0, 20, 0, 10, 30, 40])
+    told = Passing(Histories(np.array([0, 2, 6]), items, parts), times)
+    events = list(live._passing(Flat(), told, ITEMS, filter_seen))
+    again = [] if filter_seen else [(1, 3)]
+    assert [event[:2] for event in events] == [(1, 5), (0, 5), *again, (1, 8)]
+    heard = [[(back, rows_J.tolist()) for back, rows_J, _ in event[3]] for event in events]
+    assert heard[:2] == [[], [(0, [5])]]
+    assert heard[-1] == [(0, [5]), (1, [3]), (2, [5])]  # 3, 5 and 3 again
+    for (user, _, scores_N, _), history in zip(events[:2], ([3], [3]), strict=True):
+        assert np.isneginf(scores_N[history]).all() == filter_seen, user
+        assert np.isneginf(scores_N).sum() == (len(history) if filter_seen else 0)
+
+
+def test_what_was_heard_long_ago_counts_less() -> None:
+    rows = np.array([[3, 5], [3, 5], [3, 8], [3, 9]], np.int32)
+    parts = np.tile(np.array([0, Part.VALIDATION], np.uint8), len(rows))
+    times = np.repeat(np.array([0, 60, 60, 120]) * int(HALF_LIFE), 2)
+    times[2:4] = 1
+    told = Passing(Histories(np.arange(len(rows) + 1) * 2, rows.ravel(), parts), times)
+    *_, (_, item, _, heard) = live._passing(Flat(), told, ITEMS, filter_seen=False)
+    ((_, rows_J, shares_J),) = heard
+    shares = dict(zip(rows_J.tolist(), shares_J.tolist(), strict=True))
+    assert item == 9
+    assert shares[8] > 0.2
+    assert shares.get(5, 0) < 0.01
+
+
+def test_what_was_before_the_last_item_counts_more_where_it_tells_more() -> None:
+    """After any of five things comes always the same, whatever was looked at between."""
+    random = np.random.default_rng(1)
+    first_U, between_U = random.integers(0, 5, USERS), random.integers(20, 25, USERS)
+    rows = np.stack([first_U, between_U, 10 + first_U], axis=1).astype(np.int32)
+    parts = np.tile(np.array([0, 0, Part.VALIDATION], np.uint8), USERS)
+    times = np.repeat(60 * np.arange(USERS), 3)
+    told = Passing(Histories(np.arange(USERS + 1) * 3, rows.ravel(), parts), times)
+    assert choose_live(Flat(), told, ITEMS, filter_seen=False).decay == max(live.DECAYS)

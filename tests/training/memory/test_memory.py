@@ -8,11 +8,13 @@ import pytest
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from models.contract.memory import Reason
 from models.nets.words import ItemWords
 from training import stage_files
 from training.data.histories import Histories, Part, Windows, targets
 from training.evaluate.ranking import Task, ndcg
 from training.fit.remember import choose_recipe, with_memory
+from training.memory import likeness as likenesses
 from training.memory.likeness import likeness
 from training.memory.lists import best
 from training.memory.memory import LIKENESS, MemoryRanker, Recipe, Sources, choose
@@ -71,6 +73,22 @@ def test_alike_is_the_cosine_of_words_rare_ones_more() -> None:
     np.fill_diagonal(expected, 0)
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert likeness(NO_WORDS, ITEMS).nnz == 0
+
+
+def test_words_that_many_items_have_make_none_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(likenesses, "_COMMON", 2)
+    found = likeness(words([0, 1], [0, 1], [0], [2], [2], [], [], [0, 2]), ITEMS).toarray() > 0
+    assert [tuple(pair) for pair in np.argwhere(found).tolist()] == [(0, 1), (1, 0)]
+
+
+def test_a_list_tells_what_followed_from_what_is_alike() -> None:
+    """As the service says it: by what most of a score is."""
+    said = words([], [0], [0, 1], [], [], [], [], [0, 1])
+    sources = Sources.of(of([1, 3], [1, 2], [1, 3]), said, ITEMS)
+    for likeness_, alike in ((0.1, False), (9.0, True)):
+        memory = sources.mix(Recipe(likeness_, weight=1.0), ITEMS)
+        reasons = memory.reasons([1], [3, 7, 2])
+        assert reasons == [Reason(1, alike=False), Reason(1, alike=True), Reason(1, alike=alike)]
 
 
 def test_lists_are_cut_to_the_best_of_each_row() -> None:

@@ -1,4 +1,5 @@
 import dataclasses
+from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,11 +18,13 @@ from training.config import QuantizeConfig, RunConfig
 from training.data.histories import Histories, Part
 from training.errors import UserError
 from training.progress import trainer_options
+from training.quantize import fit_quantizer as quantizing
 from training.quantize.behaviour import behaviour_embeddings
 from training.quantize.codes import build_table, code_space
 from training.quantize.fit_quantizer import QuantizerModule, fit_quantizer
 from training.quantize.health import code_health
 from training.quantize.learn import learn_codes
+from training.quantize.transitions import Transitions
 from training.quantize.views import View
 
 CONFIG = QuantizeConfig(
@@ -69,6 +72,106 @@ def test_a_gpu_that_is_asked_for_is_not_passed_over(tmp_path: Path) -> None:
     config = CONFIG.model_copy(update={"accelerator": "gpu"})
     with pytest.raises(MisconfigurationException, match="gpu"):
         quantize(tmp_path, world(), config)
+
+
+def untrained(made: World, quantizer: Quantizer) -> QuantizerModule:
+    """What would train a copy of it."""
+    training = made.histories.up_to(Part.TRAIN)
+    return QuantizerModule(deepcopy(quantizer), made.views, training, CONFIG, 0)
+
+
+def test_the_estimators_learn_to_tell_one_branch_by_the_other(
+    trained: tuple[World, QuantizerModule, Resolution],
+) -> None:
+    """Else their bound bounds nothing, and the branches are pushed apart by noise."""
+    made, module, _ = trained
+    everything_N, fresh = torch.arange(ITEMS), untrained(made, module.quantizer)
+    torch.manual_seed(1)
+    for part in fresh.quantizer.clubs.modules():
+        if isinstance(part, torch.nn.Linear):
+            part.reset_parameters()
+    with torch.no_grad():
+        told, untold = (one.estimator_loss(everything_N) for one in (module, fresh))
+    assert told < untold - 1
+
+
+def test_a_step_along_the_bound_pushes_the_branches_apart(
+    trained: tuple[World, QuantizerModule, Resolution],
+) -> None:
+    made, module, _ = trained
+    step, everything_N = untrained(made, module.quantizer), torch.arange(ITEMS)
+    before = step.encoder_losses(everything_N)["club"]
+    before.backward()  # type: ignore[no-untyped-call]
+    torch.optim.SGD(step.quantizer.encoder_parameters(), 0.1).step()
+    with torch.no_grad():
+        bounds = []
+        for modality in (TEXT, IMAGE):
+            view, club = made.views[modality], step.quantizer.club(modality)
+            assert club is not None
+            branches = step.quantizer.branches(modality, view.vectors_NX[view.present_N])
+            bounds.append(club.bound(*branches))
+        assert CONFIG.mutual_information * sum(bounds) < before
+
+
+def test_views_of_one_item_are_drawn_together_wherever_they_stand_in_a_batch(
+    trained: tuple[World, QuantizerModule, Resolution],
+) -> None:
+    """Of items that have both; each is told from the others by a direction of its own."""
+    _, module, _ = trained
+    one_B, other_B = torch.tensor([4, 1, 3, 0]), torch.tensor([4, 2, 1, 5, 0])
+    own_NQ = torch.eye(6)
+    aligned = {TEXT: (one_B, own_NQ[one_B]), IMAGE: (other_B, own_NQ[other_B])}
+    assert module._contrast(aligned) < 0.01
+    turned = {TEXT: (one_B, own_NQ[one_B]), IMAGE: (other_B, own_NQ[other_B].roll(1, 0))}
+    assert module._contrast(turned) > 1
+    apart = {TEXT: (one_B[2:3], own_NQ[3:4]), IMAGE: (other_B, own_NQ[other_B])}
+    assert module._contrast(apart) == 0
+
+
+def test_a_sequence_is_what_came_before_the_latest_most(
+    trained: tuple[World, QuantizerModule, Resolution], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, module, _ = trained
+    told: list[tuple[torch.Tensor, ...]] = []
+
+    def loss(*given: torch.Tensor) -> torch.Tensor:
+        told.append(given)
+        return torch.zeros(())
+
+    monkeypatch.setattr(quantizing, "info_nce", loss)
+    monkeypatch.setattr(module, "transitions", Transitions.of(all_learned([[7, 8, 9]])))
+    module._sequence_contrast(20)
+    ((sequence_BQ, comes_BQ, next_B, _),) = told
+    assert {*next_B.tolist()} == {8, 9}
+    with torch.no_grad():
+        first_Q, second_Q, third_Q = module.item_vectors(torch.tensor([7, 8, 9]))
+        for sequence_Q, comes_Q, item in zip(sequence_BQ, comes_BQ, next_B.tolist(), strict=True):
+            before_Q = first_Q if item == 8 else second_Q + 0.7 * first_Q
+            torch.testing.assert_close(sequence_Q, before_Q)
+            torch.testing.assert_close(comes_Q, second_Q if item == 8 else third_Q)
+
+
+def test_an_item_is_the_sum_of_the_modalities_that_it_has(
+    trained: tuple[World, QuantizerModule, Resolution], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And of z_ID, where training saw it."""
+    made, module, _ = trained
+    there_N = made.views[IMAGE].present_N
+    with_, without = (int(there_N.to(torch.int8).argmax()), int((~there_N).to(torch.int8).argmax()))
+    items_B = torch.tensor([with_, without])
+    seen_N = torch.zeros(ITEMS, dtype=torch.bool)
+    seen_N[with_] = True
+    monkeypatch.setattr(module, "seen_N", seen_N)
+    with torch.no_grad():
+        found_BQ, quantizer = module.item_vectors(items_B), module.quantizer
+        expected_BQ = torch.zeros_like(found_BQ)
+        expected_BQ[0] += quantizer.id_residual.weight[with_]
+        for modality, view in made.views.items():
+            bound_BQ = quantizer.branches(modality, view.vectors_NX[items_B]).bound_BQ
+            vectors_BQ = quantizer.codebook(modality)(bound_BQ).vectors_BQ
+            for row in range(1 if modality == IMAGE else 2):
+                expected_BQ[row] += vectors_BQ[row]
+    torch.testing.assert_close(found_BQ, expected_BQ)
 
 
 def test_every_semantic_id_is_unique_and_missing_pictures_are_null(
@@ -147,6 +250,9 @@ def test_codes_are_healthy(trained: tuple[World, QuantizerModule, Resolution]) -
     assert health["text/specific_variance"] > 0.01  # neither branch went constant to please CLUB
     assert health["text/bound_variance"] > 0.01
     assert health["text/unexplained_variance"] < 0.9
+    items = len(resolution.table)
+    shared = [health[name] * items for name in ("collision_rate", "moved_rate", "extended_rate")]
+    assert shared == pytest.approx([resolution.collided, resolution.moved, resolution.extended])
 
 
 def test_no_held_out_interaction_reaches_a_code(tmp_path: Path) -> None:
