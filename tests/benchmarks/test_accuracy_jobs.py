@@ -203,10 +203,11 @@ def test_legends_lie_over_nothing_and_can_be_read(
         figure.canvas.draw()
         (legend,) = figure.legends
         box = legend.get_window_extent()
-        assert not any(box.overlaps(axes.get_tightbbox()) for axes in figure.axes if axes.axison)
+        panels = [axes.get_tightbbox() for axes in figure.axes if axes.axison]
+        assert not any(box.overlaps(panel) for panel in panels if panel is not None)
         assert not any(axes.get_legend() for axes in figure.axes)
         text = legend.get_texts()[0]
-        assert text.get_fontsize() / 72 * 830 / figure.get_figwidth() >= 9
+        assert float(text.get_fontsize()) / 72 * 830 / figure.get_figwidth() >= 9
     pyplot.close("all")
 
 
