@@ -62,7 +62,7 @@ def bucket_bias(weights_file: Path, codes: Path, path: Path) -> None:
     if not biases:
         return
     pairs = modality_pairs(space)
-    figure, axes = _panels(len(pairs), columns=3, height=2.4)
+    figure, axes = _panels(len(pairs), columns=2, height=2.4)
     for p, (axis, pair) in enumerate(zip(axes, pairs, strict=False)):
         for name, bias_PKH in biases.items():
             tower, block = (int(part) + 1 for part in name.split(".") if part.isdigit())
@@ -74,25 +74,24 @@ def bucket_bias(weights_file: Path, codes: Path, path: Path) -> None:
         axis.set_title(first if first == second else f"{first} x {second}")
         axis.set_xlabel("bucket, least similar first")
     axes[0].set_ylabel("bias")
-    last = axes[len(pairs) - 1]
-    last.legend(fontsize=6, loc="upper left", bbox_to_anchor=(1, 1))  # beside it: lines are many
+    _legend(figure, axes[0], columns=4)
     _save(figure, path)
 
 
-def code_usage(codes: Path, path: Path) -> None:
+def code_usage(health: dict[str, float], path: Path) -> None:
     """Share of codes used and perplexity, by level and modality."""
-    health = stage_files.read_json(codes / stage_files.HEALTH)
-    space = stage_files.semantic_ids(codes)[0].space
+    of_all = [name for name in health if name.startswith("level_") and name.endswith("/used")]
+    modalities = [name.removesuffix("/level_1/used") for name in health if "/level_1/used" in name]
     figure, axes = _panels(2, columns=2, height=2.4)
-    place = np.arange(space.levels)
-    series = {"all": "", **{str(m): f"{m}/" for m in space.modalities}}
+    place = np.arange(len(of_all))
+    series = {"all": "", **{modality: f"{modality}/" for modality in modalities}}
     for axis, figure_name in zip(axes, ("used", "perplexity"), strict=False):
         for n, (label, prefix) in enumerate(series.items()):
             values = [health[f"{prefix}level_{level + 1}/{figure_name}"] for level in place]
             axis.bar(place + 0.8 * n / len(series), values, 0.8 / len(series), label=label)
         axis.set_title({"used": "share of codes used"}.get(figure_name, figure_name))
         axis.set_xticks(place + 0.3, [f"level {level + 1}" for level in place])
-    axes[0].legend(fontsize=7, loc="lower right")
+    _legend(figure, axes[0], columns=len(series))
     _save(figure, path)
 
 
@@ -136,17 +135,23 @@ def _panels(count: int, columns: int, height: float) -> tuple[Figure, list[Axes]
     columns = min(columns, count)
     rows = -(-count // columns)
     figure, axes = plt.subplots(
-        rows, columns, figsize=(4.2 * columns + 1, height * rows + 0.6), squeeze=False
-    )
+        rows, columns, figsize=(4.2 * columns + 1, height * rows + 0.6), squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
     flat = list(axes.flat)
     for spare in flat[count:]:
         spare.axis("off")
     return figure, flat
 
 
+def _legend(figure: Figure, axis: Axes, columns: int) -> None:
+    """Beneath all panels, whose lines it would hide; axis: whose names hold for all of them."""
+    lines, names = axis.get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside lower center", ncols=columns, fontsize=9)
+
+
 def _save(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.tight_layout()
     figure.savefig(path, dpi=110, metadata={"Software": None})
     plt.close(figure)
 

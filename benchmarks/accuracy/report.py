@@ -147,17 +147,23 @@ def _draw(found: list[Results], recipe: Recipe, workshop: Workshop, to: Path) ->
 
 
 def draw_model(job: Job, recipe: Recipe, workshop: Workshop, to: Path) -> list[Path]:
-    """Draw one model's codes and biases; its weights and codes lie only where it was trained."""
-    drawn = [to / f"{kind}-{job.dataset}.png" for kind in plots.OF_CODES]
+    """Draw one model's codes and biases.
+
+    How its codes are used is kept with its results; its weights and codes lie only where it was
+    trained, and elsewhere what was drawn of them stays.
+    """
+    biases, usage, items = drawn = [to / f"{kind}-{job.dataset}.png" for kind in plots.OF_CODES]
     done, directory = workshop.store.read(job), jobs.left_by(job, recipe(job), workshop)
+    health = done.facts["health"] if done else None
+    if health:  # else it looks at no codes
+        plots.code_usage(health, usage)
     if done and directory:
-        codes = workshop.scratch / done.facts["codes"]
-        for path in drawn:
-            path.unlink(missing_ok=True)
-        if done.facts["health"]:  # else it looks at no codes
-            plots.bucket_bias(directory / bundle.FILES.WEIGHTS, codes, drawn[0])
-            plots.code_usage(codes, drawn[1])
-            plots.item_map(codes, drawn[2])
+        biases.unlink(missing_ok=True)
+        items.unlink(missing_ok=True)
+        if health:
+            codes = workshop.scratch / done.facts["codes"]
+            plots.bucket_bias(directory / bundle.FILES.WEIGHTS, codes, biases)
+            plots.item_map(codes, items)
     return [path for path in drawn if path.exists()]
 
 

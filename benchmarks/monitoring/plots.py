@@ -16,7 +16,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-_COLUMNS, _MOST = 3, 8  # panels beside each other; names in a legend
+_COLUMNS, _MOST = 2, 8  # panels beside each other; names in a legend
 _LONGEST = 23  # letters of a name: an alert's
 _MIB = 2**20
 _UNITS = {
@@ -33,14 +33,14 @@ def draw(dashboard: Dashboard, prometheus: Prometheus, told: Sequence[Told], pat
     """All panels, over the whole story, acts shaded in turn."""
     panels = dashboard.panels()
     rows = math.ceil(len(panels) / _COLUMNS)
-    figure, grid = plt.subplots(rows, _COLUMNS, figsize=(15, 2.6 * rows), squeeze=False)
+    figure, grid = plt.subplots(rows, _COLUMNS, figsize=(10, 2.4 * rows), squeeze=False)
     for axes in grid.flat[len(panels) :]:
         axes.set_axis_off()
     for axes, panel in zip(grid.flat, panels, strict=False):
         _panel(axes, panel, prometheus, told)
     figure.suptitle(f"{dashboard.title}: a story in {len(told)} acts, seconds")
     figure.tight_layout()
-    figure.savefig(path, dpi=65)
+    figure.savefig(path, dpi=100)
     plt.close(figure)
 
 
@@ -67,13 +67,13 @@ def _panel(axes: Axes, panel: Panel, prometheus: Prometheus, told: Sequence[Told
             transform=axes.get_xaxis_transform(),
             ha="center",
             va="bottom",
-            fontsize=6,
+            fontsize=7,
             color="grey",
         )
     axes.set_xlim(0, end - start)
-    axes.set_title(panel.title, fontsize=9)
-    axes.set_ylabel(_UNITS.get(panel.unit, panel.unit), fontsize=7)
-    axes.tick_params(labelsize=7)
+    axes.set_title(panel.title, fontsize=10)
+    axes.set_ylabel(_UNITS.get(panel.unit, panel.unit), fontsize=8)
+    axes.tick_params(labelsize=8)
 
 
 def _lines(axes: Axes, found: Sequence[tuple[str, Series]], start: float) -> None:
@@ -81,7 +81,7 @@ def _lines(axes: Axes, found: Sequence[tuple[str, Series]], start: float) -> Non
         label = _named(legend, line) if number < _MOST else None
         axes.plot(line.times_T - start, line.values_T, lw=1.2, label=label)
     if any(legend for legend, _ in found):
-        axes.legend(fontsize=6, loc="upper left", framealpha=0.5)
+        axes.legend(fontsize=7, loc="upper left", framealpha=0.5)
     axes.grid(alpha=0.3)
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib import pyplot
+from matplotlib.figure import Figure
 
 from benchmarks.accuracy import jobs, plots, recipes, report, tables
 from benchmarks.accuracy.curves import validation_curve
@@ -183,6 +185,30 @@ def test_plots_are_drawn_from_what_a_job_left(
     assert {path.name for path in drawn} == {path.name for path in tmp_path.glob("*.png")}
     assert len(drawn) == 3
     assert all(path.stat().st_size > 5_000 for path in drawn)
+    elsewhere = Workshop(workshop.store, tmp_path / "nothing")
+    kept = report.draw_model(job, recipe_of(config, FEW_EPOCHS), elsewhere, tmp_path / "clone")
+    assert [path.name for path in kept] == ["code-usage-shop.png"]
+
+
+def test_legends_lie_over_nothing_and_can_be_read(
+    workshop: Workshop, config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They stand beneath all panels, of letters that are 9 pixels on a page 830 wide."""
+    drawn: dict[str, Figure] = {}
+    monkeypatch.setattr(plots, "_save", lambda figure, path: drawn.update({path.stem: figure}))
+    job = Job("shop", "bbqrec", 1, "strict")
+    report.draw_model(job, recipe_of(config, FEW_EPOCHS), workshop, tmp_path)
+    for name in "bucket-bias-shop", "code-usage-shop":
+        figure = drawn[name]
+        figure.canvas.draw()
+        (legend,) = figure.legends
+        box = legend.get_window_extent()
+        panels = [axes.get_tightbbox() for axes in figure.axes if axes.axison]
+        assert not any(box.overlaps(panel) for panel in panels if panel is not None)
+        assert not any(axes.get_legend() for axes in figure.axes)
+        text = legend.get_texts()[0]
+        assert float(text.get_fontsize()) / 72 * 830 / figure.get_figwidth() >= 9
+    pyplot.close("all")
 
 
 def test_curves_are_drawn_from_the_results_alone(

@@ -15,13 +15,13 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.transforms import Bbox
 
-_LABEL: dict[str, Any] = {"textcoords": "offset points", "fontsize": 7}
+_LABEL: dict[str, Any] = {"textcoords": "offset points", "fontsize": 8}
 _OFFSETS = [  # points, and the side on which the text ends; tried in turn
     (at, side)
     for height in (3, -9, 12, -18)
     for at, side in (((6, height), "left"), ((-6, height), "right"))
 ]
-_BESIDE = 3  # panels in a row
+_BESIDE = 2  # panels in a row: more are too small on a page
 _OURS, _BEFORE, _OTHER = "#e07b00", "#2b6cb0", "#9aa5b1"
 
 
@@ -31,7 +31,7 @@ def trade_off(found: list[Cold], path: Path) -> None:
     Blue: our weights before calibration, with every share that all items alike may borrow.
     """
     rows = math.ceil(len(found) / _BESIDE)
-    figure, axes = plt.subplots(rows, _BESIDE, figsize=(5 * _BESIDE, 4 * rows), squeeze=False)
+    figure, axes = plt.subplots(rows, _BESIDE, figsize=(4.7 * _BESIDE, 3.7 * rows), squeeze=False)
     for axis, cold in zip_longest(axes.flat, found):
         if cold is None:
             axis.axis("off")
@@ -58,6 +58,7 @@ def _panel(axis: Axes, cold: Cold) -> None:
     axis.set_ylabel("new items among all: Recall@50")
     axis.set_ylim(bottom=0)
     axis.margins(0.2, 0.12)
+    axis.locator_params(axis="x", nbins=6)
 
 
 def _name(axis: Axes, cold: Cold) -> None:

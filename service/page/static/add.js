@@ -9,23 +9,29 @@ import { writing } from "./keys.js";
 import { go } from "./state.js";
 
 const NEAREST = 3, DEEP = 100;
+const SHORT = 1000, LONG = 100_000; // letters of an attribute, of a text, as the service has them
+const SAID = { required: true, pattern: ".*\\S.*", title: "More than spaces" };
 let picture = null;
 
 export function drawAdd({ intake, attributes, most, items }) {
   const told = make("p", { role: "status", className: "problem" });
   const result = make("div", { className: "result", tabIndex: -1 });
-  const id = field("Id", { value: `new-${Math.random().toString(36).slice(2, 7)}`, required: true, maxLength: 256 });
-  const title = field("Title", { required: true, maxLength: 1000 });
+  const id = field("Id", { value: `new-${Math.random().toString(36).slice(2, 7)}`, ...SAID, maxLength: 256 });
+  const title = field("Title", { ...SAID, maxLength: SHORT });
   const texts = intake.text.filter((name) => name !== intake.title);
-  const inputs = texts.map((name) => [name, field(name, hint(attributes, name))]);
+  const mostOf = (name) => intake.attributes.includes(name) ? SHORT : LONG;
+  const inputs = texts.map((name) => [name, field(name, { ...hint(attributes, name), maxLength: mostOf(name) })]);
   const others = intake.attributes.filter((name) => !texts.includes(name))
-    .map((name) => [name, field(name, hint(attributes, name))]);
+    .map((name) => [name, field(name, { ...hint(attributes, name), maxLength: SHORT })]);
 
+  const press = make("button", { className: "main" }, "Put it into the catalogue");
   const form = make(
     "form",
     { className: "add", onsubmit: async (event) => {
       event.preventDefault();
       told.textContent = "";
+      fill(result);
+      press.disabled = true;
       const text = given(inputs);
       if (intake.text.includes(intake.title)) text[intake.title] = valueOf(title);
       const own = intake.attributes.filter((name) => text[name]).map((name) => [name, text[name]]);
@@ -36,10 +42,12 @@ export function drawAdd({ intake, attributes, most, items }) {
       } catch (error) {
         told.textContent = error.message;
       }
+      press.disabled = false;
+      if (told.textContent) press.focus();
     } },
     id, title, inputs.map(([, label]) => label), others.map(([, label]) => label),
     intake.pictures ? pictureField() : null,
-    make("p", { className: "row" }, make("button", { className: "main" }, "Put it into the catalogue")),
+    make("p", { className: "row" }, press),
     told,
   );
   fill(byId("add-view"), make("div", { className: "pair" }, form, result));

@@ -13,6 +13,13 @@ export class Refused extends Error {
   }
 }
 
+/** No answer came, or not all of it. */
+export class Away extends Error {
+  constructor() {
+    super("The service cannot be reached.");
+  }
+}
+
 const named = ({ field, message }) => `${field.replace(/^(body|query)\.?/, "")} ${message}`.trim();
 
 /** The answer, its headers, and how long it took, in milliseconds. */
@@ -23,14 +30,18 @@ export async function call(path, { method = "GET", body, headers = {}, role = CU
     signal,
     headers: { ...headers, "x-generation": role, ...(body && { "content-type": "application/json" }) },
     body: body === undefined ? undefined : JSON.stringify(body),
-  });
+  }).catch(gone);
   const took = performance.now() - begun;
-  const answer = await response.json().catch(() => ({}));
+  const answer = await response.json().catch((error) => response.ok ? gone(error) : {});
   if (!response.ok) {
     const detail = answer.detail ?? `The service answered ${response.status}.`;
     throw new Refused(response.status, { ...answer, detail });
   }
   return { answer, took, within: within(response) };
+}
+
+function gone(error) {
+  throw error.name === "AbortError" ? error : new Away();
 }
 
 /** Of that, what the service itself needed, as it says: milliseconds by part, in its order. */

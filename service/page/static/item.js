@@ -28,6 +28,8 @@ export async function drawItem(mapped) {
   }
 }
 
+export const isOpen = () => sheet.open;
+
 function close() {
   if (!sheet.open) return;
   sheet.close();

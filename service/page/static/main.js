@@ -6,38 +6,23 @@ import { setSpace } from "./codes.js";
 import { byId, fill, make } from "./dom.js";
 import { drawFilters, setAttributes } from "./filters.js";
 import { add, drawHistory } from "./history.js";
-import { drawItem } from "./item.js";
+import { drawItem, isOpen } from "./item.js";
 import { drawMap } from "./map.js";
 import { beginNext, drawNext, setCanary } from "./next.js";
 import { beginSamples } from "./sample.js";
 import { searchBox } from "./search.js";
 import { begin, follow, go, state } from "./state.js";
+import { trying } from "./trying.js";
 import { drawWaiting, endWaiting } from "./waiting.js";
 
 const AGAIN = 2000; // milliseconds between looks while no model is loaded
-
-/** Whatever failed is said, and the page goes on. */
-async function trying(call) {
-  try {
-    await call();
-    say("");
-  } catch (error) {
-    say(error instanceof Refused ? error.message : "The service cannot be reached.");
-    if (!(error instanceof Refused || error instanceof TypeError)) throw error;
-  }
-}
-
-function say(text) {
-  byId("notice").textContent = text;
-  byId("notice").hidden = !text;
-}
 
 async function ready() {
   for (;;) {
     try {
       return await get("page/catalogue");
     } catch (error) {
-      if (error instanceof Refused && error.status !== 503) throw error;
+      if (error instanceof Refused && error.status < 500) throw error;
       await drawWaiting();
       await new Promise((resolve) => setTimeout(resolve, AGAIN));
     }
@@ -57,7 +42,8 @@ const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
 async function changed(now, before, about) {
   show(now.view);
-  if (before.item !== now.item || before.view === null) trying(() => drawItem(about.map));
+  const unopened = now.item && !isOpen();
+  if (before.item !== now.item || before.view === null || unopened) trying(() => drawItem(about.map));
   if (before.view !== null && before.view !== now.view) scrollTo(0, 0);
   if (now.view === "map") await trying(drawMap);
   if (now.view !== "try") return;
@@ -111,7 +97,6 @@ fill(byId("search"), searchBox({
   label: "Search the catalogue",
   placeholder: "Search the catalogue",
   chosen: (item) => add(item.item_id),
-  failed: (error) => trying(() => { throw error; }),
 }));
 byId("clear").addEventListener("click", () => {
   go({ history: [], mark: null });

@@ -6,6 +6,7 @@ import { aboutOf } from "./items.js";
 import { button, byId, calmly, fill, make } from "./dom.js";
 import { searchBox } from "./search.js";
 import { go, state } from "./state.js";
+import { trying } from "./trying.js";
 
 const FAR = 65535, NEAR_PIXELS = 14, MOST_SCALE = 60, MOST_LABELS = 8;
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -57,9 +58,8 @@ class Map2d {
       label: "Find an item on the map",
       placeholder: "Find an item on the map",
       chosen: (item) => go({ mark: item.item_id }),
-      failed: (error) => { this.told.textContent = error.message; },
     }));
-    this.name = calmly((n) => this.tell(n), 60);
+    this.name = calmly((n) => trying(() => this.tell(n)), 60);
     new ResizeObserver(() => this.draw()).observe(this.canvas);
     dark.addEventListener("change", () => this.draw());
   }

@@ -7,6 +7,7 @@ import { face, opener } from "./items.js";
 import { byId, button, copy, fill, make } from "./dom.js";
 import { go, state } from "./state.js";
 
+const NOTHING = "Nothing is left that may be recommended.";
 let asked = null, taken = new Set(), canary = false;
 
 export const setCanary = (is) => (canary = is);
@@ -48,11 +49,11 @@ export async function drawNext() {
     const found = await ask(body, CURRENT, signal);
     const other = canary ? await askCanary(body, signal) : null;
     await learn([found, other].flatMap((each) => each?.answer?.items ?? []).map((item) => item.item_id));
-    if (!signal.aborted) draw(found, other);
+    if (signal.aborted) return;
+    draw(found, other);
+    byId("next").removeAttribute("aria-busy"); // where it fails, what is shown answers another request
   } catch (error) {
     if (error.name !== "AbortError") throw error;
-  } finally {
-    if (!signal.aborted) byId("next").removeAttribute("aria-busy");
   }
 }
 
@@ -60,11 +61,11 @@ function draw({ answer, took, within }, other) {
   const { items, fallback, unknown_items: unknown } = answer;
   byId("next-title").textContent = fallback ? "What most people had" : "Next for them";
   byId("timing").textContent = timing(took, within);
-  tellFallback(fallback, unknown);
+  tellFallback(fallback, unknown, items.length);
   fill(byId("next"), items.map((item, n) => row(item, n, items, fallback)));
   byId("told").textContent = items.length
     ? `${items.length} ${fallback ? "popular items" : "recommendations"}, first ${nameOf(known(items[0].item_id))}`
-    : "Nothing is left that may be recommended";
+    : NOTHING;
   drawCompare(items, other);
   if (state.mark) byId("next").querySelector(".marked")?.scrollIntoView({ block: "center" });
 }
@@ -77,10 +78,11 @@ function timing(took, within) {
   return `${there}, ${took.toFixed(0)} ms with the way there`;
 }
 
-function tellFallback(fallback, unknown) {
+function tellFallback(fallback, unknown, found) {
   const told = [];
   if (unknown.length) told.push(`Nothing is known of ${unknown.join(", ")}.`);
-  if (fallback && state.history.length) told.push("So these are the most used items.");
+  if (!found) told.push(NOTHING);
+  else if (fallback && state.history.length) told.push("So these are the most used items.");
   byId("fallback").textContent = told.join(" ");
   byId("fallback").hidden = told.length === 0;
 }

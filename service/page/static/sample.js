@@ -5,22 +5,24 @@ import { face } from "./items.js";
 import { byId, fill, make } from "./dom.js";
 import { setTaken } from "./next.js";
 import { follow, go } from "./state.js";
+import { trying } from "./trying.js";
 
 let users = null, turn = 0, shown = null;
 
 export function beginSamples(refit) {
   const another = byId("sample");
   another.hidden = false;
-  another.addEventListener("click", async () => {
+  another.addEventListener("click", () => trying(async () => {
     users ??= shuffled((await get("page/samples")).users);
-    const user = users[turn++ % users.length];
+    const user = users[turn % users.length];
     await learn([...user.history, user.took]);
+    turn += 1;
     shown = user;
     setTaken([user.took]);
     another.textContent = "Take somebody else";
     go({ history: user.history, filter: [], mark: null });
     tell(user, refit);
-  });
+  }));
   follow((now) => { // a history that was changed is nobody's
     if (!shown || JSON.stringify(now.history) === JSON.stringify(shown.history)) return;
     shown = null;

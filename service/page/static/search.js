@@ -4,18 +4,21 @@ import { nameOf, search } from "./api.js";
 import { mosaic } from "./codes.js";
 import { aboutOf } from "./items.js";
 import { calmly, fill, make } from "./dom.js";
+import { trying } from "./trying.js";
 
-const MOST = 12;
+const MOST = 12, LONGEST = 200; // items; letters, as the service has it
 let made = 0;
 
-export function searchBox({ label, placeholder, chosen, failed }) {
+export function searchBox({ label, placeholder, chosen }) {
   const id = `found-${(made += 1)}`;
   let items = [], at = -1, asked = null;
+  let answered = null, hurried = false; // what these items are found by; Enter came before them
+  const askSoon = calmly(() => input.value !== answered && ask(), 90);
 
   const input = make("input", {
-    type: "search", role: "combobox", autocomplete: "off", spellcheck: false, placeholder,
+    type: "search", role: "combobox", autocomplete: "off", spellcheck: false, placeholder, maxLength: LONGEST,
     "aria-expanded": "false", "aria-controls": id, "aria-autocomplete": "list", "aria-label": label,
-    oninput: calmly(ask, 90), onfocus: ask, onkeydown: press,
+    oninput: () => { hurried = false; askSoon(); }, onfocus: ask, onkeydown: press,
     onblur: () => setTimeout(close, 150),
   });
   const list = make("ul", { id, role: "listbox", className: "found", hidden: true, "aria-label": label });
@@ -25,13 +28,29 @@ export function searchBox({ label, placeholder, chosen, failed }) {
     asked?.abort();
     asked = new AbortController();
     const query = input.value;
-    try {
-      items = await search(query, MOST, asked.signal);
-    } catch (error) {
-      if (error.name !== "AbortError") failed(error);
-      return;
+    const { signal } = asked;
+    await trying(async () => {
+      try {
+        items = await search(query, MOST, signal);
+      } catch (error) {
+        if (error.name !== "AbortError") throw error;
+        return;
+      }
+      answered = query;
+      if (document.activeElement !== input) return;
+      show(query);
+      if (hurried) choose(at);
+    });
+  }
+
+  /** What was found by less than what is typed is not what is meant: that is waited for. */
+  function enter() {
+    if (input.value === answered) {
+      if (!list.hidden) choose(at);
+    } else {
+      hurried = true;
+      ask();
     }
-    if (document.activeElement === input) show(query);
   }
 
   function show(query) {
@@ -59,6 +78,7 @@ export function searchBox({ label, placeholder, chosen, failed }) {
 
   function close() {
     asked?.abort();
+    hurried = false;
     open(false);
   }
 
@@ -74,14 +94,15 @@ export function searchBox({ label, placeholder, chosen, failed }) {
   function choose(n) {
     const item = items[n];
     if (!item) return;
-    input.value = "";
+    input.value = answered = "";
+    [items, at] = [[], -1];
     close();
     chosen(item);
   }
 
   function press(event) {
     if (event.key === "Escape") close();
-    else if (event.key === "Enter") choose(at);
+    else if (event.key === "Enter") enter();
     else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       if (list.hidden) ask();
       else if (items.length) {

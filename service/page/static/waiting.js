@@ -1,6 +1,6 @@
 // Before there is a model: how far its training is.
 
-import { Refused, get } from "./api.js";
+import { Away, Refused, get } from "./api.js";
 import { byId, fill, make } from "./dom.js";
 
 const MINUTE = 60;
@@ -13,7 +13,7 @@ export async function drawWaiting() {
   try {
     standing = await get("page/training");
   } catch (error) {
-    if (!(error instanceof Refused || error instanceof TypeError)) throw error;
+    if (!(error instanceof Refused || error instanceof Away)) throw error;
   }
   fill(byId("standing"), standing ? told(standing) : make("p", {}, "It has no model yet, or is loading one."));
 }

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import uvicorn
@@ -184,6 +185,12 @@ def test_filters_and_k_are_at_hand(tab: Tab) -> None:
     expect(page.locator("#next > li")).to_have_count(5)
 
 
+def test_a_filter_that_leaves_nothing_says_so(tab: Tab) -> None:
+    page = tab.open("#view=try&h=item-1&filter=" + quote('[["price","lte",-1]]'))
+    expect(page.locator("#fallback")).to_have_text("Nothing is left that may be recommended.")
+    expect(page.locator("#next > li")).to_have_count(0)
+
+
 def test_a_scenario_is_chosen_and_its_rule_said(tab: Tab) -> None:
     page = tab.open("#view=try&h=item-1")
     page.get_by_label("Scenario").select_option("cart")
@@ -279,6 +286,75 @@ def test_what_somebody_really_took_is_marked(tab: Tab) -> None:
     assert tab.names("#history") == ["Title 3", "Title 4"]
     page.get_by_role("button", name="Remove Title 3").click()
     expect(page.locator("#took")).to_be_empty()
+
+
+def test_who_presses_something_is_told_that_the_service_is_away_and_tries_again(tab: Tab) -> None:
+    page, notice = tab.page, tab.page.locator("#notice")
+    page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+
+    def leave() -> None:
+        page.route("**/*", lambda route: route.abort("connectionrefused"))
+
+    def come_back() -> None:
+        page.unroute_all()
+        notice.get_by_role("button", name="Try again").click()
+        expect(notice).to_be_hidden()
+
+    tab.open("#view=try&h=item-1&k=20")
+    expect(page.locator("#next > li")).to_have_count(20)
+    leave()
+    page.get_by_role("button", name="Take somebody real").click()
+    expect(notice).to_contain_text("The service cannot be reached.")
+    come_back()
+    expect(page.locator("#took")).to_contain_text("Title 9")
+    leave()
+    page.locator("#next .name").last.click()
+    expect(notice).to_be_in_viewport()  # though that was far down
+    page.unroute_all()
+    page.locator("#next .name").last.click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    leave()
+    page.locator("#next > li").last.get_by_role("button").click()
+    expect(page.locator("#next[aria-busy]")).to_be_visible()  # is of another history
+    come_back()
+    expect(page.locator("#next[aria-busy]")).to_have_count(0)
+    tab.open("#view=add")
+    leave()
+    page.get_by_label("Title", exact=True).fill("Of no use")
+    page.get_by_role("button", name="Put it into the catalogue").click()
+    expect(page.locator(".problem")).to_have_text("The service cannot be reached.")
+    tab.faults = [fault for fault in tab.faults if "ERR_CONNECTION_REFUSED" not in fault]
+
+
+def test_enter_means_all_that_was_typed_however_fast(tab: Tab) -> None:
+    page = tab.open()
+    box = page.get_by_role("combobox", name="Search the catalogue")
+    box.fill("title 4")
+    expect(page.locator(".found [role=option]").first).to_contain_text("Title 4")
+    box.press("1")
+    box.press("Enter")
+    expect(page.locator("#history > li")).to_have_count(1)
+    assert tab.names("#history") == ["Title 41"]
+    box.press("Enter")
+    page.wait_for_load_state("networkidle")
+    expect(page.locator("#history > li")).to_have_count(1)
+
+
+@pytest.mark.parametrize("label", ["Id", "Title"])
+def test_an_item_of_spaces_alone_is_not_put(tab: Tab, label: str) -> None:
+    page = tab.open("#view=add")
+    page.get_by_label("Title", exact=True).fill("Something")
+    page.get_by_label(label, exact=True).fill("   ")
+    page.get_by_role("button", name="Put it into the catalogue").click()
+    assert page.locator(f"label:has(span:text-is('{label}')) input:invalid").count() == 1
+    expect(page.locator(".result h2")).to_have_count(0)
+
+
+def test_a_long_id_that_nobody_knows_is_no_wider_than_the_window(tab: Tab) -> None:
+    page = tab.open(f"#view=try&h={'W' * 250}&k=5")
+    expect(page.locator("#fallback")).to_contain_text("Nothing is known of W")
+    assert page.evaluate("document.documentElement.scrollWidth") <= DESKTOP[0]
 
 
 def test_what_a_canary_would_answer_stands_beside_it_with_what_differs(tab: Tab) -> None:
