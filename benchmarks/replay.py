@@ -172,9 +172,9 @@ def replay(
     size, histories = data.card.items, data.histories
     words = load_words(config.output / "encode")
     train, before = histories.up_to(Part.TRAIN), histories.up_to(Part.VALIDATION)
-    validation = Task(targets(histories, Part.VALIDATION, repeats=not new), size, new)
+    validation = Task(targets(histories, Part.VALIDATION, filter_seen=new), size, new)
     recipe = choose(Sources.of(train, words, most), LIKENESS, validation, most)
-    similarity_NN = item_similarity(train, size, repeats=not new)
+    similarity_NN = item_similarity(train, size, filter_seen=new)
     decay = choose_decay(lambda d: ItemKnn(similarity_NN, d), validation)
     log = pl.read_parquet(config.output / "prepare" / dataset.INTERACTIONS)
     log = log.sort("timestamp", maintain_order=True)
@@ -182,7 +182,7 @@ def replay(
     so_far = [before[user].tolist() for user in range(len(before))]
     sources = Sources.of(before, words, most)
     memory = sources.mix(recipe, most)
-    all_NN = item_similarity(before, size, repeats=not new)
+    all_NN = item_similarity(before, size, filter_seen=new)
     listeners: dict[str, Listener] = {
         "popular, 7 days": Popular(known, size),
         "item-kNN, decayed": Standing(ItemKnn(all_NN, decay)),

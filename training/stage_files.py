@@ -63,7 +63,7 @@ def new_items(config: RunConfig) -> NewItems:
     share = config.evaluate.cold_share if config.items else 0.0  # nothing tells what is new
     drawn = NewItems.drawn(histories, size, share, config.seed)
     for part in (Part.VALIDATION, Part.TEST):
-        if share and not len(drawn.warm(part, repeats=not config.filter_seen).held_out.user):
+        if share and not len(drawn.warm(part, filter_seen=config.filter_seen).held_out.user):
             raise UserError(
                 f"evaluate.cold_share = {share:g} leaves no user to hold an item out of for "
                 f"{part.name.lower()}: the data set is too small to draw new items, set it to 0"

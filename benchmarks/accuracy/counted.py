@@ -30,7 +30,7 @@ def ranker(
         content_ND = load_content(config.output / "encode", size)
         make = partial(baselines.ContentKnn, content_ND)
     else:
-        make = partial(baselines.ItemKnn, baselines.item_similarity(known, size, repeats=not seen))
+        make = partial(baselines.ItemKnn, baselines.item_similarity(known, size, filter_seen=seen))
     if model == "item-knn":
         return make(1.0), {}
     task = Task(validation, size, seen)

@@ -63,7 +63,7 @@ def write(
         model.seen[:items] = 1
         for tower in model.each():
             tower.fold_words()
-        uses = np.bincount(log.items, minlength=items).tolist()
+        uses = log.uses(items).tolist()
         catalogue = tuple(
             CatalogueItem(f"item-{n}", popularity=count) for n, count in enumerate(uses)
         )

@@ -77,8 +77,7 @@ def gather(items: NDArray[np.int32], windows: Windows) -> Batch:
 
 def gather_latest(items: NDArray[np.int32], windows: Windows, most: int) -> Batch:
     """A batch of the last ``most`` items of each window."""
-    length = np.minimum(windows.length, most)
-    return gather(items, Windows(windows.start + windows.length - length, length))
+    return gather(items, windows.latest(most))
 
 
 def past(histories: Histories, windows: Windows, learned_P: NDArray[np.bool_]) -> Past:
@@ -99,16 +98,16 @@ def past(histories: Histories, windows: Windows, learned_P: NDArray[np.bool_]) -
 class TrainingBatches(Dataset[Asked]):
     """Says what a step asks for, by the indices of its windows; ``with_past`` or without.
 
-    repeats: learn what comes next though the user had it before. Else windows of nothing to learn
-    are left out. What it says of them is read by ``Resident``, where training computes.
+    filter_seen: an item that the user had before is not learned as what comes next, and windows
+    that hold nothing else are left out. ``Resident`` reads the windows, where training computes.
     """
 
     def __init__(
-        self, histories: Histories, windows: Windows, *, repeats: bool, with_past: bool
+        self, histories: Histories, windows: Windows, *, filter_seen: bool, with_past: bool
     ) -> None:
         self.histories = histories
         self.learned = np.ones(len(histories.items), np.bool_)
-        if not repeats:
+        if filter_seen:
             self.learned = histories.first_uses()
         before = before_each(self.learned)
         learned_W = before[windows.start + windows.length] - before[windows.start + 1]

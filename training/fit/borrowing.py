@@ -41,7 +41,7 @@ def loans(content_ND: FloatArray, histories: Histories) -> Loans | None:
     lenders = lenders_of(content_ND, histories)
     if len(lenders) <= NEIGHBOURS:
         return None
-    count_N = np.bincount(histories.items, minlength=len(content_ND))
+    count_N = histories.uses(len(content_ND))
     need_N = np.where(content_ND.any(1), 1 / (1 + count_N), 0).astype(np.float32)
     return Loans(neighbours(content_ND, lenders), need_N)
 
@@ -91,7 +91,7 @@ def try_shares(
 
 def lenders_of(content_ND: FloatArray, histories: Histories) -> NDArray[np.int64]:
     """Items that others may borrow from: those with content that training saw."""
-    count_N = np.bincount(histories.items, minlength=len(content_ND))
+    count_N = histories.uses(len(content_ND))
     return np.flatnonzero(content_ND.any(1) & (count_N > 0))
 
 

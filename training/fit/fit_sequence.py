@@ -129,7 +129,7 @@ def fit_sequence(
         **_distribution(process, config),
         **trainer,
     )
-    data = _data(histories, config, seed, process, repeats=not filter_seen)
+    data = _data(histories, config, seed, process, filter_seen=filter_seen)
     last = directory / "last.ckpt"
     ckpt_path = last if last.exists() else None
     loop.fit(module, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
@@ -173,11 +173,13 @@ def _distribution(process: Process, config: FitConfig) -> dict[str, Any]:
 
 
 def _data(
-    histories: Histories, config: FitConfig, seed: int, process: Process, *, repeats: bool
+    histories: Histories, config: FitConfig, seed: int, process: Process, *, filter_seen: bool
 ) -> HistoryData:
     """All windows of all histories, batched by length; processes share ``batch_tokens``."""
     windows = _windows(histories, config.max_history)
-    batches = TrainingBatches(histories, windows, repeats=repeats, with_past=config.mask_seen)
+    batches = TrainingBatches(
+        histories, windows, filter_seen=filter_seen, with_past=config.mask_seen
+    )
     _must_tell(batches.windows, ", the later one with an item that is new to them")
     positions = max(1, config.batch_tokens // process.count)
     return HistoryData(batches, LengthBuckets(batches.windows.length, positions, seed, process))

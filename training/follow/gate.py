@@ -80,7 +80,7 @@ def judge(config: RunConfig, candidate: Path, serving: Path | None, margin: floa
     if config.fit.learn_test:
         return _beside_baselines(config, margin)
     data = stage_files.data(config)
-    newest = targets(data.histories, Part.TEST, repeats=not config.filter_seen, every=True)
+    newest = targets(data.histories, Part.TEST, filter_seen=config.filter_seen, every=True)
     ids = data.items["item_id"].to_list()
     ours, theirs = ServedRanker(new, ids), ServedRanker(old, ids)
     if (times := _slower(new, old, newest.length[:_HISTORIES])) > _SLOWEST:

@@ -84,9 +84,7 @@ class MemoryRanker:
 
     def score(self, items: NDArray[np.int32], windows: Windows) -> FloatArray:
         """Scores (B, N)."""
-        length = np.minimum(windows.length, STEPS)
-        latest = Windows(windows.start + windows.length - length, length)
-        history_BN = decayed(items, latest, self.decay, self.size)
+        history_BN = decayed(items, windows.latest(STEPS), self.decay, self.size)
         scores_BN: FloatArray = (history_BN @ self.lists_NN).toarray().astype(np.float32)
         return scores_BN
 

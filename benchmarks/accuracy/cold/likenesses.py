@@ -79,7 +79,7 @@ def _measure(dataset: str) -> Iterator[dict[str, Any]]:
     config = configured(work.configuration(dataset), {"evaluate.cold_share": 0.1})
     new, seen = stage_files.new_items(config), config.filter_seen
     size, known = len(new.new_in_N), new.known.up_to(Part.TRAIN)
-    validation = new.warm(Part.VALIDATION, repeats=not seen)
+    validation = new.warm(Part.VALIDATION, filter_seen=seen)
     task = Task.of(validation.sample(config.evaluate.validation_users, config.seed), seen)
     followed_NN, events = transitions(known, size), jobs.events_of(new, seen)
     for name, alike_NN in _alike(dataset, config):

@@ -112,7 +112,7 @@ def test_targets_that_users_had_before_may_be_left_out() -> None:
     offsets, items = np.array([0, 3, 6, 9]), np.array([5, 6, 5, 5, 6, 7, 7, 7, 7], np.int32)
     flat = Histories(offsets, items, np.array([0, 0, 2] * 3, np.uint8))
     assert targets(flat, Part.TEST).had_before().tolist() == [True, False, True]
-    assert targets(flat, Part.TEST, repeats=False).user.tolist() == [1]
+    assert targets(flat, Part.TEST, filter_seen=True).user.tolist() == [1]
     assert flat.first_uses().tolist() == [True, True, False, True, True, True, True, False, False]
 
 

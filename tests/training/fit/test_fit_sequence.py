@@ -264,7 +264,7 @@ def some(*rows: range) -> tuple[Resident, list[Asked]]:
     """Histories, and batches that are asked of them."""
     training = histories().up_to(Part.TRAIN)
     windows = training_windows(training, CONFIG.max_history)
-    batches = TrainingBatches(training, windows, repeats=True, with_past=False)
+    batches = TrainingBatches(training, windows, filter_seen=False, with_past=False)
     return Resident.of(batches, torch.device("cpu")), [batches[[*each]] for each in rows]
 
 

@@ -33,7 +33,7 @@ def test_without_repeats_only_what_is_new_to_a_user_is_learned(
     """And masked by the past of just those positions; windows of nothing new are left out."""
     data = made(lists)
     batches = TrainingBatches(
-        data, training_windows(data, most), repeats=repeats, with_past=not repeats
+        data, training_windows(data, most), filter_seen=not repeats, with_past=not repeats
     )
     found = []
     for row in range(len(batches.windows.start)):
@@ -64,7 +64,9 @@ def test_windows_are_the_same_wherever_they_are_read(
 ) -> None:
     """What the host says of them is true, or the last position would be another's."""
     data = made(lists, weighted=True)
-    batches = TrainingBatches(data, training_windows(data, most), repeats=repeats, with_past=False)
+    batches = TrainingBatches(
+        data, training_windows(data, most), filter_seen=not repeats, with_past=False
+    )
     rows = np.random.default_rng(0).permutation(len(batches.windows.start)).tolist()
     assume(rows)
     batch = Resident.of(batches, CPU).gather(batches[rows])
