@@ -46,7 +46,7 @@ def last_learned(config: RunConfig) -> Part:
 
 
 def learned(config: RunConfig) -> Histories:
-    """What goes live has learned; without refit nothing of items that were held out as new."""
+    """The histories that what goes live has learned; without refit not those of new items."""
     histories = data(config).histories if config.fit.refit else new_items(config).known
     return histories.up_to(last_learned(config))
 
@@ -79,13 +79,13 @@ def semantic_ids(directory: Path) -> tuple[SemanticIdTable, torch.Tensor]:
 
 
 def memory(directory: Path) -> Memory | None:
-    """What ``fit`` or ``refit`` left of it; None where it is worth nothing."""
+    """The memory that ``fit`` or ``refit`` left; None where validation found it worth nothing."""
     path = directory / MEMORY
     return Memory.from_arrays(load_file(path)) if path.exists() else None
 
 
 def write_memory(directory: Path, memory: Memory | None) -> None:
-    """What ``memory`` reads back; of an earlier one nothing stays."""
+    """Write what ``memory`` reads back; None: remove what an earlier training left."""
     (directory / MEMORY).unlink(missing_ok=True)
     if memory is not None:
         save_file(memory.arrays(), directory / MEMORY)

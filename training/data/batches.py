@@ -21,7 +21,7 @@ from training.processes import ALONE, Process
 
 
 class Past(NamedTuple):
-    """Which items users had by which positions, (E,) each: ``first`` up to ``stop`` of a batch's.
+    """Items that users already had, (E,) each: at a batch's positions ``first`` up to ``stop``.
 
     Positions are counted over those that are learned from, window after window.
     """
@@ -42,7 +42,7 @@ class Batch(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """Windows of a training's next step, and what a device would make the host wait for."""
+    """Windows of a training step, and what the host would have to wait for a device to tell."""
 
     row_B: Tensor  # of all windows
     longest: int  # T, items of the longest
@@ -81,7 +81,7 @@ def gather_latest(items: NDArray[np.int32], windows: Windows, most: int) -> Batc
 
 
 def past(histories: Histories, windows: Windows, learned_P: NDArray[np.bool_]) -> Past:
-    """What the users of a batch of windows had, before each window and in it.
+    """What the users of a batch already had at each position, before the window and in it.
 
     learned_P: of all positions that predict something, window after window.
     """

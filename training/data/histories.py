@@ -160,7 +160,7 @@ def targets(
 
     Users without one, or with nothing before it, are left out. Where that is everybody, as where
     users are sessions and none goes on from one part to the next, it is their second of ``part``.
-    filter_seen: nor is an item held out that its user had before, as it is never recommended.
+    filter_seen: an item that its user had before is no target, as it is never recommended.
     """
     user_of = histories.users()
     at = np.flatnonzero(histories.parts == part)

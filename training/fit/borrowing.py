@@ -1,8 +1,8 @@
 """After training, items that were seen rarely, or never, borrow from those they resemble.
 
-An item is known by its use. Training pulls the residual of a rare item little away from nothing,
-and of a new one not at all, so that both are ranked below items that suit worse; content says whom
-they resemble. A choice of ours, in the place of z_ID being null (docs/method.md, 3).
+Training moves the residual of a rare item little from zero, and that of a new one not at all, so
+that both rank below items that fit worse. Content says which items they resemble, and those lend
+them a part of their vectors. A choice of ours, instead of a null z_ID (docs/method.md, 3).
 """
 
 from collections.abc import Sequence
@@ -51,8 +51,8 @@ def borrow(
 ) -> SequenceModel:
     """A copy whose items' residuals gain share x need of the mean vector of their neighbours.
 
-    Those that training never saw do so last, from what the others have become, and take it whole
-    where nothing else tells of them: as the service does with an item that comes while it serves.
+    Items that training never saw borrow last, from the vectors that the others have by then. One
+    whose own vector is zero takes the whole mean, as an item does that is put into a service.
     """
     borrowed, device = deepcopy(model), model.seen.device
     codes_NS = torch.from_numpy(table.codes_NS.astype(np.int64)).to(device)
@@ -69,7 +69,7 @@ def borrow(
 
 @torch.no_grad()
 def told_of(model: SequenceModel, codes_NS: Tensor, rows_J: Tensor) -> Tensor:
-    """(J,): items whose vector says anything."""
+    """(J,): whether the vector of each item is other than zero."""
     told_J: Tensor = model.represent(codes_NS[rows_J], rows_J).any(dim=1)
     return told_J
 

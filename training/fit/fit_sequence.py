@@ -144,14 +144,14 @@ def fit_sequence(
 
 
 def _let_go(optimizer: torch.optim.Optimizer) -> None:
-    """What moved the weights makes room, whoever still knows of it."""
+    """Free the optimiser's state, though Lightning still holds the optimiser."""
     optimizer.state.clear()
     if isinstance(optimizer, RowwiseAdamW):
         optimizer.let_go()
 
 
 def _best(module: SequenceModule, kept: ModelCheckpoint) -> tuple[int, float]:
-    """Take the weights of the epoch with the best validation: which it is, and how good."""
+    """Load the weights of the best epoch; its number, from 1, and its validation NDCG@10."""
     best = torch.load(kept.best_model_path, map_location="cpu", weights_only=True)
     module.load_state_dict(best["state_dict"])
     score = float(kept.best_model_score or 0.0)

@@ -35,7 +35,7 @@ Start = Callable[[SequenceModel], None]  # gives a fresh model other weights to 
 
 
 class Choices(NamedTuple):
-    """What a training has to choose, and from what.
+    """What a training may choose from, and what it chooses by.
 
     Without ``validation`` nothing is chosen: all epochs are trained, the first share is borrowed,
     the memory is made by ``recipe``, and new items' scores are brought to scale by ``calibration``.
@@ -51,7 +51,7 @@ class Choices(NamedTuple):
 
     @classmethod
     def made(cls, fitted: Mapping[str, Any], epochs: int | None = None) -> Self:
-        """What a training before has chosen, as its FITTED tells; for so many epochs, if told."""
+        """As an earlier training chose, by its ``fitted.json``, but for ``epochs`` if told."""
         return cls(
             epochs=fitted["epochs"] if epochs is None else epochs,
             shares=(fitted["borrowing"],),
@@ -110,8 +110,10 @@ class Lesson:
         )
 
     def finish(self, fitted: Fitted) -> Fitted:
-        """What is served: new items have what their words foretell, rare and new ones borrow, the
-        memory is added, and new items are calibrated.
+        """The model as it is served.
+
+        New items get what their words foretell, rare and new ones borrow, the memory is added,
+        and new items' scores are calibrated.
         """
         if any(self.config.fit.borrowing):
             words = load_words(self.config.output / "encode")
@@ -137,8 +139,9 @@ class Lesson:
         return fitted._replace(model=model, validation_ndcg=score, borrowing=best, tried=tried)
 
     def _task(self) -> Task | None:
-        """What is chosen by; None: nothing is chosen. New items are brought to scale after all
-        else, and hidden until then.
+        """The task by which is chosen; None where nothing is.
+
+        New items are hidden: their scores are brought to scale after all else.
         """
         if self.choices.validation is None:
             return None

@@ -31,7 +31,7 @@ def choose_recipe(
 def _try_weights(
     model: Ranker, memory: MemoryRanker, weights: Sequence[float], validation: Task
 ) -> dict[float, float]:
-    """NDCG@10 with every weight; both score each history once."""
+    """NDCG@10 with every weight; model and memory score each history once for all of them."""
     target_E = validation.held_out.target
     ranks = {weight: np.zeros(len(target_E), np.int64) for weight in weights}
     learned = scores(model, validation)  # what is to be left out is, once
@@ -44,5 +44,5 @@ def _try_weights(
 
 
 def with_memory(model: Ranker, memory: Memory | None) -> Ranker:
-    """The sum that is served."""
+    """The sum of model and memory, as it is served; the model where there is no memory."""
     return Sum(model, MemoryRanker(memory)) if memory is not None else model

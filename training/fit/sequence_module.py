@@ -95,7 +95,7 @@ class SequenceModule(L.LightningModule):
         seed_epoch(self.seed, self.current_epoch, self.process)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """Tell how wrong the next items of a batch were predicted."""
+        """The loss of a batch, which is logged."""
         loss: Tensor = self.learn(batch)
         self.log("train/loss", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=1)
         return loss
@@ -175,7 +175,7 @@ class SequenceModule(L.LightningModule):
 
 
 class _FiniteRanker(SequenceRanker):
-    """One that has to score by finite numbers."""
+    """A SequenceRanker whose scores have to be finite."""
 
     def score_there(self, items: NDArray[np.int32], windows: Windows) -> Tensor:
         """Scores (B, N). Raises UserError where one is not."""

@@ -54,11 +54,11 @@ class QuantizerModule(L.LightningModule):
         self.decay_T = _DECAY ** torch.arange(CONTEXT - 1, -1, -1.0)
 
     def on_fit_start(self) -> None:
-        """All that is learned from goes to where it is learned, once."""
+        """Copy what is learned from to the device, once."""
         self._move(self.device)
 
     def on_fit_end(self) -> None:
-        """And back, as Lightning does with the weights."""
+        """Copy it back, as Lightning does with the weights."""
         self._move(torch.device("cpu"))
 
     def _move(self, device: torch.device) -> None:

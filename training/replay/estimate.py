@@ -55,7 +55,10 @@ class Replayed(NamedTuple):
 
 
 def estimate(slots: Slots, clip: float, seed: int = 0) -> Replayed:
-    """clip: the most that a weight may be. Raises UserError where the log cannot tell."""
+    """Means of the other ranking, and of the log. clip: the most that a weight may be.
+
+    Raises UserError where the log cannot tell.
+    """
     weight_J = np.where(slots.matched_J, 1 / slots.odds_J, 0.0)
     clipped_J = np.minimum(weight_J, clip)
     matched = int(slots.matched_J.sum())
