@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,16 @@ def say(text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def trainer_options(directory: Path) -> dict[str, Any]:
-    """Lightning options that every stage shares: one bar, no chatter, files in our own folder."""
+def trainer_options(directory: Path, loggers: Sequence[str] = ()) -> dict[str, Any]:
+    """Lightning options that every stage shares: one bar, no chatter, files in our own folder.
+
+    loggers: names of those that training curves go to (training/curves.py). Raises UserError for
+    one that cannot be made.
+    """
     from lightning.pytorch.callbacks import RichProgressBar
 
     from training.checkpoints import StreamedCheckpoints
+    from training.curves import make_loggers
     from training.epochs_told import EpochsTold
 
     for name in ("lightning.pytorch", "lightning.fabric"):
@@ -33,6 +39,7 @@ def trainer_options(directory: Path) -> dict[str, Any]:
     bar = [RichProgressBar(leave=False)] if console.is_terminal else []
     return {
         "default_root_dir": directory,
+        "logger": make_loggers(loggers, directory),
         "plugins": [StreamedCheckpoints()],
         "enable_model_summary": False,
         "callbacks": [EpochsTold(directory.parent), *bar],

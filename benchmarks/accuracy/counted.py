@@ -48,5 +48,5 @@ def _memory(
         recipe = Recipe(chosen["likeness"], chosen["decay"], weight=1.0)
     else:
         likeness = LIKENESS if model == MEMORY else (0.0,)
-        recipe = choose(sources, likeness, Task(validation, size, config.filter_seen), size)
-    return MemoryRanker(sources.mix(recipe, size)), recipe._asdict()
+        recipe = choose(sources, likeness, Task(validation, size, config.filter_seen))
+    return MemoryRanker(sources.mix(recipe)), recipe._asdict()

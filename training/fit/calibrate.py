@@ -76,7 +76,7 @@ class Scored(NamedTuple):
                 ahead_E[rows[own]] = _not_behind(scores_BC[own], target_E[rows[own]])
         return cls(best[False], best[True], target_E, new_E, ahead_E)
 
-    def with_(self, calibration: Calibration) -> Exposure:
+    def exposure(self, calibration: Calibration) -> Exposure:
         """What is shown, and how well, by this calibration."""
         scale, offset = calibration
         new_EK = scale * self.new_EK + offset
@@ -93,9 +93,9 @@ class Scored(NamedTuple):
             known_ndcg=float(gain_E[~self.new_E].mean()),
         )
 
-    def without(self) -> Exposure:
+    def exposure_of_known(self) -> Exposure:
         """Where no new item is ever shown."""
-        return self.with_(Calibration(1.0, -np.inf))
+        return self.exposure(Calibration(1.0, -np.inf))
 
     def reach(self) -> float:
         """An offset beyond which nothing changes any more."""
@@ -118,17 +118,17 @@ def choose(scored: Scored, most_cost: float) -> Calibration | None:
     if scored.new_E.sum() < _LEAST or scored.new_E.all():
         return None
     tried = _offsets(scored, most_cost)
-    return max(tried, key=lambda calibration: scored.with_(calibration).worth())
+    return max(tried, key=lambda calibration: scored.exposure(calibration).worth())
 
 
 def _offsets(scored: Scored, most_cost: float) -> Iterator[Calibration]:
     """For every scale the largest offset that is allowed, by bisection."""
-    least = scored.without().known_ndcg * (1 - most_cost)
+    least = scored.exposure_of_known().known_ndcg * (1 - most_cost)
     for scale in SCALES:
         low, high = -scored.reach(), scored.reach()
         for _ in range(_STEPS):
             tried = Calibration(scale, (low + high) / 2)
-            found = scored.with_(tried)
+            found = scored.exposure(tried)
             fits = found.shown <= found.taken and found.known_ndcg >= least
             low, high = (tried.offset, high) if fits else (low, tried.offset)
         yield Calibration(scale, low)

@@ -8,7 +8,6 @@ import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
-from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
@@ -98,14 +97,14 @@ def fit_sequence(
     seed: int,
     directory: Path,
     filter_seen: bool = True,
-    loggers: Sequence[Logger] = (),
     callbacks: Sequence[L.Callback] = (),
     **trainer: Any,
 ) -> Fitted:
     """Train ``model`` on all of ``histories``; with ``validation``, stop early and keep the best.
 
     Checkpoints go to ``directory``; a run that was cut short goes on from ``last.ckpt``. Started
-    by torchrun, every process calls this, and all end with the same weights.
+    by torchrun, every process calls this, and all end with the same weights. ``trainer``: further
+    options of Lightning's Trainer, which without any keeps no curves.
     """
     process = this_process()
     module = SequenceModule(model, table, config, validation, filter_seen, seed, process)
@@ -122,12 +121,11 @@ def fit_sequence(
         max_epochs=epochs,
         accelerator=config.accelerator,
         precision=config.precision,
-        logger=list(loggers) or False,
         callbacks=[keep, *stop, *callbacks],
         log_every_n_steps=1,
         gradient_clip_val=5.0,
         **_distribution(process, config),
-        **trainer,
+        **{"logger": False, **trainer},
     )
     data = _data(histories, config, seed, process, filter_seen=filter_seen)
     last = directory / "last.ckpt"

@@ -16,7 +16,6 @@ from models.contract.semantic_id import SemanticIdTable
 from models.nets.sequence import SequenceModel
 from training import stage_files
 from training.config import RunConfig
-from training.curves import make_loggers
 from training.data.histories import EvaluationSet, Histories
 from training.data.new_items import Mixed
 from training.encoders.encode import load_content, load_words
@@ -105,8 +104,7 @@ class Lesson:
             config.seed,
             directory,
             config.filter_seen,
-            make_loggers(config.loggers, directory),
-            **trainer_options(directory),
+            **trainer_options(directory, config.loggers),
         )
 
     def finish(self, fitted: Fitted) -> Fitted:
@@ -153,16 +151,16 @@ class Lesson:
     def remember(self, fitted: Fitted) -> Fitted:
         """With the memory of these histories, if it is worth anything beside the model."""
         config, size = self.config, len(self.table)
-        most, recipe = config.fit.memory_items, self.choices.recipe
         if not any(config.fit.memory):
             return fitted
-        sources = Sources.of(self.histories, load_words(config.output / "encode"), most)
+        recipe, words = self.choices.recipe, load_words(config.output / "encode")
+        sources = Sources.of(self.histories, words, config.fit.memory_items)
         if task := self._task():
             ranker = SequenceRanker(fitted.model, self.table.codes_NS)
             alike = LIKENESS if config.research.likeness else (0.0,)
-            recipe = choose_recipe(ranker, sources, alike, config.fit.memory, task, most)
+            recipe = choose_recipe(ranker, sources, alike, config.fit.memory, task)
         if recipe.weight:
-            return fitted._replace(recipe=recipe, memory=sources.mix(recipe, most))
+            return fitted._replace(recipe=recipe, memory=sources.mix(recipe))
         if self.choices.passing is not None:
             ranker = SequenceRanker(fitted.model, self.table.codes_NS)
             worth = choose_live(ranker, self.choices.passing, size, config.filter_seen)
@@ -183,7 +181,7 @@ class Lesson:
             ranker = with_memory(SequenceRanker(model, self.table.codes_NS), memory)
             scored = Scored.by(ranker, mixed, self.config.filter_seen)
             if chosen := choose(scored, self.config.fit.new_items_cost):
-                calibration, exposure = chosen, scored.with_(chosen)
+                calibration, exposure = chosen, scored.exposure(chosen)
         if calibration != Calibration():
             model.calibrate(codes_NS, torch.from_numpy(new_N).to(model.seen), *calibration)
             memory = memory.scaled(new_N, calibration.scale) if memory is not None else None

@@ -20,11 +20,10 @@ def choose_recipe(
     alike: Sequence[float],
     weights: Sequence[float],
     validation: Task,
-    most: int,
 ) -> Recipe:
     """The best on validation; of weights that are as good, the first."""
-    recipe = choose(sources, alike, validation, most)
-    tried = _try_weights(model, MemoryRanker(sources.mix(recipe, most)), weights, validation)
+    recipe = choose(sources, alike, validation)
+    tried = _try_weights(model, MemoryRanker(sources.mix(recipe)), weights, validation)
     return recipe._replace(weight=max(tried, key=lambda weight: tried[weight]))
 
 

@@ -115,10 +115,10 @@ def _remembered(config: RunConfig, histories: Histories) -> dict[str, Ranker]:
     if not any(config.fit.memory):
         return {}
     chosen = stage_files.read_json(config.output / "fit" / stage_files.FITTED)["memory"]
-    most, words = config.fit.memory_items, load_words(config.output / "encode")
-    sources = Sources.of(histories.up_to(Part.TRAIN), words, most)
+    words = load_words(config.output / "encode")
+    sources = Sources.of(histories.up_to(Part.TRAIN), words, config.fit.memory_items)
     recipe = Recipe(**chosen)._replace(weight=1.0)
-    return {"memory": MemoryRanker(sources.mix(recipe, most))}
+    return {"memory": MemoryRanker(sources.mix(recipe))}
 
 
 def ours(config: RunConfig) -> Ranker:

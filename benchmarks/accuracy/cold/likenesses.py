@@ -83,10 +83,10 @@ def _measure(dataset: str) -> Iterator[dict[str, Any]]:
     task = Task.of(validation.sample(config.evaluate.validation_users, config.seed), seen)
     followed_NN, events = transitions(known, size), jobs.events_of(new, seen)
     for name, alike_NN in _alike(dataset, config):
-        sources = Sources(followed_NN, alike_NN)
+        sources = Sources(followed_NN, alike_NN, _MOST)
         weights = LIKENESS[1:] if alike_NN.sum() else (0.0,)
-        recipe = choose(sources, weights, task, _MOST)
-        ranker = MemoryRanker(sources.mix(recipe, _MOST))
+        recipe = choose(sources, weights, task)
+        ranker = MemoryRanker(sources.mix(recipe))
         figures = {
             f"{kind} {metric}": _figure(ranker, events[of], seen, metric)._asdict()
             for kind, of, metric in _FIGURES

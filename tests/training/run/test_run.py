@@ -100,7 +100,7 @@ def test_what_was_counted_of_everything_is_served_with_the_weight_that_fit_chose
     assert recipe.weight > 0
     assert made.memory is not None
     most, words = read.fit.memory_items, load_words(out / "encode")
-    counted = Sources.of(stage_files.data(read).histories, words, most).mix(recipe, most)
+    counted = Sources.of(stage_files.data(read).histories, words, most).mix(recipe)
     np.testing.assert_array_equal(made.memory.items_J, counted.items_J)
     new_N = np.ones(len(counted), np.bool_)
     new_N[stage_files.data(read).histories.items] = False
