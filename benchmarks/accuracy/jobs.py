@@ -16,7 +16,6 @@ from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch
 
 from benchmarks.accuracy import counted, models
-from benchmarks.accuracy.curves import validation_curve
 from benchmarks.accuracy.models import Settings
 from benchmarks.accuracy.peers import train_peer
 from benchmarks.accuracy.recipes import as_hashed, configured, recipe
@@ -31,8 +30,10 @@ from training.evaluate.ranking import Ranker, SequenceRanker, Task, rank
 from training.fit.fit_sequence import Fitted
 from training.fit.learn import Choices, Lesson, learn_sequence, load_model
 from training.fit.remember import with_memory
+from training.fit.sequence_module import MONITOR
 from training.memory.memory import Recipe
 from training.quantize.learn import learn_codes
+from training.report.collect import curves
 
 _MARK = "recipe.txt"  # which training a folder is of
 
@@ -146,6 +147,11 @@ def train(
         "health": stage_files.read_json(codes / stage_files.HEALTH) if uses_codes(config) else {},
         "minutes": stage_files.read_json(codes / "minutes.json") - own_minutes,
     }
+
+
+def validation_curve(directory: Path) -> list[float]:
+    """Validation NDCG@10 by epoch; empty of refit, which validates on nothing."""
+    return [value for curve in curves(directory, (MONITOR,)) for _, value in curve.points]
 
 
 def _choices(job: Job, config: RunConfig, store: Store) -> Choices:
