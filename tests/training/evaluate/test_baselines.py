@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from tests.training.small import last_two_held_out
 from training.data.histories import Histories, Part, Windows, targets
 from training.evaluate import baselines
 from training.evaluate.baselines import DECAYS, ItemKnn, Popularity, choose_decay, item_similarity
@@ -11,11 +12,8 @@ ITEMS = 8
 
 def histories() -> Histories:
     random = np.random.default_rng(3)
-    items = [random.permutation(ITEMS)[: random.integers(3, 7)] for _ in range(30)]
-    lengths = np.array([len(row) for row in items])
-    parts = np.concatenate([[0] * (n - 2) + [1, 2] for n in lengths]).astype(np.uint8)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    return Histories(offsets, np.concatenate(items).astype(np.int32), parts)
+    rows = [random.permutation(ITEMS)[: random.integers(3, 7)] for _ in range(30)]
+    return last_two_held_out(rows)
 
 
 def test_similarity_is_the_cosine_of_tf_idf_user_vectors() -> None:

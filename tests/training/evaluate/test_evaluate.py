@@ -3,6 +3,7 @@ import pytest
 from numpy.typing import NDArray
 
 from models.contract.types import FloatArray
+from tests.training.small import last_two_held_out
 from training.data.histories import EvaluationSet, Histories, Part, Windows, targets
 from training.evaluate.ranking import Ranking, Task, metrics, rank, ranks_of
 
@@ -12,9 +13,7 @@ ITEMS = 12
 def histories(users: int = 40, seed: int = 0) -> Histories:
     random = np.random.default_rng(seed)
     lengths = random.integers(3, 9, users)
-    items = np.concatenate([random.permutation(ITEMS)[:n] for n in lengths]).astype(np.int32)
-    parts = np.concatenate([[0] * (n - 2) + [1, 2] for n in lengths]).astype(np.uint8)
-    return Histories(np.concatenate([[0], np.cumsum(lengths)]), items, parts)
+    return last_two_held_out([random.permutation(ITEMS)[:n] for n in lengths])
 
 
 class HashRanker:

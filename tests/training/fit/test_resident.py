@@ -3,6 +3,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from models.contract.ragged import before_each
 from training.data.batches import Batch, TrainingBatches, gather, training_windows
 from training.data.histories import Histories, Windows
 from training.fit.resident import Resident
@@ -11,7 +12,7 @@ CPU = torch.device("cpu")
 
 
 def made(lists: list[list[int]], weighted: bool = False) -> Histories:
-    offsets = np.concatenate([[0], np.cumsum([len(items) for items in lists])]).astype(np.int64)
+    offsets = before_each([len(items) for items in lists])
     items = np.array([item for each in lists for item in each], np.int32)
     weights = np.arange(len(items), dtype=np.float32) if weighted else None
     return Histories(offsets, items, np.zeros(len(items), np.uint8), weights)

@@ -8,6 +8,7 @@ import pytest
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from models.contract.ragged import before_each
 from models.nets.words import ItemWords
 from training import stage_files
 from training.data.histories import Histories, Part, Windows, targets
@@ -22,14 +23,14 @@ ITEMS = 8
 
 
 def of(*histories: list[int], parts: list[list[int]] | None = None) -> Histories:
-    offsets = np.concatenate([[0], np.cumsum([len(each) for each in histories])])
+    offsets = before_each([len(each) for each in histories])
     items = np.concatenate(histories).astype(np.int32)
     given = np.concatenate(parts) if parts else np.zeros(len(items))
     return Histories(offsets, items, given.astype(np.uint8))
 
 
 def words(*items: list[int]) -> ItemWords:
-    offsets = np.concatenate([[0], np.cumsum([len(each) for each in items])]).astype(np.int64)
+    offsets = before_each([len(each) for each in items])
     flat = np.concatenate([*items, []]).astype(np.int32)
     return ItemWords(offsets, flat, int(flat.max(initial=-1)) + 1)
 
