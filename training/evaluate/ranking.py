@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.contract.types import CodeArray, FloatArray
+from models.nets.rows import code_tensor
 from models.nets.sequence import SequenceModel
 from training.data.batches import cut, gather_latest
 from training.data.histories import EvaluationSet, Windows, unroll
@@ -57,7 +58,7 @@ class SequenceRanker:
     def __init__(self, model: SequenceModel, codes_NS: CodeArray) -> None:
         self.model = model.eval()
         self.device = model.seen.device
-        self.codes_NS = torch.from_numpy(codes_NS.astype(np.int64)).to(self.device)
+        self.codes_NS = code_tensor(codes_NS, self.device)
         everything_N = torch.arange(len(codes_NS), device=self.device)
         self.item_vectors_ND = model.represent(self.codes_NS, everything_N)
 

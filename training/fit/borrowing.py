@@ -17,6 +17,7 @@ from torch import Tensor
 
 from models.contract.semantic_id import SemanticIdTable
 from models.contract.types import FloatArray
+from models.nets.rows import code_tensor
 from models.nets.sequence import SequenceModel
 from training.data.histories import Histories
 from training.evaluate.ranking import SequenceRanker, Task, ndcg
@@ -55,7 +56,7 @@ def borrow(
     whose own vector is zero takes the whole mean, as an item does that is put into a service.
     """
     borrowed, device = deepcopy(model), model.seen.device
-    codes_NS = torch.from_numpy(table.codes_NS.astype(np.int64)).to(device)
+    codes_NS = code_tensor(table.codes_NS, device)
     near_NK = torch.from_numpy(loans.near_NK).to(device)
     share_N = torch.from_numpy(share * loans.need_N).to(device)
     new_N = torch.from_numpy(loans.need_N == 1).to(device)

@@ -14,6 +14,7 @@ from torch import Tensor
 from models.contract.config import SequenceConfig
 from models.contract.memory import Memory
 from models.contract.semantic_id import SemanticIdTable
+from models.nets.rows import code_tensor
 from models.nets.sequence import SequenceModel
 from models.nets.words import ItemWords, WordVectors
 from training.config import FitConfig
@@ -67,7 +68,7 @@ def new_model(
         windows = _windows(histories, config.max_history)
         chosen = np.random.default_rng(0).permutation(len(windows.start))[:_EDGE_SAMPLE]
         sample = gather(histories.items, Windows(windows.start[chosen], windows.length[chosen]))
-        codes_NS = torch.from_numpy(table.codes_NS.astype(np.int64))
+        codes_NS = code_tensor(table.codes_NS)
         model.buckets.set_codebook(codewords_MLKQ)
         model.buckets.set_edges(codes_NS[sample.items_BT], sample.length_B)
     return model

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from models.contract.config import Architecture, SequenceConfig, Towers, Variants
 from models.contract.semantic_id import SemanticIdTable
+from models.nets.rows import code_tensor
 from models.nets.sequence import SequenceModel
 from training import stage_files
 from training.config import RunConfig
@@ -173,7 +174,7 @@ class Lesson:
         """Bring the scores of items that training never saw, but knows something of, to scale."""
         model, memory, mixed = fitted.model, fitted.memory, self.choices.mixed
         calibration, exposure = self.choices.calibration, None
-        codes_NS = torch.from_numpy(self.table.codes_NS.astype(np.int64)).to(model.seen.device)
+        codes_NS = code_tensor(self.table.codes_NS, model.seen.device)
         new_N = self._new(model, codes_NS)
         if mixed and model.has_free_column():
             # Not those of validation alone: what nobody ever used is brought to scale with them.

@@ -25,6 +25,7 @@ from benchmarks.accuracy.store import Job, near
 from benchmarks.accuracy.tables import markdown
 from models.contract.content_vectors import unit
 from models.contract.types import BEHAVIOUR, FloatArray
+from models.nets.rows import code_tensor
 from models.nets.similarity import SimilarityBuckets
 from training import stage_files
 from training.config import FitConfig, RunConfig
@@ -118,7 +119,7 @@ def _quantized(dataset: str, config: RunConfig) -> tuple[FloatArray, int]:
     table, codewords_MLKQ = jobs.codes(Job(dataset, OURS, config.seed, "strict"), config)
     similarity = SimilarityBuckets(table.space, buckets=4)
     similarity.set_codebook(codewords_MLKQ)
-    codes_1NS = torch.from_numpy(table.codes_NS.astype(np.int64))[None]
+    codes_1NS = code_tensor(table.codes_NS)[None]
     vectors_NMQ = torch.nn.functional.normalize(similarity.quantized(codes_1NS)[0], dim=-1)
     return vectors_NMQ.numpy(), table.space.modalities.index(BEHAVIOUR)
 
