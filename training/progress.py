@@ -26,7 +26,7 @@ def trainer_options(directory: Path, loggers: Sequence[str] = ()) -> dict[str, A
 
     from training.checkpoints import StreamedCheckpoints
     from training.curves import make_loggers
-    from training.epochs_told import EpochsTold
+    from training.epoch_progress import EpochProgress
 
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -42,6 +42,6 @@ def trainer_options(directory: Path, loggers: Sequence[str] = ()) -> dict[str, A
         "logger": make_loggers(loggers, directory),
         "plugins": [StreamedCheckpoints()],
         "enable_model_summary": False,
-        "callbacks": [EpochsTold(directory.parent), *bar],
+        "callbacks": [EpochProgress(directory.parent), *bar],
         "enable_progress_bar": console.is_terminal,
     }

@@ -61,7 +61,7 @@ def borrow(
     share_N = torch.from_numpy(share * loans.need_N).to(device)
     new_N = torch.from_numpy(loans.need_N == 1).to(device)
     bare_J = new_N.nonzero()[:, 0]
-    bare_J = bare_J[~told_of(model, codes_NS, bare_J)]
+    bare_J = bare_J[~has_vector(model, codes_NS, bare_J)]
     share_N[bare_J] = torch.from_numpy(loans.need_N).to(device)[bare_J]
     for which_N in (~new_N, new_N):
         borrowed.borrow(codes_NS, near_NK, share_N * which_N)
@@ -69,7 +69,7 @@ def borrow(
 
 
 @torch.no_grad()
-def told_of(model: SequenceModel, codes_NS: Tensor, rows_J: Tensor) -> Tensor:
+def has_vector(model: SequenceModel, codes_NS: Tensor, rows_J: Tensor) -> Tensor:
     """(J,): whether the vector of each item is other than zero."""
     told_J: Tensor = model.represent(codes_NS[rows_J], rows_J).any(dim=1)
     return told_J

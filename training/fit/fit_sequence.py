@@ -77,11 +77,11 @@ def new_model(
 def _windows(histories: Histories, most: int) -> Windows:
     """What is learned from. Raises UserError where nobody has two interactions."""
     windows = training_windows(histories, most)
-    _must_tell(windows)
+    _require_windows(windows)
     return windows
 
 
-def _must_tell(windows: Windows, which: str = "") -> None:
+def _require_windows(windows: Windows, which: str = "") -> None:
     if not len(windows.start):
         raise UserError(
             f"nothing tells what follows what: nobody has two interactions to learn from{which}"
@@ -135,18 +135,18 @@ def fit_sequence(
     epochs, score = _best(module, keep) if validation else (epochs, None)
     model = module.averaged_model()
     fitted = Fitted(model, epochs, score, model.word_vectors())
-    _let_go(loop.optimizers[0])  # before words become tables of all items
+    _free(loop.optimizers[0])  # before words become tables of all items
     for tower in fitted.model.each():
         tower.fold_words()
     fitted.model.to(loop.strategy.root_device)  # from where Lightning has taken it
     return fitted
 
 
-def _let_go(optimizer: torch.optim.Optimizer) -> None:
+def _free(optimizer: torch.optim.Optimizer) -> None:
     """Free the optimiser's state, though Lightning still holds the optimiser."""
     optimizer.state.clear()
     if isinstance(optimizer, RowwiseAdamW):
-        optimizer.let_go()
+        optimizer.free()
 
 
 def _best(module: SequenceModule, kept: ModelCheckpoint) -> tuple[int, float]:
@@ -179,6 +179,6 @@ def _data(
     batches = TrainingBatches(
         histories, windows, filter_seen=filter_seen, with_past=config.mask_seen
     )
-    _must_tell(batches.windows, ", the later one with an item that is new to them")
+    _require_windows(batches.windows, ", the later one with an item that is new to them")
     positions = max(1, config.batch_tokens // process.count)
     return HistoryData(batches, LengthBuckets(batches.windows.length, positions, seed, process))

@@ -21,7 +21,7 @@ from training.data.histories import EvaluationSet, Histories
 from training.data.new_items import Mixed
 from training.encoders.encode import load_content, load_words
 from training.evaluate.ranking import SequenceRanker, Task
-from training.fit.borrowing import Loans, borrow, loans, told_of, try_shares
+from training.fit.borrowing import Loans, borrow, has_vector, loans, try_shares
 from training.fit.calibrate import Calibration, Scored, choose
 from training.fit.fit_sequence import Fitted, fit_sequence, new_model
 from training.fit.remember import choose_recipe, with_memory
@@ -193,7 +193,7 @@ class Lesson:
         new_N = _described(self.config.output / "encode", len(codes_NS))
         new_N[self.histories.items] = False
         new_J = torch.from_numpy(np.flatnonzero(new_N)).to(codes_NS.device)
-        new_N[new_N] = told_of(model, codes_NS, new_J).cpu().numpy()
+        new_N[new_N] = has_vector(model, codes_NS, new_J).cpu().numpy()
         return new_N
 
 

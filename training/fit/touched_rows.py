@@ -146,7 +146,7 @@ class RowwiseAdamW(AdamW):
         """Bring these rows of a table up to date, before they are read."""
         self.tables[weight].catch_up(rows, self.param_groups[0])
 
-    def let_go(self) -> None:
+    def free(self) -> None:
         """After training: free the moments, though others still hold this optimiser."""
         for hook in self._hooks:
             hook.remove()

@@ -7,7 +7,7 @@ import lightning as L
 from models.contract.standing import Standing
 
 
-class EpochsTold(L.Callback):
+class EpochProgress(L.Callback):
     """Says after every epoch how many are done, if the folder is the output of a run."""
 
     def __init__(self, output: Path) -> None:
