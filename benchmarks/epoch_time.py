@@ -23,6 +23,8 @@ from benchmarks import drawn
 from benchmarks.peers.environment import ROOT, rectools_python
 from benchmarks.timed import EpochClock, fit
 from models.contract.config import Towers
+from models.contract.ragged import before_each
+from training import stage_files
 from training.config import FitConfig
 from training.data.histories import Histories
 
@@ -58,8 +60,7 @@ def training_part(path: Path) -> tuple[Histories, int]:
     lengths = [len(row) for row in rows]
     items, index = np.unique(np.concatenate(rows), return_inverse=True)
     parts = np.zeros(len(index), np.uint8)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    return Histories(offsets, index.astype(np.int32), parts), len(items)
+    return Histories(before_each(lengths), index.astype(np.int32), parts), len(items)
 
 
 def theirs(path: Path, epochs: int, threads: int) -> list[float]:
@@ -94,12 +95,11 @@ def main(
         table.add_row(name, f"{seconds:.1f}", f"{peer / seconds:.1f}")
     Console().print(table)
     report = ROOT / "docs" / "benchmarks" / "epoch_time.json"
-    report.parent.mkdir(parents=True, exist_ok=True)
     fields = [
         {"trainer": name, "seconds": round(seconds, 2), "ratio": round(peer / seconds, 1)}
         for name, seconds in medians.items()
     ]
-    report.write_text(json.dumps(fields, indent=2) + "\n")
+    stage_files.write_json(report, fields)
 
 
 if __name__ == "__main__":

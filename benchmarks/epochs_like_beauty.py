@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks import drawn
 from benchmarks.timed import EpochClock, fit
+from models.contract.ragged import before_each
 from training.config import FitConfig
 from training.data.histories import Histories, Part, targets
 
@@ -66,7 +67,7 @@ def drawn_log(users: int, items: int) -> Histories:
     """Some items far more popular than others; each user's last two are held out."""
     random = np.random.default_rng(3)
     length = 4 + random.geometric(1 / (HISTORY - 4), users)
-    offsets = np.concatenate([[0], np.cumsum(length)])
+    offsets = before_each(length)
     popular = (random.random(offsets[-1]) ** 3 * items).astype(np.int32)
     parts = np.full(offsets[-1], Part.TRAIN, np.uint8)
     parts[offsets[1:] - 2], parts[offsets[1:] - 1] = Part.VALIDATION, Part.TEST

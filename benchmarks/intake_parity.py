@@ -49,7 +49,7 @@ def main(
     found = compare(made, contents(config, new), new)
     console.print(found)
     kept = ROOT / "docs/benchmarks/intake_parity.json"
-    kept.write_text(json.dumps({config.name: found}, indent=2) + "\n", encoding="utf-8")
+    stage_files.write_json(kept, {config.name: found})
 
 
 def contents(config: RunConfig, rows: np.ndarray) -> list[Content]:

@@ -98,11 +98,9 @@ class Live(Counted):
 class Daily(Counted):
     """Counted anew every day, from all that has come: what a nightly training comes to."""
 
-    def __init__(
-        self, histories: list[list[int]], sources: Sources, recipe: Recipe, most: int
-    ) -> None:
-        super().__init__(sources.mix(recipe, most))
-        self.histories, self.sources, self.recipe, self.most = histories, sources, recipe, most
+    def __init__(self, histories: list[list[int]], sources: Sources, recipe: Recipe) -> None:
+        super().__init__(sources.mix(recipe))
+        self.histories, self.sources, self.recipe = histories, sources, recipe
         self.day = 0
 
     def hear(self, history: Sequence[int], time: int) -> None:
@@ -113,7 +111,7 @@ class Daily(Counted):
             so_far = Histories(offsets, flat, np.zeros(len(flat), np.uint8))
             counts_NN = transitions(so_far, len(self.memory))
             sources = self.sources._replace(transitions_NN=counts_NN)
-            self.memory = sources.mix(self.recipe, self.most)
+            self.memory = sources.mix(self.recipe)
 
 
 class Popular:
@@ -172,23 +170,23 @@ def replay(
     size, histories = data.card.items, data.histories
     words = load_words(config.output / "encode")
     train, before = histories.up_to(Part.TRAIN), histories.up_to(Part.VALIDATION)
-    validation = Task(targets(histories, Part.VALIDATION, repeats=not new), size, new)
-    recipe = choose(Sources.of(train, words, most), LIKENESS, validation, most)
-    similarity_NN = item_similarity(train, size, repeats=not new)
+    validation = Task(targets(histories, Part.VALIDATION, filter_seen=new), size, new)
+    recipe = choose(Sources.of(train, words, most), LIKENESS, validation)
+    similarity_NN = item_similarity(train, size, filter_seen=new)
     decay = choose_decay(lambda d: ItemKnn(similarity_NN, d), validation)
     log = pl.read_parquet(config.output / "prepare" / dataset.INTERACTIONS)
     log = log.sort("timestamp", maintain_order=True)
     known = log.filter(pl.col("part") < Part.TEST).select("item_index", "timestamp").iter_rows()
     so_far = [before[user].tolist() for user in range(len(before))]
     sources = Sources.of(before, words, most)
-    memory = sources.mix(recipe, most)
-    all_NN = item_similarity(before, size, repeats=not new)
+    memory = sources.mix(recipe)
+    all_NN = item_similarity(before, size, filter_seen=new)
     listeners: dict[str, Listener] = {
         "popular, 7 days": Popular(known, size),
         "item-kNN, decayed": Standing(ItemKnn(all_NN, decay)),
         "static memory": Counted(memory),
         "live memory": Live(memory),
-        "recounted daily": Daily(so_far, sources, recipe, most),
+        "recounted daily": Daily(so_far, sources, recipe),
     }
     gains: dict[str, list[float]] = {name: [] for name in listeners}
     days, users = [], []

@@ -24,6 +24,7 @@ from rich.console import Console
 
 from benchmarks import drawn
 from benchmarks.timed import fit, now
+from training import stage_files
 from training.config import FitConfig
 from training.data.histories import Histories
 
@@ -114,7 +115,7 @@ def main(
         "GiB of logits over all items, not made": round(positions * items * 4 / GIB, 2),
     }
     Console().print(found)
-    REPORT.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    stage_files.write_json(REPORT, found)
 
 
 def _alone(items: int, rows_from: int, steps: int, threads: int) -> dict[str, float]:

@@ -12,6 +12,7 @@ import torch
 from models.contract.bundle import CatalogueItem
 from models.contract.config import CodeSpace, SequenceConfig
 from models.contract.memory import Memory
+from models.contract.ragged import before_each
 from models.contract.semantic_id import SemanticIdTable
 from models.contract.types import BEHAVIOUR, TEXT
 from models.nets.sequence import SequenceModel
@@ -112,7 +113,7 @@ def export_no_graph(patch: pytest.MonkeyPatch, graph: Path) -> None:
 
 def _held_out(random: np.random.Generator) -> EvaluationSet:
     lengths = random.integers(3, 20, 40)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    offsets = before_each(lengths)
     items = random.integers(0, ITEMS, offsets[-1]).astype(np.int32)
     parts = np.concatenate([[0] * (n - 2) + [1, 2] for n in lengths]).astype(np.uint8)
     return targets(Histories(offsets, items, parts), Part.TEST)

@@ -1,4 +1,4 @@
-"""Checkpoints, written to disk as they lie in memory."""
+"""Checkpoints that are streamed to disk, without a copy of them in memory."""
 
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,12 @@ from models.contract.store import put_in_place
 
 
 class StreamedCheckpoints(TorchCheckpointIO):
-    """Lightning packs a checkpoint in memory first: once more the model and all its moments."""
+    """Lightning's own builds the whole file in memory first: a second model and optimiser."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
     ) -> None:
-        """Whole or not at all."""
+        """Write the file whole or not at all."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")

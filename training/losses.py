@@ -24,17 +24,17 @@ def info_nce(first_BQ: Tensor, second_BQ: Tensor, identity_B: Tensor, temperatur
 
 
 class Hits(NamedTuple):
-    """Places (row, column) of a matrix of positions times negatives."""
+    """Places in the (J, C) matrix of positions and negatives, (H,) each."""
 
     row_H: Tensor
     column_H: Tensor
 
 
 def no_negatives(next_J: Tensor, drawn_C: Tensor, past: Past | None) -> tuple[Tensor, ...]:
-    """An index of a (J, C) matrix: which shared negatives are none, for they are a position's own
-    next item, or ``past`` has them.
+    """An index into the (J, C) logits: which shared negatives must not count as negatives.
 
-    On a CPU rows and columns; a GPU compares all, for which nobody waits, unless there is a past.
+    They are a position's own next item or, with ``past``, one that its user already had. The index
+    is rows and columns; on a GPU without a past it is a mask, which the host need not wait for.
     """
     if past is None and next_J.device.type != "cpu":
         return (same_JC(next_J, drawn_C),)
@@ -67,7 +67,7 @@ def past_hits(past: Past, drawn_C: Tensor) -> Hits:
 
 
 def _counted_out(count_J: Tensor) -> tuple[Tensor, Tensor]:
-    """Each row as often as ``count`` says, and the how-manieth time it is: (H,) each."""
+    """Each row j ``count_J[j]`` times, and the number of the repetition, from 0: (H,) each."""
     row_H = torch.repeat_interleave(torch.arange(len(count_J), device=count_J.device), count_J)
     before_J = count_J.cumsum(0) - count_J
     return row_H, torch.arange(len(row_H), device=row_H.device) - before_J[row_H]
@@ -107,7 +107,7 @@ def sampled_softmax(
 
 
 def weighted_mean(loss_J: Tensor, weight_J: Tensor | None) -> Tensor:
-    """The mean where all count alike."""
+    """The mean of the losses, or their weighted mean where there are weights."""
     if weight_J is None:
         return loss_J.mean()
     return (loss_J * weight_J).sum() / weight_J.sum()

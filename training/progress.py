@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,17 @@ def say(text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def trainer_options(directory: Path) -> dict[str, Any]:
-    """Lightning options that every stage shares: one bar, no chatter, files in our own folder."""
+def trainer_options(directory: Path, loggers: Sequence[str] = ()) -> dict[str, Any]:
+    """Lightning options that every stage shares: one bar, no chatter, files in our own folder.
+
+    loggers: names of those that training curves go to (training/curves.py). Raises UserError for
+    one that cannot be made.
+    """
     from lightning.pytorch.callbacks import RichProgressBar
 
     from training.checkpoints import StreamedCheckpoints
-    from training.epochs_told import EpochsTold
+    from training.curves import make_loggers
+    from training.epoch_progress import EpochProgress
 
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -33,8 +39,9 @@ def trainer_options(directory: Path) -> dict[str, Any]:
     bar = [RichProgressBar(leave=False)] if console.is_terminal else []
     return {
         "default_root_dir": directory,
+        "logger": make_loggers(loggers, directory),
         "plugins": [StreamedCheckpoints()],
         "enable_model_summary": False,
-        "callbacks": [EpochsTold(directory.parent), *bar],
+        "callbacks": [EpochProgress(directory.parent), *bar],
         "enable_progress_bar": console.is_terminal,
     }

@@ -46,7 +46,7 @@ def last_learned(config: RunConfig) -> Part:
 
 
 def learned(config: RunConfig) -> Histories:
-    """What goes live has learned; without refit nothing of items that were held out as new."""
+    """The histories that what goes live has learned; without refit not those of new items."""
     histories = data(config).histories if config.fit.refit else new_items(config).known
     return histories.up_to(last_learned(config))
 
@@ -63,7 +63,7 @@ def new_items(config: RunConfig) -> NewItems:
     share = config.evaluate.cold_share if config.items else 0.0  # nothing tells what is new
     drawn = NewItems.drawn(histories, size, share, config.seed)
     for part in (Part.VALIDATION, Part.TEST):
-        if share and not len(drawn.warm(part, repeats=not config.filter_seen).held_out.user):
+        if share and not len(drawn.warm(part, filter_seen=config.filter_seen).held_out.user):
             raise UserError(
                 f"evaluate.cold_share = {share:g} leaves no user to hold an item out of for "
                 f"{part.name.lower()}: the data set is too small to draw new items, set it to 0"
@@ -79,13 +79,13 @@ def semantic_ids(directory: Path) -> tuple[SemanticIdTable, torch.Tensor]:
 
 
 def memory(directory: Path) -> Memory | None:
-    """What ``fit`` or ``refit`` left of it; None where it is worth nothing."""
+    """The memory that ``fit`` or ``refit`` left; None where validation found it worth nothing."""
     path = directory / MEMORY
     return Memory.from_arrays(load_file(path)) if path.exists() else None
 
 
 def write_memory(directory: Path, memory: Memory | None) -> None:
-    """What ``memory`` reads back; of an earlier one nothing stays."""
+    """Write what ``memory`` reads back; None: remove what an earlier training left."""
     (directory / MEMORY).unlink(missing_ok=True)
     if memory is not None:
         save_file(memory.arrays(), directory / MEMORY)

@@ -30,7 +30,7 @@ def ranker(
         content_ND = load_content(config.output / "encode", size)
         make = partial(baselines.ContentKnn, content_ND)
     else:
-        make = partial(baselines.ItemKnn, baselines.item_similarity(known, size, repeats=not seen))
+        make = partial(baselines.ItemKnn, baselines.item_similarity(known, size, filter_seen=seen))
     if model == "item-knn":
         return make(1.0), {}
     task = Task(validation, size, seen)
@@ -48,5 +48,5 @@ def _memory(
         recipe = Recipe(chosen["likeness"], chosen["decay"], weight=1.0)
     else:
         likeness = LIKENESS if model == MEMORY else (0.0,)
-        recipe = choose(sources, likeness, Task(validation, size, config.filter_seen), size)
-    return MemoryRanker(sources.mix(recipe, size)), recipe._asdict()
+        recipe = choose(sources, likeness, Task(validation, size, config.filter_seen))
+    return MemoryRanker(sources.mix(recipe)), recipe._asdict()

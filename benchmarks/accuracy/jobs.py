@@ -16,7 +16,6 @@ from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch
 
 from benchmarks.accuracy import counted, models
-from benchmarks.accuracy.curves import validation_curve
 from benchmarks.accuracy.models import Settings
 from benchmarks.accuracy.peers import train_peer
 from benchmarks.accuracy.recipes import as_hashed, configured, recipe
@@ -31,8 +30,10 @@ from training.evaluate.ranking import Ranker, SequenceRanker, Task, rank
 from training.fit.fit_sequence import Fitted
 from training.fit.learn import Choices, Lesson, learn_sequence, load_model
 from training.fit.remember import with_memory
+from training.fit.sequence_module import MONITOR
 from training.memory.memory import Recipe
 from training.quantize.learn import learn_codes
+from training.report.collect import curves
 
 _MARK = "recipe.txt"  # which training a folder is of
 
@@ -58,7 +59,7 @@ def run(job: Job, config: RunConfig, settings: Settings, workshop: Workshop) -> 
     started = time.process_time()
     ranker, facts = _learner(job.model)(job, config, settings, workshop)
     data = stage_files.data(config)
-    test = targets(data.histories, Part.TEST, repeats=not config.filter_seen)
+    test = targets(data.histories, Part.TEST, filter_seen=config.filter_seen)
     ranking = rank(ranker, Task(test, data.card.items, config.filter_seen), TOP)
     minutes = facts.pop("minutes", 0.0) + (time.process_time() - started) / 60
     facts |= _shown(ranking.top_EK[:, :10], known_to("strict", config), data.card.items)
@@ -103,7 +104,7 @@ def run_both(
 
 def _shown(top_UK: NDArray[np.int64], training: Histories, items: int) -> dict[str, float]:
     """Share of the catalogue that anybody is shown, and how popular that is, as a percentile."""
-    count_N = np.bincount(training.items, minlength=items)
+    count_N = training.uses(items)
     percentile_N = count_N.argsort().argsort() / max(1, items - 1)
     shown = top_UK[top_UK >= 0]
     return {
@@ -148,6 +149,11 @@ def train(
     }
 
 
+def validation_curve(directory: Path) -> list[float]:
+    """Validation NDCG@10 by epoch; empty of refit, which validates on nothing."""
+    return [value for curve in curves(directory, (MONITOR,)) for _, value in curve.points]
+
+
 def _choices(job: Job, config: RunConfig, store: Store) -> Choices:
     """Refit takes what strict chose."""
     if job.protocol == "refit":
@@ -161,7 +167,7 @@ def _choices(job: Job, config: RunConfig, store: Store) -> Choices:
 def validation_set(config: RunConfig) -> EvaluationSet:
     """What settings, epochs and decays are chosen on."""
     histories = stage_files.data(config).histories.up_to(Part.VALIDATION)
-    return targets(histories, Part.VALIDATION, repeats=not config.filter_seen)
+    return targets(histories, Part.VALIDATION, filter_seen=config.filter_seen)
 
 
 def _strict_facts(job: Job, store: Store) -> dict[str, Any]:
@@ -229,7 +235,7 @@ def _peer(
     config = configured(job, config, settings)
     choices = _choices(job, config, workshop.store)
     histories = stage_files.data(config).histories
-    test = targets(histories, Part.TEST, repeats=not config.filter_seen)
+    test = targets(histories, Part.TEST, filter_seen=config.filter_seen)
     return train_peer(
         "sasrec" if job.model == "rectools-sasrec" else "esasrec",
         config,

@@ -24,6 +24,7 @@ from training.evaluate.ranking import Ranker
 Kind = Literal["sasrec", "esasrec"]
 SCRIPT = Path(__file__).parents[1] / "peers" / "rectools_sequence.py"
 SESSIONS = 128  # a batch, RecTools' default
+FEED_FORWARD = 4  # eSASRec's hidden units, as a multiple of the width
 JOB, INPUT, OUTPUT, DONE, LOG = "job.json", "input.npz", "output.npz", "done.json", "log.txt"
 
 
@@ -71,17 +72,16 @@ def train_peer(
     epochs: int,
     seed: int,
     directory: Path,
-    feed_forward: int = 4,
 ) -> tuple[Ranker, dict[str, Any]]:
     """Train RecTools' own model on ``known``: a ranker of the users of ``test``, and facts.
 
     With ``validation``, at most ``epochs``, of which the best is kept; without, exactly so many.
-    ``feed_forward``: eSASRec's hidden units as a multiple of the width. The facts: epochs,
-    validation_ndcg@10, curve (a value an epoch), minutes (of CPU, of the peer's process). Files go
-    to ``directory/rectools``; the same call after a crash goes on from the last epoch.
+    The facts: epochs, validation_ndcg@10, curve (a value an epoch), minutes (of CPU, of the peer's
+    process). Files go to ``directory/rectools``; the same call after a crash goes on from the last
+    epoch.
     """
     size, folder = stage_files.data(config).card.items, directory / "rectools"
-    fields = settings(kind, config, epochs, seed) | {"feed_forward": feed_forward}
+    fields = settings(kind, config, epochs, seed) | {"feed_forward": FEED_FORWARD}
     write_job(folder, fields, arrays(known, size, {"validation": validation, "test": test}))
     if not (folder / DONE).exists():
         run(folder, rectools_python(), config.threads or 1)

@@ -156,9 +156,9 @@ def read(
     Not what an earlier configuration or other settings left: ``recipe`` says what a job is now.
     """
     data = stage_files.data(config)
-    test = targets(data.histories, Part.TEST, repeats=not config.filter_seen)
+    test = targets(data.histories, Part.TEST, filter_seen=config.filter_seen)
     training = data.histories.up_to(Part.TRAIN)
-    count_N = np.bincount(training.items, minlength=data.card.items)
+    count_N = training.uses(data.card.items)
     models = {}
     for model in (*LEARNED, *PEERS, *COUNTED):
         kept = store.seeds(dataset, model, protocol).items()

@@ -29,8 +29,8 @@ UNKNOWN = Interval(float("nan"), float("nan"), float("nan"))
 class Bootstrap:
     """The same resampled users for every model: differences are paired."""
 
-    def __init__(self, users: int, seed: int = 0) -> None:
-        random = np.random.default_rng(seed)
+    def __init__(self, users: int) -> None:
+        random = np.random.default_rng(0)
         each = np.full(users, 1 / users)
         self.count_RU = random.multinomial(users, each, RESAMPLES).astype(np.float32)
 

@@ -78,8 +78,8 @@ def _listeners(config: RunConfig, histories: Histories, first: Trained) -> dict[
     size = data.card.items
     log = pl.read_parquet(config.output / "prepare" / dataset.INTERACTIONS).sort("timestamp")
     known = log.filter(pl.col("part") < Part.TEST).select("item_index", "timestamp").iter_rows()
-    similarity_NN = item_similarity(before, size, repeats=not new)
-    validation = Task(targets(data.histories, Part.VALIDATION, repeats=not new), size, new)
+    similarity_NN = item_similarity(before, size, filter_seen=new)
+    validation = Task(targets(data.histories, Part.VALIDATION, filter_seen=new), size, new)
     decay = choose_decay(lambda d: ItemKnn(similarity_NN, d), validation)
     found: dict[str, Listener] = {
         "popular, 7 days": Popular(known, size),

@@ -23,16 +23,15 @@ class Day(NamedTuple):
     at_E: NDArray[np.int64]
 
 
-def by_day(config: RunConfig, part: Part = Part.TEST) -> tuple[Histories, list[Day]]:
-    """Histories up to a part, whose ``parts`` are 0 before it, then count its days; the days."""
+def by_day(config: RunConfig) -> tuple[Histories, list[Day]]:
+    """All histories, whose ``parts`` are 0 before the test part, then count its days; the days."""
     data = stage_files.data(config)
-    times, whole = data.times(), data.histories
-    time_J, known = times[whole.parts <= part], whole.up_to(part)
-    part_J = known.parts == part
+    time_J, whole = data.times(), data.histories
+    part_J = whole.parts == Part.TEST
     dates, place = np.unique(time_J[part_J] // DAY, return_inverse=True)
     parts = np.zeros(len(time_J), np.uint8)
     parts[part_J] = 1 + place
-    histories = dataclasses.replace(known, parts=parts)
+    histories = dataclasses.replace(whole, parts=parts)
     user_J = histories.users()
     days = []
     for number in range(1, len(dates) + 1):

@@ -13,6 +13,7 @@ from benchmarks import drawn
 from models.contract import bundle
 from models.contract.bundle import Bundle, CatalogueItem
 from models.contract.memory import Memory
+from models.contract.ragged import before_each
 from training.config import ExportConfig, FitConfig
 from training.data.histories import Histories, Part, targets
 from training.export.export import export_bundle
@@ -36,7 +37,7 @@ def lengths(users: int) -> list[int]:
 def histories(items: int, sizes: list[int]) -> Histories:
     """One for each size; all for training but the last two items."""
     random = np.random.default_rng(1)
-    offsets = np.concatenate([[0], np.cumsum(np.array(sizes) + 2)])
+    offsets = before_each(np.array(sizes) + 2)
     parts = np.concatenate([[Part.TRAIN] * n + [Part.VALIDATION, Part.TEST] for n in sizes])
     chosen = random.integers(0, items, offsets[-1]).astype(np.int32)
     return Histories(offsets, chosen, parts.astype(np.uint8))
@@ -63,7 +64,7 @@ def write(
         model.seen[:items] = 1
         for tower in model.each():
             tower.fold_words()
-        uses = np.bincount(log.items, minlength=items).tolist()
+        uses = log.uses(items).tolist()
         catalogue = tuple(
             CatalogueItem(f"item-{n}", popularity=count) for n, count in enumerate(uses)
         )

@@ -1,7 +1,7 @@
 """What one core of this machine can do, measured: the floor that everything is compared with."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -37,15 +37,7 @@ def matrix_product() -> Callable[[], object]:
     return lambda: one @ other
 
 
-def bytes_per_ms(repetitions: int = 5) -> float:
+def bytes_per_ms() -> float:
     """Bytes that are read from memory a millisecond: a product with itself, larger than a cache."""
     many = np.ones(_BYTES // 4, np.float32)
-    return _BYTES / _best(lambda: many @ many, repetitions)
-
-
-def _best(call: Callable[[], object], repetitions: int) -> float:
-    def times() -> Iterator[float]:
-        for _ in range(repetitions):
-            yield cpu_ms(call, 1)
-
-    return min(times())
+    return _BYTES / min(cpu_ms(lambda: many @ many, 1) for _ in range(5))

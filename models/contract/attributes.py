@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from models.contract.mapped import load_mapped
-from models.contract.ragged import before_each, follow, within
+from models.contract.ragged import are_offsets, are_rows, before_each
 from models.contract.text_column import TextColumn, text_arrays
 from models.contract.types import IndexArray
 
@@ -117,10 +117,12 @@ class Column(NamedTuple):
 
     def fits(self, size: int) -> bool:
         """Whether it can be one of so many items."""
-        if not (within(self.term_rows, size) and within(self.number_rows, size)):
+        if not (are_rows(self.term_rows, size) and are_rows(self.number_rows, size)):
             return False
-        terms = follow(self.offsets, len(self.term_rows)) and self.terms.fits(len(self.offsets) - 1)
-        return terms and self.numbers.shape == self.number_rows.shape
+        if not are_offsets(self.offsets, len(self.term_rows)):
+            return False
+        alike = self.numbers.shape == self.number_rows.shape
+        return alike and self.terms.fits(len(self.offsets) - 1)
 
 
 class Attributes(dict[str, Column]):

@@ -17,7 +17,7 @@ class Fading:
         self._began: float | None = None
 
     def weight(self, time: float) -> float:
-        """Of an event, beside others of any time."""
+        """The weight of an event, to be compared with those of any other time."""
         if self._began is None:
             self._began = time
         self.now = max(self.now, time)
@@ -31,7 +31,7 @@ class Fading:
         return self._weight(self.now)
 
     def fade_by(self, half_life: float) -> None:
-        """From now on. What was counted is worth what it is worth now."""
+        """Change the half-life from now on; what was counted keeps what it is worth now."""
         if half_life != self.half_life:
             self._begin_anew()
             self.half_life = half_life

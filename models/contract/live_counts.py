@@ -35,7 +35,7 @@ class Followers(NamedTuple):
 
 
 class LiveTransitions:
-    """Of so many pairs: the items that something followed longest ago are forgotten.
+    """Counts of at most ``most_pairs`` pairs: items that went longest without one are forgotten.
 
     half_life: seconds in which a count halves.
     """
@@ -61,7 +61,7 @@ class LiveTransitions:
                 self._count(earlier, item_id, weight * FALL**back)
 
     def followers(self, item_id: str) -> Followers | None:
-        """Of an item, None where nothing has followed it."""
+        """The followers of an item; None where nothing has followed it."""
         found = self._told.get(item_id)
         if found is not None and self._fading.whole <= _FADED * found.whole:
             return found

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models.contract.ragged import follow, within
+from models.contract.ragged import are_offsets, are_rows
 from models.contract.types import FloatArray
 
 STEPS = 10  # latest items of a history, whose lists are looked up
@@ -91,9 +91,9 @@ class Memory:
         """Itself. Raises ValueError for what no training writes: it looks at every entry."""
         entries = len(self.items_J)
         alike = len(self.scores_J) == len(self.alike_J) == entries
-        if not (alike and follow(self.offsets, entries)):
+        if not (alike and are_offsets(self.offsets, entries)):
             raise ValueError("lists of the memory do not fit their offsets")
-        if not within(self.items_J, len(self)):
+        if not are_rows(self.items_J, len(self)):
             raise ValueError("the memory names items that do not exist")
         if not (np.isfinite(self.scores_J) & (self.scores_J >= 0)).all():
             raise ValueError("the memory holds scores that are negative, or no numbers")

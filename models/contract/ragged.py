@@ -20,14 +20,15 @@ def nth_of_each(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
-def follow(starts: NDArray[Any], entries: int) -> bool:
+def are_offsets(offsets: NDArray[Any], entries: int) -> bool:
     """Whether lists that start there, as ``before_each`` has it, make up so many entries."""
-    if starts.ndim != 1 or starts.dtype.kind != "i" or not len(starts):
+    if offsets.ndim != 1 or offsets.dtype.kind != "i" or not len(offsets):
         return False
-    return bool(starts[0] == 0 and starts[-1] == entries and (starts[:-1] <= starts[1:]).all())
+    ascend = (offsets[:-1] <= offsets[1:]).all()
+    return bool(offsets[0] == 0 and offsets[-1] == entries and ascend)
 
 
-def within(rows: NDArray[Any], size: int) -> bool:
+def are_rows(rows: NDArray[Any], size: int) -> bool:
     """Whether all are rows of a table of this size."""
     if rows.ndim != 1 or rows.dtype.kind != "i":
         return False
@@ -36,7 +37,7 @@ def within(rows: NDArray[Any], size: int) -> bool:
 
 def each_once(rows_N: NDArray[Any], size: int) -> bool:
     """Whether they are all rows of a table of this size, in any order."""
-    if len(rows_N) != size or not within(rows_N, size):
+    if len(rows_N) != size or not are_rows(rows_N, size):
         return False
     there_N = np.zeros(size, np.bool_)
     there_N[rows_N] = True

@@ -6,7 +6,7 @@ from typing import Any, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from models.contract.ragged import before_each, follow
+from models.contract.ragged import are_offsets, before_each
 
 
 class TextColumn(Sequence[str | None]):
@@ -23,7 +23,7 @@ class TextColumn(Sequence[str | None]):
 
     def fits(self, rows: int) -> bool:
         """Whether it has a string for each of so many rows, wherever they start."""
-        return len(self) == rows and follow(np.asarray(self._offsets), len(self._utf8))
+        return len(self) == rows and are_offsets(np.asarray(self._offsets), len(self._utf8))
 
     def __len__(self) -> int:
         return len(self._offsets) - 1

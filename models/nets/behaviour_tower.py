@@ -58,7 +58,7 @@ class BehaviourTower(Tower):
         return read_BTW
 
     def item_sources(self) -> list[ItemSource]:
-        """Words, if it knows them."""
+        """Its words' vectors, scored and read, if it sees words."""
         return [source for source in (self.scored_words, self.read_words) if source is not None]
 
     def learn_words(self, item_words: ItemWords) -> None:
@@ -69,15 +69,15 @@ class BehaviourTower(Tower):
                 _reserve(vectors_VW)
 
     def word_vectors(self) -> Tensor | None:
-        """Of what is scored."""
+        """(V, W): what each word adds to what is scored, if it sees words."""
         return self.scored_words.word_vectors() if self.scored_words is not None else None
 
     def read_word_vectors(self) -> Tensor | None:
-        """Of what is read."""
+        """(V, W): what each word adds to what is read, if it sees words."""
         return self.read_words.word_vectors() if self.read_words is not None else None
 
     def free_column(self) -> int:
-        """The last."""
+        """The last column."""
         return self.anyone.shape[0] - 1
 
     @torch.no_grad()
@@ -86,7 +86,7 @@ class BehaviourTower(Tower):
         self.anyone[self.free_column()] = size / self.weight
 
     def residuals(self) -> list[tuple[nn.Embedding, Callable[..., Tensor]]]:
-        """Both vectors."""
+        """The tables of what is scored and of what is read."""
         return [(self.id_embedding, self.represent), (self.read_embedding, self.read)]
 
     def forward(

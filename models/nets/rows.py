@@ -1,7 +1,15 @@
-"""Rows of histories."""
+"""Rows of histories, and of tables of codes."""
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from models.contract.types import CodeArray
+
+
+def code_tensor(codes_NS: CodeArray, device: torch.device | str = "cpu") -> Tensor:
+    """(N, S) int64, on a device: torch looks nothing up by the uint16 that tables are kept in."""
+    return torch.from_numpy(codes_NS.astype(np.int64)).to(device)
 
 
 def pick(x: Tensor, row_B: Tensor | None) -> Tensor:

@@ -139,7 +139,7 @@ class SequenceModel(nn.Module):
         return Relation(distances(codes_BTS, row_B), buckets)
 
     def each(self) -> list[Tower]:
-        """The towers, as what they are."""
+        """The towers, of their type."""
         return [tower for tower in self.towers if isinstance(tower, Tower)]
 
 

@@ -147,5 +147,5 @@ class ItemSources(nn.ModuleDict):
         return total_BTW
 
     def each(self) -> list[ItemSource]:
-        """The sources, as what they are."""
+        """The sources, of their type."""
         return [source for source in self.values() if isinstance(source, ItemSource)]

@@ -142,20 +142,20 @@ class AttentionTower(Tower):
         return normed_BRW
 
     def item_sources(self) -> list[ItemSource]:
-        """Those whose sum an item's vector is."""
+        """The sources whose vectors are summed."""
         return self.sources.each()
 
     def word_vectors(self) -> Tensor | None:
-        """Of its words, if it sees them."""
+        """(V, W): what each word adds to an item's vector, until words are folded."""
         of_each = (source.word_vectors() for source in self.sources.each())
         return next((vectors for vectors in of_each if vectors is not None), None)
 
     def residuals(self) -> list[tuple[nn.Embedding, Callable[..., Tensor]]]:
-        """z_ID, of towers that have it."""
+        """The table of z_ID, if it has one."""
         tables = (source.residual() for source in self.sources.each())
         return [(table, self.represent) for table in tables if table is not None]
 
     def code_vectors(self) -> Tensor | None:
-        """Of its codes, if it sees them."""
+        """(S, K + 1, W): what each code adds to an item's vector, if it sees codes."""
         of_each = (source.code_vectors() for source in self.sources.each())
         return next((vectors for vectors in of_each if vectors is not None), None)

@@ -10,8 +10,7 @@ from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 from benchmarks.accuracy import jobs, plots, recipes, report, tables
-from benchmarks.accuracy.curves import validation_curve
-from benchmarks.accuracy.jobs import Workshop
+from benchmarks.accuracy.jobs import Workshop, validation_curve
 from benchmarks.accuracy.models import RANDOM_BUCKETS, SIMILARITY, Settings, configured
 from benchmarks.accuracy.results import Measured, Recipe, Results, read
 from benchmarks.accuracy.store import Job, Store

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.contract.ragged import before_each
 from models.contract.types import BEHAVIOUR, IMAGE, TEXT, Modality
 from models.nets.words import ItemWords
 from training.data.histories import Histories, Part
@@ -40,16 +41,20 @@ def histories(seed: int = 0, users: int = 240) -> Histories:
     for user in range(users):
         start, length = random.integers(PER_GROUP), random.integers(5, 10)
         rows.append((user % GROUPS) * PER_GROUP + (start + np.arange(length)) % PER_GROUP)
-    lengths = np.array([len(row) for row in rows])
-    parts = np.concatenate([[0] * (n - 2) + [1, 2] for n in lengths]).astype(np.uint8)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    return Histories(offsets, np.concatenate(rows).astype(np.int32), parts)
+    return last_two_held_out(rows)
 
 
 def all_learned(rows: Sequence[Sequence[int]]) -> Histories:
     """Of these items, all in the training part."""
     offsets, items = np.cumsum([0, *map(len, rows)]), np.array([*chain(*rows)], np.int32)
     return Histories(offsets, items, np.zeros(len(items), np.uint8))
+
+
+def last_two_held_out(rows: Sequence[Sequence[int] | NDArray[np.integer[Any]]]) -> Histories:
+    """Of these items, the last two of each user for validation and test."""
+    offsets, items = before_each([len(row) for row in rows]), np.concatenate(rows)
+    parts = np.concatenate([[0] * (len(row) - 2) + [1, 2] for row in rows])
+    return Histories(offsets, items.astype(np.int32), parts.astype(np.uint8))
 
 
 def world(seed: int = 0, flow: Histories | None = None) -> World:

@@ -21,7 +21,7 @@ from training.processes import ALONE, Process
 
 
 class Past(NamedTuple):
-    """Which items users had by which positions, (E,) each: ``first`` up to ``stop`` of a batch's.
+    """Items that users already had, (E,) each: at a batch's positions ``first`` up to ``stop``.
 
     Positions are counted over those that are learned from, window after window.
     """
@@ -42,7 +42,7 @@ class Batch(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """Windows of a training's next step, and what a device would make the host wait for."""
+    """Windows of a training step, and what the host would have to wait for a device to tell."""
 
     row_B: Tensor  # of all windows
     longest: int  # T, items of the longest
@@ -77,12 +77,11 @@ def gather(items: NDArray[np.int32], windows: Windows) -> Batch:
 
 def gather_latest(items: NDArray[np.int32], windows: Windows, most: int) -> Batch:
     """A batch of the last ``most`` items of each window."""
-    length = np.minimum(windows.length, most)
-    return gather(items, Windows(windows.start + windows.length - length, length))
+    return gather(items, windows.latest(most))
 
 
 def past(histories: Histories, windows: Windows, learned_P: NDArray[np.bool_]) -> Past:
-    """What the users of a batch of windows had, before each window and in it.
+    """What the users of a batch already had at each position, before the window and in it.
 
     learned_P: of all positions that predict something, window after window.
     """
@@ -99,16 +98,16 @@ def past(histories: Histories, windows: Windows, learned_P: NDArray[np.bool_]) -
 class TrainingBatches(Dataset[Asked]):
     """Says what a step asks for, by the indices of its windows; ``with_past`` or without.
 
-    repeats: learn what comes next though the user had it before. Else windows of nothing to learn
-    are left out. What it says of them is read by ``Resident``, where training computes.
+    filter_seen: an item that the user had before is not learned as what comes next, and windows
+    that hold nothing else are left out. ``Resident`` reads the windows, where training computes.
     """
 
     def __init__(
-        self, histories: Histories, windows: Windows, *, repeats: bool, with_past: bool
+        self, histories: Histories, windows: Windows, *, filter_seen: bool, with_past: bool
     ) -> None:
         self.histories = histories
         self.learned = np.ones(len(histories.items), np.bool_)
-        if not repeats:
+        if filter_seen:
             self.learned = histories.first_uses()
         before = before_each(self.learned)
         learned_W = before[windows.start + windows.length] - before[windows.start + 1]

@@ -9,6 +9,7 @@ from training.errors import UserError
 
 Role = Literal["interactions", "items"]
 Kind = Literal["delimited", "json", "sequences", "parquet"]
+_PEEKED = 100  # first lines, whose objects tell a JSON file's columns
 
 SUFFIXES = {
     ".csv": "csv",
@@ -149,10 +150,10 @@ def _amazon(path: Path) -> Layout:
     return Layout("amazon", "delimited", header=(*ids, "overall", "unixReviewTime"))
 
 
-def peek_json_keys(path: Path, rows: int = 100) -> tuple[str, ...]:
+def peek_json_keys(path: Path) -> tuple[str, ...]:
     """Keys of a JSON lines file's first objects, in order of appearance."""
     keys: dict[str, None] = {}
-    for line in first_lines(path, rows):
+    for line in first_lines(path, _PEEKED):
         value = parse_object(line)
         if isinstance(value, dict):
             keys.update(dict.fromkeys(value))

@@ -46,6 +46,10 @@ class Histories:
         """(interactions,): whether the user had not had the item before."""
         return first_of_each(self.users(), self.items)
 
+    def uses(self, catalogue_size: int) -> NDArray[np.int64]:
+        """(N,): how often each item was used."""
+        return np.bincount(self.items, minlength=catalogue_size)
+
     def up_to(self, part: Part) -> Self:
         """Only what is not later than ``part``; users keep their index."""
         return self.where(self.parts <= part)
@@ -72,6 +76,11 @@ class Windows(NamedTuple):
 
     start: NDArray[np.int64]
     length: NDArray[np.int64]
+
+    def latest(self, most: int) -> "Windows":
+        """Only the last ``most`` items of each."""
+        length = np.minimum(self.length, most)
+        return Windows(self.start + self.length - length, length)
 
 
 class Laid(NamedTuple):
@@ -144,14 +153,14 @@ class EvaluationSet(NamedTuple):
 
 
 def targets(
-    histories: Histories, part: Part, *, repeats: bool = True, every: bool = False
+    histories: Histories, part: Part, *, filter_seen: bool = False, every: bool = False
 ) -> EvaluationSet:
     """Each user's first interaction of ``part`` is held out, or ``every``; all before it is the
     history.
 
-    Users without one, or with nothing before it, are left out; without ``repeats`` also those who
-    had it before: what the service never returns is no target. Where that is everybody, as where
+    Users without one, or with nothing before it, are left out. Where that is everybody, as where
     users are sessions and none goes on from one part to the next, it is their second of ``part``.
+    filter_seen: an item that its user had before is no target, as it is never recommended.
     """
     user_of = histories.users()
     at = np.flatnonzero(histories.parts == part)
@@ -163,4 +172,4 @@ def targets(
     user = user_of[first]
     start = histories.offsets[user]
     found = EvaluationSet(histories.items, user, start, first - start, histories.items[first])
-    return found if repeats else found.take(np.flatnonzero(~found.had_before()))
+    return found.take(np.flatnonzero(histories.first_uses()[first])) if filter_seen else found

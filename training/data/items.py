@@ -57,17 +57,30 @@ class _Roles(NamedTuple):
     files: list[str]
 
 
+class _ItemFile(NamedTuple):
+    """One file of the catalogue, and what is known of it before its rows are read."""
+
+    path: Path
+    layout: Layout
+    table: Table
+    roles: _Roles
+    flags: list[str]  # MovieLens 100k: a column of 0 or 1 for each genre
+
+
 def read_items(config: ItemsConfig, rejects: SourceRejects, scratch: Path) -> Catalogue:
     """Read the catalogue; of items with the same id the first counts."""
     paths, empty = find_files(config.path, config.format, SECTION)
-    check_alike(SECTION, [found for path in paths if (found := _fixed_roles(path, config))])
+    opened = [_open(path, config, rejects) for path in paths]
+    # Rows of JSON need not all have the same keys.
+    fixed = [file for file in opened if file.layout.kind != "json"]
+    check_alike(SECTION, [(file.path, file.roles._asdict()) for file in fixed])
     scratch.mkdir(parents=True)
-    files, unread = ItemFiles(config), Unread()
+    beside, unread = ItemFiles(config), Unread()
     schema = CONTENT | {f"{name}_path": pl.String() for name in config.columns.files}
     seen: set[str] = set()
     good = 0
-    for at, path in enumerate(paths):
-        items = iter(_read(path, config, rejects, seen, files, unread))
+    for at, file in enumerate(opened):
+        items = _read(file, rejects, seen, beside, unread)
         for part in range(2**31):
             chunk = list(islice(items, CHUNK))
             pl.DataFrame(chunk, schema, orient="row").write_parquet(
@@ -78,31 +91,32 @@ def read_items(config: ItemsConfig, rejects: SourceRejects, scratch: Path) -> Ca
                 break
     asked = config.columns
     unread.check(filter(None, [asked.title, *(asked.text or ()), *asked.attributes]))
-    name = recognise(paths[0], config.format, config.separator).name
+    first, *_ = opened
     frame = pl.scan_parquet(scratch / "*.parquet")
-    columns = _content_columns(paths[0], config)
     rows = good + rejects.counts.total()
-    return Catalogue(frame, name, rows, columns, dict(unread.counts), empty)
+    columns = _content_columns(first)
+    return Catalogue(frame, first.layout.name, rows, columns, dict(unread.counts), empty)
 
 
-def _read(
-    path: Path,
-    config: ItemsConfig,
-    rejects: SourceRejects,
-    seen: set[str],
-    files: ItemFiles,
-    unread: Unread,
-) -> Iterator[tuple[Any, ...]]:
+def _open(path: Path, config: ItemsConfig, rejects: SourceRejects) -> _ItemFile:
     layout = recognise(path, config.format, config.separator)
     if layout.kind == "sequences":
         raise UserError(f"items.path: {path} looks like sequences, which hold no item content")
     table = open_table(path, layout, rejects)
+    flags = [name for name in GENRES if layout.name == "movielens" and name in table.names]
     roles = _roles(Columns(path, table.names, SECTION), config)
-    flags = _flags(layout, table)
+    return _ItemFile(path, layout, table, roles, flags)
+
+
+def _read(
+    file: _ItemFile, rejects: SourceRejects, seen: set[str], beside: ItemFiles, unread: Unread
+) -> Iterator[tuple[Any, ...]]:
+    """Rows of ``CONTENT`` and of files, of items that are not ``seen`` yet."""
+    path, roles, flags = file.path, file.roles, file.flags
     asked = [roles.item, roles.title, roles.image]
     many = [roles.text, roles.attributes, roles.files, flags]
     said = [roles.title or "", *roles.text, *roles.attributes]
-    for row in table.rows([*asked, *chain.from_iterable(many)]):
+    for row in file.table.rows([*asked, *chain.from_iterable(many)]):
         item_id = identifier(row.values[0])
         if item_id is None:
             rejects.add(path, row.line, Reason.MISSING_ITEM, _excerpt(row))
@@ -114,7 +128,7 @@ def _read(
             _, title, image, *values = row.values
             texts, attributes, named, raised = _cut(values, many)
             try:
-                found = *files.picture(item_id, image), *map(files.named, named)
+                found = *beside.picture(item_id, image), *map(beside.named, named)
             except OutsideError:
                 rejects.add(path, row.line, Reason.OUTSIDE_FOLDER, _excerpt(row))
                 continue
@@ -126,28 +140,12 @@ def _read(
             yield item_id, plain_text(title) or None, text, given, *found
 
 
-def _fixed_roles(path: Path, config: ItemsConfig) -> tuple[Path, Mapping[str, object]] | None:
-    """The columns of a file's roles; None where its rows need not all have the same."""
-    layout = recognise(path, config.format, config.separator)
-    if layout.kind in ("json", "sequences"):
-        return None
-    table = open_table(path, layout, SourceRejects.nowhere())
-    return path, _roles(Columns(path, table.names, SECTION), config)._asdict()
-
-
-def _content_columns(path: Path, config: ItemsConfig) -> ContentColumns:
+def _content_columns(file: _ItemFile) -> ContentColumns:
     """What a new item's content is to be called."""
-    layout = recognise(path, config.format, config.separator)
-    table = open_table(path, layout, SourceRejects.nowhere())
-    roles = _roles(Columns(path, table.names, SECTION), config)
-    flagged = ("genres",) if _flags(layout, table) else ()
+    roles, flagged = file.roles, ("genres",) if file.flags else ()
     return ContentColumns(
         title=roles.title, text=(*roles.text, *flagged), attributes=tuple(roles.attributes)
     )
-
-
-def _flags(layout: Layout, table: Table) -> list[str]:
-    return [name for name in GENRES if layout.name == "movielens" and name in table.names]
 
 
 def _cut(values: list[Any], many: list[list[str]]) -> list[list[Any]]:

@@ -56,7 +56,7 @@ class NewItems:
         """Of a cut through time: an item is new in the part that it is first used in."""
         new_in_N = np.full(catalogue_size, Part.TEST, np.uint8)
         np.minimum.at(new_in_N, histories.items, histories.parts)
-        used_N = np.bincount(histories.items, minlength=catalogue_size) > 0
+        used_N = histories.uses(catalogue_size) > 0
         return cls(histories, histories, np.where(used_N, new_in_N, Part.TRAIN), timed=True)
 
     @classmethod
@@ -71,35 +71,35 @@ class NewItems:
 
     def unused_N(self) -> NDArray[np.bool_]:
         """(N,): items that nobody ever used: new in every part, and taken in none."""
-        uses_N = np.bincount(self.whole.items, minlength=len(self.new_in_N))
-        unused_N: NDArray[np.bool_] = uses_N == 0
+        unused_N: NDArray[np.bool_] = self.whole.uses(len(self.new_in_N)) == 0
         return unused_N
 
-    def mixed(self, part: Part, *, repeats: bool) -> Mixed:
+    def mixed(self, part: Part, *, filter_seen: bool) -> Mixed:
         """Each user's held-out item, as it came; of a cut through time, every event of ``part``."""
         if self.timed:
-            return self._mixed(_events(self.whole, part, repeats), part, repeats=True)
+            every = targets(self.whole, part, filter_seen=filter_seen, every=True)
+            return self._mixed(every, part, filter_seen=False)
         new = self._known_before(np.flatnonzero(self.whole.parts == part), part, before=1)
         known = targets(self.known, part)
         known = known.take(np.flatnonzero(~np.isin(known.user, new.user)))
-        return self._mixed(known.beside(new), part, repeats)
+        return self._mixed(known.beside(new), part, filter_seen)
 
     def cold(self, part: Part) -> Mixed:
         """New items alone: each user's first, after two known ones; in time, all of ``part``."""
         if self.timed:
-            mixed = self.mixed(part, repeats=True)
+            mixed = self.mixed(part, filter_seen=False)
             return mixed._replace(held_out=mixed.held_out.take(np.flatnonzero(mixed.taken())))
         at = np.arange(len(self.whole.items))
         found = self._known_before(at, part, before=_BEFORE)
         first = np.unique(found.user, return_index=True)[1]
-        return self._mixed(found.take(first), part, repeats=True)
+        return self._mixed(found.take(first), part, filter_seen=False)
 
-    def warm(self, part: Part, *, repeats: bool) -> Mixed:
+    def warm(self, part: Part, *, filter_seen: bool) -> Mixed:
         """Each user's held-out item of what training is shown; in time, whatever it is."""
-        return self._mixed(targets(self.known, part), part, repeats)
+        return self._mixed(targets(self.known, part), part, filter_seen)
 
-    def _mixed(self, held_out: EvaluationSet, part: Part, repeats: bool) -> Mixed:
-        if not repeats:
+    def _mixed(self, held_out: EvaluationSet, part: Part, filter_seen: bool) -> Mixed:
+        if filter_seen:
             held_out = held_out.take(np.flatnonzero(~held_out.had_before()))
         other = Part.VALIDATION if part == Part.TEST else Part.TEST
         unknown_N = self.new_in_N != Part.TRAIN
@@ -125,17 +125,3 @@ def _without(histories: Histories, new_in_N: NDArray[np.uint8]) -> Histories:
     """Known items alone, split anew; users keep their index."""
     known = histories.where(new_in_N[histories.items] == Part.TRAIN)
     return replace(known, parts=leave_one_out(known.users().astype(np.uint32)).part)
-
-
-def _events(histories: Histories, part: Part, repeats: bool) -> EvaluationSet:
-    """Every interaction of ``part``, after all that its user had by then.
-
-    What users had before is told for all events of a user at once, by where they had it first: to
-    lay out a history for each of its events would cost the square of its length.
-    """
-    of_part = histories.parts == part
-    at = np.flatnonzero(of_part if repeats else of_part & histories.first_uses())
-    user = np.searchsorted(histories.offsets, at, side="right") - 1
-    start = histories.offsets[user]
-    every = EvaluationSet(histories.items, user, start, at - start, histories.items[at])
-    return every.take(np.flatnonzero(every.length > 0))

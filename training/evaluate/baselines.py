@@ -25,7 +25,7 @@ class Popularity:
     """Every history gets the same scores: how often each item was used in training."""
 
     def __init__(self, histories: Histories, catalogue_size: int) -> None:
-        self.count_N = np.bincount(histories.items, minlength=catalogue_size).astype(np.float32)
+        self.count_N = histories.uses(catalogue_size).astype(np.float32)
 
     def score(self, items: NDArray[np.int32], windows: Windows) -> FloatArray:
         """Scores (B, N)."""
@@ -64,9 +64,9 @@ class ContentKnn:
 
 
 def item_similarity(
-    histories: Histories, catalogue_size: int, *, repeats: bool = False
+    histories: Histories, catalogue_size: int, *, filter_seen: bool = True
 ) -> sp.csr_array:
-    """(N, N) cosines between items' TF-IDF user vectors; without ``repeats`` not with themselves.
+    """(N, N) cosines between items' TF-IDF user vectors; 0 with themselves where ``filter_seen``.
 
     A user is a document, an item a word: users with long histories say less about each item. Of
     more than 50,000 items each keeps its 200 nearest alone.
@@ -80,21 +80,21 @@ def item_similarity(
     idf_U = np.log(catalogue_size / np.maximum(items_of_user, 1)) + 1
     unit_NU = unit_rows(sp.csr_array(uses_NU @ sp.diags_array(idf_U)))
     if catalogue_size > _WHOLE:
-        return _nearest(unit_NU, repeats)
+        return _nearest(unit_NU, filter_seen)
     similarity_NN = sp.csr_array(unit_NU @ unit_NU.T)
-    if not repeats:
+    if filter_seen:
         similarity_NN.setdiag(0)
         similarity_NN.eliminate_zeros()
     return similarity_NN.astype(np.float32)
 
 
-def _nearest(unit_NU: sp.csr_array, repeats: bool) -> sp.csr_array:
+def _nearest(unit_NU: sp.csr_array, filter_seen: bool) -> sp.csr_array:
     """(N, N): the best of each row, some rows at a time."""
     unit_UN, parts = sp.csr_array(unit_NU.T), []
     rows = max(1, _AT_ONCE // unit_NU.shape[0])
     for first in range(0, unit_NU.shape[0], rows):
         part_RN = sp.csr_array(unit_NU[first : first + rows] @ unit_UN)
-        part_RN = part_RN if repeats else without_themselves(part_RN, first)
+        part_RN = without_themselves(part_RN, first) if filter_seen else part_RN
         parts.append(best(part_RN, _NEAREST).astype(np.float32))
     return sp.csr_array(sp.vstack(parts, format="csr"))
 

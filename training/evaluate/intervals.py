@@ -98,9 +98,9 @@ def _sums(values_EC: NDArray[np.float64], user_E: NDArray[np.int64]) -> NDArray[
     return resampled(sums_UC[np.bincount(user_E, minlength=users) > 0].astype(np.float64))
 
 
-def resampled(sums_UC: NDArray[np.float64], seed: int = 0) -> NDArray[np.float64]:
+def resampled(sums_UC: NDArray[np.float64]) -> NDArray[np.float64]:
     """(R, C): sums over users drawn anew: each comes as often as chance has it (Poisson)."""
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     drawn = (random.poisson(1.0, len(sums_UC)) @ sums_UC for _ in range(RESAMPLES))
     return np.stack([*drawn])
 

@@ -42,7 +42,7 @@ class NewItemsTable:
     @classmethod
     def of(cls, rankers: dict[str, Ranker], new: NewItems, filter_seen: bool) -> "NewItemsTable":
         """Evaluate all of them on the test part."""
-        cold, mixed = new.cold(Part.TEST), new.mixed(Part.TEST, repeats=not filter_seen)
+        cold, mixed = new.cold(Part.TEST), new.mixed(Part.TEST, filter_seen=filter_seen)
         new_N, models, edges = mixed.new_N | new.unused_N(), {}, {}
         for name, ranker in rankers.items():
             of_new = ranked(ranker, cold, filter_seen)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.contract.types import CodeArray, FloatArray
+from models.nets.rows import code_tensor
 from models.nets.sequence import SequenceModel
 from training.data.batches import cut, gather_latest
 from training.data.histories import EvaluationSet, Windows, unroll
@@ -26,10 +27,10 @@ class Ranker(Protocol):
 
 
 class Task(NamedTuple):
-    """What is to be foretold, and what a catalogue of so many items has for it.
+    """What is to be predicted, among ``size`` items.
 
-    filter_seen: what lies in a history is not ranked. hidden_N: (N,), nor is this; None: nothing.
-    Targets are, whatever they are.
+    filter_seen: items of a history are not ranked. hidden_N: (N,), items that are not ranked
+    either; None: no others. A target is always ranked.
     """
 
     held_out: EvaluationSet
@@ -57,7 +58,7 @@ class SequenceRanker:
     def __init__(self, model: SequenceModel, codes_NS: CodeArray) -> None:
         self.model = model.eval()
         self.device = model.seen.device
-        self.codes_NS = torch.from_numpy(codes_NS.astype(np.int64)).to(self.device)
+        self.codes_NS = code_tensor(codes_NS, self.device)
         everything_N = torch.arange(len(codes_NS), device=self.device)
         self.item_vectors_ND = model.represent(self.codes_NS, everything_N)
 
@@ -91,13 +92,13 @@ def rank(ranker: Ranker, task: Task, top: int = 0) -> Ranking:
 
 
 def _best(scores_BN: Tensor, most: int) -> Tensor:
-    """(B, most): what is hidden fills no place that is left."""
+    """(B, most): the best items, -1 where no more are left."""
     top = scores_BN.topk(most)
     return torch.where(top.values.isfinite(), top.indices, -1)
 
 
 def ranks_of(target_B: NDArray[np.int32], scores_BN: FloatArray) -> NDArray[np.int64]:
-    """(B,): of the targets, 1 is best; ties count against it, and so does what is no number."""
+    """(B,): the targets' ranks, 1 is best; equal scores and NaN count against a target."""
     ranks_B: NDArray[np.int64] = ranks_there(target_B, torch.from_numpy(scores_BN)).numpy()
     return ranks_B
 
@@ -128,7 +129,7 @@ def _scored(ranker: Ranker, task: Task, most: int) -> Iterator[tuple[NDArray[np.
 
 
 def _hide(scores_BN: Tensor, task: Task, users: NDArray[np.int64], windows: Windows) -> None:
-    """What was seen, or is hidden, but for the targets."""
+    """Give -inf, in place, to what was seen or is hidden, but for the targets."""
     held_out, device = task.held_out, scores_BN.device
     target_B1 = torch.from_numpy(held_out.target[users]).long().to(device)[:, None]
     target_score_B1 = scores_BN.gather(1, target_B1)

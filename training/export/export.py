@@ -19,6 +19,7 @@ from models.contract.item_vectors import ItemVectors, read_columns
 from models.contract.manifest import onnx_inputs, onnx_outputs
 from models.contract.memory import Memory
 from models.contract.semantic_id import SemanticIdTable
+from models.nets.rows import code_tensor
 from models.nets.sequence import HistoryEncoder, SequenceModel
 from training.data.histories import EvaluationSet
 from training.errors import UserError
@@ -110,7 +111,7 @@ def _offer_int8(
 @torch.inference_mode()
 def item_vectors(model: SequenceModel, table: SemanticIdTable) -> ItemVectors:
     """What is scored and what is read of every item, and the parts of every code."""
-    codes_NS = torch.from_numpy(table.codes_NS.astype(np.int64))
+    codes_NS = code_tensor(table.codes_NS)
     rows_N, width = torch.arange(len(table)), model.config.width
     read_ND = model.read(codes_NS, rows_N).numpy()
     columns = read_columns(model.config)

@@ -1,6 +1,5 @@
 """How popularity fades: what answers new users counts uses the less, the longer ago they are."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +21,7 @@ class Uses(NamedTuple):
     times_J: NDArray[np.int64]
 
 
-def recency(uses: Uses, size: int, days: Sequence[float] = DAYS) -> Recency | None:
+def recency(uses: Uses, size: int) -> Recency | None:
     """The half-life whose counts rank the latest interactions best (NDCG@10).
 
     None where none does better than counts that do not fade, or there are no times.
@@ -34,7 +33,7 @@ def recency(uses: Uses, size: int, days: Sequence[float] = DAYS) -> Recency | No
         return None
     before, after_J = Uses(items_J[:cut], times_J[:cut]), items_J[cut:]
     best, worth = None, _worth(np.bincount(before.items_J, minlength=size), after_J)
-    for each in days:
+    for each in DAYS:
         fading = Recency(half_life=each * _DAY, as_of=float(times_J[cut]))
         found = _worth(recent(before, size, fading), after_J)
         if found > worth:

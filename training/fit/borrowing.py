@@ -1,8 +1,8 @@
 """After training, items that were seen rarely, or never, borrow from those they resemble.
 
-An item is known by its use. Training pulls the residual of a rare item little away from nothing,
-and of a new one not at all, so that both are ranked below items that suit worse; content says whom
-they resemble. A choice of ours, in the place of z_ID being null (docs/method.md, 3).
+Training moves the residual of a rare item little from zero, and that of a new one not at all, so
+that both rank below items that fit worse. Content says which items they resemble, and those lend
+them a part of their vectors. A choice of ours, instead of a null z_ID (docs/method.md, 3).
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from models.contract.semantic_id import SemanticIdTable
 from models.contract.types import FloatArray
+from models.nets.rows import code_tensor
 from models.nets.sequence import SequenceModel
 from training.data.histories import Histories
 from training.evaluate.ranking import SequenceRanker, Task, ndcg
@@ -41,7 +42,7 @@ def loans(content_ND: FloatArray, histories: Histories) -> Loans | None:
     lenders = lenders_of(content_ND, histories)
     if len(lenders) <= NEIGHBOURS:
         return None
-    count_N = np.bincount(histories.items, minlength=len(content_ND))
+    count_N = histories.uses(len(content_ND))
     need_N = np.where(content_ND.any(1), 1 / (1 + count_N), 0).astype(np.float32)
     return Loans(neighbours(content_ND, lenders), need_N)
 
@@ -51,16 +52,16 @@ def borrow(
 ) -> SequenceModel:
     """A copy whose items' residuals gain share x need of the mean vector of their neighbours.
 
-    Those that training never saw do so last, from what the others have become, and take it whole
-    where nothing else tells of them: as the service does with an item that comes while it serves.
+    Items that training never saw borrow last, from the vectors that the others have by then. One
+    whose own vector is zero takes the whole mean, as an item does that is put into a service.
     """
     borrowed, device = deepcopy(model), model.seen.device
-    codes_NS = torch.from_numpy(table.codes_NS.astype(np.int64)).to(device)
+    codes_NS = code_tensor(table.codes_NS, device)
     near_NK = torch.from_numpy(loans.near_NK).to(device)
     share_N = torch.from_numpy(share * loans.need_N).to(device)
     new_N = torch.from_numpy(loans.need_N == 1).to(device)
     bare_J = new_N.nonzero()[:, 0]
-    bare_J = bare_J[~told_of(model, codes_NS, bare_J)]
+    bare_J = bare_J[~has_vector(model, codes_NS, bare_J)]
     share_N[bare_J] = torch.from_numpy(loans.need_N).to(device)[bare_J]
     for which_N in (~new_N, new_N):
         borrowed.borrow(codes_NS, near_NK, share_N * which_N)
@@ -68,8 +69,8 @@ def borrow(
 
 
 @torch.no_grad()
-def told_of(model: SequenceModel, codes_NS: Tensor, rows_J: Tensor) -> Tensor:
-    """(J,): items whose vector says anything."""
+def has_vector(model: SequenceModel, codes_NS: Tensor, rows_J: Tensor) -> Tensor:
+    """(J,): whether the vector of each item is other than zero."""
     told_J: Tensor = model.represent(codes_NS[rows_J], rows_J).any(dim=1)
     return told_J
 
@@ -91,7 +92,7 @@ def try_shares(
 
 def lenders_of(content_ND: FloatArray, histories: Histories) -> NDArray[np.int64]:
     """Items that others may borrow from: those with content that training saw."""
-    count_N = np.bincount(histories.items, minlength=len(content_ND))
+    count_N = histories.uses(len(content_ND))
     return np.flatnonzero(content_ND.any(1) & (count_N > 0))
 
 

@@ -1,9 +1,8 @@
 """After training, new items' scores are brought to the scale of the others'.
 
-What content says of an item is less than what use does, so a new item's score is made of less, and
-is less sure: as they are, new items stand behind items that suit worse. On validation, where a
-share of the items is new, their scores are scaled, and one constant is added (a choice of ours;
-docs/method.md, 3).
+Content tells less of an item than its use does, so new items rank behind known ones that fit worse.
+On validation, where a share of the items is new, their scores are scaled and one constant is added
+(a choice of ours; docs/method.md, 3).
 """
 
 from collections.abc import Iterator
@@ -32,7 +31,7 @@ class Calibration(NamedTuple):
 
 
 class Exposure(NamedTuple):
-    """What a calibration does."""
+    """What users are shown under a calibration, and how good that is."""
 
     shown: float  # share of new items among the ten that are shown
     taken: float  # and among those that users take
@@ -46,7 +45,7 @@ class Exposure(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """All that new items' scores can change, of every event.
+    """All that is needed to rank every event under any calibration.
 
     known_EK, new_EK: scores of the best items of either kind, best first. target_E, new_E: the
     target's score, and whether it is new. ahead_E: its rank among items of its kind.
@@ -77,7 +76,7 @@ class Scored(NamedTuple):
                 ahead_E[rows[own]] = _not_behind(scores_BC[own], target_E[rows[own]])
         return cls(best[False], best[True], target_E, new_E, ahead_E)
 
-    def with_(self, calibration: Calibration) -> Exposure:
+    def exposure(self, calibration: Calibration) -> Exposure:
         """What is shown, and how well, by this calibration."""
         scale, offset = calibration
         new_EK = scale * self.new_EK + offset
@@ -94,9 +93,9 @@ class Scored(NamedTuple):
             known_ndcg=float(gain_E[~self.new_E].mean()),
         )
 
-    def without(self) -> Exposure:
+    def exposure_of_known(self) -> Exposure:
         """Where no new item is ever shown."""
-        return self.with_(Calibration(1.0, -np.inf))
+        return self.exposure(Calibration(1.0, -np.inf))
 
     def reach(self) -> float:
         """An offset beyond which nothing changes any more."""
@@ -105,31 +104,31 @@ class Scored(NamedTuple):
 
 
 def _not_behind(scores_EK: FloatArray, own_E: FloatArray) -> NDArray[np.int64]:
-    """(E,): how many are not worse; what is no number is not."""
+    """(E,): how many scores are not below ``own``; NaN is not."""
     count_E: NDArray[np.int64] = scores_EK.shape[1] - (scores_EK < own_E[:, None]).sum(axis=1)
     return count_E
 
 
 def choose(scored: Scored, most_cost: float) -> Calibration | None:
-    """Of scales whose new items are shown as often as they may be, that which is worth the most.
+    """The calibration that is worth the most; None where too few new items are taken to tell.
 
-    As often as users take them, unless that costs known items more than ``most_cost`` of their
-    NDCG@10: then less. None where too few new items are taken to tell.
+    New items are shown as often as users take them, or less often where that would cost known
+    items more than ``most_cost``, a share, of their NDCG@10.
     """
     if scored.new_E.sum() < _LEAST or scored.new_E.all():
         return None
     tried = _offsets(scored, most_cost)
-    return max(tried, key=lambda calibration: scored.with_(calibration).worth())
+    return max(tried, key=lambda calibration: scored.exposure(calibration).worth())
 
 
 def _offsets(scored: Scored, most_cost: float) -> Iterator[Calibration]:
-    """For every scale the largest offset that is not too large; less is shown with less."""
-    least = scored.without().known_ndcg * (1 - most_cost)
+    """For every scale the largest offset that is allowed, by bisection."""
+    least = scored.exposure_of_known().known_ndcg * (1 - most_cost)
     for scale in SCALES:
         low, high = -scored.reach(), scored.reach()
         for _ in range(_STEPS):
             tried = Calibration(scale, (low + high) / 2)
-            found = scored.with_(tried)
+            found = scored.exposure(tried)
             fits = found.shown <= found.taken and found.known_ndcg >= least
             low, high = (tried.offset, high) if fits else (low, tried.offset)
         yield Calibration(scale, low)

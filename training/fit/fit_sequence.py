@@ -8,13 +8,13 @@ import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
-from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
 from models.contract.config import SequenceConfig
 from models.contract.memory import Memory
 from models.contract.semantic_id import SemanticIdTable
+from models.nets.rows import code_tensor
 from models.nets.sequence import SequenceModel
 from models.nets.words import ItemWords, WordVectors
 from training.config import FitConfig
@@ -68,7 +68,7 @@ def new_model(
         windows = _windows(histories, config.max_history)
         chosen = np.random.default_rng(0).permutation(len(windows.start))[:_EDGE_SAMPLE]
         sample = gather(histories.items, Windows(windows.start[chosen], windows.length[chosen]))
-        codes_NS = torch.from_numpy(table.codes_NS.astype(np.int64))
+        codes_NS = code_tensor(table.codes_NS)
         model.buckets.set_codebook(codewords_MLKQ)
         model.buckets.set_edges(codes_NS[sample.items_BT], sample.length_B)
     return model
@@ -77,11 +77,11 @@ def new_model(
 def _windows(histories: Histories, most: int) -> Windows:
     """What is learned from. Raises UserError where nobody has two interactions."""
     windows = training_windows(histories, most)
-    _must_tell(windows)
+    _require_windows(windows)
     return windows
 
 
-def _must_tell(windows: Windows, which: str = "") -> None:
+def _require_windows(windows: Windows, which: str = "") -> None:
     if not len(windows.start):
         raise UserError(
             f"nothing tells what follows what: nobody has two interactions to learn from{which}"
@@ -98,14 +98,14 @@ def fit_sequence(
     seed: int,
     directory: Path,
     filter_seen: bool = True,
-    loggers: Sequence[Logger] = (),
     callbacks: Sequence[L.Callback] = (),
     **trainer: Any,
 ) -> Fitted:
     """Train ``model`` on all of ``histories``; with ``validation``, stop early and keep the best.
 
     Checkpoints go to ``directory``; a run that was cut short goes on from ``last.ckpt``. Started
-    by torchrun, every process calls this, and all end with the same weights.
+    by torchrun, every process calls this, and all end with the same weights. ``trainer``: further
+    options of Lightning's Trainer, which without any keeps no curves.
     """
     process = this_process()
     module = SequenceModule(model, table, config, validation, filter_seen, seed, process)
@@ -122,36 +122,35 @@ def fit_sequence(
         max_epochs=epochs,
         accelerator=config.accelerator,
         precision=config.precision,
-        logger=list(loggers) or False,
         callbacks=[keep, *stop, *callbacks],
         log_every_n_steps=1,
         gradient_clip_val=5.0,
         **_distribution(process, config),
-        **trainer,
+        **{"logger": False, **trainer},
     )
-    data = _data(histories, config, seed, process, repeats=not filter_seen)
+    data = _data(histories, config, seed, process, filter_seen=filter_seen)
     last = directory / "last.ckpt"
     ckpt_path = last if last.exists() else None
     loop.fit(module, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
     epochs, score = _best(module, keep) if validation else (epochs, None)
     model = module.averaged_model()
     fitted = Fitted(model, epochs, score, model.word_vectors())
-    _let_go(loop.optimizers[0])  # before words become tables of all items
+    _free(loop.optimizers[0])  # before words become tables of all items
     for tower in fitted.model.each():
         tower.fold_words()
     fitted.model.to(loop.strategy.root_device)  # from where Lightning has taken it
     return fitted
 
 
-def _let_go(optimizer: torch.optim.Optimizer) -> None:
-    """What moved the weights makes room, whoever still knows of it."""
+def _free(optimizer: torch.optim.Optimizer) -> None:
+    """Free the optimiser's state, though Lightning still holds the optimiser."""
     optimizer.state.clear()
     if isinstance(optimizer, RowwiseAdamW):
-        optimizer.let_go()
+        optimizer.free()
 
 
 def _best(module: SequenceModule, kept: ModelCheckpoint) -> tuple[int, float]:
-    """Take the weights of the epoch with the best validation: which it is, and how good."""
+    """Load the weights of the best epoch; its number, from 1, and its validation NDCG@10."""
     best = torch.load(kept.best_model_path, map_location="cpu", weights_only=True)
     module.load_state_dict(best["state_dict"])
     score = float(kept.best_model_score or 0.0)
@@ -173,11 +172,13 @@ def _distribution(process: Process, config: FitConfig) -> dict[str, Any]:
 
 
 def _data(
-    histories: Histories, config: FitConfig, seed: int, process: Process, *, repeats: bool
+    histories: Histories, config: FitConfig, seed: int, process: Process, *, filter_seen: bool
 ) -> HistoryData:
     """All windows of all histories, batched by length; processes share ``batch_tokens``."""
     windows = _windows(histories, config.max_history)
-    batches = TrainingBatches(histories, windows, repeats=repeats, with_past=config.mask_seen)
-    _must_tell(batches.windows, ", the later one with an item that is new to them")
+    batches = TrainingBatches(
+        histories, windows, filter_seen=filter_seen, with_past=config.mask_seen
+    )
+    _require_windows(batches.windows, ", the later one with an item that is new to them")
     positions = max(1, config.batch_tokens // process.count)
     return HistoryData(batches, LengthBuckets(batches.windows.length, positions, seed, process))

@@ -13,15 +13,15 @@ from torch import Tensor
 
 from models.contract.config import Architecture, SequenceConfig, Towers, Variants
 from models.contract.semantic_id import SemanticIdTable
+from models.nets.rows import code_tensor
 from models.nets.sequence import SequenceModel
 from training import stage_files
 from training.config import RunConfig
-from training.curves import make_loggers
 from training.data.histories import EvaluationSet, Histories
 from training.data.new_items import Mixed
 from training.encoders.encode import load_content, load_words
 from training.evaluate.ranking import SequenceRanker, Task
-from training.fit.borrowing import Loans, borrow, loans, told_of, try_shares
+from training.fit.borrowing import Loans, borrow, has_vector, loans, try_shares
 from training.fit.calibrate import Calibration, Scored, choose
 from training.fit.fit_sequence import Fitted, fit_sequence, new_model
 from training.fit.remember import choose_recipe, with_memory
@@ -35,7 +35,7 @@ Start = Callable[[SequenceModel], None]  # gives a fresh model other weights to 
 
 
 class Choices(NamedTuple):
-    """What a training has to choose, and from what.
+    """What a training may choose from, and what it chooses by.
 
     Without ``validation`` nothing is chosen: all epochs are trained, the first share is borrowed,
     the memory is made by ``recipe``, and new items' scores are brought to scale by ``calibration``.
@@ -51,7 +51,7 @@ class Choices(NamedTuple):
 
     @classmethod
     def made(cls, fitted: Mapping[str, Any], epochs: int | None = None) -> Self:
-        """What a training before has chosen, as its FITTED tells; for so many epochs, if told."""
+        """As an earlier training chose, by its ``fitted.json``, but for ``epochs`` if told."""
         return cls(
             epochs=fitted["epochs"] if epochs is None else epochs,
             shares=(fitted["borrowing"],),
@@ -105,13 +105,14 @@ class Lesson:
             config.seed,
             directory,
             config.filter_seen,
-            make_loggers(config.loggers, directory),
-            **trainer_options(directory),
+            **trainer_options(directory, config.loggers),
         )
 
     def finish(self, fitted: Fitted) -> Fitted:
-        """What is served: new items have what their words foretell, rare and new ones borrow, the
-        memory is added, and new items are calibrated.
+        """The model as it is served.
+
+        New items get what their words foretell, rare and new ones borrow, the memory is added,
+        and new items' scores are calibrated.
         """
         if any(self.config.fit.borrowing):
             words = load_words(self.config.output / "encode")
@@ -137,8 +138,9 @@ class Lesson:
         return fitted._replace(model=model, validation_ndcg=score, borrowing=best, tried=tried)
 
     def _task(self) -> Task | None:
-        """What is chosen by; None: nothing is chosen. New items are brought to scale after all
-        else, and hidden until then.
+        """The task by which is chosen; None where nothing is.
+
+        New items are hidden: their scores are brought to scale after all else.
         """
         if self.choices.validation is None:
             return None
@@ -150,16 +152,16 @@ class Lesson:
     def remember(self, fitted: Fitted) -> Fitted:
         """With the memory of these histories, if it is worth anything beside the model."""
         config, size = self.config, len(self.table)
-        most, recipe = config.fit.memory_items, self.choices.recipe
         if not any(config.fit.memory):
             return fitted
-        sources = Sources.of(self.histories, load_words(config.output / "encode"), most)
+        recipe, words = self.choices.recipe, load_words(config.output / "encode")
+        sources = Sources.of(self.histories, words, config.fit.memory_items)
         if task := self._task():
             ranker = SequenceRanker(fitted.model, self.table.codes_NS)
             alike = LIKENESS if config.research.likeness else (0.0,)
-            recipe = choose_recipe(ranker, sources, alike, config.fit.memory, task, most)
+            recipe = choose_recipe(ranker, sources, alike, config.fit.memory, task)
         if recipe.weight:
-            return fitted._replace(recipe=recipe, memory=sources.mix(recipe, most))
+            return fitted._replace(recipe=recipe, memory=sources.mix(recipe))
         if self.choices.passing is not None:
             ranker = SequenceRanker(fitted.model, self.table.codes_NS)
             worth = choose_live(ranker, self.choices.passing, size, config.filter_seen)
@@ -172,7 +174,7 @@ class Lesson:
         """Bring the scores of items that training never saw, but knows something of, to scale."""
         model, memory, mixed = fitted.model, fitted.memory, self.choices.mixed
         calibration, exposure = self.choices.calibration, None
-        codes_NS = torch.from_numpy(self.table.codes_NS.astype(np.int64)).to(model.seen.device)
+        codes_NS = code_tensor(self.table.codes_NS, model.seen.device)
         new_N = self._new(model, codes_NS)
         if mixed and model.has_free_column():
             # Not those of validation alone: what nobody ever used is brought to scale with them.
@@ -180,7 +182,7 @@ class Lesson:
             ranker = with_memory(SequenceRanker(model, self.table.codes_NS), memory)
             scored = Scored.by(ranker, mixed, self.config.filter_seen)
             if chosen := choose(scored, self.config.fit.new_items_cost):
-                calibration, exposure = chosen, scored.with_(chosen)
+                calibration, exposure = chosen, scored.exposure(chosen)
         if calibration != Calibration():
             model.calibrate(codes_NS, torch.from_numpy(new_N).to(model.seen), *calibration)
             memory = memory.scaled(new_N, calibration.scale) if memory is not None else None
@@ -191,7 +193,7 @@ class Lesson:
         new_N = _described(self.config.output / "encode", len(codes_NS))
         new_N[self.histories.items] = False
         new_J = torch.from_numpy(np.flatnonzero(new_N)).to(codes_NS.device)
-        new_N[new_N] = told_of(model, codes_NS, new_J).cpu().numpy()
+        new_N[new_N] = has_vector(model, codes_NS, new_J).cpu().numpy()
         return new_N
 
 

@@ -1,6 +1,6 @@
 """Weights averaged over steps, exponentially; the first steps soon forget where they began.
 
-What is validated and exported. Late steps of sparse data wander around what they look for: their
+The average is validated and exported. On sparse data late steps wander around the optimum: their
 average is better than any of them, and changes smoothly from epoch to epoch.
 """
 
@@ -17,11 +17,10 @@ _SLOW = 9  # step t keeps t / (t + 9), until that is more than it is asked to ke
 
 
 class MovingAverage(nn.Module):
-    """Of ``model``, with whose first step it begins.
+    """The average of a model's weights; it begins with those after the first step.
 
-    torch's own asks the device at every step how many there were, and copies what never changes:
-    here buffers are the model's. ``tables``: whoever updates those with sparse gradients sees to
-    their average.
+    torch's own AveragedModel waits for the device at every step and copies buffers, which here are
+    the model's own. Those of ``tables`` with sparse gradients are averaged by their optimiser.
     """
 
     def __init__(
@@ -36,7 +35,7 @@ class MovingAverage(nn.Module):
 
     @torch.no_grad()
     def follow(self, model: SequenceModel) -> None:
-        """One more step was made."""
+        """Take in the weights after one more step."""
         self.steps += 1
         share = 1.0 if self.steps == 1 else 1 - kept(self.decay, self.steps)
         others = {id(table.weight) for table in self.tables if table.sparse}
@@ -50,7 +49,7 @@ class MovingAverage(nn.Module):
         return torch.tensor(self.steps)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Go on from so many."""
+        """Go on from a checkpoint's number of steps."""
         self.steps = int(state)
 
 

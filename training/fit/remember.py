@@ -20,18 +20,17 @@ def choose_recipe(
     alike: Sequence[float],
     weights: Sequence[float],
     validation: Task,
-    most: int,
 ) -> Recipe:
     """The best on validation; of weights that are as good, the first."""
-    recipe = choose(sources, alike, validation, most)
-    tried = _try_weights(model, MemoryRanker(sources.mix(recipe, most)), weights, validation)
+    recipe = choose(sources, alike, validation)
+    tried = _try_weights(model, MemoryRanker(sources.mix(recipe)), weights, validation)
     return recipe._replace(weight=max(tried, key=lambda weight: tried[weight]))
 
 
 def _try_weights(
     model: Ranker, memory: MemoryRanker, weights: Sequence[float], validation: Task
 ) -> dict[float, float]:
-    """NDCG@10 with every weight; both score each history once."""
+    """NDCG@10 with every weight; model and memory score each history once for all of them."""
     target_E = validation.held_out.target
     ranks = {weight: np.zeros(len(target_E), np.int64) for weight in weights}
     learned = scores(model, validation)  # what is to be left out is, once
@@ -44,5 +43,5 @@ def _try_weights(
 
 
 def with_memory(model: Ranker, memory: Memory | None) -> Ranker:
-    """The sum that is served."""
+    """The sum of model and memory, as it is served; the model where there is no memory."""
     return Sum(model, MemoryRanker(memory)) if memory is not None else model

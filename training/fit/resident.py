@@ -1,7 +1,7 @@
-"""Histories where training computes: a step sends the indices of its windows there, no more.
+"""Histories kept on the device that trains: a step sends only the indices of its windows there.
 
-What a host knows without asking, how long the longest window is and how many positions are learned
-from, it says, so that it need not wait for a device to tell.
+The host also says how long the longest window is and how many positions are learned from. It knows
+both, and would have to wait for the device to tell.
 """
 
 from typing import NamedTuple
@@ -60,7 +60,7 @@ class HistoryData(L.LightningDataModule):
         self.order = order
 
     def setup(self, stage: str) -> None:
-        """Histories go to where the model goes, once."""
+        """Copy the histories to the model's device, once."""
         assert self.trainer is not None
         self.device = self.trainer.strategy.root_device
         self.windows = Resident.of(self.batches, self.device)
@@ -76,9 +76,9 @@ class HistoryData(L.LightningDataModule):
         )
 
     def on_after_batch_transfer(self, batch: Asked, dataloader_idx: int) -> Batch:
-        """Windows are read there."""
+        """Read the windows that are asked for, on the device."""
         return self.windows.gather(batch)
 
     def teardown(self, stage: str) -> None:
-        """Their room is free."""
+        """Free the device's memory."""
         del self.windows

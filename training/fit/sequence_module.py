@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.contract.semantic_id import SemanticIdTable
+from models.nets.rows import code_tensor
 from models.nets.sequence import SequenceModel
 from models.nets.tower import Tower
 from training.config import FitConfig
@@ -54,8 +55,7 @@ class SequenceModule(L.LightningModule):
         self.validation = validation
         self.filter_seen = filter_seen
         self.codes_NS: Tensor
-        codes_NS = torch.from_numpy(table.codes_NS.astype(np.int64))
-        self.register_buffer("codes_NS", codes_NS, persistent=False)
+        self.register_buffer("codes_NS", code_tensor(table.codes_NS), persistent=False)
         self.seen_C: Tensor  # items that training sees, in order: negatives are drawn from these
         self.register_buffer("seen_C", model.seen[:, 0].nonzero()[:, 0], persistent=False)
         # Lengths change from batch to batch: one graph takes them all.
@@ -95,7 +95,7 @@ class SequenceModule(L.LightningModule):
         seed_epoch(self.seed, self.current_epoch, self.process)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """Tell how wrong the next items of a batch were predicted."""
+        """The loss of a batch, which is logged."""
         loss: Tensor = self.learn(batch)
         self.log("train/loss", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=1)
         return loss
@@ -175,7 +175,7 @@ class SequenceModule(L.LightningModule):
 
 
 class _FiniteRanker(SequenceRanker):
-    """One that has to score by finite numbers."""
+    """A SequenceRanker whose scores have to be finite."""
 
     def score_there(self, items: NDArray[np.int32], windows: Windows) -> Tensor:
         """Scores (B, N). Raises UserError where one is not."""

@@ -47,7 +47,7 @@ class TouchedRows:
 
     @torch.no_grad()
     def catch_up(self, rows: Tensor, group: dict[str, Any]) -> None:
-        """What went on in these rows, in any shape and repeated, since a step touched them."""
+        """Apply to rows the steps that they have missed; ``rows``: any shape, repeats allowed."""
         rows_R: Tensor = torch.unique(rows)
         rows_R = rows_R[self.at_N[rows_R] < self.now]
         for part_R in torch.split(rows_R, _PART):
@@ -90,8 +90,10 @@ class TouchedRows:
         self.at_N[rows_R] = self.now
 
     def _missed(self, at_U: Tensor, group: dict[str, Any]) -> tuple[Tensor, ...]:
-        """What steps since ``at_U`` made of a row: how often its moment moved it, and what is left
-        of its weight, its moments and its average's distance. Many rows have few such steps.
+        """What the steps since ``at_U`` did to rows, (U,) each; many rows share few such steps.
+
+        How often a row's moment has moved it, then the share that is left of its weight, its first
+        and second moment, and its distance from the average.
         """
         (beta1, beta2), rate = group["betas"], group["lr"]
         missed_U, later_F = self.now - at_U, torch.arange(1, _FAR + 1, device=at_U.device)
@@ -105,7 +107,7 @@ class TouchedRows:
 
 
 class RowwiseAdamW(AdamW):
-    """AdamW, for which these tables' gradients are sparse."""
+    """AdamW, by row for ``tables``, whose gradients are sparse."""
 
     def __init__(
         self,
@@ -141,11 +143,11 @@ class RowwiseAdamW(AdamW):
         return loss
 
     def catch_up(self, weight: Tensor, rows: Tensor) -> None:
-        """Before these rows are read."""
+        """Bring these rows of a table up to date, before they are read."""
         self.tables[weight].catch_up(rows, self.param_groups[0])
 
-    def let_go(self) -> None:
-        """After training: what moved the weights makes room, whoever still knows of it."""
+    def free(self) -> None:
+        """After training: free the moments, though others still hold this optimiser."""
         for hook in self._hooks:
             hook.remove()
         self.tables.clear()
@@ -155,13 +157,13 @@ class RowwiseAdamW(AdamW):
         self.catch_up(embedding.weight, asked[0])
 
     def catch_up_all(self) -> None:
-        """Before all are read."""
+        """Bring all rows up to date, before they are read."""
         for table in self.tables.values():
             everything = torch.arange(len(table.at_N), device=table.at_N.device)
             table.catch_up(everything, self.param_groups[0])
 
     def state_dict(self) -> dict[str, Any]:
-        """With the tables' moments; all rows must have come to the same step."""
+        """With the tables' moments; all rows must be up to date."""
         found = super().state_dict()
         found["tables"] = [
             {"now": t.now, "moment": t.moment_NW, "square": t.square_NW}

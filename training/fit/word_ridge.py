@@ -33,7 +33,7 @@ def foretell(
     Returns the words' vectors with what was learned for those towers. New: those of no history.
     """
     wordless = [seen for seen in model.config.towers if "words" not in seen]
-    used_N = np.bincount(histories.items, minlength=model.config.catalogue_size)
+    used_N = histories.uses(model.config.catalogue_size)
     worded_N = np.diff(item_words.offsets) > 0
     learned = np.flatnonzero((used_N > 0) & worded_N)
     if not wordless or not len(learned):

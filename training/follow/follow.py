@@ -33,8 +33,9 @@ Judge = Callable[[RunConfig, Path, Path | None, float], Verdict]
 
 
 class Following(NamedTuple):
-    """How. events: new ones that are worth a training. margin: share of NDCG@10 it may cost.
+    """When to train, and what may go live.
 
+    events: new ones that are worth a training. margin: share of NDCG@10 that going live may cost.
     warm: so many trainings in a row go on from the weights of what serves; then one does not.
     """
 
@@ -45,7 +46,7 @@ class Following(NamedTuple):
 
 
 class Follower:
-    """Of one run."""
+    """Trains one run again as its events come."""
 
     def __init__(
         self,
@@ -62,7 +63,7 @@ class Follower:
         self._seen: Listing | None = None
 
     def run(self) -> None:
-        """For ever."""
+        """Look again and again, for ever."""
         while True:
             try:
                 self.look()
@@ -130,7 +131,7 @@ class Follower:
         return self.store.root / str(written["digest"]), warm
 
     def files(self) -> Listing:
-        """All that is read, as it is now: cheaper to look at than hashes."""
+        """The files that a training reads, with sizes and times: cheaper to look at than hashes."""
         paths = log_files(self.config)
         every = (file for path in paths for file in (path, *path.rglob("*")) if file.exists())
         return sorted((str(f), s.st_size, s.st_mtime_ns) for f in every if (s := f.stat()))

@@ -80,7 +80,7 @@ def judge(config: RunConfig, candidate: Path, serving: Path | None, margin: floa
     if config.fit.learn_test:
         return _beside_baselines(config, margin)
     data = stage_files.data(config)
-    newest = targets(data.histories, Part.TEST, repeats=not config.filter_seen, every=True)
+    newest = targets(data.histories, Part.TEST, filter_seen=config.filter_seen, every=True)
     ids = data.items["item_id"].to_list()
     ours, theirs = ServedRanker(new, ids), ServedRanker(old, ids)
     if (times := _slower(new, old, newest.length[:_HISTORIES])) > _SLOWEST:
@@ -151,11 +151,10 @@ def _blank(bundle: Bundle, length_B: NDArray[np.int64]) -> Batch:
 def _beside_baselines(config: RunConfig, margin: float) -> Verdict:
     """Where what serves cannot be asked: no worse than what needs no training."""
     evaluation = stage_files.read_json(config.output / "evaluate" / stage_files.EVALUATION)
-    found = {name: row[HEADLINE] for name, row in evaluation["models"].items()}
-    mine = found.pop(OURS)
-    best = max(found, key=lambda name: found[name])
+    models, best = evaluation["models"], evaluation["best_baseline"]
+    mine, theirs = models[OURS][HEADLINE], models[best][HEADLINE]
     why = (
         "too few events, or of no known time, are newer than what serves; "
-        f"NDCG@{CUTOFF} {mine:.4f}, {best} {found[best]:.4f}, of which it may lack {margin:.0%}"
+        f"NDCG@{CUTOFF} {mine:.4f}, {best} {theirs:.4f}, of which it may lack {margin:.0%}"
     )
-    return Verdict(mine >= (1 - margin) * found[best], why)
+    return Verdict(mine >= (1 - margin) * theirs, why)

@@ -1,4 +1,4 @@
-"""What counts that are made while a bundle serves are worth, where those made before are not.
+"""What weight counts deserve that are made while a bundle serves, where earlier ones get none.
 
 Heard event by event, as a service hears them: the validation part, by a model that knows what was
 before it. Where people buy again what they bought, such counts tell what is new.
@@ -39,14 +39,14 @@ class Worth(NamedTuple):
 
 
 def memory_of(worth: Worth, size: int) -> Memory:
-    """That knows nothing by itself, and weighs what is heard."""
+    """A memory that lists nothing, and gives weight to what is counted while it serves."""
     none = np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np.uint8)
     offsets = np.zeros(size + 1, np.int64)
     return Memory(offsets, *none, decay=worth.decay, weight=worth.weight)
 
 
 def choose_live(model: Ranker, passing: Passing, size: int, filter_seen: bool) -> Worth:
-    """The best, if a 95% interval of its gain is above nothing."""
+    """The best weight and decay, if the 95% interval of their gain is above zero."""
     worths = [Worth(*pair) for pair in product(WEIGHTS, DECAYS)]
     ranks: list[list[int]] = [[] for _ in (Worth(), *worths)]
     users: list[int] = []

@@ -36,22 +36,23 @@ class Recipe(NamedTuple):
 
 
 class Sources(NamedTuple):
-    """(N, N) each: what a memory is made of."""
+    """What a memory is made of: (N, N) each, and how many items an item's list may have."""
 
     transitions_NN: sp.csr_array
     likeness_NN: sp.csr_array
+    most: int
 
     @classmethod
     def of(cls, histories: Histories, words: ItemWords, most: int) -> "Sources":
         """Counted in these histories and nowhere else; lists of ``most`` items and fewer."""
         size = len(words.offsets) - 1
-        return cls(transitions(histories, size), likeness(words, most))
+        return cls(transitions(histories, size), likeness(words, most), most)
 
-    def mix(self, recipe: Recipe, most: int) -> Memory:
-        """Their sum, the ``most`` best of each item."""
+    def mix(self, recipe: Recipe) -> Memory:
+        """Their sum, the best of each item."""
         mixed_NN = sp.csr_array(self.transitions_NN + recipe.likeness * self.likeness_NN)
         mixed_NN.eliminate_zeros()
-        lists_NN = best(mixed_NN, most)
+        lists_NN = best(mixed_NN, self.most)
         followed_J = np.asarray(self.transitions_NN[rows_of(lists_NN), lists_NN.indices]).ravel()
         return Memory(
             offsets=lists_NN.indptr.astype(np.int64),
@@ -63,11 +64,11 @@ class Sources(NamedTuple):
         )
 
 
-def choose(sources: Sources, likeness: Sequence[float], validation: Task, most: int) -> Recipe:
+def choose(sources: Sources, likeness: Sequence[float], validation: Task) -> Recipe:
     """Of these weights of likeness, and all DECAYS, those with the best NDCG@10 on validation."""
     tried = {}
     for alike in likeness:
-        memory = sources.mix(Recipe(alike, weight=1.0), most)
+        memory = sources.mix(Recipe(alike, weight=1.0))
         for decay in DECAYS:
             ranker = MemoryRanker(replace(memory, decay=decay))
             tried[Recipe(alike, decay, weight=1.0)] = ndcg(ranker, validation)
@@ -84,9 +85,7 @@ class MemoryRanker:
 
     def score(self, items: NDArray[np.int32], windows: Windows) -> FloatArray:
         """Scores (B, N)."""
-        length = np.minimum(windows.length, STEPS)
-        latest = Windows(windows.start + windows.length - length, length)
-        history_BN = decayed(items, latest, self.decay, self.size)
+        history_BN = decayed(items, windows.latest(STEPS), self.decay, self.size)
         scores_BN: FloatArray = (history_BN @ self.lists_NN).toarray().astype(np.float32)
         return scores_BN
 

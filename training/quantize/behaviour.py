@@ -9,12 +9,13 @@ from models.contract.types import FloatArray
 from training.data.following import following
 from training.data.histories import Histories
 
+_WINDOW = 5  # steps, beyond which items do not count as used together
+_DECAY = 0.7  # what a step of distance leaves of a count
 
-def co_occurrence(
-    histories: Histories, catalogue_size: int, window: int = 5, decay: float = 0.7
-) -> sp.csr_array:
-    """Symmetric (N, N) counts of items within ``window`` steps, each step apart weighing less."""
-    total = following(histories, catalogue_size, window, decay)
+
+def co_occurrence(histories: Histories, catalogue_size: int) -> sp.csr_array:
+    """Symmetric (N, N) counts of items within five steps, each step apart weighing less."""
+    total = following(histories, catalogue_size, _WINDOW, _DECAY)
     return sp.csr_array(total + total.T)
 
 

@@ -1,4 +1,4 @@
-"""A quantizer that has learned, and vectors -> codes of all items, and their SemanticIdTable."""
+"""From items' vectors to their codes, by a trained quantizer, and to the SemanticIdTable."""
 
 from collections.abc import Mapping
 

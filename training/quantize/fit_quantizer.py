@@ -8,7 +8,6 @@ import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import Logger
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
@@ -54,11 +53,11 @@ class QuantizerModule(L.LightningModule):
         self.decay_T = _DECAY ** torch.arange(CONTEXT - 1, -1, -1.0)
 
     def on_fit_start(self) -> None:
-        """All that is learned from goes to where it is learned, once."""
+        """Copy what is learned from to the device, once."""
         self._move(self.device)
 
     def on_fit_end(self) -> None:
-        """And back, as Lightning does with the weights."""
+        """Copy it back, as Lightning does with the weights."""
         self._move(torch.device("cpu"))
 
     def _move(self, device: torch.device) -> None:
@@ -207,7 +206,6 @@ def fit_quantizer(
     config: QuantizeConfig,
     seed: int,
     directory: Path,
-    loggers: Sequence[Logger] = (),
     callbacks: Sequence[L.Callback] = (),
     research: ResearchConfig = _WHOLE,
     **trainer: Any,
@@ -229,9 +227,8 @@ def fit_quantizer(
         max_epochs=config.epochs,
         accelerator=config.accelerator,
         devices=1,
-        logger=list(loggers) or False,
         log_every_n_steps=1,
         callbacks=[keep, *callbacks],
-        **trainer,
+        **{"logger": False, **trainer},
     ).fit(module, items, ckpt_path=last if last.exists() else None, weights_only=True)
     return module

@@ -11,7 +11,6 @@ from models.contract.types import BEHAVIOUR, Modality
 from models.nets.quantizer import Quantizer
 from training import stage_files
 from training.config import RunConfig
-from training.curves import make_loggers
 from training.data.histories import Histories
 from training.encoders.encode import load_embeddings
 from training.errors import UserError
@@ -44,9 +43,8 @@ def learn_codes(config: RunConfig, histories: Histories, directory: Path) -> Res
         config.quantize,
         config.seed,
         directory,
-        make_loggers(config.loggers, directory),
         research=config.research,
-        **trainer_options(directory),
+        **trainer_options(directory, config.loggers),
     )
     resolution = build_table(module.quantizer.eval(), views)
     _write(module, resolution, directory)

@@ -29,7 +29,7 @@ class Transitions:
         return cls(torch.tensor(histories.items), torch.from_numpy(at), torch.from_numpy(before))
 
     def to(self, device: torch.device) -> "Transitions":
-        """The same ones there."""
+        """The same on another device."""
         return Transitions(*(part.to(device) for part in (self.items_J, self.at_E, self.before_E)))
 
     def __len__(self) -> int:

@@ -19,7 +19,7 @@ class View:
     present_N: Tensor
 
     def to(self, device: torch.device) -> "View":
-        """The same one there."""
+        """The same on another device."""
         return View(self.vectors_NX.to(device), self.present_N.to(device))
 
     @classmethod

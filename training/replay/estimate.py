@@ -54,8 +54,11 @@ class Replayed(NamedTuple):
     clipped: float
 
 
-def estimate(slots: Slots, clip: float, seed: int = 0) -> Replayed:
-    """clip: the most that a weight may be. Raises UserError where the log cannot tell."""
+def estimate(slots: Slots, clip: float) -> Replayed:
+    """Means of the other ranking, and of the log. clip: the most that a weight may be.
+
+    Raises UserError where the log cannot tell.
+    """
     weight_J = np.where(slots.matched_J, 1 / slots.odds_J, 0.0)
     clipped_J = np.minimum(weight_J, clip)
     matched = int(slots.matched_J.sum())
@@ -65,15 +68,15 @@ def estimate(slots: Slots, clip: float, seed: int = 0) -> Replayed:
     columns = (clipped_J * slots.reward_J, clipped_J, slots.reward_J, weight_J, ones_J)
     each = [np.bincount(slots.user_J, column, users) for column in columns]
     sums_UC = np.stack(each, axis=1).astype(np.float64)
-    support = _told(sums_UC, seed, lambda sums: sums[_UNCLIPPED] / sums[_SLOTS])
+    support = _told(sums_UC, lambda sums: sums[_UNCLIPPED] / sums[_SLOTS])
     if support.high < _SUPPORT or not matched:
         raise UserError(
             f"the log cannot tell: of what this ranking shows only {support.value:.0%} had a "
             "chance to be shown. Explore more, or all that is to be compared"
         )
     return Replayed(
-        snips=_told(sums_UC, seed, _snips),
-        change=_told(sums_UC, seed, lambda sums: _snips(sums) - sums[_REWARD] / sums[_SLOTS]),
+        snips=_told(sums_UC, _snips),
+        change=_told(sums_UC, lambda sums: _snips(sums) - sums[_REWARD] / sums[_SLOTS]),
         ips=ips,
         logged=float(slots.reward_J.mean()),
         support=support,
@@ -89,11 +92,9 @@ def _snips(sums_C: NDArray[np.float64]) -> float:
     return snips
 
 
-def _told(
-    sums_UC: NDArray[np.float64], seed: int, of: Callable[[NDArray[np.float64]], float]
-) -> Estimate:
+def _told(sums_UC: NDArray[np.float64], of: Callable[[NDArray[np.float64]], float]) -> Estimate:
     """Of all users, and of users drawn anew: answers to one are alike, and stay together."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        means_R = np.array([of(sums_C) for sums_C in resampled(sums_UC, seed)])
+        means_R = np.array([of(sums_C) for sums_C in resampled(sums_UC)])
     low, high = np.nanquantile(means_R, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Estimate(float(of(sums_UC.sum(axis=0))), float(low), float(high))

@@ -17,6 +17,7 @@ WIDTH, HEIGHT = 360, 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 14, 30
 _ROW, _LABEL = 24, 128  # of a chart of rows
 _LETTER = 6.5  # of a name on the map
+_TICKS = 4  # of an axis, about
 Points = Sequence[tuple[float, float]]
 
 
@@ -41,9 +42,9 @@ class Scale(NamedTuple):
         share = (value - self.low) / ((self.high - self.low) or 1)
         return self.start + share * (self.end - self.start)
 
-    def ticks(self, about: int = 4, *, whole: bool = False) -> list[float]:
-        """Round numbers within it."""
-        raw = ((self.high - self.low) or 1) / about
+    def ticks(self, *, whole: bool = False) -> list[float]:
+        """Round numbers within it, about ``_TICKS`` of them."""
+        raw = ((self.high - self.low) or 1) / _TICKS
         power = 10.0 ** math.floor(math.log10(raw))
         step = next(power * nice for nice in (1, 2, 2.5, 5, 10) if power * nice >= raw * 0.999)
         step = max(1, round(step)) if whole else step

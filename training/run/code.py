@@ -15,10 +15,9 @@ from importlib.util import resolve_name
 from typing import NamedTuple
 
 PACKAGES = ("models", "training")
-# What a stage takes from these is values, which its fingerprint holds one by one.
-BY_VALUE = frozenset({"training.config"})
-# What these make is looked at: no other look makes anything stale.
-ASIDE = "training.report"
+# Packages whose code does not count. What a stage takes from the configuration is values, which its
+# fingerprint holds one by one; what the report makes is looked at by people, not by stages.
+ASIDE = ("training.config", "training.report")
 # Whoever imports one of these may find any of its modules by name.
 BY_NAME = frozenset({"training.encoders.kinds"})
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -44,7 +43,7 @@ def closure(module: str) -> frozenset[str]:
     while waiting:
         name = waiting.pop()
         found.add(name)
-        waiting |= read(name).imports - found - BY_VALUE
+        waiting |= read(name).imports - found
     return frozenset(found)
 
 
@@ -76,7 +75,7 @@ def place(module: str) -> Traversable | None:
 
 
 def _counts(module: str) -> bool:
-    return not f"{module}.".startswith(f"{ASIDE}.")
+    return not f"{module}.".startswith(tuple(f"{package}." for package in ASIDE))
 
 
 def _modules_of(package: str) -> frozenset[str]:

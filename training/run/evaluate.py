@@ -29,9 +29,9 @@ def run(config: RunConfig, directory: Path) -> str:
     rankers, decay = _baselines(new.known, size, seen)
     rankers |= _remembered(config, new.known)
     rankers[OURS] = ours(config)
-    test = new.warm(Part.TEST, repeats=not seen)
+    test = new.warm(Part.TEST, filter_seen=seen)
     users = len(test.held_out.target)
-    left_out = len(new.warm(Part.TEST, repeats=True).held_out.target) - users
+    left_out = len(new.warm(Part.TEST, filter_seen=False).held_out.target) - users
     cutoffs = tuple(sorted({*config.evaluate.cutoffs, CUTOFF}))
     results, sure, rankings = {}, {}, {}
     for name, ranker in rankers.items():
@@ -61,7 +61,7 @@ def _details(
     """What the report tells of ours and of the best baseline."""
     both = {name: rankings[name] for name in (OURS, best)}
     gain = intervals.gain(both[OURS].rank_E, both[best].rank_E)
-    popularity_N = np.bincount(known.up_to(Part.TRAIN).items, minlength=len(test.new_N))
+    popularity_N = known.up_to(Part.TRAIN).uses(len(test.new_N))
     learned, counted = _learned(config), stage_files.memory(config.output / "fit")
     gained = None
     if counted is not None and len(counted.items_J):
@@ -82,7 +82,7 @@ def _of_new_items(
 ) -> NewItemsTable | None:
     """The table of new items, beside those that content resembles; None where there are none."""
     cold = new.cold(Part.TEST).held_out
-    if not len(cold.user) or not new.mixed(Part.TEST, repeats=True).taken().any():
+    if not len(cold.user) or not new.mixed(Part.TEST, filter_seen=False).taken().any():
         return None
     size, seen = len(new.new_in_N), config.filter_seen
     content_ND = load_content(config.output / "encode", size)
@@ -97,8 +97,8 @@ def _of_new_items(
 def _baselines(histories: Histories, size: int, seen: bool) -> tuple[dict[str, Ranker], float]:
     """What the training part tells by counting, and the decay that validation chooses."""
     training = histories.up_to(Part.TRAIN)
-    validation = targets(histories, Part.VALIDATION, repeats=not seen)
-    similarity = baselines.item_similarity(training, size, repeats=not seen)
+    validation = targets(histories, Part.VALIDATION, filter_seen=seen)
+    similarity = baselines.item_similarity(training, size, filter_seen=seen)
     decay = baselines.choose_decay(
         lambda decay: baselines.ItemKnn(similarity, decay), Task(validation, size, seen)
     )
@@ -115,10 +115,10 @@ def _remembered(config: RunConfig, histories: Histories) -> dict[str, Ranker]:
     if not any(config.fit.memory):
         return {}
     chosen = stage_files.read_json(config.output / "fit" / stage_files.FITTED)["memory"]
-    most, words = config.fit.memory_items, load_words(config.output / "encode")
-    sources = Sources.of(histories.up_to(Part.TRAIN), words, most)
+    words = load_words(config.output / "encode")
+    sources = Sources.of(histories.up_to(Part.TRAIN), words, config.fit.memory_items)
     recipe = Recipe(**chosen)._replace(weight=1.0)
-    return {"memory": MemoryRanker(sources.mix(recipe, most))}
+    return {"memory": MemoryRanker(sources.mix(recipe))}
 
 
 def ours(config: RunConfig) -> Ranker:

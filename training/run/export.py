@@ -46,26 +46,17 @@ def run(config: RunConfig, directory: Path, *, report: bool = True) -> str:
     codes, source = ("requantize", "refit") if config.fit.refit else ("quantize", "fit")
     table, _ = stage_files.semantic_ids(config.output / codes)
     model = load_model(config, config.output / source / stage_files.WEIGHTS, table)
-    evaluation = stage_files.read_json(config.output / "evaluate" / stage_files.EVALUATION)
     fading = recency(_uses(data), data.card.items)
-    fields = {
-        "name": config.name,
-        "recommend": config.recommend,
-        "items_as_of": _items_as_of(config),
-        "recency": fading,
-        "split": _split(config, data),
-        "metrics": _metrics(evaluation),
-        "health": stage_files.read_json(config.output / codes / stage_files.HEALTH),
-    }
+    fields = _fields(config, data, fading, config.output / codes)
     store, held_out = BundleStore(config.output), targets(data.histories, Part.TEST)
     memory = stage_files.memory(config.output / source)
     intake = _intake(config, data, model, config.output / codes, config.output / source)
-    items, samples = catalogue(data, fading), config.export.samples
+    items = catalogue(data, fading)
     with store.new() as partial:
         write_intake(partial, intake)
-        if samples:
+        if most := config.export.samples:
             ids = [item.item_id for item in items]
-            drawn = draw_samples(held_out, ids, samples, data.card.split.seed)
+            drawn = draw_samples(held_out, ids, most, data.card.split.seed)
             (partial / FILES.SAMPLES).write_text(drawn.model_dump_json(), encoding="utf-8")
         parity = export_bundle(
             partial,
@@ -88,6 +79,22 @@ def run(config: RunConfig, directory: Path, *, report: bool = True) -> str:
         f"{digest[:12]} {state} in {config.output}: ONNX and torch agree within "
         f"{parity.worst_score:.1e}, same top-10 on {parity.same_top} of {parity.histories}"
     )
+
+
+def _fields(
+    config: RunConfig, data: PreparedDataset, fading: Recency | None, codes: Path
+) -> dict[str, Any]:
+    """What the manifest says of the run; ``codes``: the folder of the stage that learned them."""
+    evaluation = stage_files.read_json(config.output / "evaluate" / stage_files.EVALUATION)
+    return {
+        "name": config.name,
+        "recommend": config.recommend,
+        "items_as_of": _items_as_of(config),
+        "recency": fading,
+        "split": _split(config, data),
+        "metrics": _metrics(evaluation),
+        "health": stage_files.read_json(codes / stage_files.HEALTH),
+    }
 
 
 def write_report(config: RunConfig, partial: Path, created_at: str) -> None:

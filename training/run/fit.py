@@ -26,13 +26,13 @@ def run(config: RunConfig, directory: Path) -> str:
 
 def to_be_made(config: RunConfig, new: NewItems) -> Choices:
     """What validation is to choose: the epoch, what is borrowed, and new items' calibration."""
-    repeats, most = not config.filter_seen, config.evaluate.validation_users
+    seen, most = config.filter_seen, config.evaluate.validation_users
     data = stage_files.data(config)
     return Choices(
         epochs=config.fit.epochs,
         shares=config.fit.borrowing,
-        validation=targets(new.known, Part.VALIDATION, repeats=repeats).sample(most, config.seed),
-        mixed=new.mixed(Part.VALIDATION, repeats=repeats).sample(most, config.seed),
+        validation=targets(new.known, Part.VALIDATION, filter_seen=seen).sample(most, config.seed),
+        mixed=new.mixed(Part.VALIDATION, filter_seen=seen).sample(most, config.seed),
         passing=Passing(data.histories, data.times()) if data.card.split.timed else None,
     )
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from models.contract.manifest import sha256
 from models.contract.standing import Standing
+from training import stage_files
 from training.config import RunConfig
 from training.errors import UserError
 from training.run import costs
@@ -118,7 +119,7 @@ class Pipeline:
             "settings": stage_settings(self.config, stage),
             "versions": costs.versions(),
         }
-        (directory / DONE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        stage_files.write_json(directory / DONE, record)
         return summary
 
     @contextmanager

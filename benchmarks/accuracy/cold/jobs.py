@@ -95,8 +95,8 @@ def judge(ranker: Ranker, new: NewItems, filter_seen: bool) -> Judged:
 
 def events_of(new: NewItems, filter_seen: bool) -> dict[str, Mixed]:
     """By candidates and targets, as KINDS has them."""
-    cold, mixed = new.cold(Part.TEST), new.mixed(Part.TEST, repeats=not filter_seen)
-    warm = mixed if new.timed else new.warm(Part.TEST, repeats=not filter_seen)
+    cold, mixed = new.cold(Part.TEST), new.mixed(Part.TEST, filter_seen=filter_seen)
+    warm = mixed if new.timed else new.warm(Part.TEST, filter_seen=filter_seen)
     known = warm.held_out.take(np.flatnonzero(~warm.taken()))
     return {
         "all-cold": cold,

@@ -25,6 +25,7 @@ from benchmarks.accuracy.store import Job, near
 from benchmarks.accuracy.tables import markdown
 from models.contract.content_vectors import unit
 from models.contract.types import BEHAVIOUR, FloatArray
+from models.nets.rows import code_tensor
 from models.nets.similarity import SimilarityBuckets
 from training import stage_files
 from training.config import FitConfig, RunConfig
@@ -79,14 +80,14 @@ def _measure(dataset: str) -> Iterator[dict[str, Any]]:
     config = configured(work.configuration(dataset), {"evaluate.cold_share": 0.1})
     new, seen = stage_files.new_items(config), config.filter_seen
     size, known = len(new.new_in_N), new.known.up_to(Part.TRAIN)
-    validation = new.warm(Part.VALIDATION, repeats=not seen)
+    validation = new.warm(Part.VALIDATION, filter_seen=seen)
     task = Task.of(validation.sample(config.evaluate.validation_users, config.seed), seen)
     followed_NN, events = transitions(known, size), jobs.events_of(new, seen)
     for name, alike_NN in _alike(dataset, config):
-        sources = Sources(followed_NN, alike_NN)
+        sources = Sources(followed_NN, alike_NN, _MOST)
         weights = LIKENESS[1:] if alike_NN.sum() else (0.0,)
-        recipe = choose(sources, weights, task, _MOST)
-        ranker = MemoryRanker(sources.mix(recipe, _MOST))
+        recipe = choose(sources, weights, task)
+        ranker = MemoryRanker(sources.mix(recipe))
         figures = {
             f"{kind} {metric}": _figure(ranker, events[of], seen, metric)._asdict()
             for kind, of, metric in _FIGURES
@@ -118,7 +119,7 @@ def _quantized(dataset: str, config: RunConfig) -> tuple[FloatArray, int]:
     table, codewords_MLKQ = jobs.codes(Job(dataset, OURS, config.seed, "strict"), config)
     similarity = SimilarityBuckets(table.space, buckets=4)
     similarity.set_codebook(codewords_MLKQ)
-    codes_1NS = torch.from_numpy(table.codes_NS.astype(np.int64))[None]
+    codes_1NS = code_tensor(table.codes_NS)[None]
     vectors_NMQ = torch.nn.functional.normalize(similarity.quantized(codes_1NS)[0], dim=-1)
     return vectors_NMQ.numpy(), table.space.modalities.index(BEHAVIOUR)
 

@@ -29,8 +29,7 @@ class Latest:
 
     def score(self, items: NDArray[np.int32], windows: Windows) -> FloatArray:
         """Scores (B, N)."""
-        length = np.minimum(windows.length, self.most)
-        return self.ranker.score(items, Windows(windows.start + windows.length - length, length))
+        return self.ranker.score(items, windows.latest(self.most))
 
 
 class PopularLately:
@@ -65,8 +64,8 @@ def ranker(model: str, config: RunConfig, new: NewItems) -> tuple[Ranker, dict[s
         log = pl.read_parquet(config.output / "prepare" / dataset.INTERACTIONS)
         return PopularLately(log["timestamp"].to_numpy(), new.whole.items, size, _DAYS), {}
     if model == "item-knn-decayed":
-        similarity = baselines.item_similarity(known, size, repeats=not seen)
-        held_out = new.warm(Part.VALIDATION, repeats=not seen).held_out
+        similarity = baselines.item_similarity(known, size, filter_seen=seen)
+        held_out = new.warm(Part.VALIDATION, filter_seen=seen).held_out
         return _decayed(lambda decay: ItemKnn(similarity, decay), held_out, size, seen)
     content_ND = load_content(config.output / "encode", size)
     if model == "content-knn-decayed":

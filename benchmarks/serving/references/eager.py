@@ -32,7 +32,7 @@ def app(directory: Path) -> FastAPI:
     def recommend(body: Request) -> dict[str, Any]:
         asked = shop.read(body.history, body.k)
         with torch.inference_mode():
-            feeds = map(torch.from_numpy, shop.feeds(asked).values())
+            feeds = map(torch.from_numpy, shop.feeds([asked]).values())
             scores_N = (model(*feeds) @ vectors_DN)[0].numpy()
         return shop.answer(scores_N, asked)
 

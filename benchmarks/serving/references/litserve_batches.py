@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import litserve
-import numpy as np
 import onnxruntime
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -32,7 +31,7 @@ class Api(litserve.LitAPI):
         return self.shop.read(request["history"], request.get("k", 10))
 
     def batch(self, inputs: list[Asked]) -> list[Asked]:
-        """Padded in ``predict``, which needs each request's own fields too."""
+        """As they are: ``predict`` pads them, and needs each request's own fields too."""
         return inputs
 
     def unbatch(self, output: list[Any]) -> list[Any]:
@@ -41,13 +40,7 @@ class Api(litserve.LitAPI):
 
     def predict(self, asked: list[Asked]) -> list[dict[str, Any]]:
         """One run of the graph, one matrix product."""
-        length_B = np.array([len(a.rows_T) for a in asked], np.int64)
-        rows_BT = np.zeros((len(asked), length_B.max()), np.int64)
-        for row_T, a in zip(rows_BT, asked, strict=True):
-            row_T[: len(a.rows_T)] = a.rows_T
-        codes_BTS = self.shop.codes_NS[rows_BT]
-        feeds = {"codes": codes_BTS, "item_index": rows_BT, "history_length": length_B}
-        scores_BN = self.session.run(None, feeds)[0] @ self.shop.vectors_DN
+        scores_BN = self.session.run(None, self.shop.feeds(asked))[0] @ self.shop.vectors_DN
         return [self.shop.answer(s_N, a) for s_N, a in zip(scores_BN, asked, strict=True)]
 
     def encode_response(self, output: dict[str, Any]) -> dict[str, Any]:

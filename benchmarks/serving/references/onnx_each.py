@@ -28,7 +28,7 @@ def app(directory: Path) -> FastAPI:
     @service.post("/recommend")
     async def recommend(body: Request) -> dict[str, Any]:
         asked = shop.read(body.history, body.k)
-        user_1D = session.run(None, shop.feeds(asked))[0]
+        user_1D = session.run(None, shop.feeds([asked]))[0]
         return shop.answer((user_1D @ shop.vectors_DN)[0], asked)
 
     return service

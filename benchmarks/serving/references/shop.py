@@ -1,5 +1,6 @@
 """What every reference needs: a bundle's tables, ids in, items out. NumPy alone."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,14 +35,16 @@ class Shop:
         rows_J = np.array([self.rows[i] for i in history if i in self.rows], np.int64)
         return Asked(rows_J[-self.max_history :], rows_J, k)
 
-    def feeds(self, asked: Asked) -> dict[str, NDArray[Any]]:
-        """The graph's inputs for one history."""
-        rows_1T = asked.rows_T[None]
-        length_1 = np.array([rows_1T.shape[1]], np.int64)
+    def feeds(self, asked: Sequence[Asked]) -> dict[str, NDArray[Any]]:
+        """The graph's inputs for these histories, padded on the right to the longest."""
+        length_B = np.array([len(each.rows_T) for each in asked], np.int64)
+        rows_BT = np.zeros((len(asked), length_B.max()), np.int64)
+        for row_T, each in zip(rows_BT, asked, strict=True):
+            row_T[: len(each.rows_T)] = each.rows_T
         return {
-            "codes": self.codes_NS[rows_1T],
-            "item_vectors": self.vectors.read(rows_1T),
-            "history_length": length_1,
+            "codes": self.codes_NS[rows_BT],
+            "item_vectors": self.vectors.read(rows_BT),
+            "history_length": length_B,
         }
 
     def answer(self, scores_N: NDArray[np.float32], asked: Asked) -> dict[str, Any]:

@@ -2,6 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.contract.ragged import before_each
 from training.data.batches import (
     EpochShuffle,
     LengthBuckets,
@@ -12,7 +13,7 @@ from training.data.histories import Histories, Windows
 
 
 def histories(lengths: list[int]) -> Histories:
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    offsets = before_each(lengths)
     items = np.arange(offsets[-1], dtype=np.int32)
     return Histories(offsets, items, np.zeros(len(items), np.uint8))
 

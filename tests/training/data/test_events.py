@@ -73,7 +73,7 @@ def test_a_batch_holds_the_weights_of_what_is_predicted(tmp_path: Path) -> None:
     done = run(write(tmp_path / "log.csv", SHOP), events=WEIGHTS, filter={"deduplicate": "all"})
     histories = done.data.histories
     batches = TrainingBatches(
-        histories, training_windows(histories, 10), repeats=True, with_past=False
+        histories, training_windows(histories, 10), filter_seen=False, with_past=False
     )
     weight_J = Resident.of(batches, torch.device("cpu")).gather(batches[[0]]).weight_J
     assert weight_J is not None

@@ -69,7 +69,7 @@ def test_without_a_share_everything_is_as_it_was() -> None:
     nothing = NewItems.drawn(histories(), ITEMS, 0.0, seed=0)
     assert (nothing.known.items == nothing.whole.items).all()
     assert (nothing.known.parts == nothing.whole.parts).all()
-    mixed = nothing.mixed(Part.TEST, repeats=True)
+    mixed = nothing.mixed(Part.TEST, filter_seen=False)
     assert not mixed.taken().any()
     assert not mixed.hidden_N.any()
     assert (
@@ -81,7 +81,8 @@ def test_without_a_share_everything_is_as_it_was() -> None:
 def test_a_user_takes_what_came_if_it_is_new_then_and_else_the_last_known(
     drawn: NewItems, part: Part
 ) -> None:
-    found, warm = events(drawn.mixed(part, repeats=True)), events(drawn.warm(part, repeats=True))
+    found = events(drawn.mixed(part, filter_seen=False))
+    warm = events(drawn.warm(part, filter_seen=False))
     last = {u: of_user(drawn.whole, u)[part - 3] for u in range(len(drawn.whole))}
     some = 0
     for user, (before, target) in found.items():
@@ -117,7 +118,7 @@ def test_what_training_learns_from_is_before_what_validation_and_test_take(
 ) -> None:
     training = drawn.known.up_to(Part.TRAIN)
     for part in (Part.VALIDATION, Part.TEST):
-        for user, (before, _) in events(drawn.mixed(part, repeats=True)).items():
+        for user, (before, _) in events(drawn.mixed(part, filter_seen=False)).items():
             learned = of_user(training, user)
             if len(of_user(drawn.known, user)) >= 3:  # shorter ones are all learned from
                 assert before[: len(learned)] == learned
@@ -133,7 +134,7 @@ def test_in_time_items_are_new_in_the_part_that_they_came_in() -> None:
     found = NewItems.as_they_came(flow, 4)
     assert found.new_in_N.tolist() == [Part.TRAIN, Part.VALIDATION, Part.TEST, Part.TRAIN]
     assert found.known is flow
-    validation, test = (found.mixed(p, repeats=True) for p in (Part.VALIDATION, Part.TEST))
+    validation, test = (found.mixed(p, filter_seen=False) for p in (Part.VALIDATION, Part.TEST))
     assert validation.held_out.target.tolist() == [0, 1]  # every event, after what was before
     assert validation.held_out.length.tolist() == [1, 2]
     assert validation.hidden_N.tolist() == [False, False, True, False]
@@ -141,7 +142,7 @@ def test_in_time_items_are_new_in_the_part_that_they_came_in() -> None:
     assert test.held_out.target.tolist() == [2, 2]
     assert not test.hidden_N.any()
     assert test.new_N.tolist() == [False, True, True, False]
-    assert found.mixed(Part.VALIDATION, repeats=False).held_out.target.tolist() == [1]
+    assert found.mixed(Part.VALIDATION, filter_seen=True).held_out.target.tolist() == [1]
     assert found.cold(Part.VALIDATION).held_out.target.tolist() == [1]
 
 
@@ -149,7 +150,7 @@ def test_in_time_what_a_user_had_before_is_left_out_of_all_events() -> None:
     flow = histories()
     items = np.random.default_rng(0).integers(0, 6, len(flow.items)).astype(np.int32)
     found = NewItems.as_they_came(Histories(flow.offsets, items, flow.parts), ITEMS)
-    every, fresh = (found.mixed(Part.TEST, repeats=r).held_out for r in (True, False))
+    every, fresh = (found.mixed(Part.TEST, filter_seen=seen).held_out for seen in (False, True))
     kept = every.take(np.flatnonzero(~every.had_before()))
     assert 0 < len(kept.user) < len(every.user)
     for expected, told in zip(kept, fresh, strict=True):
@@ -181,5 +182,5 @@ def test_new_items_that_nobody_took_behind_two_known_ones_have_no_table() -> Non
     whole = Histories(np.array([0, 2]), np.array([0, 1], np.int32), np.array([0, 2], np.uint8))
     known = Histories(np.array([0, 1]), np.array([0], np.int32), np.zeros(1, np.uint8))
     new = NewItems(whole, known, np.array([Part.TRAIN, Part.TEST], np.uint8), timed=False)
-    assert new.mixed(Part.TEST, repeats=True).taken().all()
+    assert new.mixed(Part.TEST, filter_seen=False).taken().all()
     assert evaluate._of_new_items(CONFIG, {}, new) is None

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from tests.training.small import last_two_held_out
 from training.data.histories import Histories, Part, Windows, targets
 from training.evaluate import baselines
 from training.evaluate.baselines import DECAYS, ItemKnn, Popularity, choose_decay, item_similarity
@@ -11,11 +12,8 @@ ITEMS = 8
 
 def histories() -> Histories:
     random = np.random.default_rng(3)
-    items = [random.permutation(ITEMS)[: random.integers(3, 7)] for _ in range(30)]
-    lengths = np.array([len(row) for row in items])
-    parts = np.concatenate([[0] * (n - 2) + [1, 2] for n in lengths]).astype(np.uint8)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    return Histories(offsets, np.concatenate(items).astype(np.int32), parts)
+    rows = [random.permutation(ITEMS)[: random.integers(3, 7)] for _ in range(30)]
+    return last_two_held_out(rows)
 
 
 def test_similarity_is_the_cosine_of_tf_idf_user_vectors() -> None:
@@ -30,18 +28,18 @@ def test_similarity_is_the_cosine_of_tf_idf_user_vectors() -> None:
     np.testing.assert_allclose(item_similarity(data, ITEMS).toarray(), expected_NN, atol=1e-6)
 
 
-@pytest.mark.parametrize("repeats", [True, False])
+@pytest.mark.parametrize("filter_seen", [False, True])
 def test_in_a_large_catalogue_the_nearest_are_kept(
-    repeats: bool, monkeypatch: pytest.MonkeyPatch
+    filter_seen: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = histories()
-    whole_NN = item_similarity(data, ITEMS, repeats=repeats).toarray()
+    whole_NN = item_similarity(data, ITEMS, filter_seen=filter_seen).toarray()
     monkeypatch.setattr(baselines, "_WHOLE", ITEMS - 1)
     monkeypatch.setattr(baselines, "_AT_ONCE", 3 * ITEMS)
-    same_NN = item_similarity(data, ITEMS, repeats=repeats).toarray()
+    same_NN = item_similarity(data, ITEMS, filter_seen=filter_seen).toarray()
     np.testing.assert_allclose(same_NN, whole_NN, atol=1e-6)
     monkeypatch.setattr(baselines, "_NEAREST", 2)
-    nearest_NN = item_similarity(data, ITEMS, repeats=repeats).toarray()
+    nearest_NN = item_similarity(data, ITEMS, filter_seen=filter_seen).toarray()
     assert ((nearest_NN > 0).sum(axis=1) == 2).all()
     third_N = np.sort(whole_NN, axis=1)[:, -3]
     np.testing.assert_allclose(

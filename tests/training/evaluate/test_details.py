@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from models.contract.ragged import before_each
 from models.contract.types import FloatArray
 from training.data.histories import EvaluationSet, Windows
 from training.data.new_items import Mixed
@@ -16,7 +17,7 @@ USERS, ITEMS = 200, 30
 
 def held_out(lengths: Sequence[int]) -> EvaluationSet:
     random = np.random.default_rng(0)
-    start = np.concatenate([[0], np.cumsum(lengths)])
+    start = before_each(lengths)
     items = random.integers(0, ITEMS, start[-1]).astype(np.int32)
     target = random.integers(0, ITEMS, len(lengths)).astype(np.int32)
     return EvaluationSet(items, np.arange(len(lengths)), start[:-1], np.array(lengths), target)

@@ -3,6 +3,7 @@ import pytest
 from numpy.typing import NDArray
 
 from models.contract.types import FloatArray
+from tests.training.small import last_two_held_out
 from training.data.histories import EvaluationSet, Histories, Part, Windows, targets
 from training.evaluate.ranking import Ranking, Task, metrics, rank, ranks_of
 
@@ -12,9 +13,7 @@ ITEMS = 12
 def histories(users: int = 40, seed: int = 0) -> Histories:
     random = np.random.default_rng(seed)
     lengths = random.integers(3, 9, users)
-    items = np.concatenate([random.permutation(ITEMS)[:n] for n in lengths]).astype(np.int32)
-    parts = np.concatenate([[0] * (n - 2) + [1, 2] for n in lengths]).astype(np.uint8)
-    return Histories(np.concatenate([[0], np.cumsum(lengths)]), items, parts)
+    return last_two_held_out([random.permutation(ITEMS)[:n] for n in lengths])
 
 
 class HashRanker:
@@ -112,7 +111,7 @@ def test_targets_that_users_had_before_may_be_left_out() -> None:
     offsets, items = np.array([0, 3, 6, 9]), np.array([5, 6, 5, 5, 6, 7, 7, 7, 7], np.int32)
     flat = Histories(offsets, items, np.array([0, 0, 2] * 3, np.uint8))
     assert targets(flat, Part.TEST).had_before().tolist() == [True, False, True]
-    assert targets(flat, Part.TEST, repeats=False).user.tolist() == [1]
+    assert targets(flat, Part.TEST, filter_seen=True).user.tolist() == [1]
     assert flat.first_uses().tolist() == [True, True, False, True, True, True, True, False, False]
 
 

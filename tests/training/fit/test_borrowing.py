@@ -4,6 +4,7 @@ import torch
 
 from models.contract.config import SequenceConfig, Towers
 from models.contract.types import FloatArray
+from models.nets.rows import code_tensor
 from models.nets.sequence import SequenceModel
 from tests.training.fit.test_fit_sequence import CONFIG, SPACE, table
 from tests.training.small import ITEMS, PER_GROUP, WORDS, histories
@@ -120,7 +121,7 @@ def test_a_new_item_borrows_the_share_where_its_codes_tell_of_it_and_whole_where
         reweighting="off", towers=towers,
     )  # fmt: skip
     told = new_model(config, table(), torch.randn(1, 2, 16, 8), WORDS, without_the_new())
-    codes_NS = torch.from_numpy(table().codes_NS.astype(np.int64))
+    codes_NS = code_tensor(table().codes_NS)
     rows = torch.arange(ITEMS)
     with torch.no_grad():
         before_ND = told.represent(codes_NS, rows)

@@ -63,7 +63,7 @@ def test_what_a_calibration_does_is_what_ranking_with_it_finds(
     truth: tuple[FloatArray, Mixed], calibration: Calibration
 ) -> None:
     scores_EN, mixed = truth
-    found = Scored.by(Fixed(scores_EN), mixed, filter_seen=True).with_(calibration)
+    found = Scored.by(Fixed(scores_EN), mixed, filter_seen=True).exposure(calibration)
     np.testing.assert_allclose(
         [found.ndcg, found.known_ndcg, found.found, found.shown],
         by_ranking(scores_EN, mixed, calibration),
@@ -74,7 +74,7 @@ def test_what_a_calibration_does_is_what_ranking_with_it_finds(
 def test_what_is_no_number_is_found_nowhere(truth: tuple[FloatArray, Mixed]) -> None:
     scores_EN, mixed = truth
     nothing = Fixed(np.full_like(scores_EN, np.nan))
-    found = Scored.by(nothing, mixed, filter_seen=True).with_(Calibration())
+    found = Scored.by(nothing, mixed, filter_seen=True).exposure(Calibration())
     assert found.ndcg == found.found == found.known_ndcg == 0
 
 
@@ -84,7 +84,7 @@ def test_new_items_are_shown_as_often_as_they_are_taken_and_found_more_often(
     scored = Scored.by(Fixed(truth[0]), truth[1], filter_seen=True)
     chosen = choose(scored, most_cost=1.0)
     assert chosen
-    before, after = scored.with_(Calibration()), scored.with_(chosen)
+    before, after = scored.exposure(Calibration()), scored.exposure(chosen)
     assert before.shown < after.taken / 2
     assert after.taken * 0.9 < after.shown <= after.taken
     assert after.found > 1.1 * before.found
@@ -99,9 +99,9 @@ def test_known_items_lose_no_more_than_they_may(
     scored = Scored.by(Fixed(truth[0]), truth[1], filter_seen=True)
     chosen = choose(scored, most_cost)
     assert chosen
-    kept = scored.with_(chosen).known_ndcg / scored.without().known_ndcg
+    kept = scored.exposure(chosen).known_ndcg / scored.exposure_of_known().known_ndcg
     assert 1 - most_cost <= kept <= 1
-    assert scored.without().shown == 0
+    assert scored.exposure_of_known().shown == 0
 
 
 def test_scores_that_are_too_high_come_down(truth: tuple[FloatArray, Mixed]) -> None:
@@ -109,8 +109,8 @@ def test_scores_that_are_too_high_come_down(truth: tuple[FloatArray, Mixed]) -> 
     flooded = Scored.by(Fixed(scores_EN, Calibration(1.0, 30.0)), mixed, filter_seen=True)
     chosen = choose(flooded, most_cost=1.0)
     assert chosen
-    assert flooded.with_(Calibration()).shown == 1
-    assert flooded.with_(chosen).shown <= flooded.with_(chosen).taken
+    assert flooded.exposure(Calibration()).shown == 1
+    assert flooded.exposure(chosen).shown <= flooded.exposure(chosen).taken
 
 
 def test_nothing_is_chosen_where_nobody_takes_what_is_new(

@@ -14,7 +14,6 @@ from models.nets.sequence import SequenceModel
 from models.nets.words import WordBag
 from tests.training.small import ITEMS, WORDS, all_learned, histories
 from training.config import FitConfig
-from training.curves import make_loggers
 from training.data.batches import Asked, Batch, Past, TrainingBatches, training_windows
 from training.data.histories import EvaluationSet, Histories, Part, targets
 from training.errors import UserError
@@ -86,8 +85,7 @@ def fit(
         epochs,
         seed=0,
         directory=directory,
-        loggers=make_loggers(["csv"], directory),
-        **trainer_options(directory),
+        **trainer_options(directory, ["csv"]),
     )
 
 
@@ -303,7 +301,7 @@ def some(*rows: range) -> tuple[Resident, list[Asked]]:
     """Histories, and batches that are asked of them."""
     training = histories().up_to(Part.TRAIN)
     windows = training_windows(training, CONFIG.max_history)
-    batches = TrainingBatches(training, windows, repeats=True, with_past=False)
+    batches = TrainingBatches(training, windows, filter_seen=False, with_past=False)
     return Resident.of(batches, torch.device("cpu")), [batches[[*each]] for each in rows]
 
 

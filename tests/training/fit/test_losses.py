@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
+from models.contract.ragged import before_each
 from training.data.batches import past, training_windows
 from training.data.histories import Histories
 from training.losses import no_negatives, past_hits, same_JC, sampled_softmax, scores
@@ -67,7 +68,7 @@ def test_past_hits_are_what_users_had_by_each_position(
 ) -> None:
     """In windows before this one too; of an item had twice and a negative drawn twice as well."""
     random = np.random.default_rng(seed)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    offsets = before_each(lengths)
     items = random.integers(10, size=offsets[-1], dtype=np.int32)
     data = Histories(offsets, items, np.zeros(len(items), np.uint8))
     windows = training_windows(data, most)

@@ -3,6 +3,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from models.contract.ragged import before_each
 from training.data.batches import Batch, TrainingBatches, gather, training_windows
 from training.data.histories import Histories, Windows
 from training.fit.resident import Resident
@@ -11,7 +12,7 @@ CPU = torch.device("cpu")
 
 
 def made(lists: list[list[int]], weighted: bool = False) -> Histories:
-    offsets = np.concatenate([[0], np.cumsum([len(items) for items in lists])]).astype(np.int64)
+    offsets = before_each([len(items) for items in lists])
     items = np.array([item for each in lists for item in each], np.int32)
     weights = np.arange(len(items), dtype=np.float32) if weighted else None
     return Histories(offsets, items, np.zeros(len(items), np.uint8), weights)
@@ -33,7 +34,7 @@ def test_without_repeats_only_what_is_new_to_a_user_is_learned(
     """And masked by the past of just those positions; windows of nothing new are left out."""
     data = made(lists)
     batches = TrainingBatches(
-        data, training_windows(data, most), repeats=repeats, with_past=not repeats
+        data, training_windows(data, most), filter_seen=not repeats, with_past=not repeats
     )
     found = []
     for row in range(len(batches.windows.start)):
@@ -64,7 +65,9 @@ def test_windows_are_the_same_wherever_they_are_read(
 ) -> None:
     """What the host says of them is true, or the last position would be another's."""
     data = made(lists, weighted=True)
-    batches = TrainingBatches(data, training_windows(data, most), repeats=repeats, with_past=False)
+    batches = TrainingBatches(
+        data, training_windows(data, most), filter_seen=not repeats, with_past=False
+    )
     rows = np.random.default_rng(0).permutation(len(batches.windows.start)).tolist()
     assume(rows)
     batch = Resident.of(batches, CPU).gather(batches[rows])

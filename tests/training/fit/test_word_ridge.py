@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from models.contract.config import SequenceConfig, Towers
+from models.nets.rows import code_tensor
 from models.nets.sequence import SequenceModel
 from models.nets.words import ItemWords, WordVectors
 from tests.training.fit.test_borrowing import BARE, NEW, without_the_new
@@ -36,7 +37,7 @@ def trained(towers: Towers) -> SequenceModel:
 
 def vectors(model: SequenceModel) -> tuple[torch.Tensor, torch.Tensor]:
     """(N, D): of all items, as they are scored and as they are read."""
-    rows_N, codes_NS = torch.arange(ITEMS), torch.from_numpy(table().codes_NS.astype(np.int64))
+    rows_N, codes_NS = torch.arange(ITEMS), code_tensor(table().codes_NS)
     with torch.no_grad():
         return model.represent(codes_NS, rows_N), model.read(codes_NS, rows_N)
 

@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from models.contract.memory import Reason
+from models.contract.ragged import before_each
 from models.nets.words import ItemWords
 from training import stage_files
 from training.data.histories import Histories, Part, Windows, targets
@@ -24,14 +25,14 @@ ITEMS = 8
 
 
 def of(*histories: list[int], parts: list[list[int]] | None = None) -> Histories:
-    offsets = np.concatenate([[0], np.cumsum([len(each) for each in histories])])
+    offsets = before_each([len(each) for each in histories])
     items = np.concatenate(histories).astype(np.int32)
     given = np.concatenate(parts) if parts else np.zeros(len(items))
     return Histories(offsets, items, given.astype(np.uint8))
 
 
 def words(*items: list[int]) -> ItemWords:
-    offsets = np.concatenate([[0], np.cumsum([len(each) for each in items])]).astype(np.int64)
+    offsets = before_each([len(each) for each in items])
     flat = np.concatenate([*items, []]).astype(np.int32)
     return ItemWords(offsets, flat, int(flat.max(initial=-1)) + 1)
 
@@ -104,8 +105,8 @@ def test_lists_are_cut_to_the_best_of_each_row() -> None:
 def test_the_ranker_scores_what_the_service_recalls() -> None:
     random = np.random.default_rng(2)
     drawn = of(*(random.integers(0, ITEMS, 12).tolist() for _ in range(9)))
-    sources = Sources.of(drawn, words(*([n % 3, 3 + n % 2] for n in range(ITEMS))), ITEMS)
-    memory = sources.mix(Recipe(0.7, 0.6, 2.5), 5).check()
+    sources = Sources.of(drawn, words(*([n % 3, 3 + n % 2] for n in range(ITEMS))), 5)
+    memory = sources.mix(Recipe(0.7, 0.6, 2.5)).check()
     assert np.diff(memory.offsets).max() == 5
     windows = Windows(drawn.offsets[:-1], np.full(9, 12))
     scores_BN = MemoryRanker(memory).score(drawn.items, windows)
@@ -116,7 +117,7 @@ def test_the_ranker_scores_what_the_service_recalls() -> None:
 
 
 def test_one_that_is_worth_nothing_replaces_an_earlier_one(tmp_path: Path) -> None:
-    memory = Sources.of(of([0, 1]), NO_WORDS, ITEMS).mix(Recipe(weight=2.0), ITEMS)
+    memory = Sources.of(of([0, 1]), NO_WORDS, ITEMS).mix(Recipe(weight=2.0))
     stage_files.write_memory(tmp_path, memory)
     read = stage_files.memory(tmp_path)
     assert read is not None
@@ -147,15 +148,15 @@ def cycle() -> Histories:
 def test_a_memory_that_knows_what_comes_gets_weight(cycle: Histories) -> None:
     sources = Sources.of(cycle.up_to(Part.TRAIN), NO_WORDS, ITEMS)
     validation = Task(targets(cycle, Part.VALIDATION), ITEMS, filter_seen=True)
-    recipe = choose_recipe(Useless(1.0), sources, LIKENESS, (0.0, 2.0), validation, ITEMS)
+    recipe = choose_recipe(Useless(1.0), sources, LIKENESS, (0.0, 2.0), validation)
     assert recipe.weight == 2.0
-    assert recipe == choose(sources, (0.0,), validation, ITEMS)._replace(weight=2.0)
+    assert recipe == choose(sources, (0.0,), validation)._replace(weight=2.0)
 
 
 def test_one_that_knows_nothing_gets_none(cycle: Histories) -> None:
     nothing = Sources.of(of([0], [1]), NO_WORDS, ITEMS)
     validation = Task(targets(cycle, Part.VALIDATION), ITEMS, filter_seen=True)
-    recipe = choose_recipe(Useless(), nothing, LIKENESS, (0.0, 2.0), validation, ITEMS)
+    recipe = choose_recipe(Useless(), nothing, LIKENESS, (0.0, 2.0), validation)
     assert recipe.weight == 0.0
 
 
@@ -168,11 +169,11 @@ def test_without_a_memory_the_sum_is_the_model() -> None:
 def test_weights_are_tried_as_the_sum_ranks(cycle: Histories) -> None:
     """Both score once; the short cut finds what each sum by itself does."""
     sources = Sources.of(cycle.up_to(Part.TRAIN), NO_WORDS, ITEMS)
-    memory = sources.mix(Recipe(0.0, 0.6, 1.0), ITEMS)
+    memory = sources.mix(Recipe(0.0, 0.6, 1.0))
     hidden_N = np.arange(ITEMS) == 2
     validation = Task(targets(cycle, Part.VALIDATION), ITEMS, True, hidden_N)
     for weights in ((0.0, 0.3), (0.3, 1.0), (1.0, 2.0)):
-        chosen = choose_recipe(Useless(0.7), sources, LIKENESS, weights, validation, ITEMS)
+        chosen = choose_recipe(Useless(0.7), sources, LIKENESS, weights, validation)
         told = {}
         for weight in weights:
             scaled = replace(

@@ -100,7 +100,7 @@ def test_what_was_counted_of_everything_is_served_with_the_weight_that_fit_chose
     assert recipe.weight > 0
     assert made.memory is not None
     most, words = read.fit.memory_items, load_words(out / "encode")
-    counted = Sources.of(stage_files.data(read).histories, words, most).mix(recipe, most)
+    counted = Sources.of(stage_files.data(read).histories, words, most).mix(recipe)
     np.testing.assert_array_equal(made.memory.items_J, counted.items_J)
     new_N = np.ones(len(counted), np.bool_)
     new_N[stage_files.data(read).histories.items] = False
@@ -304,7 +304,7 @@ def test_what_nobody_ever_bought_counts_among_the_new_items_that_are_shown(confi
     """It is brought to scale with those of validation, so the scale is chosen by both."""
     read = load(config)
     new = stage_files.new_items(read)
-    mixed = new.mixed(Part.VALIDATION, repeats=not read.filter_seen)
+    mixed = new.mixed(Part.VALIDATION, filter_seen=read.filter_seen)
     best_EK = ranked(ours(read), mixed, read.filter_seen, top=10).top_EK
     shown = (mixed.new_N | new.unused_N())[best_EK].mean()
     assert shown > mixed.new_N[best_EK].mean()

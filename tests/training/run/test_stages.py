@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from models.contract.standing import Standing
 from training.cli import app
 from training.config import RunConfig, load
-from training.epochs_told import EpochsTold
+from training.epoch_progress import EpochProgress
 from training.errors import UserError
 from training.run import costs
 from training.run.pipeline import Pipeline, Stage
@@ -203,7 +203,7 @@ def test_where_a_run_stands_is_told_while_it_runs(tmp_path: Path) -> None:
 
 def test_epochs_are_told_only_where_a_run_tells_where_it_stands(tmp_path: Path) -> None:
     trainer = SimpleNamespace(current_epoch=2, max_epochs=12, is_global_zero=True)
-    told = EpochsTold(tmp_path)
+    told = EpochProgress(tmp_path)
     told.on_train_epoch_end(cast(L.Trainer, trainer))
     assert list(tmp_path.iterdir()) == []
     Standing(stage="fit", title="", number=1, of=2).write(tmp_path)

@@ -12,7 +12,8 @@ import pytest
 from tests.simulated_shop import Shop
 from tests.training.shop_run import write_config
 from training import stage_files
-from training.config import RunConfig, Section, load
+from training.config import RunConfig, load
+from training.config.section import Section
 from training.run import code
 from training.run.pipeline import Pipeline, stage_settings
 from training.run.stages import STAGES
@@ -60,6 +61,7 @@ def read_anew() -> Iterator[None]:
         ("training.cli", ()),
         ("training.demo_data", ()),
         ("training.config", ()),  # its values count, one by one
+        ("training.config.learning", ()),
     ],
 )
 def test_a_changed_module_reruns_the_stages_that_import_it_and_those_after(

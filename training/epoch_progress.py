@@ -1,4 +1,4 @@
-"""How far a stage that learns has come, said where the run says where it stands."""
+"""Progress of a stage that trains, in the run's ``training.json``."""
 
 from pathlib import Path
 
@@ -7,14 +7,14 @@ import lightning as L
 from models.contract.standing import Standing
 
 
-class EpochsTold(L.Callback):
-    """After every epoch, in the run's output folder; in a folder of no run nothing is said."""
+class EpochProgress(L.Callback):
+    """Says after every epoch how many are done, if the folder is the output of a run."""
 
     def __init__(self, output: Path) -> None:
         self.output = output
 
     def on_train_epoch_end(self, trainer: L.Trainer, *_: object) -> None:
-        """The epochs that are done, of those that there may be."""
+        """Write the share of epochs that are done, of the most that there may be."""
         standing = Standing.read(self.output)
         if standing is not None and trainer.is_global_zero and trainer.max_epochs:
             share = min(1.0, (trainer.current_epoch + 1) / trainer.max_epochs)
