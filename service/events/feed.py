@@ -107,7 +107,7 @@ class Feed:
 
     def repeated(self, position: int) -> bool:
         """Whether the event there was one that had been applied before."""
-        return str(position) in self._repeated
+        return position in self._repeated
 
     def show(self, shown: Shown) -> None:
         """An answer that goes out now; the log tells of it, too, and that changes nothing more."""
@@ -164,8 +164,9 @@ class Feed:
         self._forgotten.hear(record)
         match record:
             case Event():
+                self._repeated.take(position)  # of another log, that was there before
                 if not self._seen.put(record.key(), None):
-                    self._repeated.put(str(position), None)
+                    self._repeated.put(position, None)
                     return
                 self._note(record)
             case Shown():

@@ -67,9 +67,11 @@ class Counted:
         put_in_place(partial, self.folder / _FILE)
         self.kept = True
 
-    def begin_anew(self) -> None:
-        """The log was: what is counted stays so, and all of the new log comes after it."""
-        self.position = 0
+    def go_back(self, position: int) -> None:
+        """The log is another one from there on: what is counted stays so, and what is there now
+        comes after it.
+        """
+        self.position = min(self.position, position)
         self._begin()
         self.keep()
 

@@ -159,6 +159,7 @@ class LiveFollower:
         for entry, row in zip(entries, taken, strict=True):
             outcome = self._applied(entry, row)
             self._counts[entry.value.kind, outcome] += 1
+            self._outcomes.pop(entry.position, None)  # of another log, that was there before
             if outcome != "applied":
                 self._outcomes[entry.position] = outcome
             if outcome == "refused":

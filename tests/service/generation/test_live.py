@@ -270,3 +270,17 @@ def test_a_change_that_cannot_be_applied_keeps_no_other_from_it(
     assert [items.item(f"item-{n}") is None for n in (6, 7, 8)] == [True, False, True]
     assert follower.outcome(2) == "refused"
     assert follower.position == 3
+
+
+def test_of_another_log_no_change_has_the_outcome_of_one_that_was_in_its_place(
+    store: BundleStore, digests: list[str], tmp_path: Path
+) -> None:
+    items = LiveItems(bundle.read(store.root / digests[0]))
+    follower = LiveFollower(items, Taking(LikeIntake(items.bundle)), Metrics())
+    for folder, outcome in ("one", "stale"), ("another", "applied"):
+        changes = FileLog(tmp_path / folder, CHANGE_LOG)
+        changes.append([Change("delete", f"item-{folder}", time.time(), version=2)])
+        versions = {"one": 1, "another": 3}
+        changes.append([Change("delete", "item-one", time.time(), version=versions[folder])])
+        follower.replay(changes)
+        assert follower.outcome(2) == outcome
