@@ -184,7 +184,7 @@ class Store:
         return found
 
 
-def _noted(entry: Entry[Record]) -> Mapping[int, str]:
+def _noted(entry: Entry[Record]) -> dict[int, str]:
     return {entry.position: _digest(entry)}
 
 

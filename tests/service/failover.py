@@ -1,6 +1,7 @@
 """A Redis that falls back to what its replica had got, as where that takes over from it."""
 
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -26,7 +27,7 @@ class Failover:
         self.replica.stop()
 
 
-def _follow(follower: redis.Redis, server: RedisServer) -> None:
+def _follow(follower: Any, server: RedisServer) -> None:
     follower.config_set("repl-diskless-sync-delay", 0)
     with redis.Redis.from_url(server.url) as master:
         master.config_set("repl-diskless-sync-delay", 0)
