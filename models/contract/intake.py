@@ -83,8 +83,15 @@ class IntakeError(ValueError):
         self.reason = reason
 
 
+class IntakeAwayError(Exception):
+    """Nothing can be encoded just now, whatever it is. The message says why."""
+
+
 class Intake(Protocol):
     """Encodes content with the encoders, quantizer and vectors of one bundle."""
 
     def take(self, contents: Sequence[Content]) -> list[Taken]:
-        """A row each, in order; many at once cost less. Raises IntakeError for any at fault."""
+        """A row each, in order; many at once cost less.
+
+        Raises IntakeError for any at fault, IntakeAwayError where it has to be tried again.
+        """

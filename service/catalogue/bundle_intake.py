@@ -21,6 +21,7 @@ from models.contract.mapped import load_mapped
 from models.contract.types import CodeArray, FloatArray, Modality
 from models.contract.words import words_of
 from service.catalogue.content_vectors import Column, ContentVectors
+from service.catalogue.opening import opening
 from service.catalogue.picture_vectors import PictureVectors
 from service.runtime import open_session
 
@@ -45,7 +46,10 @@ class BundleIntake:
         self.words.mmap(str(directory / FILES.INTAKE_WORDS))
 
     def take(self, contents: Sequence[Content]) -> list[Taken]:
-        """A row each, in order; many at once cost less. Raises IntakeError for any at fault."""
+        """A row each, in order; many at once cost less.
+
+        Raises IntakeError for any at fault, IntakeAwayError where it has to be tried again.
+        """
         parts = (contents[n : n + _AT_ONCE] for n in range(0, len(contents), _AT_ONCE))
         return [row for part in parts for row in self._take(part)]
 
@@ -103,8 +107,12 @@ class BundleIntake:
 
     @cached_property
     def _lenders(self) -> Any:
-        return faiss.read_index(str(self.bundle.directory / FILES.INTAKE_LENDERS))
+        path = self.bundle.directory / FILES.INTAKE_LENDERS
+        with opening(path):
+            return faiss.read_index(str(path))
 
     @cached_property
     def _graph(self) -> Any:
-        return open_session(self.bundle.directory / FILES.INTAKE_CODES, "cpu", 1)
+        path = self.bundle.directory / FILES.INTAKE_CODES
+        with opening(path):
+            return open_session(path, "cpu", 1)

@@ -13,6 +13,7 @@ from models.contract.content_vectors import mean_of_tokens, unit
 from models.contract.intake import Content, IntakeCard, IntakeError
 from models.contract.types import IMAGE, TEXT, FloatArray, Modality
 from models.contract.words import joined
+from service.catalogue.opening import opening
 from service.catalogue.picture_vectors import PictureVectors
 
 
@@ -96,7 +97,8 @@ class ContentVectors:
 
     @cached_property
     def _tokenizer(self) -> Any:
-        tokenizer = Tokenizer.from_file(str(self._path))
+        with opening(self._path):
+            tokenizer = Tokenizer.from_file(str(self._path))
         tokenizer.no_padding()
         tokenizer.no_truncation()
         return tokenizer

@@ -6,6 +6,7 @@ from typing import Any
 
 from models.contract.intake import IntakeError
 from models.contract.types import FloatArray
+from service.catalogue.opening import opening
 from service.runtime import open_session
 
 
@@ -31,4 +32,5 @@ class PictureVectors:
 
     @cached_property
     def _graph(self) -> Any:
-        return open_session(self._path, "cpu", 1)
+        with opening(self._path):
+            return open_session(self._path, "cpu", 1)

@@ -15,6 +15,7 @@ from service.events.forgotten import Forgotten
 from service.events.latest import Latest
 from service.events.outcomes import Outcomes, State
 from service.events.record import Erased, Event, Merged, Record, Shown
+from service.events.timely import Timely
 from service.events.trend import Groups, Trend
 from service.events.users import Page, Users, page
 from service.log.log import Entry, Log, LogError, Reader
@@ -56,7 +57,7 @@ class Feed:
         self._counted = 0  # position: what is before it is in the outcomes already
         self._resumed = False
         self._seen: Latest[None] = Latest(IDS)
-        self._forgotten = Forgotten()
+        self._forgotten, self._timely = Forgotten(), Timely()
         self._repeated: Latest[None] = Latest(IDS)
         self._reached = Reached()
         self._reader: Reader[Record] | None = None
@@ -107,7 +108,7 @@ class Feed:
 
     def repeated(self, position: int) -> bool:
         """Whether the event there was one that had been applied before."""
-        return str(position) in self._repeated
+        return position in self._repeated
 
     def show(self, shown: Shown) -> None:
         """An answer that goes out now; the log tells of it, too, and that changes nothing more."""
@@ -158,14 +159,15 @@ class Feed:
                 log.exception("event at position %d is not heard", entry.position)
 
     def _hear(self, entry: Entry[Record]) -> None:
-        position, record = entry
+        position, record = entry.position, self._timely.of(entry.value)
         if self._forgotten.covers(record):
             return
         self._forgotten.hear(record)
         match record:
             case Event():
+                self._repeated.take(position)  # of another log, that was there before
                 if not self._seen.put(record.key(), None):
-                    self._repeated.put(str(position), None)
+                    self._repeated.put(position, None)
                     return
                 self._note(record)
             case Shown():

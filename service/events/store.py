@@ -5,10 +5,11 @@ It may be killed at any moment: the next goes on from the position that it wrote
 that are there already are not written again.
 """
 
+import hashlib
 import logging
 import shutil
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -19,7 +20,7 @@ from models.contract.store import put_in_place
 from service.events import table
 from service.events.event_log import open_events
 from service.events.forgotten import Forgotten
-from service.events.record import Erased, Event, Merged, Record, Shown
+from service.events.record import Erased, Event, Merged, Record, Shown, encode
 from service.events.storing import Progress, Storing
 from service.events.table import Table
 from service.events.trimmed import Counted
@@ -28,6 +29,7 @@ from service.log.log import Entry, Log
 log = logging.getLogger("bbqrec")
 DONE, SHOWN = "done", "shown"
 _AT_ONCE = 20_000  # records of a file
+_NOTED = 20  # records that are known again, should another log have the place of this one
 
 
 class Store:
@@ -56,7 +58,7 @@ class Store:
                     self._change(records)
                 else:
                     self._add(records)
-            self._write(entries[-1].position)
+            self._write(entries[-1].position, self.progress.noted | _noted(entries[-1]))
             count += len(entries)
         self._trim()
         self._expire()
@@ -78,12 +80,21 @@ class Store:
     def _next(self) -> list[Entry[Record]]:
         found: list[Entry[Record]] = []
         while len(found) < _AT_ONCE and (entries := self._read()):
+            if (other := self._first_other(entries)) is not None:
+                self._go_back(other - 1)
+                return self._next()
             found += [entry for entry in entries if entry.position > self.progress.position]
-        last = self.progress.position
-        if not found and self._reader.position < last and self._reader.ends_before(last):
-            self._begin_anew()
-            found = self._read()
+        at, last = self._reader.position, self.progress.position
+        if not found and at < last and self._reader.ends_before(last):
+            self._go_back(at)
+            return self._next()
         return found
+
+    def _first_other(self, entries: Sequence[Entry[Record]]) -> int | None:
+        """The first position at which something else was stored."""
+        noted = self.progress.noted
+        known = (entry for entry in entries if entry.position in noted)
+        return next((e.position for e in known if noted[e.position] != _digest(e)), None)
 
     def _read(self) -> list[Entry[Record]]:
         entries = self._reader.read(_AT_ONCE)
@@ -93,11 +104,16 @@ class Store:
             self._counted.hear(entries)
         return entries
 
-    def _begin_anew(self) -> None:
-        log.error("the log of events ends before what was stored: it was begun anew")
+    def _go_back(self, most: int) -> None:
+        """To the last record, of those up to ``most``, that is known to be as it was stored."""
+        noted = {at: digest for at, digest in self.progress.noted.items() if at <= most}
+        position = max(noted, default=0)
+        log.error(
+            "the log of events is another one behind position %d: stored from there", position
+        )
         if self._counted is not None:
-            self._counted.begin_anew()
-        self._write(0)
+            self._counted.go_back(position)
+        self._write(position, noted)
         self._reader.close()
         self._reader, self._trimmed = self.events.reader(), 0
 
@@ -120,8 +136,9 @@ class Store:
                 elif isinstance(record, Merged):
                     each.rename(record.guest_id, record.user_id)
 
-    def _write(self, position: int) -> None:
-        self.progress = Progress(position=position)
+    def _write(self, position: int, noted: Mapping[int, str]) -> None:
+        latest = dict(sorted(noted.items())[-_NOTED:])
+        self.progress = Progress(position=position, noted=latest)
         partial = self._file.with_suffix(".partial")
         partial.write_text(self.progress.model_dump_json(), encoding="utf-8")
         put_in_place(partial, self._file)
@@ -165,6 +182,14 @@ class Store:
             for folder in (self.storing.folder / name).glob("date=*"):
                 found[folder.name].append(folder)
         return found
+
+
+def _noted(entry: Entry[Record]) -> dict[int, str]:
+    return {entry.position: _digest(entry)}
+
+
+def _digest(entry: Entry[Record]) -> str:
+    return hashlib.blake2b(encode(entry), digest_size=16).hexdigest()
 
 
 def open_store(storing: Storing) -> Store:

@@ -29,9 +29,13 @@ class Storing(BaseModel):
 
 
 class Progress(BaseModel):
-    """``.stored.json``: up to which position of the log all is in files."""
+    """``.stored.json``: up to which position of the log all is in files.
+
+    noted: digests of records that were stored, by position: the last of each file, of the latest.
+    """
 
     position: int = 0
+    noted: dict[int, str] = {}
 
     @staticmethod
     def file(folder: Path) -> Path:

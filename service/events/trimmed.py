@@ -16,6 +16,7 @@ from service.events.forgotten import Forgotten
 from service.events.latest import Latest
 from service.events.outcomes import Counting, Outcomes, State
 from service.events.record import Event, Record
+from service.events.timely import Timely
 from service.log.log import Entry
 
 log = logging.getLogger("bbqrec")
@@ -51,7 +52,8 @@ class Counted:
 
     def hear(self, entries: Sequence[Entry[Record]]) -> None:
         """The next of the log, read from its beginning."""
-        for at, record in entries:
+        for at, told in entries:
+            record = self._timely.of(told)
             fresh, self.position = at > self.position, max(at, self.position)
             if self._forgotten.covers(record):
                 continue
@@ -67,14 +69,16 @@ class Counted:
         put_in_place(partial, self.folder / _FILE)
         self.kept = True
 
-    def begin_anew(self) -> None:
-        """The log was: what is counted stays so, and all of the new log comes after it."""
-        self.position = 0
+    def go_back(self, position: int) -> None:
+        """The log is another one from there on: what is counted stays so, and what is there now
+        comes after it.
+        """
+        self.position = min(self.position, position)
         self._begin()
         self.keep()
 
     def _begin(self) -> None:
-        self._seen, self._forgotten = Latest[None](IDS), Forgotten()
+        self._seen, self._forgotten, self._timely = Latest[None](IDS), Forgotten(), Timely()
 
     def _is_new(self, record: Record) -> bool:
         return not isinstance(record, Event) or self._seen.put(record.key(), None)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from models.contract.intake import IntakeError, Taken
+from models.contract.intake import IntakeAwayError, IntakeError, Taken
 from service.catalogue.change import Change
 from service.catalogue.live_items import Applied, LiveItems
 from service.catalogue.taking import Taking, Wanted
@@ -56,11 +56,16 @@ class LiveFollower:
 
         Raises LogError; what was read until then is applied, and ``start`` goes on from there.
         """
-        self._reader = changes.reader()
-        while entries := self._reader.read(_AT_ONCE):
-            for part in _parts(entries):
-                self._apply(part, self._somehow(part))
-            self._reached.position = self._reader.position
+        reader = self._reader = changes.reader()
+        try:
+            while entries := reader.read(_AT_ONCE):
+                for part in _parts(entries):
+                    self._apply(part, self._somehow(part))
+                self._reached.position = reader.position
+        except IntakeAwayError as error:
+            reader.close()
+            self._reader = changes.reader()  # what was read, and is not applied, comes again
+            raise LogError(str(error)) from error
 
     async def start(self) -> None:
         """Follow, if there is a log."""
@@ -77,7 +82,7 @@ class LiveFollower:
     async def take(self, wanted: Sequence[Wanted]) -> list[Taken]:
         """Encode what is about to be written: it is at hand when it comes from the log.
 
-        Raises IntakeError.
+        Raises IntakeError or IntakeAwayError.
         """
         return await asyncio.to_thread(self.taking.take, wanted)
 
@@ -109,7 +114,7 @@ class LiveFollower:
                     left, taken, tried = left[_AT_ONCE:], (), 0
                 self._reached.reach(reader.position)
                 self._well(entries)
-            except LogError as error:
+            except (LogError, IntakeAwayError) as error:
                 self._failed(error)
                 await asyncio.sleep(_PAUSE)
             except Exception:  # whatever an encoder makes of an item: this task must not end
@@ -122,6 +127,8 @@ class LiveFollower:
         entries = reader.read(_AT_ONCE, _PATIENCE)
         try:
             return entries, self._taken(entries[:_AT_ONCE])
+        except IntakeAwayError:  # so it is when they are tried again, which says so
+            return entries, ()
         except Exception:  # they are read, and must not be lost: they are tried again
             log.exception("live items cannot be taken in")
             return entries, ()
@@ -141,6 +148,8 @@ class LiveFollower:
         """Nothing in the log keeps a generation from its service."""
         try:
             return self._taken(entries)
+        except IntakeAwayError:
+            raise
         except Exception:  # whatever an encoder makes of an item
             return self._alone(entries)
 
@@ -151,6 +160,8 @@ class LiveFollower:
     def _one(self, entry: Entry[Change]) -> Taken | IntakeError | None:
         try:
             return self._taken([entry])[0]
+        except IntakeAwayError:
+            raise
         except Exception as error:
             log.exception("live item %r cannot be taken in", entry.value.item_id)
             return IntakeError("body", f"cannot be taken in: {error!r}")
@@ -159,6 +170,7 @@ class LiveFollower:
         for entry, row in zip(entries, taken, strict=True):
             outcome = self._applied(entry, row)
             self._counts[entry.value.kind, outcome] += 1
+            self._outcomes.pop(entry.position, None)  # of another log, that was there before
             if outcome != "applied":
                 self._outcomes[entry.position] = outcome
             if outcome == "refused":
@@ -196,7 +208,7 @@ class LiveFollower:
             self.metrics.live_rows.set(live)
             self.metrics.gone_rows.set(gone)
 
-    def _failed(self, error: LogError) -> None:
+    def _failed(self, error: LogError | IntakeAwayError) -> None:
         if not self._failing:
             log.error("live items stay as they are: %s", error)
         self._failing = True

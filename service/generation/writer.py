@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from models.contract.intake import IntakeError, Taken
+from models.contract.intake import IntakeAwayError, IntakeError, Taken
 from service.catalogue.change import Change
 from service.catalogue.fold import Outcome
 from service.catalogue.live_items import Item, LiveItems
@@ -34,7 +34,17 @@ class Written(NamedTuple):
     item: Item | None
 
 
-Result = Written | StaleError | UnknownItemError | NotAppliedError | IntakeError | LogError
+Result = (
+    Written
+    | StaleError
+    | UnknownItemError
+    | NotAppliedError
+    | IntakeError
+    | IntakeAwayError
+    | LogError
+)
+
+_Row = Taken | IntakeError | IntakeAwayError
 
 
 class Writer:
@@ -71,7 +81,7 @@ class Writer:
         puts = [n for n, c in enumerate(changes) if c.content is not None and results[n] is None]
         wanted = [Wanted(c.item_id, c.content) for c in map(changes.__getitem__, puts) if c.content]
         for n, taken in zip(puts, await _taken(generation, wanted), strict=True):
-            if isinstance(taken, IntakeError):
+            if isinstance(taken, IntakeError | IntakeAwayError):
                 results[n] = taken
 
     async def _reach(self, leased: Generation, position: int) -> None:
@@ -109,11 +119,13 @@ def _fault(items: LiveItems, change: Change, outcome: Outcome) -> Result | None:
     return None
 
 
-async def _taken(generation: Generation, wanted: Sequence[Wanted]) -> list[Taken | IntakeError]:
+async def _taken(generation: Generation, wanted: Sequence[Wanted]) -> Sequence[_Row]:
     if not wanted:
         return []
     try:
-        return [*await generation.live.take(wanted)]
+        return await generation.live.take(wanted)
+    except IntakeAwayError as error:
+        return [error] * len(wanted)
     except IntakeError as error:
         if len(wanted) == 1:
             return [error]

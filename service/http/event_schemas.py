@@ -16,10 +16,10 @@ from pydantic import (
 )
 
 from service.events.record import Event
+from service.events.timely import AHEAD
 from service.http.body import Body, Context, Id, ItemId, Number, UserId, WholeNumber
 from service.settings import Settings
 
-_AHEAD = 300.0  # seconds: clocks differ
 _RECENT = 1e9  # seconds, in 2001: later ones times 1,000 are what JavaScript's Date.now() says
 _NAME = r"^[a-z][a-z0-9_.-]{0,63}$"
 _JSON_OF_EACH = 300  # bytes outside of strings
@@ -35,7 +35,7 @@ def _seconds(value: Any) -> Any:
 
 
 def _not_ahead(seconds: float) -> float:
-    latest = time.time() + _AHEAD
+    latest = time.time() + AHEAD
     if seconds > latest:
         hint = ": in seconds, not milliseconds" if latest > seconds / 1000 > _RECENT else ""
         raise ValueError(f"lies in the future{hint}")

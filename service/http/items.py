@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 from starlette.types import Scope
 
-from models.contract.intake import IntakeError
+from models.contract.intake import IntakeAwayError, IntakeError
 from service.catalogue.change import Change
 from service.generation.generation import Generation
 from service.generation.similar import By, Near
@@ -42,7 +42,8 @@ from service.settings import Settings
 items = APIRouter()
 NEAREST = 5
 _STATUSES: Mapping[type[Exception], int] = {
-    StaleError: 409, UnknownItemError: 404, NotAppliedError: 504, LogError: 503, IntakeError: 422
+    StaleError: 409, UnknownItemError: 404, NotAppliedError: 504, LogError: 503, IntakeError: 422,
+    IntakeAwayError: 503,
 }  # fmt: skip
 _READ = documented(
     {
@@ -199,5 +200,5 @@ def _problem(error: Result) -> Exception:
     assert isinstance(error, Exception)
     if isinstance(error, IntakeError):
         return fault(error.reason, *error.field.removeprefix("body").split("."))
-    headers = {"retry-after": "1"} if isinstance(error, LogError) else None
+    headers = {"retry-after": "1"} if isinstance(error, LogError | IntakeAwayError) else None
     return HTTPException(status_of(error), str(error), headers)

@@ -227,9 +227,11 @@ class KafkaReader(Generic[T]):
         try:
             first, end = consumer.get_watermark_offsets(partition, timeout=_TIMEOUT)
         except KafkaException as error:
-            if error.args[0].code() in _NOT_THERE:
-                return None
-            raise
+            if error.args[0].code() not in _NOT_THERE:
+                raise
+            # Of a broker that is gone the library says the same: then this raises.
+            consumer.list_topics(self._topic, timeout=_TIMEOUT)
+            return None
         return first, end
 
     def _entries(self, messages: Sequence[Any]) -> list[Entry[T]]:

@@ -30,6 +30,7 @@ from service.log.log import (
     undecoded,
 )
 from service.log.redis_client import open_redis
+from service.log.trail import NOTHING, Trail
 
 log = logging.getLogger("bbqrec")
 _TIMEOUT = 2.0  # seconds to connect and to answer
@@ -130,7 +131,9 @@ class RedisLog(Generic[T]):
         with self.client.pipeline(transaction=True) as pipeline:
             pipeline.watch(self.keys.pointer)
             now = _compacted(pipeline, self.keys)
-            if now != before:  # another replica was faster
+            # Another replica was faster, or another server has taken over: what was read may not
+            # be what is there.
+            if now != before or _history(pipeline) != reader.history:
                 self.client.delete(made.key)
                 return
             pipeline.multi()
@@ -171,6 +174,8 @@ class RedisReader(Generic[T]):
         check: Callable[[], None],
     ) -> None:
         self.position = 0
+        self.history: str | None = None  # of the server's data, in which all that is read is
+        self._trail = Trail()
         self._client = client
         self._keys = keys
         self._decode = decode
@@ -191,13 +196,13 @@ class RedisReader(Generic[T]):
     def ends_before(self, position: int) -> bool:
         """Whether the stream does. Raises LogError."""
         with _said():
-            return self._last() < (0, position)
+            return self._last() < position
 
     def close(self) -> None:
         """Nothing of its own to give back."""
 
     def _next(self, most: int, until: float) -> list[Entry[T]]:
-        self._begin_anew_if_lost()
+        self._go_back_if_lost()
         while self._is_behind(compacted := _compacted(self._client, self._keys)):
             if entries := self._of_compacted(compacted):
                 return entries
@@ -211,11 +216,14 @@ class RedisReader(Generic[T]):
             _compacted(self._client, self._keys)
         ):
             return self._next(most, until)  # trimmed this moment: what was compacted has the rest
+        if _history(self._client) != self.history:
+            return self._next(most, until)  # whose these are, nobody can tell
         self.position = lines[-1][0]
+        self._trail.note(self.position, _line(lines[-1][1]))
         return [
             Entry(position, entry.value)
             for position, told in lines
-            if (entry := self._decoded(told.get(b"entry", b""), position)) is not None
+            if (entry := self._decoded(_line(told), position)) is not None
         ]
 
     def _of_the_log(self, entries: Sequence[tuple[bytes, _Told]]) -> list[tuple[int, _Told]]:
@@ -242,6 +250,7 @@ class RedisReader(Generic[T]):
         found = [self._decoded(line, compacted.position) for line in lines]
         entries = [e for e in found if e is not None and e.position > self.position]
         self.position = compacted.position
+        self._trail.note(self.position, NOTHING)
         return entries
 
     def _decoded(self, line: bytes, position: int) -> Entry[T] | None:
@@ -251,19 +260,30 @@ class RedisReader(Generic[T]):
             pass_over(position, f"{self._keys.stream} in Redis", error)
             return None
 
-    def _begin_anew_if_lost(self) -> None:
-        """The stream ends before what was read: somebody emptied this Redis."""
-        if self.position and self._last() < (0, self.position):
-            log.error("%s in Redis was emptied; it is read from its start", self._keys.stream)
-            self.position = 0
+    def _go_back_if_lost(self) -> None:
+        """Where somebody emptied this Redis, or one took over that had not got all of it yet."""
+        history, last = _history(self._client), self._last()
+        if history == self.history and last >= self.position:
+            return
+        before, self.position = self.position, self._trail.back(last, self._there)
+        if self.position < before:
+            name, after = self._keys.stream, self.position
+            log.error("%s in Redis lost what was read; it is read from %d on", name, after + 1)
+        self.history = history
 
-    def _last(self) -> tuple[int, int]:
+    def _there(self, position: int) -> bytes:
+        found = self._client.xrange(self._keys.stream, f"0-{position}", f"0-{position}")
+        return _line(found[0][1]) if found else NOTHING
+
+    def _last(self) -> float:
+        """Where the stream ends; nowhere, where it does with what is no entry of a log."""
         try:
-            return _id(self._client.xinfo_stream(self._keys.stream)["last-generated-id"])
+            ends = _id(self._client.xinfo_stream(self._keys.stream)["last-generated-id"])
         except redis.ResponseError:
             if self._client.exists(self._keys.stream):  # it cannot tell now: that is not empty
                 raise
-            return 0, 0
+            return 0
+        return math.inf if ends[0] else ends[1]
 
 
 def _compacted(client: Any, keys: _Keys) -> _Compacted | None:
@@ -272,6 +292,16 @@ def _compacted(client: Any, keys: _Keys) -> _Compacted | None:
         return None if found is None else _POINTER.validate_json(found)
     except ValidationError:
         raise EntryError(f"{keys.pointer} does not say where what was compacted lies") from None
+
+
+def _history(client: Any) -> str | None:
+    """Another one where a server was restarted, or a replica took over; None: it does not tell."""
+    found = client.info("replication").get("master_replid")
+    return None if found is None else str(found)
+
+
+def _line(told: _Told) -> bytes:
+    return told.get(b"entry", b"")
 
 
 def _id(stream_id: bytes) -> tuple[int, int]:

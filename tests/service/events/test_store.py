@@ -23,6 +23,7 @@ from service.log.log import Entry, EntryError
 from service.log.redis_log import RedisLog
 from tests.service.conftest import RedisServer
 from tests.service.events.made import NOON, answer, event
+from tests.service.failover import Failover
 from tests.service.kafka import kafka_broker
 from tests.service.program import eventually
 
@@ -208,6 +209,46 @@ def test_a_log_begun_anew_is_stored_too(tmp_path: Path) -> None:
     store = store_of(tmp_path)
     store.run()
     assert "new" in stored(store)["id"].to_list()
+
+
+@pytest.mark.parametrize("grown", [1, 3, 9])
+def test_where_another_log_took_the_place_of_what_was_stored_it_is_stored_too(
+    tmp_path: Path, grown: int
+) -> None:
+    """It may have grown beyond that before anybody looks."""
+    log = FileLog(tmp_path, EVENT_LOG)
+    for part in range(4):
+        log.append([event(f"{part}-{n}") for n in range(5)])
+        assert store_of(tmp_path).run() == 5
+        if part == 1:
+            before = log.path.read_bytes()
+    log.path.unlink()
+    log.path.write_bytes(before)
+    others = [event(f"new-{n}") for n in range(5 * grown)]
+    log.append(others)
+    store = store_of(tmp_path)
+    assert store.run() == len(others)
+    ids = stored(store)["id"].to_list()
+    assert len(ids) == len(set(ids)) == 20 + len(others)
+    assert (store.run(), store_of(tmp_path).run()) == (0, 0)
+
+
+def test_what_came_where_a_replica_took_over_that_lacked_what_was_stored_is_stored_too(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
+    log = RedisLog(redis_server.url, EVENT_LOG)
+    storing = Storing(folder=tmp_path, log_url=redis_server.url)
+    log.append([event("a"), event("b")])
+    store = open_store(storing)
+    assert store.run() == 2
+    failover = Failover(redis_server, tmp_path)
+    log.append([event("lost"), event("lost, too")])
+    assert store.run() == 2
+    failover.happen()
+    log.append([event(f"new-{n}") for n in range(3)])
+    assert store.run() == 3
+    assert sorted(stored(store)["id"]) == ["a", "b", "lost", "lost, too", "new-0", "new-1", "new-2"]
+    assert (store.run(), open_store(storing).run()) == (0, 0)
 
 
 def test_old_files_go(tmp_path: Path) -> None:

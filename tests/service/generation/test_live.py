@@ -15,11 +15,12 @@ from fastapi.testclient import TestClient
 
 from benchmarks.reliability.like_intake import LikeIntake
 from models.contract import bundle
-from models.contract.intake import Content, Taken
+from models.contract.intake import Content, IntakeAwayError, Taken
 from models.contract.store import BundleStore
 from service.catalogue.change import Change
 from service.catalogue.change_log import CHANGE_LOG
 from service.catalogue.live_items import LiveItems
+from service.catalogue.opening import opening
 from service.catalogue.taking import Taking
 from service.engine.choose import make_engine
 from service.engine.engine import HostEngine
@@ -29,13 +30,15 @@ from service.generation.live_follower import LiveFollower
 from service.generation.load import new_generation
 from service.http.app import create_app
 from service.log.file_log import FileLog
-from service.log.log import Entry
+from service.log.log import Entry, LogError
 from service.metrics import Metrics
 from service.settings import Settings
 from tests.service.catalogue.changes import put as a_put
 from tests.service.fakes import FakeRetriever, FakeScorer
 from tests.service.http.test_items import KEY, put
 from tests.service.program import eventually
+
+LIKE = Content(text={"like": "item-3"})
 
 
 def load(directory: Path, settings: Settings, metrics: Metrics) -> Generation:
@@ -182,9 +185,8 @@ def test_what_is_acknowledged_is_taken_in_whatever_an_encoder_does(
 
     async def follow() -> None:
         await follower.start()
-        content = Content(text={"like": "item-3"})
-        a = Change("put", "a", time.time(), content=replace(content, title="A"))
-        puts = [a, Change("put", "b", time.time(), content=content)]
+        a = Change("put", "a", time.time(), content=replace(LIKE, title="A"))
+        puts = [a, Change("put", "b", time.time(), content=LIKE)]
         positions = changes.append([*puts, Change("delete", "item-8", time.time())])
         await asyncio.wait_for(follower.until(positions[-1]), 10)
         await follower.close()
@@ -195,6 +197,66 @@ def test_what_is_acknowledged_is_taken_in_whatever_an_encoder_does(
     for each in (items, after):
         assert [item_id for item_id in ("a", "b") if each.item(item_id)] == known
         assert each.item("item-8") is None
+
+
+class Away(LikeIntake):
+    """Its files cannot be opened for a while."""
+
+    times = 9
+
+    def take(self, contents: Sequence[Content]) -> list[Taken]:
+        if self.times:
+            self.times -= 1
+            raise IntakeAwayError("no more open files")
+        return super().take(contents)
+
+
+def test_where_nothing_can_be_encoded_for_a_while_no_item_is_refused(
+    store: BundleStore, digests: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither one that comes then, nor one that a start finds in the log."""
+    monkeypatch.setattr(live_follower, "_PAUSE", 0.01)
+    intake = Away(bundle.read(store.root / digests[0]))
+    changes = FileLog(tmp_path, CHANGE_LOG)
+    changes.append([Change("put", "a", time.time(), content=LIKE)])
+    follower = LiveFollower(LiveItems(intake.bundle), Taking(intake), Metrics())
+    with pytest.raises(LogError, match="no more open files"):
+        follower.replay(changes)
+
+    async def follow() -> None:
+        await follower.start()
+        await asyncio.wait_for(follower.until(1), 10)
+        intake.times = 9
+        (position,) = changes.append([Change("put", "b", time.time(), content=LIKE)])
+        await asyncio.wait_for(follower.until(position), 10)
+        await follower.close()
+
+    asyncio.run(follow())
+    assert follower.items.item("a")
+    assert follower.items.item("b")
+    assert not follower.items.refused
+
+
+def test_a_put_that_cannot_be_encoded_just_now_is_to_be_sent_again(
+    shop: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(LikeIntake, "take", Away.take)
+        patched.setattr(LikeIntake, "times", 1, raising=False)
+        answer = shop.put("/items/new", json={"text": {"like": "item-3"}})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json()["detail"] == "no more open files"
+    assert put(shop, "new").status_code == 200
+
+
+def test_a_file_that_cannot_be_opened_is_said_so_and_one_that_is_gone_as_it_was(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "graph.onnx"
+    for expected in FileNotFoundError, IntakeAwayError:
+        with pytest.raises(expected), opening(path):
+            raise FileNotFoundError(path)
+        path.touch()
 
 
 @pytest.mark.parametrize(
@@ -270,3 +332,17 @@ def test_a_change_that_cannot_be_applied_keeps_no_other_from_it(
     assert [items.item(f"item-{n}") is None for n in (6, 7, 8)] == [True, False, True]
     assert follower.outcome(2) == "refused"
     assert follower.position == 3
+
+
+def test_of_another_log_no_change_has_the_outcome_of_one_that_was_in_its_place(
+    store: BundleStore, digests: list[str], tmp_path: Path
+) -> None:
+    items = LiveItems(bundle.read(store.root / digests[0]))
+    follower = LiveFollower(items, Taking(LikeIntake(items.bundle)), Metrics())
+    for folder, outcome in ("one", "stale"), ("another", "applied"):
+        changes = FileLog(tmp_path / folder, CHANGE_LOG)
+        changes.append([Change("delete", f"item-{folder}", time.time(), version=2)])
+        versions = {"one": 1, "another": 3}
+        changes.append([Change("delete", "item-one", time.time(), version=versions[folder])])
+        follower.replay(changes)
+        assert follower.outcome(2) == outcome

@@ -98,6 +98,9 @@ def test_without_a_broker_it_is_said_and_well_once_there_is_one() -> None:
         log.append([event("lost")])
     with pytest.raises(LogError, match="the log in Kafka is not to be had"):
         log_at(address).reader().read(10)
+    for _ in range(3):  # not that there is nothing new
+        with pytest.raises(LogError, match="the log in Kafka is not to be had"):
+            reader.read(10, 0.1)
 
 
 def test_messages_of_somebody_else_cost_no_other(

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from service.catalogue.change import Change
 from service.catalogue.change_log import CHANGE_LOG
+from service.catalogue.fold import Fold
 from service.log.log import Entry, LogError
 from service.log.redis_log import RedisLog
 from tests.service.catalogue.changes import CHANGES, delete, put
 from tests.service.conftest import RedisServer
+from tests.service.failover import Failover
 from tests.service.log.test_file_log import folded, positions, read_all
 
 
@@ -132,6 +134,81 @@ def test_a_redis_that_cannot_tell_now_is_not_an_emptied_one(redis_server: RedisS
     assert reader.read(10) == []
     assert log.append([put("c")]) == [3]
     assert positions(reader.read(10)) == [3]
+
+
+@pytest.mark.parametrize("grown", [1, 2, 9])
+def test_where_a_replica_takes_over_that_lacked_what_was_read_the_rest_of_it_is_read(
+    redis_server: RedisServer, tmp_path: Path, grown: int
+) -> None:
+    """Positions come again, for other entries; those that stayed are not given once more."""
+    log = RedisLog(redis_server.url, CHANGE_LOG)
+    reader, starting = log.reader(), log.reader()
+    log.append([put("a"), put("b")])
+    assert positions(read_all(reader)) == [1, 2]
+    failover = Failover(redis_server, tmp_path)
+    log.append([put("lost"), put("lost, too")])
+    assert positions(read_all(reader)) == [3, 4]
+    assert positions(starting.read(4)) == [1, 2, 3, 4]
+    failover.happen()
+    log.append([put(f"new-{n}") for n in range(grown)])
+    assert positions(read_all(reader)) == [*range(3, 3 + grown)]
+    assert positions(read_all(starting)) == [*range(1, 3 + grown)]
+    assert positions(read_all(log.reader())) == [*range(1, 3 + grown)]
+
+
+def test_where_a_replica_takes_over_that_had_not_heard_of_a_compaction_all_is_read(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    log = RedisLog(redis_server.url, CHANGE_LOG, worth=2)
+    log.append([put("a"), put("b")])
+    failover = Failover(redis_server, tmp_path)
+    log.append([put("lost"), put("lost, too")])
+    assert log.compact_if_due()
+    reader = log.reader()
+    assert positions(read_all(reader)) == [1, 2, 3, 4]
+    failover.happen()
+    log.append([put(f"new-{n}") for n in range(3)])
+    assert positions(read_all(reader)) == [*range(1, 6)]
+
+
+def test_no_compaction_takes_away_what_came_where_a_replica_took_over_meanwhile(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    """It would say that all is in it up to where it had read."""
+
+    class Meanwhile(Fold):
+        def entries(self) -> list[Entry[Change]]:
+            failover.happen()
+            log.append([put("new-0"), put("new-1"), put("new-2")])
+            return super().entries()
+
+    log = RedisLog(redis_server.url, CHANGE_LOG._replace(summary=Meanwhile), worth=2)
+    log.append([put("a")])
+    failover = Failover(redis_server, tmp_path)
+    log.append([put("lost")])
+    log.compact_if_due()
+    there = [entry.value.item_id for entry in read_all(log.reader())]
+    assert there == ["a", "new-0", "new-1", "new-2"]
+
+
+def test_a_server_that_was_restarted_gives_nothing_twice(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    """It has another history as a replica that took over has, and all that was read."""
+    log = RedisLog(redis_server.url, CHANGE_LOG, worth=2)
+    log.append([put("a"), put("b")])
+    readers = [log.reader()]
+    assert positions(read_all(readers[0])) == [1, 2]
+    log.compact_if_due()
+    readers.append(log.reader())
+    assert positions(read_all(readers[1])) == [1, 2]
+    log.append([put("c")])
+    readers.append(log.reader())
+    assert positions(readers[2].read(10)) == [1, 2]
+    assert positions(readers[0].read(10)) == [3]
+    failover = Failover(redis_server, tmp_path)
+    failover.happen()
+    assert [positions(read_all(reader)) for reader in readers] == [[], [3], [3]]
 
 
 def test_what_somebody_else_put_into_the_stream_is_said_and_ends_it(
