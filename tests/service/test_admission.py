@@ -107,12 +107,13 @@ def test_how_full_it_was_since_it_was_last_asked_is_told_as_a_share() -> None:
 def test_no_more_than_all_is_used_where_less_may_be_in_flight_than_is() -> None:
     """They were let in when it was fast."""
     clock = Clock()
-    admission = Admission(max_wait=0.1, always=4, clock=clock)
+    admission = Admission(max_wait=0.1, batch=1, clock=clock)
     answer(admission, clock, 1000, 0.001)
     for _ in range(80):
         admission.begin()
     assert 0.5 < admission.used() < 1
-    clock.now += 8
-    admission.end()
+    for _ in range(2):
+        clock.now += 8
+        admission.end()
     assert admission.most == 4
     assert admission.used() == 1

@@ -87,7 +87,7 @@ def test_a_list_tells_what_followed_from_what_is_alike() -> None:
     said = words([], [0], [0, 1], [], [], [], [], [0, 1])
     sources = Sources.of(of([1, 3], [1, 2], [1, 3]), said, ITEMS)
     for likeness_, alike in ((0.1, False), (9.0, True)):
-        memory = sources.mix(Recipe(likeness_, weight=1.0), ITEMS)
+        memory = sources.mix(Recipe(likeness_, weight=1.0))
         reasons = memory.reasons([1], [3, 7, 2])
         assert reasons == [Reason(1, alike=False), Reason(1, alike=True), Reason(1, alike=alike)]
 
