@@ -77,8 +77,8 @@ def test_what_serves_meanwhile_is_not_removed(
     digests = [add(store, directory, n) for n in range(3)]
     remove = shutil.rmtree
 
-    def slowly(path: Path, **options: bool) -> None:
-        remove(path, **options)
+    def slowly(path: Path) -> None:
+        remove(path)
         monkeypatch.setattr(shutil, "rmtree", remove)
         store.activate(digests[0])
 
