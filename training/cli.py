@@ -192,7 +192,7 @@ def init(
         of_items = catalogue.items(listed, told(item_column), bought)
     write(file, of_log, of_items)
     console.print(show.guessed(of_log, of_items))
-    of_catalogue = listed.doubts if listed else ()
+    of_catalogue = of_items.look.doubts if of_items else ()
     for doubt in filter(None, (*of_log.look.doubts, *of_catalogue, of_log.doubt)):
         console.print(doubt, style="yellow", markup=False, highlight=False, soft_wrap=True)
     say(f"Wrote {file}. Change what is not so; then: bbqrec-train run {file}")
