@@ -28,8 +28,7 @@ Force = Annotated[bool, typer.Option("--force", help="Run even if nothing has ch
 def run(config: Config, force: Force = False) -> None:
     """Run all stages in order; those whose inputs have not changed are skipped."""
     pipeline = _pipeline(config)
-    for name in pipeline.stages:
-        _run_stage(pipeline, name, force)
+    _run_stages(pipeline, [*pipeline.stages], force)
     _name_report(pipeline.config)
 
 
@@ -38,7 +37,7 @@ def _verb(name: str, told: str) -> None:
 
     @app.command(name, help=told)
     def stage(config: Config, force: Force = False) -> None:
-        _run_stage(_pipeline(config), name, force)
+        _run_stages(_pipeline(config), [name], force)
 
 
 for _name, _told in {
@@ -193,7 +192,7 @@ def init(
         of_items = catalogue.items(listed, told(item_column), bought)
     write(file, of_log, of_items)
     console.print(show.guessed(of_log, of_items))
-    of_catalogue = listed.doubts if listed else ()
+    of_catalogue = of_items.look.doubts if of_items else ()
     for doubt in filter(None, (*of_log.look.doubts, *of_catalogue, of_log.doubt)):
         console.print(doubt, style="yellow", markup=False, highlight=False, soft_wrap=True)
     say(f"Wrote {file}. Change what is not so; then: bbqrec-train run {file}")
@@ -240,15 +239,23 @@ def _pipeline(path: Path) -> "Pipeline":
     return Pipeline(load(path), STAGES)
 
 
-def _run_stage(pipeline: "Pipeline", name: str, force: bool) -> None:
+def _run_stages(pipeline: "Pipeline", names: list[str], force: bool) -> None:
     from training.processes import this_process
+    from training.run.alone import alone
 
     process = this_process()
     if force and process.count > 1:
         raise UserError("--force is for one process: the others could not tell what is new")
     if process.rank > 0:
-        pipeline.assist(name)
+        for name in names:
+            pipeline.assist(name)
         return
+    with alone(pipeline.config.output):
+        for name in names:
+            _run_stage(pipeline, name, force)
+
+
+def _run_stage(pipeline: "Pipeline", name: str, force: bool) -> None:
     stage = pipeline.stages[name]
     if pipeline.is_done(name) and not force:
         console.print(f"[bold]{name:10}[/] unchanged, skipped", style="dim")

@@ -28,8 +28,11 @@ class Standing(Frozen):
     def write(self, output: Path) -> None:
         """Over what is there; a reader finds the old one or the new one. Raises OSError."""
         partial = output / f".{STANDING}-{os.getpid()}-{uuid.uuid4().hex}"
-        partial.write_text(self.model_dump_json(), encoding="utf-8")
-        partial.replace(output / STANDING)
+        try:
+            partial.write_text(self.model_dump_json(), encoding="utf-8")
+            partial.replace(output / STANDING)
+        finally:
+            partial.unlink(missing_ok=True)  # of a full disk
 
     @classmethod
     def read(cls, output: Path) -> "Standing | None":

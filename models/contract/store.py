@@ -99,10 +99,15 @@ class BundleStore:
 
     def prune(self, keep: int) -> list[str]:
         """Remove all but the newest ``keep`` and those that have a role; digests of the removed."""
-        idle = [stored for stored in self.bundles()[keep:] if not stored.roles]
-        for stored in idle:
-            shutil.rmtree(stored.directory)
-        return [stored.digest for stored in idle]
+        removed = []
+        for stored in self.bundles()[keep:]:
+            if self._roles_of(stored.directory):  # now: somebody may have given it one meanwhile
+                continue
+            # Out of the list at once: what is half removed, or left by a kill, is no bundle.
+            gone = stored.directory.rename(self.root / f"{_PARTIAL}{uuid.uuid4().hex}")
+            shutil.rmtree(gone)
+            removed.append(stored.digest)
+        return removed
 
     def _sweep(self) -> None:
         """Nobody writes to a folder any more that has not changed for a day."""

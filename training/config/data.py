@@ -46,7 +46,8 @@ class InteractionsConfig(Section):
         None, min_length=1, description="for csv and tsv; default , or tab"
     )
     time_format: str = Field(
-        "auto", description="auto, seconds, milliseconds, iso8601, or a strptime pattern"
+        "auto",
+        description="auto, seconds, milliseconds, iso8601, excel (its days), or a strptime pattern",
     )
     min_rating: float | None = Field(None, description="keep only interactions rated at least this")
     type: str | None = Field(
@@ -65,8 +66,8 @@ class InteractionsConfig(Section):
 
         if not is_time_format(time_format):
             raise ValueError(
-                f"{time_format!r} is none of auto, seconds, milliseconds and iso8601, and no "
-                "strptime pattern by which a date can be read"
+                f"{time_format!r} is none of auto, seconds, milliseconds, iso8601 and excel, and "
+                "no strptime pattern by which a date can be read"
             )
         return time_format
 

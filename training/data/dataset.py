@@ -69,6 +69,7 @@ class ContentCard(Frozen):
     image: int = Field(0, ge=0, description="the picture is given, or its file named")
     columns: ContentColumns = ContentColumns()
     undescribed: int = Field(0, ge=0, description="items of the log missing in the catalogue")
+    such_as: str | None = Field(None, description="the id of one of them")
     unseen: int = Field(0, ge=0, description="items that no kept interaction names, kept as asked")
     left_out: int = Field(0, ge=0, description="items that no kept interaction names, left out")
 
@@ -94,6 +95,10 @@ class DatasetCard(Frozen):
     )
     content: ContentCard
     split: SplitCard
+
+    def taken(self) -> int:
+        """Items that the log names: without those that nobody has taken yet."""
+        return self.items - self.content.unseen
 
     def fitting(self) -> Recommend:
         """Which ``recommend`` the log speaks for."""

@@ -19,7 +19,7 @@ from training.data.item_files import ItemFiles, OutsideError
 from training.data.records import Row, Table, open_table
 from training.data.rejects import Reason, SourceRejects
 from training.data.unread import Unread
-from training.data.values import as_given, identifier
+from training.data.values import as_given, decoded, identifier
 from training.errors import UserError
 
 CHUNK = 5_000  # items held at a time: each may hold a picture
@@ -119,7 +119,7 @@ def _read(
     for row in file.table.rows([*asked, *chain.from_iterable(many)]):
         item_id = identifier(row.values[0])
         if item_id is None:
-            rejects.add(path, row.line, Reason.MISSING_ITEM, _excerpt(row))
+            rejects.add(path, row.line, _why_none(row.values[0]), _excerpt(row))
         elif "\0" in item_id:
             rejects.add(path, row.line, Reason.ZERO_BYTE, _excerpt(row))
         elif item_id in seen:
@@ -138,6 +138,12 @@ def _read(
             text = joined([*texts, _flagged(flags, raised)])
             given = _as_json(roles.attributes, attributes)
             yield item_id, plain_text(title) or None, text, given, *found
+
+
+def _why_none(value: Any) -> Reason:
+    """Why a value is no id."""
+    broken = isinstance(value, bytes) and decoded(value) is None
+    return Reason.BROKEN_UTF8 if broken else Reason.MISSING_ITEM
 
 
 def _content_columns(file: _ItemFile) -> ContentColumns:

@@ -188,12 +188,14 @@ def _with_content(
     )
     title, text, pictures = counts.collect(engine="streaming").row(0)
     known = int(described.is_in(indexed.item_ids.implode()).sum())
+    undescribed = indexed.item_ids.filter(~indexed.item_ids.is_in(described.implode()))
     return indexed, ContentCard(
         title=title,
         text=text,
         image=pictures,
         columns=catalogue.columns,
-        undescribed=len(indexed.item_ids) - known,
+        undescribed=len(undescribed),
+        such_as=next(iter(undescribed), None),
         unseen=len(indexed.item_ids) - bought,
         left_out=len(described) - known,
     )

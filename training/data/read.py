@@ -18,7 +18,15 @@ from training.data.folder import check_alike, find_files
 from training.data.formats import Layout, Role, recognise
 from training.data.records import Row, Table, open_table
 from training.data.rejects import Reason, SourceRejects
-from training.data.rules import JUDGED, Raw, guess_time_format, judged
+from training.data.rules import (
+    EXCEL,
+    JUDGED,
+    Raw,
+    guess_time_format,
+    judged,
+    microseconds,
+    numbered,
+)
 from training.data.scan import LogFile, read_delimited, read_parquet
 from training.data.values import identifier
 from training.errors import UserError
@@ -108,8 +116,27 @@ def _what_matters(file: LogFile) -> Mapping[str, object]:
 
 
 def _time_format(path: Path, layout: Layout, column: str) -> str:
+    """Raises UserError where numbers are dates: as seconds they would be of another time."""
     unreported: Table = open_table(path, layout, SourceRejects.nowhere())
-    return guess_time_format([row.values[0] for row in islice(unreported.rows([column]), SAMPLE)])
+    sample = [row.values[0] for row in islice(unreported.rows([column]), SAMPLE)]
+    if (found := numbered(sample)) is None:
+        return guess_time_format(sample)
+    example, date = _first_date(sample, found)
+    how = "days as Excel counts them" if found == EXCEL else "dates"
+    raise UserError(
+        f"{path}: {column!r} holds numbers such as {example}, which look like {how} ({date}), not "
+        f"like seconds since 1970: set interactions.time_format = {found!r}, or 'seconds' if that "
+        "is what they are"
+    )
+
+
+def _first_date(values: list[Any], time_format: str) -> tuple[str, str]:
+    """The first that can be read, as it stands and as a date."""
+    texts = pl.DataFrame({"text": [*map(str, values)]}, {"text": pl.String})
+    time = microseconds("text", pl.String(), time_format).cast(pl.Datetime("us"))
+    read = texts.with_columns(date=time.dt.strftime("%Y-%m-%d %H:%M")).drop_nulls()
+    text, date = read.row(0)
+    return text, date
 
 
 def _read(file: LogFile, rejects: SourceRejects, scratch: Path) -> pl.LazyFrame:

@@ -52,6 +52,21 @@ def scan_parquet(path: Path) -> pl.LazyFrame:
     return frame
 
 
+def unreadable(path: Path, frame: pl.LazyFrame, error: Exception) -> UserError:
+    """What a user is told of a Parquet file some of whose columns, those of ``frame``, cannot be
+    read: which.
+    """
+    for name in frame.collect_schema().names():
+        try:
+            frame.select(pl.col(name).count()).collect(engine="streaming")
+        except pl.exceptions.PolarsError as found:
+            fault = str(found)
+            if "utf-8" in fault.lower():
+                fault = "its texts are no UTF-8. Write them as UTF-8"
+            return UserError(f"{path} cannot be read: {name!r}: {fault}")
+    return UserError(f"{path} cannot be read: {error}")
+
+
 def _delimited_table(path: Path, layout: Layout, rejects: SourceRejects) -> Table:
     def records(rejects: SourceRejects) -> Iterator[Record]:
         lines = read_lines(path, layout.encoding, rejects)
@@ -115,7 +130,10 @@ def _parquet_table(path: Path) -> Table:
     def rows(columns: Sequence[str | None]) -> Iterator[Row]:
         wanted = list(dict.fromkeys(column for column in columns if column))
         for start in range(0, _height(frame), PARQUET_ROWS):
-            part = frame.select(wanted).slice(start, PARQUET_ROWS).collect()
+            try:
+                part = frame.select(wanted).slice(start, PARQUET_ROWS).collect()
+            except pl.exceptions.PolarsError as error:
+                raise unreadable(path, frame.select(wanted), error) from error
             places = [None if column is None else wanted.index(column) for column in columns]
             for line, fields in enumerate(part.iter_rows(), start=start + 1):
                 values = (None if place is None else fields[place] for place in places)

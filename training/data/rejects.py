@@ -35,6 +35,8 @@ class Reason(StrEnum):
 
 _REMEDIES = {
     Reason.BAD_TIME: "Say how times are written: interactions.time_format. ",
+    Reason.DUPLICATE_ITEM: "Of rows with one id the first counts: raise filter.max_reject_share if "
+    "that is meant. ",
     Reason.BROKEN_UTF8: "Save files as UTF-8. ",
 }
 

@@ -11,10 +11,16 @@ from typing import NamedTuple
 import polars as pl
 
 from training.data.rejects import Reason
+from training.data.values import decoded
 
 # Numbers this large are no seconds (the year 5138) but milliseconds, and so on by thousands.
 MILLISECONDS, MICROSECONDS, NANOSECONDS = 1e11, 1e14, 1e17
-_YEAR = 366 * 86_400  # seconds
+_DAY = 86_400  # seconds
+_YEAR = 366 * _DAY
+EXCEL, _EXCEL_1970 = "excel", 25_569  # days since 1899-12-30, as its cells hold them
+# Dates that are numbers, too, and pass for seconds or milliseconds of another time.
+NUMBERED = (EXCEL, "%Y%m%d", "%Y%m%d%H%M", "%Y%m%d%H%M%S")
+_FIRST, _LAST = (dt.datetime(year, 1, 1, tzinfo=dt.UTC).timestamp() * 1e6 for year in (1980, 2100))
 JUDGED = ("user", "item", "time", "rating", "type")
 ISO_8601 = (
     *("%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M%#z"),
@@ -50,6 +56,10 @@ def judged(frame: pl.LazyFrame, raw: Raw, time_format: str) -> pl.LazyFrame:
     types = frame.collect_schema()
     user, item = identifier(raw.user, types[raw.user]), identifier(raw.item, types[raw.item])
     checks = [
+        (
+            _broken(raw.user, types[raw.user]) | _broken(raw.item, types[raw.item]),
+            Reason.BROKEN_UTF8,
+        ),
         (_blank(user), Reason.MISSING_USER),
         (_blank(item), Reason.MISSING_ITEM),
         (_has_zero_byte(user) | _has_zero_byte(item), Reason.ZERO_BYTE),
@@ -90,9 +100,19 @@ def guess_time_format(sample: Sequence[object]) -> str:
     return "iso8601" if 2 * dated > len(values) else "auto"
 
 
+def numbered(values: Sequence[object]) -> str | None:
+    """The one of ``NUMBERED`` by which most of these are dates of our days; None if none is."""
+    texts = pl.DataFrame({"time": [*map(str, values)]}, {"time": pl.String})
+    for time_format in NUMBERED:
+        time = microseconds("time", pl.String(), time_format)
+        if 2 * texts.select(time.is_between(_FIRST, _LAST).sum()).item() > len(texts):
+            return time_format
+    return None
+
+
 def is_time_format(time_format: str) -> bool:
     """Whether it is a name that is known, or a pattern by which a date comes back as it was."""
-    if time_format in ("auto", "seconds", "milliseconds", "iso8601"):
+    if time_format in ("auto", "seconds", "milliseconds", "iso8601", EXCEL):
         return True
     date = pl.Series("date", [dt.datetime(2024, 5, 6, tzinfo=dt.UTC)])
     try:
@@ -122,16 +142,17 @@ def identifier(name: str, dtype: pl.DataType) -> pl.Expr:
             .then(whole.cast(pl.String))
             .otherwise(pl.when(column.is_finite()).then(column).cast(pl.String))
         )
-    return column.cast(pl.String).str.strip_chars()
+    return _text(name, dtype)
 
 
-def number(name: str, dtype: pl.DataType) -> pl.Expr:
-    """A number, null where there is none to read."""
+def number(name: str, dtype: pl.DataType, *, comma: bool = False) -> pl.Expr:
+    """A number, null where there is none to read. comma: a text may have one for its point."""
     column = pl.col(name)
     if dtype == pl.Boolean:
         return pl.lit(None, pl.Float64)
-    if dtype == pl.String:
-        column = column.str.strip_chars()
+    if dtype in (pl.String, pl.Binary):
+        column = _text(name, dtype)
+        column = column.str.replace(",", ".", literal=True) if comma else column
     return column.cast(pl.Float64, strict=False)
 
 
@@ -144,7 +165,9 @@ def microseconds(name: str, dtype: pl.DataType, time_format: str) -> pl.Expr:
         return pl.lit(None, pl.Int64)
     if time_format in ("auto", "seconds", "milliseconds"):
         return _from_number(number(name, dtype), time_format)
-    text = column.cast(pl.String).str.strip_chars()
+    if time_format == EXCEL:
+        return _from_days(number(name, dtype, comma=True))
+    text = _text(name, dtype)
     if time_format != "iso8601":
         return _from_text(text, time_format)
     text = text.str.replace("T", " ", literal=True)
@@ -168,11 +191,39 @@ def _from_number(value: pl.Expr, time_format: str) -> pl.Expr:
     return (value * factor).round().cast(pl.Int64, strict=False)
 
 
+def _from_days(value: pl.Expr) -> pl.Expr:
+    """To the millisecond: an hour is no finite fraction of a day."""
+    milliseconds = ((value - _EXCEL_1970) * _DAY * 1e3).round()
+    return (milliseconds * 1e3).cast(pl.Int64, strict=False)
+
+
 def _from_text(text: pl.Expr, pattern: str) -> pl.Expr:
     """Times without a zone are taken as UTC."""
     zone = "UTC" if "z" in pattern.lower() else None
     parsed = text.str.to_datetime(pattern, time_unit="us", time_zone=zone, strict=False)
     return parsed.dt.timestamp("us")
+
+
+def _text(name: str, dtype: pl.DataType) -> pl.Expr:
+    """Without surrounding blanks; null where bytes are no UTF-8."""
+    column = pl.col(name)
+    if dtype == pl.Binary:
+        column = column.map_batches(_decoded, pl.String())
+    return column.cast(pl.String).str.strip_chars()
+
+
+def _decoded(values: pl.Series) -> pl.Series:
+    """Polars casts all of them or none, whatever ``strict`` says."""
+    try:
+        return values.cast(pl.String)
+    except pl.exceptions.PolarsError:
+        return values.map_elements(decoded, pl.String())
+
+
+def _broken(name: str, dtype: pl.DataType) -> pl.Expr:
+    if dtype != pl.Binary:
+        return pl.lit(False)
+    return pl.col(name).is_not_null() & _text(name, dtype).is_null()
 
 
 def _blank(identifier: pl.Expr) -> pl.Expr:

@@ -7,7 +7,7 @@ import polars as pl
 
 from training.data.formats import Layout
 from training.data.lines import is_gzip
-from training.data.records import Table, scan_parquet
+from training.data.records import Table, scan_parquet, unreadable
 from training.data.rejects import Reason, SourceRejects
 from training.data.rules import JUDGED, Raw, judged
 from training.errors import UserError
@@ -43,7 +43,8 @@ def read_parquet(file: LogFile, rejects: SourceRejects) -> pl.LazyFrame:
     try:
         rows = bad.collect(engine="streaming")
     except pl.exceptions.PolarsError as error:
-        raise UserError(f"{file.path} cannot be read: {error}") from error
+        columns = frame.select([*raw])
+        raise unreadable(file.path, columns, error) from error
     for line, reason, *values in rows.iter_rows():
         rejects.add(file.path, line, Reason(reason), repr(dict(zip(raw, values, strict=True))))
     return judge.filter(pl.col("reason").is_null()).select(JUDGED)

@@ -11,8 +11,8 @@ Scalar = str | int | float | bool
 
 def identifier(value: Any) -> str | None:
     """As ``rules.identifier`` has it, whatever the road: ids of a log and a catalogue must meet."""
-    if isinstance(value, bytes):  # texts of Parquet files whose writers do not call them so
-        value = _decoded(value)
+    if isinstance(value, bytes):
+        value = decoded(value)
     if isinstance(value, float | Decimal) and math.isfinite(value):
         value = int(value) if value == int(value) else str(value)
     if not isinstance(value, str | int) or isinstance(value, bool):
@@ -20,7 +20,8 @@ def identifier(value: Any) -> str | None:
     return str(value).strip() or None
 
 
-def _decoded(value: bytes) -> str | None:
+def decoded(value: bytes) -> str | None:
+    """Texts of Parquet files whose writers do not call them so; None where they are no UTF-8."""
     try:
         return value.decode()
     except UnicodeDecodeError:

@@ -21,7 +21,9 @@ from training.data.dataset import PreparedDataset
 from training.errors import UserError
 from training.follow import gate
 from training.follow.gate import Verdict
+from training.run.alone import alone
 from training.run.pipeline import Pipeline
+from training.run.room import room
 from training.run.stages import STAGES, log_files
 from training.warm.kept import folder_of, keep
 from training.warm.stages import WARM
@@ -72,13 +74,16 @@ class Follower:
             time.sleep(self.following.every)
 
     def look(self) -> bool:
-        """Train, if enough has come; whether a new bundle went live."""
-        for _ in range(_TRIES - 1):
-            try:
-                return self._look()
-            except FileNotFoundError as error:  # small files of an hour became one
-                self.say(f"{error.filename} went while it was read: once more")
-        return self._look()
+        """Train, if enough has come; whether a new bundle went live. Raises UserError, where
+        another process trains there, too.
+        """
+        with alone(self.config.output), room(self.config.output, "the next bundle"):
+            for _ in range(_TRIES - 1):
+                try:
+                    return self._look()
+                except FileNotFoundError as error:  # small files of an hour became one
+                    self.say(f"{error.filename} went while it was read: once more")
+            return self._look()
 
     def _look(self) -> bool:
         if (files := self.files()) == self._seen:

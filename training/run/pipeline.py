@@ -6,6 +6,7 @@ files, the code that it runs, and the fingerprints of the stages before it. The 
 again means skip.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -23,6 +24,7 @@ from training.config import RunConfig
 from training.errors import UserError
 from training.run import costs
 from training.run.code import code_hash
+from training.run.room import room
 from training.settings import values
 
 DONE, BEGUN = "stage.json", "begun"
@@ -95,7 +97,14 @@ class Pipeline:
                 say(f"{name}: {self.run(name)}")
 
     def run(self, name: str) -> str:
-        """Run one stage. Raises UserError if one that it needs has not run with these inputs."""
+        """Run one stage. Raises UserError if one that it needs has not run with these inputs, or
+        the disk is full.
+        """
+        self.config.output.mkdir(parents=True, exist_ok=True)
+        with room(self.config.output, f"stage `{name}`"):
+            return self._run(name)
+
+    def _run(self, name: str) -> str:
         stage = self.stages[name]
         for need in stage.needs:
             if not self.is_done(need):
@@ -108,7 +117,7 @@ class Pipeline:
         self._forget_other_inputs(name)
         costs.forget_peak()
         started = time.monotonic()
-        with self._standing(stage):
+        with self._standing(stage), room(self.config.output, f"stage `{name}`"):
             summary = stage.run(self.config, directory)
         record = {
             "fingerprint": self.fingerprint(name),
@@ -132,7 +141,8 @@ class Pipeline:
             yield
         except BaseException as error:
             said = str(error) if isinstance(error, UserError) else None
-            standing.model_copy(update={"state": "failed", "message": said}).write(output)
+            with contextlib.suppress(OSError):  # a full disk must not hide what went wrong
+                standing.model_copy(update={"state": "failed", "message": said}).write(output)
             raise
         standing.model_copy(update={"state": "done"}).write(output)
 
@@ -156,11 +166,11 @@ class Pipeline:
     def _forget_other_inputs(self, name: str) -> None:
         """Clear what an attempt with other inputs left, checkpoints above all; keep our own."""
         directory = self.directory(name)
+        (directory / DONE).unlink(missing_ok=True)  # first: what is half cleared is not done
         if not self._begun(name):
             for path in sorted(directory.rglob("*"), reverse=True):
                 path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
             (directory / BEGUN).write_text(self.fingerprint(name), encoding="utf-8")
-        (directory / DONE).unlink(missing_ok=True)
 
 
 def stage_settings(config: RunConfig, stage: Stage) -> dict[str, object]:

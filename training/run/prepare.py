@@ -17,7 +17,19 @@ def run(config: RunConfig, directory: Path) -> str:
         removed |= {f"{source.source} {reason}": n for reason, n in source.rejected.items()}
     which = {"events": said_unnamed(card.unnamed)}
     left_out = ", ".join(f"{n:,} by {why}{which.get(why, '')}" for why, n in removed.items())
-    return f"{kept}; left out: {left_out or 'nothing'}{_not_read(card)}{_proposal(card)}"
+    more = f"{_not_listed(card)}{_not_read(card)}{_proposal(card)}"
+    return f"{kept}; left out: {left_out or 'nothing'}{more}"
+
+
+def _not_listed(card: DatasetCard) -> str:
+    """Items of the log that have no content: often for want of ids that are spelt alike."""
+    content = card.content
+    if card.items_source is None or not content.undescribed:
+        return ""
+    return (
+        f"; {content.undescribed:,} of {card.taken():,} items of the log are not in the catalogue, "
+        f"such as {content.such_as!r}"
+    )
 
 
 def _not_read(card: DatasetCard) -> str:

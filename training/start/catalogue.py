@@ -1,7 +1,7 @@
 """The roles of a catalogue's columns."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,10 @@ from training.start.roles import (
 )
 
 _PICTURES = (".jpg", ".jpeg", ".png", ".webp")
+# An amount that is no number: with a currency, or a decimal comma.
+_PRICED = re.compile(
+    r"(?:[A-Z]{3}|[€$£¥])\s?-?[\d.,]*\d|-?\d[\d.,]*\s?(?:[A-Z]{3}|[€$£¥])|-?[\d.]+,\d+"
+)
 _PROSE = 3  # words, from which on a value is text
 _SHARED = 0.5  # distinct values to all, up to which they are a kind and not a name
 
@@ -43,7 +47,8 @@ def items(found: Look, told: Mapping[str, str], bought: Iterable[Any]) -> Guess:
     if attributes := [name for name in kinds if name != columns.get("title")]:
         columns["attributes"] = attributes
     pictures = None if "image" in columns else _template(found, str(columns["item"]))
-    return Guess(found, columns, pictures)
+    doubts = (*found.doubts, *_no_numbers(found, left))
+    return Guess(found._replace(doubts=doubts), columns, pictures)
 
 
 def _item(found: Look, bought: set[str], told: Mapping[str, str]) -> str:
@@ -89,6 +94,17 @@ def _is_price(values: list[Any]) -> bool:
     """Numbers, of which some have a fraction: a price, a weight. To filter by."""
     numbers = [re.fullmatch(r"-?\d+([.,]\d+)?", str(value)) for value in values]
     return all(numbers) and any(number and number[1] for number in numbers)
+
+
+def _no_numbers(found: Look, names: Iterable[str]) -> Iterator[str]:
+    """Prices that no range finds: ``EUR 12,99``, and ``12,99``, too, are texts."""
+    for name in names:
+        values = [str(value) for value in found.columns[name]]
+        if values and all(_PRICED.fullmatch(value.strip()) for value in values):
+            yield (
+                f"{found.path}: {name} holds texts such as {found.example(name)!r}, which cannot "
+                "be filtered by range: export numbers such as 12.99"
+            )
 
 
 def _template(found: Look, item: str) -> str | None:

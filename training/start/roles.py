@@ -72,10 +72,15 @@ def named(role: str, names: list[str]) -> str | None:
     if exact := next((lower[name] for name in _USUAL[role] if name in lower), None):
         return exact
     for word in _WORDS[role]:
-        having = [name for name in names if word in words(name)]
+        having = [name for name in names if word in words(name) and not _is_when(role, name)]
         if having:
             return min(having, key=lambda name: (not says_id(name), len(name)))
     return None
+
+
+def _is_when(role: str, name: str) -> bool:
+    """Whether it is no type, but says when one was: ``event_date``."""
+    return role == "type" and not {*_WORDS["time"]}.isdisjoint(words(name))
 
 
 def most_shared(found: Look, names: Iterable[str], among: set[str]) -> str | None:

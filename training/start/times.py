@@ -6,13 +6,12 @@ from typing import Any
 
 import polars as pl
 
-from training.data.rules import guess_time_format, microseconds
+from training.data.rules import guess_time_format, microseconds, numbered
 from training.start.look import Look
 
-_COMPACT = "%Y%m%d"  # a number, too; as seconds it would be a day of 1970
 _DATES = (
     *("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d"),
-    *("%d.%m.%y", "%d/%m/%y", "%m/%d/%y", _COMPACT, "%d %b %Y", "%b %d, %Y"),
+    *("%d.%m.%y", "%d/%m/%y", "%m/%d/%y", "%d %b %Y", "%b %d, %Y"),
 )
 _CLOCKS = ("", " %H:%M", " %H:%M:%S%.f", " %I:%M %p", " %I:%M:%S %p")
 _FIRST, _LAST = (datetime(year, 1, 1, tzinfo=UTC).timestamp() * 1e6 for year in (1970, 2100))
@@ -23,8 +22,8 @@ def formats(found: Look, name: str) -> tuple[str, ...]:
     reads most of the values.
     """
     column = _column(found, name)
-    if not column.schema["time"].is_temporal() and _read(column, _COMPACT):
-        return (_COMPACT,)
+    if not column.schema["time"].is_temporal() and (dates := numbered(found.columns[name])):
+        return (dates,)
     if _read(column, guess_time_format(found.columns[name])):
         return ("auto",)
     patterns = [f"{date}{clock}" for date in _DATES for clock in _CLOCKS]

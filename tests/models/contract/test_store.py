@@ -104,6 +104,39 @@ def test_the_newest_stay_and_those_that_serve(store: BundleStore, directory: Pat
     assert {stored.digest for stored in store.bundles()} == {digests[n] for n in (0, 3, 4)}
 
 
+def test_what_serves_meanwhile_is_not_removed(
+    store: BundleStore, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody goes back to an old bundle while others are removed."""
+    digests = [add(store, directory, n) for n in range(3)]
+    remove = shutil.rmtree
+
+    def slowly(path: Path) -> None:
+        remove(path)
+        monkeypatch.setattr(shutil, "rmtree", remove)
+        store.activate(digests[0])
+
+    monkeypatch.setattr(shutil, "rmtree", slowly)
+    assert store.prune(keep=1) == [digests[1]]
+    assert store.find() == (store.root / digests[0]).resolve()
+
+
+def test_what_is_half_removed_is_no_bundle(
+    store: BundleStore, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed meanwhile, it must not be listed, and activated."""
+    digests = [add(store, directory, n) for n in range(2)]
+
+    def killed(path: Path) -> None:
+        (path / FILES.WEIGHTS).unlink()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        store.prune(keep=1)
+    assert [stored.digest for stored in store.bundles()] == [digests[1]]
+
+
 def test_nothing_is_left_of_one_that_could_not_be_written(store: BundleStore) -> None:
     def fail() -> None:
         with store.new() as partial:

@@ -108,6 +108,7 @@ def test_parquet_ids_and_times_of_any_type(tmp_path: Path) -> None:
         (("2024-01-01", "2024-01-01T00:00:01Z", "2024-01-01 02:00:02+02:00"), "auto"),
         (("2024-01-01 00:00", "2024-01-01 00:00:01", "2024-01-01 00:00:02.75"), "iso8601"),
         (("01/01/24 000000", "01/01/24 000001", "01/01/24 000002"), "%d/%m/%y %H%M%S"),
+        (("45292", "45292.0000115741", "45292.0000231481"), "excel"),
     ],
 )
 def test_times(tmp_path: Path, values: tuple[str, ...], time_format: str) -> None:
@@ -116,6 +117,52 @@ def test_times(tmp_path: Path, values: tuple[str, ...], time_format: str) -> Non
     prepared = run(log, interactions={"time_format": time_format})
     assert prepared.bad == []
     assert prepared.log["timestamp"].to_list() == [1704067200, 1704067201, 1704067202]
+
+
+@pytest.mark.parametrize(
+    ("value", "said", "time_format"),
+    [
+        ("45292.5", "days as Excel counts them (2024-01-01 12:00)", "excel"),
+        ('"45292,5"', "days as Excel counts them (2024-01-01 12:00)", "excel"),
+        ("20240101", "dates (2024-01-01 00:00)", "%Y%m%d"),
+        ("202401011200", "dates (2024-01-01 12:00)", "%Y%m%d%H%M"),
+        ("20240101120005", "dates (2024-01-01 12:00)", "%Y%m%d%H%M%S"),
+    ],
+)
+def test_dates_that_would_pass_for_seconds_are_refused_with_what_to_set(
+    tmp_path: Path, value: str, said: str, time_format: str
+) -> None:
+    rows = "".join(f"u,{item},{value}\n" for item in "abc")
+    log = write(tmp_path / "log.csv", "user,item,time\n" + rows)
+    with pytest.raises(UserError) as told:
+        run(log)
+    number = value.strip('"')
+    assert f"'time' holds numbers such as {number}, which look like {said}" in str(told.value)
+    assert f"set interactions.time_format = '{time_format}', or 'seconds'" in str(told.value)
+    read = run(log, interactions={"time_format": time_format}).log["timestamp"]
+    assert {*read} <= {1704067200, 1704110400, 1704110405}
+
+
+def test_seconds_that_look_like_days_of_excel_may_be_said_to_be_seconds(tmp_path: Path) -> None:
+    log = write(tmp_path / "log.csv", GOOD_CSV.replace("0\n", "0000\n"))
+    triples = run(log, interactions={"time_format": "seconds"}).triples
+    assert [time for *_, time in triples] == [100_000, 200_000, 300_000]
+
+
+def test_parquet_has_days_of_excel_as_numbers(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"user": ["u"] * 3, "item": [*"abc"], "time": [45292.0, 45293.25, 45294]})
+    frame.write_parquet(tmp_path / "log.parquet")
+    with pytest.raises(UserError, match=r"log\.parquet: 'time' holds numbers such as 45292\.0"):
+        run(tmp_path / "log.parquet")
+    prepared = run(tmp_path / "log.parquet", interactions={"time_format": "excel"})
+    assert prepared.log["timestamp"][1] == 1704067200 + 86_400 + 21_600
+
+
+@pytest.mark.parametrize("start", [1, 30_000_000, 999_999_999])
+def test_numbers_that_only_count_are_no_dates(tmp_path: Path, start: int) -> None:
+    rows = "".join(f"u,{item},{start + at}\n" for at, item in enumerate("abc"))
+    log = write(tmp_path / "log.csv", "user,item,time\n" + rows)
+    assert run(log).log["timestamp"].to_list() == [start, start + 1, start + 2]
 
 
 def test_milliseconds_order_what_happened_within_a_second(tmp_path: Path) -> None:

@@ -131,9 +131,44 @@ def test_text_columns_are_joined_in_order(tmp_path: Path) -> None:
         "text": 2,
         "image": 0,
         "undescribed": 1,
+        "such_as": "c",
         "unseen": 0,
         "left_out": 1,
     }
+
+
+def test_items_of_the_log_that_the_catalogue_lacks_are_told(tmp_path: Path) -> None:
+    log, items = write(tmp_path / "log.csv", GOOD_CSV), tmp_path / "items.csv"
+    told = config(log, items={"path": items, "keep_unseen": True})
+    write(items, "item_id,title\na,A\nx,X\ny,Y\n")
+    assert "; 2 of 3 items of the log are not in the catalogue, such as 'b'" in (
+        stage.run(told, tmp_path / "said")
+    )
+    write(items, "item_id,title\na,A\nb,B\nc,C\nx,X\n")
+    assert "catalogue" not in stage.run(told, tmp_path / "said")
+
+
+@pytest.mark.parametrize("broken", ["item_id", "title"])
+def test_a_parquet_file_that_calls_bytes_text_is_named_with_the_column(
+    tmp_path: Path, broken: str
+) -> None:
+    row = {"item_id": "a", "title": "b"} | {broken: "caf@@"}
+    (tmp_path / "shop").mkdir()
+    pl.DataFrame([row]).write_parquet(file := tmp_path / "shop/items.parquet", statistics=False)
+    content = file.read_bytes().replace(b"caf@@", b"caf\xe9@")
+    with pytest.raises(UserError, match=f"items.parquet cannot be read: '{broken}': its texts are"):
+        prepare_items(tmp_path, "items.parquet", content)
+
+
+def test_bytes_that_are_no_utf_8_are_no_id(tmp_path: Path) -> None:
+    ids = [b"a", "café".encode("latin-1"), b"c", b" "]
+    (tmp_path / "shop").mkdir()
+    pl.DataFrame({"item_id": ids}).write_parquet(file := tmp_path / "shop/items.parquet")
+    prepared = prepare_items(tmp_path, "items.parquet", file.read_bytes())
+    assert prepared.bad == [
+        ("items.parquet", 2, "broken_utf8"),
+        ("items.parquet", 4, "missing_item_id"),
+    ]
 
 
 def test_items_that_nobody_bought_are_kept_when_asked(tmp_path: Path) -> None:

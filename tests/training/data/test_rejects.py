@@ -87,6 +87,10 @@ def test_a_bad_json_line(tmp_path: Path, row: str, reason: str) -> None:
         ("user", float("inf"), "missing_user_id"),
         ("user", True, "missing_user_id"),
         ("item", "a\0b", "zero_byte_in_id"),
+        ("item", "café".encode("latin-1"), "broken_utf8"),
+        ("user", "café".encode("latin-1"), "broken_utf8"),
+        ("item", b" ", "missing_item_id"),
+        ("time", b"soon", "unparsable_time"),
         ("time", True, "unparsable_time"),
     ],
 )

@@ -49,8 +49,8 @@ SPOILT = {
         "filter.k_core",
     ),
     "undescribed": (
-        facts(card=card(content=ContentCard(undescribed=80))),
-        "80 of 800 items",
+        facts(card=card(content=ContentCard(undescribed=80, such_as="0017"))),
+        "80 of 800 items of the log are not in the catalogue, such as 0017",
         "item ids",
     ),
     "unread": (unread(), "objects, or bytes, were not read: 9 of price", "columns of its own"),
@@ -123,6 +123,12 @@ def test_a_rule_at_its_bound_is_silent() -> None:
         facts(evaluation=evaluation(memory=MemoryGain(9, 0.1, Estimate(-0.2, -0.4, 0.0)))),
     ):
         assert warnings(fine) == ()
+
+
+def test_what_nobody_has_taken_is_no_item_of_the_log() -> None:
+    """However many there are: of a small log nothing may be in a large catalogue."""
+    (found,) = warnings(facts(card=card(content=ContentCard(undescribed=30, unseen=770))))
+    assert "30 of 30 items of the log are not in the catalogue" in found.said
 
 
 def test_the_gravest_comes_first() -> None:

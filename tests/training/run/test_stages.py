@@ -109,6 +109,25 @@ def test_the_peak_of_a_stage_is_its_own() -> None:
     assert most - after > 100_000_000
 
 
+def test_what_was_killed_while_it_was_cleared_is_not_done(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other settings, and then those from before again."""
+    journal.run()
+    (journal.directory / "out/prepare/weights").touch()
+    unlink = Path.unlink
+
+    def killed(path: Path, missing_ok: bool = False) -> None:
+        unlink(path, missing_ok)
+        if path.name == "weights":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "unlink", killed)
+    with pytest.raises(KeyboardInterrupt):
+        journal.run(seed=2)
+    assert journal.run() == ["prepare"]
+
+
 def test_changed_code_reruns(journal: Journal) -> None:
     journal.run()
     assert journal.run(code="other") == ["prepare", "fit"]

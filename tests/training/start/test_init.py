@@ -104,6 +104,28 @@ def test_types_of_events_are_found_with_what_they_may_weigh(folder: Path) -> Non
     assert tomllib.loads(settings) == told | heard
 
 
+def test_the_date_of_an_event_is_no_type(folder: Path) -> None:
+    """As Google Analytics calls its columns."""
+    names = ("user_pseudo_id", "item_id", "event_date", "event_timestamp", "event_name")
+    rows = [("u", f"i{n}", 20240115, 1705312800000000 + n, "view_item") for n in range(5)]
+    write_csv(folder / "clicks.csv", [names, *rows])
+    columns = made(folder).interactions.columns
+    assert (columns.time, columns.type) == ("event_timestamp", "event_name")
+
+
+@pytest.mark.parametrize("price", ["EUR 12,99", "12,99 €", "$5", "1.012,99"])
+def test_prices_that_are_texts_are_said(folder: Path, price: str) -> None:
+    rows = [("sku", "name", "price"), *((f"S{n}", f"Thing {n}", f'"{price}"') for n in range(9))]
+    write_csv(folder / "catalogue.csv", rows)
+    said = " ".join(init(folder, "--items", str(folder / "catalogue.csv")).output.split())
+    assert f"price holds texts such as '{price}', which cannot be filtered by range" in said
+
+
+def test_prices_that_are_numbers_are_none_to_speak_of(folder: Path) -> None:
+    said = init(folder, "--items", str(folder / "catalogue.csv")).output
+    assert "filtered by range" not in said
+
+
 def test_a_column_of_very_many_values_is_no_type_of_events(folder: Path) -> None:
     rows = [("u1", f"S{n}", n, f"type {n}") for n in range(50)]
     write_csv(folder / "clicks.csv", [("user", "sku", "time", "type"), *rows])
@@ -222,6 +244,9 @@ def test_what_is_nested_is_no_text(folder: Path) -> None:
         (["1/12/10 1:05 PM", "13/12/10 11:05 AM"], "%d/%m/%y %I:%M %p"),
         (["2025/08/04 14:30:05", "2025/12/31 00:00:00"], "%Y/%m/%d %H:%M:%S%.f"),
         (["20250804", "20251231"], "%Y%m%d"),
+        (["20250804143005", "20251231000000"], "%Y%m%d%H%M%S"),
+        (["45292.604167", "45293"], "excel"),
+        (["45292,604167", "45293"], "excel"),
         (["2025-08-04 14:30", "2025-12-31"], "auto"),
         (["1700000000", "1700000001"], "auto"),
     ],
@@ -230,7 +255,7 @@ def test_how_times_are_written_is_found_by_reading_them(
     folder: Path, dates: list[str], written: str
 ) -> None:
     rows = [("user", "item", "Datum"), *((f"u{n}", f"i{n}", dates[n % 2]) for n in range(6))]
-    write_csv(folder / "clicks.csv", rows)
+    write_csv(folder / "clicks.csv", rows, ";")
     log = made(folder, "--column", "time=Datum").interactions
     assert (log.columns.time, log.time_format) == ("Datum", written)
 

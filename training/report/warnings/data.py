@@ -45,12 +45,13 @@ def much_left_out(facts: Facts) -> Notice | None:
 def undescribed(facts: Facts) -> Notice | None:
     """Items that the log names and the catalogue does not."""
     card = facts.card
-    if card.items_source is None or card.content.undescribed <= SOME * card.items:
+    if card.items_source is None or card.content.undescribed <= SOME * card.taken():
         return None
+    such_as = f", such as {card.content.such_as}" if card.content.such_as else ""
     return Notice(
         "look",
-        f"{words.count(card.content.undescribed)} of {words.count(card.items)} items of the log "
-        "are not in the catalogue: they have no title, text or picture.",
+        f"{words.count(card.content.undescribed)} of {words.count(card.taken())} items of the log "
+        f"are not in the catalogue{such_as}: they have no title, text or picture.",
         "Check that both files spell item ids alike. Where these can be had no more, "
         "filter.listed = true leaves them out.",
     )
