@@ -9,11 +9,7 @@ from pathlib import Path
 from training.errors import UserError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_SAID = (
-    "no space left",
-    "quota exceeded",
-    "file too large",
-)  # by those that raise errors of theirs
+_SAID = ("no space left", "quota exceeded", "file too large")  # by libraries with errors of theirs
 _LEAST = 2**20  # bytes: with fewer it is what torch could not write for
 
 
