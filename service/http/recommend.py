@@ -76,6 +76,8 @@ async def answer_each(body: RecommendBatch, state: State, caller: Caller) -> dic
         answers = await asyncio.gather(
             *(_answer_or_problem(each, state, caller) for each in body.requests)
         )
+    if (worst := max(each.get("status", 200) for each in answers)) >= 500:
+        state.metrics.batch_failures.labels(str(worst)).inc()
     return {"answers": answers}
 
 
