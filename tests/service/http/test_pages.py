@@ -22,6 +22,14 @@ def test_every_reference_of_the_document_leads_somewhere(client: TestClient) -> 
         reduce(dict.__getitem__, reference.split("/"), answer.json())
 
 
+def test_limits_of_numbers_are_spelled_as_json_schema_has_them(client: TestClient) -> None:
+    """Pydantic writes those that it has lost track of as `ge` and `le`, which nobody reads."""
+    text = client.get("/openapi.json").text
+    assert not re.search(r'"(?:ge|le|multiple_of|max_length|min_length)":', text)
+    position = client.get("/openapi.json").json()["components"]["schemas"]["PinIn"]["properties"]
+    assert (position["position"]["minimum"], position["position"]["maximum"]) == (1, 10_000)
+
+
 def test_the_document_names_the_key_of_every_route_that_asks_for_one(tiny: Bundle) -> None:
     """So that /docs has a button for it, and clients that are generated from it send it."""
     document = create_app(Settings(bundle=tiny.directory, admin_key="secret")).openapi()
