@@ -26,7 +26,9 @@ CHANGES = ("put", "patch", "delete")
 OUTCOMES = ("applied", "stale", "deleted", "refused")
 EVENTS = ("kept", "shown", "repeated", "lost")
 ROLES = ("current", "canary")  # that answer
+ANSWERING = ("/recommend", "/recommend/batch")
 STATUSES = ("200", "413", "422", "500", "503", "504")
+FAILURES = ("500", "503", "504")
 FALLBACKS = ("popular", "popular_in_context")
 PARTS = ("head", "tail", "new")
 DECILES = 10
@@ -172,6 +174,9 @@ class Metrics:
         self.search = self._seconds("search", "User vectors to the best items, a batch.")
         self.batch_size = self._histogram("batch_size", "Histories a batch.", BATCHES)
         self.requests = self._counter("requests", "Requests answered.", "route", "status")
+        self.batch_failures = self._counter(
+            "batch_failures", "Batches that lack an answer, by the worst status of one.", "status"
+        )
         self.refused = self._counter(
             "refused", "Requests and connections refused before the application.", "reason"
         )
@@ -275,9 +280,12 @@ class Metrics:
         self.loop_lag = self._seconds("loop_lag", "How late the event loop does what is due.")
 
     def _start_at_zero(self) -> None:
-        for status in STATUSES:
-            self.request.labels("/recommend", status)
-            self.requests.labels("/recommend", status)
+        for route in ANSWERING:
+            for status in STATUSES:
+                self.request.labels(route, status)
+                self.requests.labels(route, status)
+        for status in FAILURES:
+            self.batch_failures.labels(status)
         for fallback in FALLBACKS:
             self.fallbacks.labels(fallback)
         for backend in BACKENDS:

@@ -33,21 +33,31 @@ class Silent(NamedTuple):
     interval: str = "15s"
 
 
-def _answers(ok: str, failed: str) -> dict[str, str]:
-    """Requests to /recommend."""
+def _answers(ok: str, failed: str, route: str = "/recommend") -> dict[str, str]:
+    """Requests to a route."""
     return {
-        'bbqrec_requests_total{job="bbqrec",route="/recommend",status="200"}': ok,
-        'bbqrec_requests_total{job="bbqrec",route="/recommend",status="500"}': failed,
+        f'bbqrec_requests_total{{job="bbqrec",route="{route}",status="200"}}': ok,
+        f'bbqrec_requests_total{{job="bbqrec",route="{route}",status="500"}}': failed,
     }
 
 
-def _times(all_: str, quick: str) -> Series:
-    """Of requests to /recommend that were answered."""
-    labels = 'job="bbqrec",route="/recommend",status="200"'
+def _batches(ok: str, failed: str, partly: str) -> Series:
+    """partly: those of the first that lack an answer."""
+    lacking = {'bbqrec_batch_failures_total{job="bbqrec",status="504"}': partly}
+    return _answers(ok, failed, "/recommend/batch") | lacking
+
+
+def _times(all_: str, quick: str, route: str = "/recommend", edge: str = "0.1") -> Series:
+    """Of requests to a route that were answered."""
+    labels = f'job="bbqrec",route="{route}",status="200"'
     return {
         f"bbqrec_request_seconds_count{{{labels}}}": all_,
-        f'bbqrec_request_seconds_bucket{{{labels},le="0.1"}}': quick,
+        f'bbqrec_request_seconds_bucket{{{labels},le="{edge}"}}': quick,
     }
+
+
+def _batch_times(all_: str, quick: str) -> Series:
+    return _times(all_, quick, "/recommend/batch", "1.0")
 
 
 def _deciles(lowest: str, others: str) -> Series:
@@ -73,6 +83,8 @@ _LOST = _gauge("events_total", "0x8 0+15x24 360x40", result="lost")
 _FAILS = _gauge("load_failing", "0x8 1x16 0x8", role="current")
 _ERRORS = "of requests fail: the budget of a month will not last."
 _SLOW = "of requests take longer than 100 ms: the budget of a month will not last."
+_BATCH_ERRORS = "of batches fail: the budget of a month will not last."
+_BATCH_SLOW = "of batches take longer than 1 s: the budget of a month will not last."
 
 CASES: tuple[Fires | Silent, ...] = (
     Fires(
@@ -99,6 +111,54 @@ CASES: tuple[Fires | Silent, ...] = (
         silent="5m", at="20m", labels=_JOB, summary=f"5% {_SLOW}", interval="1m",
     ),
     Silent("BbqrecLatencyBudgetSlow", "half of it", _times("0+200x60", "0+199x60"), "20m", "1m"),
+    Fires(
+        "BbqrecBatchErrorBudgetFast", _batches("0+90x60", "0+10x60", "0x60"),
+        silent="1m", at="10m", labels=_JOB, summary=f"10% {_BATCH_ERRORS}", interval="1m",
+    ),
+    Fires(
+        "BbqrecBatchErrorBudgetFast", _batches("0+100x60", "0x60", "0+10x60"),
+        silent="1m", at="10m", labels=_JOB, summary=f"10% {_BATCH_ERRORS}", interval="1m",
+    ),
+    Silent(
+        "BbqrecBatchErrorBudgetFast", "five times",
+        _batches("0+199x60", "0+1x60", "0x60"), "20m", "1m",
+    ),
+    Silent(
+        "BbqrecBatchErrorBudgetFast", "single requests fail", _answers("0+90x60", "0+10x60"),
+        "20m", "1m",
+    ),
+    Silent(
+        "BbqrecErrorBudgetFast", "batches fail",
+        _batches("0x60", "0+9x60", "0x60"), "20m", "1m",
+    ),
+    Fires(
+        "BbqrecBatchErrorBudgetSlow", _batches("0+200x60", "0x60", "0+1x60"),
+        silent="5m", at="30m", labels=_JOB, summary=f"0.5% {_BATCH_ERRORS}", interval="1m",
+    ),
+    Silent(
+        "BbqrecBatchErrorBudgetSlow", "half of it",
+        _batches("0+1999x60", "0+1x60", "0x60"), "20m", "1m",
+    ),
+    Fires(
+        "BbqrecBatchLatencyBudgetFast", _batch_times("0+100x60", "0+80x60"),
+        silent="1m", at="10m", labels=_JOB, summary=f"20% {_BATCH_SLOW}", interval="1m",
+    ),
+    Silent(
+        "BbqrecBatchLatencyBudgetFast", "five times",
+        _batch_times("0+100x60", "0+95x60"), "20m", "1m",
+    ),
+    Silent(
+        "BbqrecBatchLatencyBudgetFast", "no traffic",
+        _batch_times("100x60", "80x60"), "20m", "1m",
+    ),
+    Fires(
+        "BbqrecBatchLatencyBudgetSlow", _batch_times("0+100x60", "0+95x60"),
+        silent="5m", at="20m", labels=_JOB, summary=f"5% {_BATCH_SLOW}", interval="1m",
+    ),
+    Silent(
+        "BbqrecBatchLatencyBudgetSlow", "half of it",
+        _batch_times("0+200x60", "0+199x60"), "20m", "1m",
+    ),
     Fires(
         "BbqrecDown", {'up{job="bbqrec",instance="a"}': "1x4 0x8"},
         silent="1m", at="2m", labels=_JOB | _HERE, summary="The service at a answers no scrape.",

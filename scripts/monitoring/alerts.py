@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 from scripts.monitoring.objectives import (
     AVAILABLE,
+    BATCH_AVAILABLE,
+    BATCH_QUICK,
     FAST,
     HOUR,
     LEAST,
@@ -43,14 +45,19 @@ def alerts(pace: Pace) -> list[Alert]:
 
 
 def _burning(pace: Pace) -> list[Alert]:
-    named = ((AVAILABLE, "BbqrecErrorBudget"), (QUICK, "BbqrecLatencyBudget"))
+    named = (
+        (AVAILABLE, "BbqrecErrorBudget"),
+        (QUICK, "BbqrecLatencyBudget"),
+        (BATCH_AVAILABLE, "BbqrecBatchErrorBudget"),
+        (BATCH_QUICK, "BbqrecBatchLatencyBudget"),
+    )
     paces = (("Fast", PAGE, 2 * MINUTE, FAST), ("Slow", WARN, 15 * MINUTE, SLOW))
     return [
         Alert(
             f"{name}{how}",
             severity,
             holds,
-            f"{_SHARE} of requests {objective.what}: the budget of a month will not last.",
+            f"{_SHARE} of {objective.of} {objective.what}: the budget of a month will not last.",
             _burns(objective, burns, pace),
         )
         for objective, name in named

@@ -5,11 +5,11 @@ Windows and factors are those of Google's Site Reliability Workbook, chapter 5.
 
 from typing import NamedTuple
 
-from scripts.monitoring.promql import FAILED, GOOD, RECOMMEND
+from scripts.monitoring.promql import BATCH, FAILED, GOOD, RECOMMEND
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 PERIOD = 30 * DAY
-QUICK_SECONDS = 0.1  # an edge of a bucket
+QUICK_SECONDS, BATCH_SECONDS = 0.1, 1.0  # edges of buckets
 LEAST = 10  # bad requests: fewer are no reason to wake anybody, whatever share they are
 _UNITS = ((DAY, "d"), (HOUR, "h"), (MINUTE, "m"), (1, "s"))
 
@@ -30,13 +30,15 @@ class Pace(NamedTuple):
 
 
 class Objective(NamedTuple):
-    """A share of requests that may be bad. bad, all: selectors of counters."""
+    """A share of requests that may be bad. every, bad, less: selectors of counters."""
 
     name: str  # in metrics
     share: float
-    what: str  # of a bad request
+    of: str  # what is asked for
+    what: str  # of a bad one
     every: str
-    bad: tuple[str, ...]  # the first, less the second if there is one
+    bad: tuple[str, ...]  # together
+    less: tuple[str, ...] = ()  # what is counted there, too, and is not bad
 
     def requests(self, window: str) -> str:
         """A second."""
@@ -44,8 +46,11 @@ class Objective(NamedTuple):
 
     def bad_ones(self, window: str, function: str = "rate") -> str:
         """A second, or in all."""
-        parts = [f"sum by (job) ({function}({counter}[{window}]))" for counter in self.bad]
-        return " - ".join(parts)
+        bad, less = (
+            [f"sum by (job) ({function}({counter}[{window}]))" for counter in counters]
+            for counters in (self.bad, self.less)
+        )
+        return " - ".join([" + ".join(bad), *less])
 
     def ratio(self, window: str) -> str:
         """Share of bad ones; nothing where there is no traffic."""
@@ -73,23 +78,38 @@ FAST = (Burn(14.4, HOUR, 5 * MINUTE), Burn(6, 6 * HOUR, 30 * MINUTE))
 SLOW = (Burn(3, DAY, 2 * HOUR), Burn(1, 3 * DAY, 6 * HOUR))
 WINDOWS = sorted({seconds for burn in (*FAST, *SLOW) for seconds in (burn.long, burn.short)})
 
-_REQUESTS = f"bbqrec_requests_total{{{RECOMMEND}}}"
-_SECONDS = f"bbqrec_request_seconds_count{{{RECOMMEND}, {GOOD}}}"
-AVAILABLE = Objective(
-    name="errors",
-    share=0.001,
-    what="fail",
-    every=_REQUESTS,
-    bad=(f"bbqrec_requests_total{{{RECOMMEND}, {FAILED}}}",),
-)
-QUICK = Objective(
-    name="slow",
-    share=0.01,
-    what=f"take longer than {1000 * QUICK_SECONDS:g} ms",
-    every=_SECONDS,
-    bad=(_SECONDS, f'bbqrec_request_seconds_bucket{{{RECOMMEND}, {GOOD}, le="{QUICK_SECONDS}"}}'),
-)
-OBJECTIVES = (AVAILABLE, QUICK)
+
+def _available(name: str, of: str, route: str, *bad: str) -> Objective:
+    """bad: what fails although its status is none of a failure."""
+    return Objective(
+        name=name,
+        share=0.001,
+        of=of,
+        what="fail",
+        every=f"bbqrec_requests_total{{{route}}}",
+        bad=(f"bbqrec_requests_total{{{route}, {FAILED}}}", *bad),
+    )
+
+
+def _quick(name: str, of: str, route: str, seconds: float) -> Objective:
+    every = f"bbqrec_request_seconds_count{{{route}, {GOOD}}}"
+    return Objective(
+        name=name,
+        share=0.01,
+        of=of,
+        what=f"take longer than {f'{1000 * seconds:g} ms' if seconds < 1 else f'{seconds:g} s'}",
+        every=every,
+        bad=(every,),
+        less=(f'bbqrec_request_seconds_bucket{{{route}, {GOOD}, le="{seconds}"}}',),
+    )
+
+
+AVAILABLE = _available("errors", "requests", RECOMMEND)
+QUICK = _quick("slow", "requests", RECOMMEND, QUICK_SECONDS)
+# A batch is answered with 200 whatever becomes of those in it: one of them that fails is enough.
+BATCH_AVAILABLE = _available("batch_errors", "batches", BATCH, "bbqrec_batch_failures_total")
+BATCH_QUICK = _quick("batch_slow", "batches", BATCH, BATCH_SECONDS)
+OBJECTIVES = (AVAILABLE, QUICK, BATCH_AVAILABLE, BATCH_QUICK)
 
 
 def spelled(seconds: int) -> str:

@@ -1,6 +1,7 @@
 """PromQL that dashboards and rules are put together from. Metrics are named whole, to be found."""
 
 RECOMMEND = 'route="/recommend"'
+BATCH = 'route="/recommend/batch"'
 FAILED = 'status=~"5.."'
 GOOD = 'status="200"'
 ANSWERS = "bbqrec_answer_seconds_count"  # recommendations, each of a batch too

@@ -21,8 +21,8 @@ class Change:
     """One item put whole, its attributes patched, or the item deleted.
 
     version: the writer's; the later one of an item wins. None: later than what there is.
-    time: seconds since 1970, of whoever wrote it. since: when the item was put first, where what
-    says so was compacted.
+    time: seconds since 1970, of whoever wrote it. since: when the item was put first, and first: at
+    which position, where what says so was compacted.
     """
 
     kind: Kind
@@ -32,6 +32,7 @@ class Change:
     content: Content | None = None  # of a put
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict)  # of a patch
     since: float | None = None
+    first: int | None = None
 
 
 def encode(entry: Entry[Change]) -> bytes:
@@ -47,6 +48,8 @@ def encode(entry: Entry[Change]) -> bytes:
         record["attributes"] = change.attributes
     if change.since is not None:
         record["since"] = change.since
+    if change.first is not None:
+        record["first"] = change.first
     return to_json(record)
 
 
@@ -63,6 +66,7 @@ def decode(line: bytes) -> Entry[Change]:
             content=None if packed is None else _unpacked(packed),
             attributes=record.get("attributes", {}),
             since=record.get("since"),
+            first=record.get("first"),
         )
         return Entry(record["position"], change)
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -19,11 +19,12 @@ REMEMBERED = 10_000  # items that are deleted, whose content stays after compact
 
 
 class Mark(NamedTuple):
-    """How far an item has come. since: when it was put first."""
+    """How far an item has come. since: when it was put first. first: at which position."""
 
     version: int = 0
     deleted: bool = False
     since: float | None = None
+    first: int | None = None
 
     def verdict(self, change: Change) -> Outcome:
         """Whether a change applies, and why not."""
@@ -31,13 +32,16 @@ class Mark(NamedTuple):
             return "stale"
         return "deleted" if change.kind == "patch" and self.deleted else "applied"
 
-    def after(self, change: Change) -> "Mark":
+    def after(self, entry: Entry[Change]) -> "Mark":
         """Of a change that applies."""
+        change = entry.value
         version = self.version + 1 if change.version is None else change.version
         since = self.since if self.since is not None else change.since
-        if since is None and change.kind == "put":
-            since = change.time
-        return Mark(version, change.kind == "delete", since)
+        first = self.first if self.first is not None else change.first
+        if change.kind == "put":
+            since = change.time if since is None else since
+            first = entry.position if first is None else first
+        return Mark(version, change.kind == "delete", since, first)
 
 
 @dataclass
@@ -57,8 +61,9 @@ class Standing:
         change = entry.value
         if self.mark.verdict(change) != "applied":
             return
-        self.mark = self.mark.after(change)
-        told = replace(change, version=self.mark.version, since=self.mark.since)
+        self.mark = self.mark.after(entry)
+        version, _, since, first = self.mark
+        told = replace(change, version=version, since=since, first=first)
         numbered = Entry(entry.position, told)
         if change.kind == "put":
             self.put, self.patch, self.deletion = numbered, None, None

@@ -2,7 +2,11 @@
 
 Rows below N are the bundle's, live item m has row N + m. A put makes a new row, and the one before
 is gone, unless both are encoded alike; a row is never another item's. Entries are applied in the
-order of the log, one after another; what the search reads is replaced, never written to.
+order of the log, one after another; what the search reads is replaced, never written to. A log that
+was compacted makes fewer rows, in another order: what is told of an item depends on neither.
+
+A live item keeps the codes that it was given, for the model reads them. Its extra code is the
+position of its first put, beyond all extra codes of the bundle: nobody else's, in any replica.
 
 What is of the bundle and of the log both: a put that is older than the bundle gives way to it, for
 the bundle was made of the item's later content, and of its clicks. Deletions and patches stand,
@@ -12,6 +16,7 @@ whatever their age, until the item is put or patched anew: a bundle knows nothin
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -26,7 +31,6 @@ from service.catalogue.growing import Growing
 from service.catalogue.live_alike import LiveAlike
 from service.catalogue.matching import Matching
 from service.catalogue.newcomers import Newcomers
-from service.catalogue.unique_codes import UniqueCodes
 from service.log.log import Entry
 from service.retrieval.live import Live
 from service.retrieval.rows import Mask, Rows
@@ -53,7 +57,6 @@ class _Row(NamedTuple):
 
     item_id: str
     title: str | None
-    extra: int
 
 
 class LiveItems:
@@ -71,11 +74,11 @@ class LiveItems:
         self.refused: dict[str, str] = {}  # ids to why their content could not be taken in
         written = bundle.manifest.items_as_of or bundle.manifest.created_at
         self._written = datetime.fromisoformat(written).timestamp()
-        self._unique = UniqueCodes(bundle.semantic_ids)
         self._codes = Growing(space.slots, np.uint16)
         self._scored = Growing(vectors.scored_ND.shape[1], np.float32)
         self._read = Growing(vectors.read_NW.shape[1], np.float32)
         self._before = Growing(1, np.int64)  # the bundle's row of the same item, -1: it has none
+        self._first = Growing(1, np.int64)  # at which position the item was put first
         self._rows: list[_Row] = []
         self._attributes: list[dict[str, AttributeValue]] = []
         self._row_of: dict[str, int] = {}  # the latest live row of an id, be it gone
@@ -87,10 +90,6 @@ class LiveItems:
         """A put whose content has to be taken in."""
         return change.kind == "put" and not self._gives_way(change)
 
-    def prepare(self) -> None:
-        """What takes long at first, for a thread of its own."""
-        self._unique.prepare()
-
     def apply(self, entry: Entry[Change], taken: Taken | IntakeError | None) -> Applied:
         """The next entry; ``taken`` where it is wanted. Seen by others after ``publish``."""
         change, item_id = entry.value, entry.value.item_id
@@ -98,7 +97,7 @@ class LiveItems:
         verdict = mark.verdict(change)
         if verdict != "applied":
             return verdict
-        self._marks[item_id] = mark.after(change), entry.position
+        self._marks[item_id] = mark.after(entry), entry.position
         if change.kind == "delete":
             self._delete(item_id)
         elif change.kind == "patch":
@@ -187,6 +186,11 @@ class LiveItems:
         """Live rows of items that the bundle has, gone ones too."""
         return self.size + np.flatnonzero(self._before.rows[:, 0] >= 0)
 
+    def first(self, rows_J: Rows) -> Rows:
+        """(J,): at which position these items were put first, of live rows."""
+        first_J: Rows = self._first.rows[rows_J - self.size, 0]
+        return first_J
+
     def attributes(self, row: int) -> dict[str, Any]:
         """Of a row, as they are now."""
         if row >= self.size:
@@ -220,11 +224,17 @@ class LiveItems:
         )
 
     def semantic_id(self, row: int) -> list[int]:
-        """The codes of a row and its extra code: no other row of this generation has them."""
-        live = row >= self.size
-        table = self.bundle.semantic_ids
-        extra = self._rows[row - self.size].extra if live else int(table.extra_N[row])
-        return [*self.codes_of(row).tolist(), extra]
+        """The codes of a row and its extra code: no other item of this generation has them."""
+        extra_N = self.bundle.semantic_ids.extra_N
+        if row < self.size:
+            return [*self.codes_of(row).tolist(), int(extra_N[row])]
+        (first,) = self.first(np.array([row])).tolist()
+        return [*self.codes_of(row).tolist(), self._beyond + first]
+
+    @cached_property
+    def _beyond(self) -> int:
+        """The largest extra code of the bundle."""
+        return int(self.bundle.semantic_ids.extra_N.max(initial=0))
 
     @property
     def live_codes(self) -> CodeArray:
@@ -254,10 +264,8 @@ class LiveItems:
             return "refused"
         number = self._row_of.get(item_id)
         if number is None or not self._is(number, taken):
-            extra = self._unique.extra(taken.codes_S)
             self._set_gone(item_id, gone=True)
-            self.newcomers.add(item_id, self._since(item_id))
-            number = self._add(_Row(item_id, None, extra), taken)
+            number = self._add(_Row(item_id, None), taken)
         self._rows[number] = self._rows[number]._replace(title=content.title)
         self._attributes[number] = dict(content.attributes)
         self._patches.pop(item_id, None)
@@ -265,11 +273,6 @@ class LiveItems:
         self._set_gone(item_id, gone=False)
         self.refused.pop(item_id, None)
         return "applied"
-
-    def _since(self, item_id: str) -> float:
-        since = self.mark(item_id).since
-        assert since is not None  # a put is being applied
-        return since
 
     def _is(self, number: int, taken: Taken) -> bool:
         """What was taken in is what the row is: only title and attributes are new."""
@@ -282,6 +285,10 @@ class LiveItems:
         self.alike.add(taken.alike)
         before = self.bundle.catalogue.rows.get(row.item_id)
         self._before.add(np.array([-1 if before is None else before]))
+        _, _, since, first = self.mark(row.item_id)
+        assert since is not None  # a put is being applied
+        self.newcomers.add(row.item_id, since)
+        self._first.add(np.array([first]))
         self._rows.append(row)
         self._attributes.append({})
         self._row_of[row.item_id] = number

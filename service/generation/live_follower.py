@@ -137,8 +137,6 @@ class LiveFollower:
         """Of each, where it is wanted. In a thread."""
         changes = [entry.value for entry in entries]
         wanted = [c for c in changes if c.content is not None and self.items.wants(c)]
-        if wanted:
-            self.items.prepare()
         named = [Wanted(c.item_id, c.content) for c in wanted if c.content is not None]
         found = dict(zip(map(id, wanted), self.taking.each(named), strict=True))
         self.taking.forget([change.item_id for change in changes if change.kind == "delete"])

@@ -46,7 +46,8 @@ class Popular:
         rows_K, scores_K = rows_K[:k], scores_K[:k]
         if len(rows_K) < k:
             late_J = _of_live(selection, live)
-            late_J = late_J[~np.isin(late_J, rows_K)][: k - len(rows_K)]
+            late_J = late_J[~np.isin(late_J, rows_K)]
+            late_J = late_J[np.argsort(-self.items.first(late_J))][: k - len(rows_K)]
             rows_K = np.concatenate([rows_K, late_J])
             scores_K = np.concatenate([scores_K, np.zeros(len(late_J), np.float32)])
         return Candidates(scores_K, rows_K)
@@ -60,7 +61,7 @@ class Popular:
             return rows_K
         anew_J = self._kept(anew_J, selection)
         rows_J = np.concatenate([rows_K, anew_J[self._recent(anew_J) > 0]])
-        return rows_J[np.argsort(-self._recent(rows_J), kind="stable")]
+        return rows_J[np.lexsort((self.items.before(rows_J), -self._recent(rows_J)))]
 
     def _recent(self, rows_J: Rows) -> FloatArray:
         """(J,): what the bundle counted of these items."""
@@ -154,7 +155,7 @@ def _shown(rows_J: Rows, selection: Selection, live: Live) -> Mask:
 
 
 def _of_live(selection: Selection, live: Live) -> Rows:
-    numbers_J = np.flatnonzero(~live.gone_M)[::-1] + len(live.gone_N)
+    numbers_J = np.flatnonzero(~live.gone_M) + len(live.gone_N)
     numbers_J = numbers_J[~np.isin(numbers_J, selection.hidden)]
     if selection.allowed is not None:
         numbers_J = numbers_J[np.isin(numbers_J, selection.allowed.live)]

@@ -58,12 +58,13 @@ class Ruled:
             found = await asyncio.gather(*(search(depth, part.selection) for part in parts))
             pool = self._scored(pooled(parts, found, len(marked)), rules, popular=popular)
             slots = await self._fill(k, pool, pins, rules)
-            whole = all(len(best.items_K) < depth for best in found)
-            if len(slots) == k or whole or depth >= DEEPEST:
+            unseen = _unseen(parts, found, pool, depth)
+            full = len(slots) == k
+            if not unseen or depth >= DEEPEST or (full and _settled(slots, pool, unseen, rules)):
                 break
             depth = max(DEEPEST, k)
         items = [self._item(pool, slot, rules) for slot in slots]
-        return Ruling(items, self._skipped(rules, k, items))
+        return Ruling(items, self._skipped(rules, k, pool, whole=len(items) < k))
 
     async def _marked(self, rules: Rules) -> list[Allowed]:
         """The rows of each boost, then those that are new if some are to be explored."""
@@ -136,12 +137,48 @@ class Ruled:
         explored = slot.explored if rules.explore else None
         return Recommended(row, score, rules=slot.rules, explored=explored, odds=slot.odds)
 
-    def _skipped(self, rules: Rules, k: int, items: Sequence[Recommended]) -> list[str]:
+    def _skipped(self, rules: Rules, k: int, pool: Pool, *, whole: bool) -> list[str]:
+        """What is asked for and not among all that may be. whole: the pool holds all of that; what
+        is pinned it holds anyhow.
+        """
         wanted = [id_ for position, id_ in sorted(rules.pins.items()) if position <= k]
-        if rules.rank is not None and len(items) < k:
+        if rules.rank is not None and whole:
             wanted += rules.rank.item_ids
-        there = {item.item_index for item in items}
+        there = {*pool.rows_J.tolist()}
         return [id_ for id_ in dict.fromkeys(wanted) if self.items.row(id_) not in there]
+
+
+class _Unseen(NamedTuple):
+    """What is left of a part that has more than was found: its marks, its score at most."""
+
+    marks: tuple[bool, ...]
+    score: float
+
+
+def _unseen(
+    parts: Sequence[Part], found: Sequence[Candidates], pool: Pool, depth: int
+) -> list[_Unseen]:
+    scores = dict(zip(pool.rows_J.tolist(), pool.scores_J.tolist(), strict=True))
+    return [
+        _Unseen(part.marks, scores[int(best.items_K[-1])])
+        for part, best in zip(parts, found, strict=True)
+        if len(best.items_K) >= depth
+    ]
+
+
+def _settled(slots: Sequence[Slot], pool: Pool, unseen: Sequence[_Unseen], rules: Rules) -> bool:
+    """Whether no slot might have had a better item than it has: so it is, but where a limit passes
+    over the best of a part. What strength prefers is looked for in the pool alone.
+    """
+    if rules.diversify is None or rules.diversify.by is None or rules.diversify.strength:
+        return True
+    return not any(
+        left.score > pool.scores_J[slot.candidate]
+        for slot in slots
+        if slot.by_score
+        for left in unseen
+        if slot.share is None or left.marks[slot.share]
+    )
 
 
 def _depth(rules: Rules, k: int) -> int:

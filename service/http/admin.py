@@ -1,8 +1,8 @@
 """What only an operator may do; there is no such route unless a key is configured."""
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Security
 
-from service.http.keys import check_key
+from service.http.keys import ADMIN_KEY, check_key
 from service.http.problems import documented
 from service.http.routes import CurrentState
 from service.http.schemas import Reloaded
@@ -17,7 +17,7 @@ async def authorized(request: Request, state: CurrentState) -> None:
 
 @admin.post(
     "/reload",
-    dependencies=[Depends(authorized)],
+    dependencies=[Depends(authorized), Security(ADMIN_KEY)],
     responses=documented({401: "The key is missing or wrong"}),
 )
 async def reload(state: CurrentState) -> Reloaded:

@@ -25,7 +25,8 @@ ItemId = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=
 UserId = ItemId
 Id = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=128)]
 ItemIds = Annotated[list[ItemId], FailFast()]  # one fault a list: each costs, and one is enough
-WholeNumber = Annotated[int, Field(strict=True), BeforeValidator(_whole)]
+WHOLE = BeforeValidator(_whole)  # comes last: the document does not know limits that follow it
+WholeNumber = Annotated[int, Field(strict=True), WHOLE]
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Simple = bool | int | Number | Annotated[str, StringConstraints(max_length=1_000)] | None

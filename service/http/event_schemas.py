@@ -17,7 +17,7 @@ from pydantic import (
 
 from service.events.record import Event
 from service.events.timely import AHEAD
-from service.http.body import Body, Context, Id, ItemId, Number, UserId, WholeNumber
+from service.http.body import WHOLE, Body, Context, Id, ItemId, Number, UserId
 from service.settings import Settings
 
 _RECENT = 1e9  # seconds, in 2001: later ones times 1,000 are what JavaScript's Date.now() says
@@ -68,7 +68,7 @@ class EventIn(Body):
     )
     value: Number | None = Field(None, description="a price, a rating, seconds...")
     recommendation_id: Id | None = Field(None, description="the answer that led to it")
-    position: Annotated[WholeNumber, Field(ge=1, le=2**31)] | None = Field(
+    position: Annotated[int, Field(strict=True, ge=1, le=2**31), WHOLE] | None = Field(
         None, description="where in that answer the item was, from 1"
     )
     context: Context | None = Field(

@@ -3,7 +3,7 @@
 import time
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path, Request
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path, Request, Security
 
 from service.events.record import Erased, Event, Merged
 from service.events.users import DISLIKE
@@ -18,7 +18,7 @@ from service.http.event_schemas import (
     events_within,
 )
 from service.http.json_route import check_json, read_body
-from service.http.keys import check_write
+from service.http.keys import EVENTS_KEY, check_write
 from service.http.paths import USER
 from service.http.problems import documented
 from service.http.routes import CurrentState
@@ -45,7 +45,7 @@ async def _may_write(request: Request, state: CurrentState) -> None:
 
 def add_events(app: FastAPI, settings: Settings) -> None:
     """Every endpoint of events and users."""
-    router = APIRouter(dependencies=[Depends(_may_write)], responses=_WRITE)
+    router = APIRouter(dependencies=[Depends(_may_write), Security(EVENTS_KEY)], responses=_WRITE)
     limited = events_within(settings)
 
     @router.post("/events", openapi_extra=body_of(limited))

@@ -23,7 +23,7 @@ from service.generation.registry import NotReadyError
 from service.generation.writer import Result, Written
 from service.http.document import body_of
 from service.http.item_schemas import LineResult, PutLine
-from service.http.items import may_write, status_of
+from service.http.items import WRITERS, may_write, status_of
 from service.http.json_route import read_body
 from service.http.problems import documented, said
 from service.http.routes import CurrentState
@@ -173,6 +173,7 @@ def add_lines(app: FastAPI) -> None:
         route_class_override=LinesRoute,
         response_class=_Lines,
         response_model=LineResult,
+        dependencies=WRITERS,  # for the document: the route asks by itself
         responses=documented({401: "The key is missing or wrong", 403: "This is another machine"}),
         openapi_extra=body_of(PutLine, _LINES),
     )

@@ -15,7 +15,7 @@ from pydantic import (
 
 from models.contract.intake import Content
 from models.contract.types import Modality
-from service.http.body import Body, ItemId, Number, WholeNumber
+from service.http.body import WHOLE, Body, ItemId, Number
 
 
 def _decoded(value: Any) -> Any:
@@ -39,7 +39,7 @@ Picture = Annotated[
     BeforeValidator(_decoded),
     WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
 ]
-Version = Annotated[WholeNumber, Field(ge=1, le=2**62)]
+Version = Annotated[int, Field(strict=True, ge=1, le=2**62), WHOLE]
 
 
 class PutItem(Body):

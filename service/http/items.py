@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Security
 from starlette.types import Scope
 
 from models.contract.intake import IntakeAwayError, IntakeError
@@ -31,7 +31,7 @@ from service.http.item_schemas import (
     SimilarItems,
 )
 from service.http.json_route import check_json, fault, read_body
-from service.http.keys import check_write
+from service.http.keys import ITEMS_KEY, check_write
 from service.http.paths import ITEM
 from service.http.problems import documented
 from service.http.routes import CurrentCaller, CurrentState
@@ -71,6 +71,9 @@ async def may_write(request: Request, state: CurrentState) -> None:
     check_write(request, state.settings.items_key)
 
 
+WRITERS = [Depends(may_write), Security(ITEMS_KEY)]
+
+
 def most_bytes(scope: Scope, settings: Settings) -> int | None:
     """How large the body of a request may be; None: any, for it is never held as a whole."""
     if scope["path"] == "/items" and scope["method"] == "PUT":
@@ -85,7 +88,7 @@ K = Annotated[int, Query(ge=1, le=100, description="how many items")]
 
 @items.put(
     f"/items/{ITEM}",
-    dependencies=[Depends(may_write)],
+    dependencies=WRITERS,
     responses=_WRITE,
     openapi_extra=body_of(PutItem),
 )
@@ -103,7 +106,7 @@ async def put_item(item_id: Id, request: Request, state: CurrentState) -> ItemWr
 
 @items.patch(
     f"/items/{ITEM}",
-    dependencies=[Depends(may_write)],
+    dependencies=WRITERS,
     responses=_WRITE,
     openapi_extra=body_of(PatchItem),
 )
@@ -115,7 +118,7 @@ async def patch_item(item_id: Id, request: Request, state: CurrentState) -> Item
     return await _written(change, state)
 
 
-@items.delete(f"/items/{ITEM}", dependencies=[Depends(may_write)], responses=_WRITE)
+@items.delete(f"/items/{ITEM}", dependencies=WRITERS, responses=_WRITE)
 async def delete_item(
     item_id: Id,
     state: CurrentState,

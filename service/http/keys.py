@@ -4,9 +4,22 @@ import secrets
 from ipaddress import ip_address
 
 from fastapi import HTTPException, Request
+from fastapi.security import HTTPBearer
 from pydantic import SecretStr
 
 _FORWARDED = "forwarded", "x-forwarded-for"
+
+
+def _documented(name: str, setting: str, without: str) -> HTTPBearer:
+    """For the OpenAPI document: it refuses nothing, that is for what is below."""
+    told = f"The key of {setting}. Without that setting {without}."
+    return HTTPBearer(scheme_name=name, description=told, auto_error=False)
+
+
+_LOCAL = "there is none to send, and only this machine may"
+ITEMS_KEY = _documented("ItemsKey", "BBQREC_ITEMS_KEY", _LOCAL)
+EVENTS_KEY = _documented("EventsKey", "BBQREC_EVENTS_KEY", _LOCAL)
+ADMIN_KEY = _documented("AdminKey", "BBQREC_ADMIN_KEY", "there is no such path")
 
 
 def check_key(request: Request, key: SecretStr | None) -> None:

@@ -50,7 +50,8 @@ async def answer(body: RecommendRequest, state: State, caller: Caller) -> dict[s
         except TimeoutError:
             detail = f"no answer within {state.settings.deadline:g} seconds"
             raise HTTPException(504, detail, {"retry-after": "1"}) from None
-        if (shadow := state.registry.get("shadow")) is not None:
+        shadow = state.registry.get("shadow")
+        if shadow is not None and caller.role != "shadow":  # of itself it gives all
             state.shadow.compare(shadow, query, found, generation)
         if found.fallback is None:
             caller.tell(found.spent)
@@ -76,6 +77,8 @@ async def answer_each(body: RecommendBatch, state: State, caller: Caller) -> dic
         answers = await asyncio.gather(
             *(_answer_or_problem(each, state, caller) for each in body.requests)
         )
+    if (worst := max(each.get("status", 200) for each in answers)) >= 500:
+        state.metrics.batch_failures.labels(str(worst)).inc()
     return {"answers": answers}
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from service.http.body import Body, ItemId, ItemIds, WholeNumber
+from service.http.body import WHOLE, Body, ItemId, ItemIds
 from service.http.filter_schema import MOST_VALUES, Conditions, absent, filter_of, values_in
 from service.http.item_schemas import Name
 from service.rules.rules import Boost, Diversify, Explore, Rank
@@ -51,14 +51,16 @@ class PinIn(Body):
     """One item in a place of its own, if it may be in the answer at all."""
 
     item_id: ItemId
-    position: Annotated[WholeNumber, Field(ge=1, le=10_000)] = Field(description="from 1")
+    position: Annotated[int, Field(strict=True, ge=1, le=10_000), WHOLE] = Field(
+        description="from 1"
+    )
 
 
 class DiversifyIn(Body):
     """Not all the same."""
 
     by: Name = Field(default_factory=absent, description="an attribute, such as a brand")
-    at_most: Annotated[WholeNumber, Field(ge=1)] = Field(
+    at_most: Annotated[int, Field(strict=True, ge=1), WHOLE] = Field(
         1, description="items of one value of it; items that have none are not counted"
     )
     strength: Annotated[float, Field(strict=True, ge=0, le=1)] = Field(

@@ -14,12 +14,20 @@ from service.rules.rules import Explore, Rules
 
 
 class Slot(NamedTuple):
-    """What is in it. rules: those that had a part in it. odds: that it is there, where known."""
+    """What is in it. rules: those that had a part in it. odds: that it is there, where known.
+    share: the boost, from 0, of whose items it had to have one.
+    """
 
     candidate: int
     rules: tuple[str, ...] = ()
     explored: bool = False
     odds: float | None = None
+    share: int | None = None
+
+    @property
+    def by_score(self) -> bool:
+        """Whether it has the best item that it may have: it is not pinned, and not drawn."""
+        return not self.explored and "pin" not in self.rules
 
 
 class Slots:
@@ -75,7 +83,7 @@ class Slots:
             if there < int(asked.share * (slot + 1) + 0.5):
                 found = self._best(of_boost_J)
                 if found is not None:
-                    return Slot(found, (f"boost {boost + 1}",))
+                    return Slot(found, (f"boost {boost + 1}",), share=boost)
         return None
 
     def _free(self) -> Slot | None:

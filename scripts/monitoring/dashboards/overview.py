@@ -1,7 +1,22 @@
 """Overview: is it well? How many requests, how many fail, how long they take, what is left."""
 
-from scripts.monitoring.objectives import OBJECTIVES, PERIOD, WINDOWS, Objective, spelled
-from scripts.monitoring.panels import Dashboard, Panel, Row, lines, number, stack
+from typing import NamedTuple
+
+from scripts.monitoring.objectives import (
+    AVAILABLE,
+    BATCH_AVAILABLE,
+    BATCH_QUICK,
+    BATCH_SECONDS,
+    DAY,
+    HOUR,
+    PERIOD,
+    QUICK,
+    QUICK_SECONDS,
+    WINDOWS,
+    Objective,
+    spelled,
+)
+from scripts.monitoring.panels import Dashboard, Panel, Row, Target, lines, number, stack
 from scripts.monitoring.promql import (
     FAILED,
     GOOD,
@@ -17,28 +32,43 @@ _JOB = 'job=~"$job"'
 _SECONDS, _REQUESTS = "bbqrec_request_seconds", "bbqrec_requests_total"
 
 
-def _left(objective: Objective) -> Panel:
-    return number(
-        f"Left of what may {objective.what}",
-        f"Of the {objective.share:.1%} of requests to /recommend that may {objective.what} in"
-        f" {spelled(PERIOD)}: 100% none did, 0% all of them are used up, below it is broken.",
-        "percentunit",
-        f"{objective.budget_left}{{{_JOB}}}",
-        limits=(0, 0.25),
-        rising=False,
+class _Pair(NamedTuple):
+    """An objective of requests to /recommend, and that of batches beside it: in one panel, which
+    is not empty where nobody asks in batches.
+    """
+
+    what: str
+    one: Objective
+    batch: Objective
+
+
+_PAIRS = (
+    _Pair("fail", AVAILABLE, BATCH_AVAILABLE),
+    _Pair(
+        f"be slow ({1000 * QUICK_SECONDS:g} ms; a batch {BATCH_SECONDS:g} s)", QUICK, BATCH_QUICK
+    ),
+)
+
+
+def _left(pair: _Pair) -> Panel:
+    what = (
+        f"Of the {pair.one.share:.1%} that may {pair.what} in {spelled(PERIOD)}, of requests to"
+        " /recommend and of batches: 100% none did, 0% all of them are used up, below it is broken."
     )
+    targets = tuple(Target(f"{o.budget_left}{{{_JOB}}}", o.of) for o in pair[1:])
+    title = f"Left of what may {pair.what}"
+    return Panel(title, what, "percentunit", targets, "stat", 6, (0, 0.25), rising=False)
 
 
-def _burning(objective: Objective) -> Panel:
+def _burning(pair: _Pair) -> Panel:
+    windows = [(pair.one, seconds) for seconds in WINDOWS]
+    windows += [(pair.batch, seconds) for seconds in (HOUR, 3 * DAY)]
     return lines(
-        f"How fast: requests that {objective.what}",
+        f"How fast: what may {pair.what}",
         "Times as many as the objective allows, by window; 1 uses it up in exactly the period."
         " Alerts fire at 14.4 (1h and 5m), 6 (6h and 30m), 3 (1d and 2h) and 1 (3d and 6h).",
         "none",
-        *(
-            (f"{objective.recorded(seconds)}{{{_JOB}}} / {objective.share}", spelled(seconds))
-            for seconds in WINDOWS
-        ),
+        *((f"{o.recorded(s)}{{{_JOB}}} / {o.share}", f"{o.of} {spelled(s)}") for o, s in windows),
         width=12,
     )
 
@@ -100,8 +130,8 @@ DASHBOARD = Dashboard(
                 ),
             ),
         ),
-        Row("Objectives", (*map(_left, OBJECTIVES), *_SERVING)),
-        Row("How fast the rest is used up", tuple(map(_burning, OBJECTIVES))),
+        Row("Objectives", (*map(_left, _PAIRS), *_SERVING)),
+        Row("How fast the rest is used up", tuple(map(_burning, _PAIRS))),
         Row(
             "What happens",
             (

@@ -61,16 +61,16 @@ def test_who_was_away_while_it_was_compacted_comes_to_the_same(
 
 
 def test_the_later_version_wins_and_an_earlier_or_the_same_is_stale() -> None:
-    mark = Mark().after(put(version=5))
+    mark = Mark().after(Entry(1, put(version=5)))
     assert mark.verdict(put(version=4)) == "stale"
     assert mark.verdict(patch(version=5)) == "stale"
     assert mark.verdict(put(version=6)) == "applied"
     assert mark.verdict(put()) == "applied"
-    assert mark.after(put()).version == 6
+    assert mark.after(Entry(2, put())).version == 6
 
 
 def test_only_a_put_revives_what_was_deleted() -> None:
-    mark = Mark().after(delete())
+    mark = Mark().after(Entry(1, delete()))
     assert mark.verdict(patch()) == "deleted"
     assert mark.verdict(put()) == "applied"
 

@@ -16,7 +16,9 @@ from models.contract.intake import Content, IntakeError, Taken
 from service.catalogue.change import Change
 from service.catalogue.fold import Fold
 from service.catalogue.live_items import LiveItems
+from service.generation.popular import Popular
 from service.log.log import Entry
+from service.retrieval.selection import Selection
 from tests.tiny_bundle import ITEMS, attributes_of
 
 NOW = 4e9  # after any bundle was made
@@ -81,6 +83,19 @@ def understood(items: LiveItems) -> dict[str, tuple[list[int], list[float] | Non
         for item_id, codes in told.items()
         if codes is not None
     }
+
+
+def semantic_ids(items: LiveItems) -> dict[str, list[int]]:
+    """Of all that may be recommended."""
+    told = {item_id: items.item(item_id) for item_id in IDS}
+    return {item_id: item.semantic_id for item_id, item in told.items() if item is not None}
+
+
+def popular(items: LiveItems) -> list[str]:
+    """All that may be recommended, as somebody gets it of whom nothing is known."""
+    everything = items.size + len(items)
+    rows = Popular(items).best(everything, Selection(np.zeros(0, np.int64))).items_K
+    return [item_id for item_id, _ in items.names(rows.tolist())]
 
 
 def new(items: LiveItems, since: float) -> set[str]:
@@ -273,18 +288,23 @@ def test_what_is_found_is_what_was_put_and_not_deleted_and_compacting_changes_no
         again.replay(entry)
     assert found(again.items) == found(written.items)
     assert understood(again.items) == understood(written.items)
+    assert semantic_ids(again.items) == semantic_ids(written.items)
+    assert popular(again.items) == popular(written.items)
     for since in (0.0, NOW, NOW + 9):
         assert new(again.items, since) == new(written.items, since)
 
 
-def test_a_bundle_with_many_items_of_the_same_codes_gives_the_next_extra_code(
-    tiny: Bundle,
+def test_an_item_that_is_put_anew_keeps_its_extra_code_and_nobody_gets_it(
+    written: Written, tiny: Bundle
 ) -> None:
-    codes_NS = np.repeat(tiny.semantic_ids.codes_NS[:1], ITEMS, axis=0)
-    table = dataclasses.replace(tiny.semantic_ids, codes_NS=codes_NS)
-    written = Written(dataclasses.replace(tiny, semantic_ids=table))
-    written.put("new", "item-0")
-    assert written.items.semantic_id(ITEMS)[-1] == ITEMS
+    extras, beyond = [], int(tiny.semantic_ids.extra_N.max())
+    for item_id, like in (("a", "item-3"), ("b", "item-3"), ("a", "item-4"), ("c", "item-3")):
+        written.put(item_id, like)
+        item = written.items.item(item_id)
+        assert item is not None
+        extras.append(item.semantic_id[-1])
+        written.delete("b")
+    assert [extra - beyond for extra in extras] == [1, 3, 1, 7]
 
 
 def test_extra_codes_go_on_where_16_bits_end(tiny: Bundle) -> None:

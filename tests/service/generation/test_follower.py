@@ -174,11 +174,15 @@ def test_a_shadow_is_compared_and_never_answers(
     assert eventually(lambda: sample(client, "bbqrec_shadow_agreement_count") >= 22)
     assert sample(client, 'bbqrec_fallbacks_total{reason="popular"}') == 2  # what was answered
     assert sample(client, 'bbqrec_answer_seconds_count{role="current"}') == 22
+    for_itself = {"x-generation": "shadow"}
+    asked = client.post("/recommend", json={"history": ["item-1"]}, headers=for_itself)
+    assert asked.json()["model_version"] == digests[1]
     store.activate(digests[0], "shadow")
     assert eventually(lambda: worker(client)["serves"].get("shadow") == digests[0])
     before = sample(client, "bbqrec_shadow_agreement_sum")
     version(client)
     assert eventually(lambda: sample(client, "bbqrec_shadow_agreement_sum") == before + 1)
+    assert sample(client, "bbqrec_shadow_agreement_count") == 23  # with itself it always agrees
     store.retire("shadow")
     assert eventually(lambda: "shadow" not in worker(client)["serves"])
 

@@ -146,6 +146,9 @@ def test_of_a_batch_what_fails_is_a_problem_in_its_place(
         assert [len(each["items"]) > 0 for each in (answers[0], answers[3])] == [True, True]
         assert "poisoned" not in str(answers)
         assert "ValueError: poisoned" in caplog.text
+        told = client.get("/metrics").text  # its status is 200: an objective would pass over it
+        assert 'bbqrec_requests_total{route="/recommend/batch",status="200"} 1.0' in told
+        assert 'bbqrec_batch_failures_total{status="500"} 1.0' in told
     away = as_problem(EngineAwayError("the engine process has ended"))
     assert (away.status, away.detail) == (503, "the engine process has ended")
 

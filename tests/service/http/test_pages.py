@@ -6,6 +6,10 @@ from functools import reduce
 import pytest
 from fastapi.testclient import TestClient
 
+from models.contract.bundle import Bundle
+from service.http.app import create_app
+from service.settings import Settings
+
 PAGES = ["/docs", "/redoc"]
 
 
@@ -16,6 +20,27 @@ def test_every_reference_of_the_document_leads_somewhere(client: TestClient) -> 
     assert "components/schemas/EventIn" in references
     for reference in references:
         reduce(dict.__getitem__, reference.split("/"), answer.json())
+
+
+def test_limits_of_numbers_are_spelled_as_json_schema_has_them(client: TestClient) -> None:
+    """Pydantic writes those that it has lost track of as `ge` and `le`, which nobody reads."""
+    text = client.get("/openapi.json").text
+    assert not re.search(r'"(?:ge|le|multiple_of|max_length|min_length)":', text)
+    position = client.get("/openapi.json").json()["components"]["schemas"]["PinIn"]["properties"]
+    assert (position["position"]["minimum"], position["position"]["maximum"]) == (1, 10_000)
+
+
+def test_the_document_names_the_key_of_every_route_that_asks_for_one(tiny: Bundle) -> None:
+    """So that /docs has a button for it, and clients that are generated from it send it."""
+    document = create_app(Settings(bundle=tiny.directory, admin_key="secret")).openapi()
+    schemes = document["components"]["securitySchemes"]
+    assert {(told["type"], told["scheme"]) for told in schemes.values()} == {("http", "bearer")}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            asks = "401" in operation["responses"]
+            (named,) = [[*each] for each in operation.get("security", [{}])]
+            kind = {"items": "ItemsKey", "admin": "AdminKey"}.get(path.split("/")[1], "EventsKey")
+            assert named == ([kind] if asks else []), (method, path)
 
 
 @pytest.mark.parametrize("page", PAGES)

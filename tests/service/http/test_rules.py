@@ -54,6 +54,38 @@ def test_random_rules_are_never_violated(client: TestClient) -> None:
     assert min(used.values()) > 30
 
 
+def test_how_deep_is_looked_at_first_changes_no_answer(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit passes over all that was found of a part: the next of it is looked for, although
+    another part has something for every slot.
+    """
+    dice = random.Random(3)
+    for _ in range(60):
+        body: dict[str, Any] = {"history": dice.sample([*CATALOGUE], 3), "k": dice.randint(2, 4)}
+        body["boost"] = [
+            {"items": dice.sample([*CATALOGUE], 20), "factor": dice.choice([0.1, 9.0])}
+        ]
+        body["diversify"] = {"by": "kind", "at_most": 1}
+        answers = []
+        for some in (-3 * body["k"], ITEMS):
+            monkeypatch.setattr("service.generation.ruled._SOME", some)
+            answers.append(ids(ask(client, **body)))
+        assert answers[0] == answers[1], body
+
+
+def test_what_a_limit_passes_over_is_not_named_as_what_must_not_be(client: TestClient) -> None:
+    several = [*CATALOGUE][:20]
+    answer = ask(
+        client,
+        history=HISTORY,
+        rank={"items": [*several, "nope"]},
+        diversify={"by": "kind", "at_most": 1},
+    )
+    assert len(ids(answer)) < len(several)
+    assert answer["skipped"] == ["nope"]
+
+
 def test_twenty_pages_have_no_item_twice(client: TestClient) -> None:
     seen: list[str] = []
     body: dict[str, Any] = {"history": HISTORY, "k": 2, "diversify": {"strength": 0.5}}
