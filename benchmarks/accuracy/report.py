@@ -154,9 +154,12 @@ def draw_model(job: Job, recipe: Recipe, workshop: Workshop, to: Path) -> list[P
     """
     biases, usage, items = drawn = [to / f"{kind}-{job.dataset}.png" for kind in plots.OF_CODES]
     done, directory = workshop.store.read(job), jobs.left_by(job, recipe(job), workshop)
-    health = done.facts["health"] if done else None
-    if health:  # else it looks at no codes
+    made = done is not None and done.facts["recipe"] == recipe(job)
+    health = done.facts["health"] if done and made else None
+    if health:
         plots.code_usage(health, usage)
+    elif made:  # it looks at no codes
+        usage.unlink(missing_ok=True)
     if done and directory:
         biases.unlink(missing_ok=True)
         items.unlink(missing_ok=True)

@@ -6,12 +6,13 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.monitoring.prometheus import Prometheus
 from benchmarks.monitoring.redis import Redis
-from benchmarks.monitoring.traffic import Traffic
+from benchmarks.monitoring.traffic import Traffic, batch
 from benchmarks.reliability.broken import edit, flip
 from benchmarks.reliability.client import Client
 from benchmarks.reliability.overload import offer
@@ -25,6 +26,8 @@ SCENARIOS_FILE, SCENARIOS = "scenarios.toml", "[home]\nk = 5\n"
 _OTHER = "drawn anew"  # what the second bundle is called
 _PATIENCE = 45.0  # seconds until what an act should set off is taken not to
 _FLOOD = 3  # times saturation
+_LARGE, _STOPS = 100, 15  # requests of a batch, and batches in which it stands still
+_BEGUN, _STANDS = 0.02, 1.2  # seconds until it does, and for how long
 
 
 class Act(NamedTuple):
@@ -92,6 +95,11 @@ class Shop:
                 self.log.start,
             ),
             Act(
+                "the service stands still, again and again, in the middle of batches",
+                frozenset({"BbqrecBatchLatencyBudgetFast", "BbqrecBatchLatencyBudgetSlow"}),
+                self._stand_still,
+            ),
+            Act(
                 "overload, all with one history",
                 frozenset(
                     {
@@ -100,6 +108,8 @@ class Shop:
                         "BbqrecErrorBudgetSlow",
                         "BbqrecLatencyBudgetFast",
                         "BbqrecLatencyBudgetSlow",
+                        "BbqrecBatchErrorBudgetFast",
+                        "BbqrecBatchErrorBudgetSlow",
                         "BbqrecScoresDrift",
                     }
                 ),
@@ -176,6 +186,17 @@ class Shop:
             pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in self.program.workers()
         }
         return [pid for pid, command in commands.items() if b"service.events.program" in command]
+
+    def _stand_still(self) -> None:
+        body, client = batch(self.traffic.bodies[:_LARGE]), Client(self.program.port)
+        with ThreadPoolExecutor(1) as pool:
+            for _ in range(_STOPS):
+                answer = pool.submit(client.ask, "POST", "/recommend/batch", body)
+                time.sleep(_BEGUN)
+                self.program.process.send_signal(signal.SIGSTOP)
+                time.sleep(_STANDS)
+                self.program.process.send_signal(signal.SIGCONT)
+                answer.result()
 
     def _flood(self) -> None:
         bodies = self.folder / "bodies.json"

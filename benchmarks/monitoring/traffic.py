@@ -12,6 +12,11 @@ _PAUSE = 0.03  # seconds between two requests
 _FOREIGN = json.dumps({"history": ["another-shop-1", "another-shop-2"]})
 
 
+def batch(bodies: Sequence[str]) -> str:
+    """One request of several."""
+    return json.dumps({"requests": [json.loads(body) for body in bodies]})
+
+
 class Traffic:
     """From a thread of its own, to the end of the block. foreign: ids are of another catalogue."""
 
@@ -47,6 +52,8 @@ class Traffic:
         elif number % 20 == 0:
             body = json.dumps({"history": ["item-1", "another-shop-1"]})
         client.ask("POST", "/recommend", body)
+        if number % 4 == 0:
+            client.ask("POST", "/recommend/batch", batch([body] * 2))
         item = f"new-{number % 50}"
         if number % 5 == 0:
             client.put(item, f"item-{number % 100}")

@@ -115,7 +115,7 @@ class Envelope:
 
     def _measure(self, scope: Scope, status: int, seconds: float) -> None:
         # The route's pattern, never the path: a path is the caller's to choose.
-        route = getattr(scope.get("route"), "path", "other")
+        route = getattr(scope.get("route"), "path_format", "other")
         self.metrics.count_request(str(route), status or 500, seconds)
 
 

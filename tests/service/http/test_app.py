@@ -267,6 +267,7 @@ def test_metrics_count_and_carry_no_item_or_path(client: TestClient, tiny: Bundl
     client.post("/recommend", json={"history": ["item-3", "secret-item"]})
     client.post("/recommend", json={"history": []})
     client.get("/secret-path")
+    client.get("/items/item-3")
     text = client.get("/metrics").text
     samples = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     ok = 'route="/recommend",status="200"'
@@ -282,6 +283,7 @@ def test_metrics_count_and_carry_no_item_or_path(client: TestClient, tiny: Bundl
         samples[f'bbqrec_model_info{{digest="{tiny.digest}",name="tiny",role="current"}}'] == "1.0"
     )
     assert samples['bbqrec_requests_total{route="other",status="404"}']
+    assert samples['bbqrec_requests_total{route="/items/{item_id}",status="200"}']
     assert "secret" not in text
 
 

@@ -27,6 +27,7 @@ from service.metrics import Metrics
 from service.retrieval.choose import make_retriever
 from service.retrieval.live import Live
 from service.retrieval.overlay import Overlay
+from service.retrieval.rows import Rows
 from service.settings import RetrieverKind, Settings
 from tests.tiny_bundle import ITEMS, attributes_of
 
@@ -46,6 +47,13 @@ class RandomScorer:
         return self.random.standard_normal((len(histories), self.width), np.float32)
 
 
+class Items(LiveItems):
+    """What lives is no item's put, but rows."""
+
+    def first(self, rows_J: Rows) -> Rows:
+        return rows_J
+
+
 def all_attributes() -> list[dict[str, Any]]:
     """Of the bundle's items, one of which is cheaper now, and of live ones."""
     own = [attributes_of(n) for n in range(ITEMS)]
@@ -60,7 +68,7 @@ def beside(bundle: Bundle) -> Live:
 
 
 def generation(bundle: Bundle, kind: RetrieverKind) -> Generation:
-    settings, metrics, items = Settings(bundle=bundle.directory), Metrics(), LiveItems(bundle)
+    settings, metrics, items = Settings(bundle=bundle.directory), Metrics(), Items(bundle)
     items.live = beside(bundle)
     scorer = RandomScorer(bundle.item_vectors_ND.shape[1])
     base = make_retriever(bundle, kind, 1)

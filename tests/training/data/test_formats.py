@@ -144,9 +144,11 @@ def test_dates_that_would_pass_for_seconds_are_refused_with_what_to_set(
 
 
 def test_seconds_that_look_like_days_of_excel_may_be_said_to_be_seconds(tmp_path: Path) -> None:
-    log = write(tmp_path / "log.csv", GOOD_CSV.replace("0\n", "0000\n"))
+    log = write(tmp_path / "log.csv", GOOD_CSV.replace("0\n", "0000\n").replace("10000", "40000"))
+    with pytest.raises(UserError, match="days as Excel counts them"):
+        run(log)
     triples = run(log, interactions={"time_format": "seconds"}).triples
-    assert [time for *_, time in triples] == [100_000, 200_000, 300_000]
+    assert sorted(time for *_, time in triples) == [20_000, 30_000, 40_000]
 
 
 def test_parquet_has_days_of_excel_as_numbers(tmp_path: Path) -> None:
