@@ -40,7 +40,7 @@ from service.settings import Settings
 
 _ITEMS, _K, _BATCHES, _MAX_BATCH = 12_000, 10, (1, 32), 32
 _CALLS = 2000  # of a lone request; of more, so many fewer
-_BODIES, _TURNS, _SECONDS, _WORKERS = 2000, 5, 3.0, (1, 2)
+_BODIES, _TURNS, _SECONDS, _WORKERS = 2000, 3, 2.0, (1, 2)
 
 
 class AtOnce:

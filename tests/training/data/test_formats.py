@@ -148,7 +148,7 @@ def test_seconds_that_look_like_days_of_excel_may_be_said_to_be_seconds(tmp_path
     with pytest.raises(UserError, match="days as Excel counts them"):
         run(log)
     triples = run(log, interactions={"time_format": "seconds"}).triples
-    assert sorted(time for *_, time in triples) == [20_000, 30_000, 40_000]
+    assert {time for *_, time in triples} == {20_000, 30_000, 40_000}
 
 
 def test_parquet_has_days_of_excel_as_numbers(tmp_path: Path) -> None:
