@@ -26,7 +26,7 @@ SCENARIOS_FILE, SCENARIOS = "scenarios.toml", "[home]\nk = 5\n"
 _OTHER = "drawn anew"  # what the second bundle is called
 _PATIENCE = 45.0  # seconds until what an act should set off is taken not to
 _FLOOD = 3  # times saturation
-_LARGE, _STOPS = 100, 15  # requests of a batch, and batches in which it stands still
+_LARGE, _STOPS = 100, 25  # requests of a batch, and batches in which it stands still
 _BEGUN, _STANDS = 0.02, 1.2  # seconds until it does, and for how long
 
 
@@ -202,7 +202,11 @@ class Shop:
         bodies = self.folder / "bodies.json"
         bodies.write_text(json.dumps([self.traffic.bodies[0]]), encoding="utf-8")
         most = offer(self.program, 2.0, 0, "keep-alive", bodies).goodput
-        offer(self.program, 16.0, _FLOOD * most, "keep-alive", bodies)
+        client, few = Client(self.program.port), batch(self.traffic.bodies[:2])
+        with ThreadPoolExecutor(1) as pool:
+            flood = pool.submit(offer, self.program, 16.0, _FLOOD * most, "keep-alive", bodies)
+            while not flood.done():
+                client.ask("POST", "/recommend/batch", few)
 
     def _stop(self) -> None:
         self.program.process.terminate()
