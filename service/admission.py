@@ -70,8 +70,8 @@ class Admission:
         return self._least >= self.batch
 
     def _measured(self, each: float) -> None:
-        before = each if self.each is None else self.each
-        if each < before or self._pressed():
-            before += _WEIGHT * (each - before)
-        self.each = before
+        if self.each is None:
+            self.each = each
+        elif each < self.each or self._pressed():
+            self.each += _WEIGHT * (each - self.each)
         self.most = max(self.always, int(self.max_wait / self.each))

@@ -228,7 +228,7 @@ class LiveItems:
         extra_N = self.bundle.semantic_ids.extra_N
         if row < self.size:
             return [*self.codes_of(row).tolist(), int(extra_N[row])]
-        (first,) = self.first(np.array([row])).tolist()
+        first = int(self._first.rows[row - self.size, 0])
         return [*self.codes_of(row).tolist(), self._beyond + first]
 
     @cached_property

@@ -58,7 +58,8 @@ class Store:
                     self._change(records)
                 else:
                     self._add(records)
-            self._write(entries[-1].position, self.progress.noted | _noted(entries[-1]))
+            last = entries[-1]
+            self._write(last.position, {**self.progress.noted, last.position: _digest(last)})
             count += len(entries)
         self._trim()
         self._expire()
@@ -182,10 +183,6 @@ class Store:
             for folder in (self.storing.folder / name).glob("date=*"):
                 found[folder.name].append(folder)
         return found
-
-
-def _noted(entry: Entry[Record]) -> dict[int, str]:
-    return {entry.position: _digest(entry)}
 
 
 def _digest(entry: Entry[Record]) -> str:

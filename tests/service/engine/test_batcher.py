@@ -1,7 +1,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,13 +41,15 @@ async def busy_batcher(
     return batcher, first
 
 
+def ask(batcher: Batcher, indices: Iterable[int], k: int = 1) -> list["asyncio.Task[Candidates]"]:
+    return [asyncio.create_task(batcher.candidates(history(n), k, ANYTHING)) for n in indices]
+
+
 async def submit_all(indices: list[int], scorer: FakeScorer) -> list[object]:
     """Everything waits while a first request is computed, then goes as batches."""
     batcher, first = await busy_batcher(scorer, max_batch=32, k=2)
     try:
-        waiting = [
-            asyncio.create_task(batcher.candidates(history(n), 2, ANYTHING)) for n in indices
-        ]
+        waiting = ask(batcher, indices, k=2)
         await asyncio.sleep(0.05)
         scorer.gate.set()
         await first
@@ -92,9 +94,7 @@ def test_the_queue_s_depth_is_a_metric_while_histories_wait_and_0_after() -> Non
 
         await batcher.start()
         scorer.gate.clear()
-        asked = [
-            asyncio.create_task(batcher.candidates(history(n), 1, ANYTHING)) for n in range(20, 26)
-        ]
+        asked = ask(batcher, range(20, 26))
         await asyncio.sleep(0.05)  # two are computed
         asked[-1].cancel()
         waiting = depth()
@@ -142,9 +142,7 @@ def test_what_nobody_waits_for_is_not_computed(
             asyncio.create_task(batcher.candidates(history(n), 1, ANYTHING, **leaves))
             for n in range(100, 400)
         ]
-        waiting = [
-            asyncio.create_task(batcher.candidates(history(n), 1, ANYTHING)) for n in range(30, 38)
-        ]
+        waiting = ask(batcher, range(30, 38))
         await asyncio.sleep(0.05)
         scorer.gate.set()
         answers = await asyncio.gather(first, *waiting)
@@ -227,9 +225,7 @@ def test_full_batches_follow_each_other_though_the_event_loop_is_busy() -> None:
 
     async def scenario() -> None:
         batcher, first = await busy_batcher(scorer, max_batch=8, index=20)
-        asked = [
-            asyncio.create_task(batcher.candidates(history(n), 1, ANYTHING)) for n in range(30, 50)
-        ]
+        asked = ask(batcher, range(30, 50))
         await asyncio.sleep(0.05)
         scorer.gate.set()
         time.sleep(0.5)  # the loop reads requests
@@ -259,9 +255,7 @@ def test_what_waits_is_answered_before_it_closes() -> None:
 
     async def scenario() -> None:
         batcher, first = await busy_batcher(scorer, max_batch=8, index=20)
-        waiting = [
-            asyncio.create_task(batcher.candidates(history(n), 1, ANYTHING)) for n in range(30, 35)
-        ]
+        waiting = ask(batcher, range(30, 35))
         await asyncio.sleep(0.05)
         threading.Timer(0.1, scorer.gate.set).start()
         await batcher.close()
