@@ -30,7 +30,8 @@ def encode_alike(
     groups = list(by_length([len(history) for history in histories]))
     batches = feeds(bundle, [[histories[row] for row in rows] for rows in groups])
     vectors_BD = np.concatenate([encode(batch) for batch in batches])
-    return vectors_BD[np.argsort(np.concatenate(groups))]
+    place = {row: place for place, row in enumerate(chain.from_iterable(groups))}
+    return vectors_BD[[place[row] for row in range(len(histories))]]
 
 
 def feeds(bundle: Bundle, groups: Sequence[Sequence[History]]) -> Iterator[Feeds]:

@@ -112,8 +112,12 @@ class Feed:
 
     def show(self, shown: Shown) -> None:
         """An answer that goes out now; the log tells of it, too, and that changes nothing more."""
-        name, kept = shown.recommendation_id, page(shown)
-        if self.answers.put(name, kept) and shown.user_id is not None:
+        name = shown.recommendation_id
+        if name in self.answers:
+            return
+        kept = page(shown)
+        self.answers.put(name, kept)
+        if shown.user_id is not None:
             self.users.saw(shown.user_id, name, kept)
 
     async def _follow(self, reader: Reader[Record]) -> None:

@@ -81,7 +81,8 @@ def tidied(found: Found, k: Sequence[int]) -> Found:
     Where fewer are left than are looked for, ONNX Runtime's TopK on a GPU puts the lowest number
     that there is before -inf, of rows that there are not (microsoft/onnxruntime#9843, #22738).
     """
-    beyond_BK = np.arange(found.items_BK.shape[1]) >= np.array(k)[:, None]
-    none_BK = beyond_BK | (found.items_BK < 0) | (found.scores_BK <= _LOWEST)
+    none_BK = (found.items_BK < 0) | (found.scores_BK <= _LOWEST)
+    if min(k) < found.items_BK.shape[1]:
+        none_BK |= np.arange(found.items_BK.shape[1]) >= np.array(k)[:, None]
     items_BK = np.where(none_BK, -1, found.items_BK)
     return Found(np.where(none_BK, np.float32(-np.inf), found.scores_BK), items_BK)
