@@ -11,7 +11,6 @@ that may be looked at any time ask for.
 """
 
 from dataclasses import dataclass
-from sys import intern
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -156,7 +155,7 @@ class Outcomes:
         self._pass(shown.time)
         variant.answers += 1
         variant.shown.add(shown.item_ids)
-        items = tuple(map(intern, shown.item_ids))
+        items = tuple(shown.item_ids)
         answer = Answer(variant.model, _caller(shown), shown.user_id, items, shown.time)
         answer.counted = self._counts(answer, variant)
         self.answers.put(shown.recommendation_id, answer)
@@ -175,12 +174,13 @@ class Outcomes:
     def _meet(self, answer: Answer, variant: Variant) -> Caller | None:
         """Somebody new; None for who has been observed, and where too many are."""
         name = answer.caller
-        if name in self.heard:
+        alone = name.startswith(_ALONE)  # those do not come again
+        if not alone and name in self.heard:
             return None
         if len(self.callers) >= self.counting.most_callers:
             self.passed.unobserved += 1
             return None
-        if not name.startswith(_ALONE):  # those do not come again
+        if not alone:
             self.heard.add(name)
         variant.callers += 1
         caller = self.callers[name] = Caller(variant.model, answer.time)

@@ -4,6 +4,7 @@ A record is one line of JSON there; ``kind`` says which it is.
 """
 
 from collections.abc import Mapping
+from sys import intern
 from typing import Any, NamedTuple
 
 from pydantic import ConfigDict, TypeAdapter
@@ -38,6 +39,7 @@ class Event(NamedTuple):
 class Shown(NamedTuple):
     """What one answer recommended, best first. after: the page before it, if there was one.
 
+    item_ids: interned by whoever makes one, for they are kept of many answers.
     odds: of each item, the probability with which it was put in that slot; 1 where nothing is left
     to chance, None where nobody knows. caller: who it was, where no user was named.
     """
@@ -103,6 +105,8 @@ def decode(line: bytes) -> Entry[Record]:
     try:
         found = from_json(line)
         record = _READ[found["kind"]].validate_python(found["record"])
+        if isinstance(record, Shown):
+            record.item_ids[:] = map(intern, record.item_ids)
         return Entry(int(found["position"]), record)
     except (ValueError, KeyError, TypeError) as error:
         raise EntryError(f"no record of events: {error}") from error

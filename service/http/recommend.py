@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Sequence
 from secrets import token_hex
+from sys import intern
 from typing import Any
 
 from fastapi import HTTPException
@@ -165,7 +166,7 @@ def _show(
     shown = Shown(
         recommendation_id=token_hex(12),
         user_id=body.user_id,
-        item_ids=[item["item_id"] for item in items],
+        item_ids=[intern(item["item_id"]) for item in items],
         time=time.time(),
         after=body.after,
         model=None if caller.role else generation.bundle.digest,
