@@ -184,7 +184,8 @@ class Settings(BaseSettings):
     live_events: int = Field(
         200_000,
         ge=1,
-        description="events that stay in the log once they are stored: what a start knows users by",
+        description="of what people did, that stay in the log once they are stored, beside as many "
+        "records of late: what a start knows users by",
     )
     live_memory: bool = Field(
         True, description="what follows what, and what is popular, is counted from events, too"

@@ -5,7 +5,7 @@ those of other processes come later.
 """
 
 from service.events.latest import Latest
-from service.events.record import Erased, Record, Shown
+from service.events.record import Erased, Event, Record, Shown
 
 _MOST = 2**14  # users: of longer ago nothing waits to be written
 
@@ -23,7 +23,11 @@ class Forgotten:
 
     def covers(self, record: Record) -> bool:
         """Whether it is what somebody was shown before they were forgotten."""
-        if not isinstance(record, Shown) or record.user_id is None:
+        return isinstance(record, Shown) and self.holds(record)
+
+    def holds(self, record: Record) -> bool:
+        """Whether it is of somebody before they were forgotten."""
+        if not isinstance(record, Shown | Event) or record.user_id is None:
             return False
         when = self._when.get(record.user_id)
         return when is not None and record.time <= when

@@ -20,11 +20,11 @@ from models.contract.store import put_in_place
 from service.events import table
 from service.events.event_log import open_events
 from service.events.forgotten import Forgotten
-from service.events.record import Erased, Event, Merged, Record, Shown, encode
+from service.events.record import Erased, Event, Merged, Record, Shown, decode, encode
 from service.events.storing import Progress, Storing
 from service.events.table import Table
 from service.events.trimmed import Counted
-from service.log.log import Entry, Log
+from service.log.log import Entry, EntryError, Log
 
 log = logging.getLogger("bbqrec")
 DONE, SHOWN = "done", "shown"
@@ -145,13 +145,23 @@ class Store:
         put_in_place(partial, self._file)
 
     def _trim(self) -> None:
-        """Twice as many as are to stay have come: forget what is beyond."""
+        """Twice as many records as are to stay have come: forget what is beyond."""
         beyond = self.progress.position - self.storing.keep
         if beyond - self._trimmed >= self.storing.keep:
             if self._counted is not None:
                 self._counted.keep()
-            self.events.trim(beyond)
+            self.events.trim(beyond, self.storing.keep, self._lasts)
             self._trimmed = beyond
+
+    def _lasts(self, line: bytes) -> bool:
+        """What people did does, and what they were shown does not: that is far more. Nor does what
+        is to be forgotten.
+        """
+        try:
+            record = decode(line).value
+        except EntryError:
+            return False
+        return not isinstance(record, Shown) and not self._forgotten.holds(record)
 
     def _expire(self) -> None:
         """Whole days go, the oldest first, of what was done and of what was shown alike; of the

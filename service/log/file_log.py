@@ -7,7 +7,8 @@ renames it over: who has the old one open reads it to its end, and goes on in th
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Generic
@@ -62,13 +63,18 @@ class FileLog(Generic[T]):
             self._compact(self.kind.summary())
         return True
 
-    def trim(self, position: int) -> None:
-        """Forget all entries up to this one; writers wait for the rename."""
+    def trim(self, position: int, most: int, lasts: Callable[[bytes], bool]) -> None:
+        """Of the entries up to this one, forget all but the latest ``most`` that last; writers wait
+        for the rename.
+        """
         with held(self.folder / "compacting"), closing(self._lines()) as reader:
-            kept: list[bytes] = []
-            while not kept and (entries := reader.read(_AT_ONCE)):
-                kept = [line for at, line in entries if at > position]
-            self._replace([mark(min(position, reader.position)), *kept], reader)
+            lasting: deque[bytes] = deque(maxlen=most)
+            beyond: list[bytes] = []
+            while not beyond and (entries := reader.read(_AT_ONCE)):
+                lasting += (line for at, line in entries if at <= position and lasts(line))
+                beyond = [line for at, line in entries if at > position]
+            upto = min(position, reader.position)
+            self._replace([*lasting, mark(upto), *beyond], reader)
 
     def close(self) -> None:
         """Close the file."""

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -15,6 +16,7 @@ from service.log.log import Entry, EntryError, T, pass_over, undecoded
 
 log = logging.getLogger("bbqrec")
 _CHUNK = 2**18  # bytes
+_AT = re.compile(rb'\{"position":(\d+),')  # as our lines begin
 _LOOK = 0.02  # seconds between looks at a file that others may have written to
 
 
@@ -100,6 +102,9 @@ class FileReader(Generic[T]):
         for payload in payloads:
             if (mark := marked(payload)) is not None:
                 self._advance(mark)
+                continue
+            if (at := _AT.match(payload)) is not None and int(at[1]) <= self.position:
+                self._advance(int(at[1]))  # of a file that was rewritten, most was read before
                 continue
             try:
                 entry = self._decode(payload)

@@ -72,8 +72,8 @@ class KafkaLog(Generic[T]):
         """Never: it is trimmed."""
         return False
 
-    def trim(self, position: int) -> None:
-        """Forget all entries up to this one, where the broker can."""
+    def trim(self, position: int, most: int, lasts: Callable[[bytes], bool]) -> None:
+        """Forget all entries up to this one, where the broker can: none of them lasts."""
         admin = AdminClient(self.told)  # which must live for as long as its answer is waited for
         upto = TopicPartition(self.topic, _PARTITION, position)
         try:

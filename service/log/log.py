@@ -107,8 +107,11 @@ class Log(Protocol[T]):
     def compact_if_due(self) -> bool:
         """Replace entries by what they came to, where that is much less; whether it was done."""
 
-    def trim(self, position: int) -> None:
-        """Forget all entries up to this one."""
+    def trim(self, position: int, most: int, lasts: Callable[[bytes], bool]) -> None:
+        """Of the entries up to this one, forget all but the latest ``most`` that last.
+
+        What lasts is told of an entry as it was encoded. Raises LogError.
+        """
 
     def close(self) -> None:
         """Give back files and connections."""

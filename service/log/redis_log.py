@@ -4,6 +4,8 @@ Entries are ``0-1``, ``0-2``, ...: the second number is the position. Compaction
 entries came to beside the stream, then points to it and trims the stream in one transaction, then
 removes what was pointed to before. So whoever reads finds all of it at any moment, or sees that it
 was replaced meanwhile, and reads again.
+
+Of a stream that is trimmed, what lasts moves to a stream of its own, under the names it had.
 """
 
 import logging
@@ -41,15 +43,18 @@ _COMPACTING = 600  # seconds after which a compaction counts as dead
 
 
 class _Keys(NamedTuple):
-    """Where a log lies: its stream; which list has what was compacted; who is at it."""
+    """Where a log lies: its stream; what of its trimmed part lasts; which list has what was
+    compacted; who is at it.
+    """
 
     stream: str
+    lasting: str
     pointer: str
     lock: str
 
     @classmethod
     def of(cls, key: str) -> "_Keys":
-        return cls(key, f"{key}:compacted", f"{key}:compacting")
+        return cls(key, f"{key}:lasting", f"{key}:compacted", f"{key}:compacting")
 
 
 class _Compacted(NamedTuple):
@@ -109,10 +114,21 @@ class RedisLog(Generic[T]):
                     self.client.delete(self.keys.lock)
         return True
 
-    def trim(self, position: int) -> None:
-        """Forget all entries up to this one."""
+    def trim(self, position: int, most: int, lasts: Callable[[bytes], bool]) -> None:
+        """Of the entries up to this one, forget all but the latest ``most`` that last."""
         with _said():
-            self.client.xtrim(self.keys.stream, minid=f"0-{position + 1}", approximate=False)
+            stream, lasting = self.keys.stream, self.keys.lasting
+            for part in _parts(self.client, lasting, 0, position):
+                if gone := [name for name, told in part if not lasts(_line(told))]:
+                    self.client.xdel(lasting, *gone)
+            for part in _parts(self.client, stream, _end(self.client, lasting), position):
+                with self.client.pipeline() as pipeline:
+                    for name, told in part:
+                        if lasts(_line(told)):
+                            pipeline.xadd(lasting, told, id=name)
+                    pipeline.execute()
+            self.client.xtrim(lasting, maxlen=most, approximate=False)
+            self.client.xtrim(stream, minid=f"0-{position + 1}", approximate=False)
 
     def close(self) -> None:
         """Disconnect."""
@@ -175,6 +191,7 @@ class RedisReader(Generic[T]):
     ) -> None:
         self.position = 0
         self.history: str | None = None  # of the server's data, in which all that is read is
+        self._behind = True  # what comes next may have been trimmed, and last
         self._trail = Trail()
         self._client = client
         self._keys = keys
@@ -206,16 +223,17 @@ class RedisReader(Generic[T]):
         while self._is_behind(compacted := _compacted(self._client, self._keys)):
             if entries := self._of_compacted(compacted):
                 return entries
-        wait = min(_TURN, until - time.monotonic())
-        block = math.ceil(1000 * wait) if wait > 0 else None
-        found = self._client.xread({self._keys.stream: f"0-{self.position}"}, most, block)
-        lines = self._of_the_log([entry for _, entries in found for entry in entries])
+        lines = self._lasting(most, self._last()) if self._behind else []
+        self._behind = bool(lines)
         if not lines:
-            return []
-        if lines[0][0] != self.position + 1 and self._is_behind(
-            _compacted(self._client, self._keys)
-        ):
-            return self._next(most, until)  # trimmed this moment: what was compacted has the rest
+            wait = min(_TURN, until - time.monotonic())
+            block = math.ceil(1000 * wait) if wait > 0 else None
+            found = self._client.xread({self._keys.stream: f"0-{self.position}"}, most, block)
+            lines = self._of_the_log([entry for _, entries in found for entry in entries])
+            if not lines:
+                return []
+            if lines[0][0] != self.position + 1 and self._was_trimmed(lines[0][0]):
+                return self._next(most, until)
         if _history(self._client) != self.history:
             return self._next(most, until)  # whose these are, nobody can tell
         self.position = lines[-1][0]
@@ -225,6 +243,16 @@ class RedisReader(Generic[T]):
             for position, told in lines
             if (entry := self._decoded(_line(told), position)) is not None
         ]
+
+    def _lasting(self, most: int, upto: float) -> list[tuple[int, _Told]]:
+        """The next that last of what was trimmed."""
+        first, last = f"0-{self.position + 1}", "+" if math.isinf(upto) else f"0-{upto}"
+        return self._of_the_log(self._client.xrange(self._keys.lasting, first, last, most))
+
+    def _was_trimmed(self, before: int) -> bool:
+        """Just now: what was compacted, or what lasts, has some of what is missing before this."""
+        self._behind = bool(self._lasting(1, before))
+        return self._behind or self._is_behind(_compacted(self._client, self._keys))
 
     def _of_the_log(self, entries: Sequence[tuple[bytes, _Told]]) -> list[tuple[int, _Told]]:
         """By position. Raises EntryError before what has none: all behind it has none, either, and
@@ -267,6 +295,7 @@ class RedisReader(Generic[T]):
             return
         before, self.position = self.position, self._trail.back(last, self._there)
         if self.position < before:
+            self._behind = True
             name, after = self._keys.stream, self.position
             log.error("%s in Redis lost what was read; it is read from %d on", name, after + 1)
         self.history = history
@@ -301,6 +330,19 @@ def _history(client: Any) -> str | None:
     except redis.exceptions.NoPermissionError:  # of who may use keys alone
         return None
     return None if found is None else str(found)
+
+
+def _parts(client: Any, stream: str, after: int, upto: int) -> Iterator[list[tuple[bytes, _Told]]]:
+    """Entries beyond one position and up to another."""
+    while after < upto and (part := client.xrange(stream, f"0-{after + 1}", f"0-{upto}", _AT_ONCE)):
+        yield part
+        after = _id(part[-1][0])[1]
+
+
+def _end(client: Any, stream: str) -> int:
+    """The position of its last entry, 0 where there is none."""
+    found = client.xrevrange(stream, count=1)
+    return _id(found[0][0])[1] if found else 0
 
 
 def _line(told: _Told) -> bytes:

@@ -49,7 +49,7 @@ def test_who_starts_after_the_log_was_trimmed_knows_the_same(tmp_path: Path) -> 
     storing = Storing(folder=tmp_path, keep=20, counting=COUNTING)
     assert Storing.model_validate_json(storing.model_dump_json()) == storing
     open_store(storing).run()
-    assert len(log.reader().read(1000)) == 20
+    assert len(log.reader().read(1000)) == 40 < len(records())
     assert replayed(tmp_path).state(0) == before.state(0)
     log.append([event("again", "user-3", "y", recommendation_id=str(n)) for n in range(50, 60)])
     log.append([answer(f"more-{n}", "eve", "x", model="A", time=NOON) for n in range(40)])
@@ -72,7 +72,7 @@ def test_who_is_forgotten_or_merged_later_counted_until_then(tmp_path: Path) -> 
     log.append([Split(NOON, "A"), *trimmed_part, *(later(str(n), 0) for n in range(10, 20))])
     storing = Storing(folder=tmp_path, keep=5, counting=COUNTING)
     open_store(storing).run()
-    assert len(log.reader().read(1000)) == 5
+    assert len(log.reader().read(1000)) == 6  # the split lasts
     log.append([clicked("e1", "ada", 1), clicked("e2", "guest", 1), later("20", 30)])
     log.append([Merged("guest", "eve", NOON), Erased("ada", NOON + 3600 * 31)])
     open_store(storing).run()

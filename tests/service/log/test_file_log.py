@@ -56,7 +56,7 @@ def test_a_compaction_that_finds_no_room_takes_none(tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
     try:
-        for rewrite in (log.compact_if_due, lambda: log.trim(2)):
+        for rewrite in (log.compact_if_due, lambda: log.trim(2, 0, bool)):
             with pytest.raises(LogError, match="is not to be had"):
                 rewrite()
     finally:
@@ -137,10 +137,10 @@ def test_an_entry_of_another_release_costs_no_other(
     assert caplog.text.count("position 3 of") == 1
     with pytest.raises(LogError, match="of another release"):
         log.compact_if_due()
-    log.trim(1)
+    log.trim(1, 0, bool)
     assert newer in log.path.read_bytes()
     assert positions(read_all(log.reader())) == [2, 4, 5]
-    log.trim(3)
+    log.trim(3, 0, bool)
     assert newer not in log.path.read_bytes()
     assert positions(read_all(log.reader())) == [4, 5]
     with log.path.open("ab") as file:
