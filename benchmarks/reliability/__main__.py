@@ -9,7 +9,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks.reliability import catalogue, events, filters, neighbours, overload, sigterm, swaps
+from benchmarks.reliability import (
+    catalogue,
+    events,
+    filters,
+    neighbours,
+    overload,
+    sigterm,
+    starts,
+    swaps,
+)
 from benchmarks.reliability.rows import Row
 
 RESULTS = Path("docs/benchmarks/reliability.json")
@@ -53,6 +62,10 @@ PARTS = {
     "events": Part(
         lambda: events.rows(events.Plan()),
         lambda: events.rows(events.Plan(events=6000, kills=3, seen=20, seconds=3.0)),
+    ),
+    "starts": Part(
+        lambda: starts.rows(starts.Plan()),
+        lambda: starts.rows(starts.Plan(events=150, keep=200, asked=50)),
     ),
     "filters": Part(lambda: filters.rows(10_000), lambda: filters.rows(500)),
     "sigterm": Part(lambda: sigterm.rows(20, "--workers", "2"), lambda: sigterm.rows(2)),
