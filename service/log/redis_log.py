@@ -104,19 +104,18 @@ class RedisLog(Generic[T]):
             due = max(self.worth, compacted.entries if compacted else 0)
             if self.client.xlen(self.keys.stream) < due:
                 return False
-            mine = uuid.uuid4().hex
-            if not self.client.set(self.keys.lock, mine, nx=True, ex=_COMPACTING):
-                return False
-            try:
-                self._compact(compacted, self.kind.summary())
-            finally:
-                if self.client.get(self.keys.lock) == mine.encode():
-                    self.client.delete(self.keys.lock)
-        return True
+            with self._alone() as alone:
+                if alone:
+                    self._compact(compacted, self.kind.summary())
+        return alone
 
     def trim(self, position: int, most: int, lasts: Callable[[bytes], bool]) -> None:
-        """Of the entries up to this one, forget all but the latest ``most`` that last."""
-        with _said():
+        """Of the entries up to this one, forget all but the latest ``most`` that last; unless
+        another replica is at it.
+        """
+        with _said(), self._alone() as alone:
+            if not alone:
+                return
             stream, lasting = self.keys.stream, self.keys.lasting
             for part in _parts(self.client, lasting, 0, position):
                 if gone := [name for name, told in part if not lasts(_line(told))]:
@@ -133,6 +132,17 @@ class RedisLog(Generic[T]):
     def close(self) -> None:
         """Disconnect."""
         self.client.close()
+
+    @contextmanager
+    def _alone(self) -> Iterator[bool]:
+        """Whether no other replica rewrites the log, nor will while this one does."""
+        mine = uuid.uuid4().hex
+        alone = bool(self.client.set(self.keys.lock, mine, nx=True, ex=_COMPACTING))
+        try:
+            yield alone
+        finally:
+            if self.client.get(self.keys.lock) == mine.encode():
+                self.client.delete(self.keys.lock)
 
     def _compact(self, before: _Compacted | None, summary: Summary[T]) -> None:
         # As they are: what is of another release is not passed over here, it would be gone.

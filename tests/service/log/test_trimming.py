@@ -115,6 +115,20 @@ def test_who_reads_what_lasts_while_it_is_trimmed_gets_all_of_it(redis_server: R
     assert seen == [1, 3, 5, 7, 9, 13, 14, 15]
 
 
+def test_two_replicas_do_not_trim_at_once(redis_server: RedisServer) -> None:
+    log, other = (RedisLog(redis_server.url, EVENT_LOG) for _ in range(2))
+    append(log, 4 * [True, False])
+
+    def meanwhile(line: bytes) -> bool:
+        other.trim(8, 9, lasts)
+        return lasts(line)
+
+    log.trim(4, 9, meanwhile)
+    assert read(log) == [1, 3, 5, 6, 7, 8]
+    other.trim(8, 9, lasts)
+    assert read(log) == [1, 3, 5, 7]
+
+
 def test_what_lasts_of_a_redis_that_was_emptied_is_not_looked_for(
     redis_server: RedisServer,
 ) -> None:
