@@ -110,7 +110,8 @@ class Log(Protocol[T]):
     def trim(self, position: int, most: int, lasts: Callable[[bytes], bool]) -> None:
         """Of the entries up to this one, forget all but the latest ``most`` that last.
 
-        What lasts is told of an entry as it was encoded. Raises LogError.
+        It is not the last one, by which readers see that there is more. What lasts is told of an
+        entry as it was encoded. Raises LogError.
         """
 
     def close(self) -> None:

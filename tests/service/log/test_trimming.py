@@ -35,7 +35,7 @@ TRIMMINGS = st.lists(
         Trimming,
         st.lists(st.booleans(), min_size=1, max_size=8),
         st.integers(0, 9),
-        st.integers(0, 9),
+        st.integers(1, 9),
         st.integers(0, 4),
     ),
     min_size=1,
