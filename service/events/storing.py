@@ -12,10 +12,9 @@ NOT_INSTALLED = 3  # exit status where polars is missing
 class Storing(BaseModel):
     """What to store, and where. The log is in Kafka, else in the Redis of log_url, else in folder.
 
-    every: seconds. keep: records that stay in the log,
-    and as many before those of what people did. days: that files are kept; 0: for ever.
-    most_bytes: of all files, beyond which the oldest days go; 0: any number.
-    counting: of outcomes in what leaves the log; None: they are not counted.
+    every: seconds. keep: records that stay in the log, and as many before those of what people did.
+    days: that files are kept; 0: for ever. most_bytes: of all files, beyond which the oldest days
+    go; 0: any number. counting: of outcomes in what leaves the log; None: they are not counted.
     """
 
     folder: Path

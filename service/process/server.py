@@ -34,7 +34,7 @@ from service.settings import Settings
 from service.shared_metrics import shared_directory
 
 _SWITCH_AFTER = 0.0005  # seconds
-_YOUNG, _YOUNGER, _OLD = 50_000, 10, 14  # objects; collections of the younger ones
+_SELDOM = 1000  # collections of the younger ones
 _BEAT, _BEATS_A_SWEEP = 0.25, 4  # seconds; a sweep a second
 _LAST = 0.1  # seconds that a connection which has just begun has to send its request
 log = logging.getLogger("bbqrec")
@@ -166,10 +166,10 @@ def tune() -> None:
     # A thread that wants the interpreter waits this long for it, 5 ms by default: a batch's thread
     # wants it back after every call of a library, while requests keep the event loop busy.
     sys.setswitchinterval(_SWITCH_AFTER)
-    # Nothing that a request leaves behind is in a circle. Looking for circles among what requests
-    # are using, 700 objects at a time by default, takes 5% of the event loop's time; among all that
-    # is remembered it stops every request: a hundred times more seldom than by default.
-    gc.set_threshold(_YOUNG, _YOUNGER, _OLD)
+    # Nothing that a request leaves behind is in a circle, and looking for circles among all that is
+    # remembered stops every request: the oldest objects are looked through a hundred times more
+    # seldom than by default.
+    gc.set_threshold(*gc.get_threshold()[:2], _SELDOM)
 
 
 def remote(path: Path) -> MakeEngine:
